@@ -1,0 +1,54 @@
+"""Small building blocks: apply an op to every tensor, residual block, learned scale."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from nfn.features import WeightSpaceFeatures
+from nfn.layers.folding import check_features
+from nfn.spec import NetworkSpec
+
+
+class TupleOp(nn.Module):
+    """Applies one function or module, such as `nn.ReLU()`, to every weight and bias tensor."""
+
+    def __init__(self, op: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.op = op
+
+    def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Features `(B, C, ...)` to features of whatever shapes `op` makes of them."""
+        return wsfeat.map(self.op)
+
+
+class ResBlock(nn.Module):
+    """`x + dropout(activation(base_layer(norm(x))))`; the layers keep the number of channels."""
+
+    def __init__(self, base_layer: nn.Module, activation: nn.Module, dropout: float, norm: nn.Module):
+        super().__init__()
+        self.base_layer = base_layer
+        self.activation = activation
+        self.dropout = TupleOp(nn.Dropout(dropout)) if dropout > 0 else nn.Identity()
+        self.norm = norm
+
+    def forward(self, x: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Features `(B, C, ...)` to the same shapes."""
+        return x + self.dropout(self.activation(self.base_layer(self.norm(x))))
+
+
+class LearnedScale(nn.Module):
+    """One learned factor per weight and per bias tensor: gamma in `U + gamma * NFN(U)` (arXiv:2302.14040, 4.3)."""
+
+    def __init__(self, network_spec: NetworkSpec, init_scale: float):
+        super().__init__()
+        self.network_spec = network_spec
+        self.weight_scales = nn.Parameter(torch.full((len(network_spec),), float(init_scale)))
+        self.bias_scales = nn.Parameter(torch.full((len(network_spec),), float(init_scale)))
+
+    def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Features `(B, C, ...)` to the same shapes."""
+        check_features(self.network_spec, wsfeat)
+        weights = [w * scale for w, scale in zip(wsfeat.weights, self.weight_scales, strict=True)]
+        biases = [b * scale for b, scale in zip(wsfeat.biases, self.bias_scales, strict=True)]
+        return WeightSpaceFeatures(weights, biases)

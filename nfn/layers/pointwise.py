@@ -1,0 +1,35 @@
+"""Pointwise: the same channel map for every entry of a tensor."""
+
+from torch import nn
+
+from nfn.features import WeightSpaceFeatures
+from nfn.layers.folding import check_features, features_of, np_folds, tensors_of
+from nfn.spec import NetworkSpec
+
+
+class Pointwise(nn.Module):
+    """One affine map of the channels per weight and per bias (arXiv:2302.14040, section 4, baseline NFN_PT).
+
+    `W'(i)_jk = A(i) W(i)_jk + a(i)`, `v'(i)_j = B(i) v(i)_j + b(i)`. Channels of a convolution include its kernel
+    entries. Equivariant to any permutation of rows and columns, coupled or not.
+    """
+
+    def __init__(self, network_spec: NetworkSpec, in_channels: int, out_channels: int):
+        super().__init__()
+        self.network_spec = network_spec
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.folds = np_folds(network_spec)
+        self.maps = nn.ModuleList(
+            [nn.Linear(fold.copies * in_channels, fold.copies * out_channels) for fold in self.folds]
+        )
+
+    def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Features `(B, in_channels, ...)` to `(B, out_channels, ...)` on the same network; ValueError if not on it."""
+        check_features(self.network_spec, wsfeat, self.in_channels)
+        out = []
+        for fold, linear, x in zip(self.folds, self.maps, tensors_of(wsfeat), strict=True):
+            out.append(fold.unfold(linear(fold.fold(x))))
+        return features_of(out)
+
+    def extra_repr(self) -> str:
+        return f"in_channels={self.in_channels}, out_channels={self.out_channels}"
