@@ -1,4 +1,4 @@
-"""Property checks for any module on weight spaces: what must and must not change when neurons are reordered."""
+"""Property checks for modules on weight spaces: what must and must not change with the order of neurons."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ TOLERANCE = {torch.float64: 1e-11, torch.float32: 2e-5}
 
 
 def equivariance_error(layer: Layer, features: WeightSpaceFeatures, permutations: Sequence[Tensor]) -> float:
-    """`max |layer(p x) - p layer(x)| / max |layer(x)|`, the worst tensor; a tensor that is all zero counts in full.
+    """`max |layer(p x) - p layer(x)| / max |layer(x)|`, of the worst tensor (absolute for a zero one).
 
     A layer that returns a tensor is compared as it is: then this is its invariance error. `permutations` are
     as `nfn.permutation.permute` takes them.
@@ -44,7 +44,7 @@ def assert_invariant(
     permutations: Sequence[Tensor] | None = None,
     tolerance: float | None = None,
 ) -> None:
-    """AssertionError unless the tensor that `layer` returns stays the same when hidden neurons are reordered."""
+    """AssertionError unless the tensor that `layer` returns is the same for every order of hidden neurons."""
     _assert_symmetric(layer, features, permutations, tolerance, Tensor, "invariant")
 
 
@@ -56,8 +56,8 @@ def assert_sensitive(
 ) -> None:
     """AssertionError if `layer` also commutes with reorderings that change what the network computes.
 
-    For each hidden group in turn, its rows (with the bias) or its columns alone are permuted; the error must exceed
-    a hundred tolerances each time. Groups of one neuron are left out.
+    For each hidden group in turn, its rows (with the bias) or its columns alone are permuted; the error must
+    exceed a hundred tolerances each time. Groups of one neuron are left out.
     """
     limit = 100 * (tolerance or TOLERANCE[features.weights[0].dtype])
     for side in ("rows", "columns"):
@@ -68,8 +68,8 @@ def assert_sensitive(
             error = _uncoupled_error(layer, features, group, side, _derangement(size, generator))
             if not error > limit:
                 raise AssertionError(
-                    f"Not sensitive: permuting only the {side} of hidden group {group} gives an error of {error:.1e}, "
-                    f"wanted more than {limit:.1e}."
+                    f"Not sensitive: permuting only the {side} of hidden group {group} gives an error of "
+                    f"{error:.1e}, wanted more than {limit:.1e}."
                 )
 
 

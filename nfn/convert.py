@@ -23,15 +23,15 @@ def layer_keys(keys: Iterable[str]) -> list[tuple[str, str | None]]:
         prefix = key.removesuffix("bias")
         if prefix == key or prefix not in layers:
             raise ValueError(
-                f"Key {key!r} is neither a weight nor the bias of one; `nfn.read_network` handles files with more "
-                "than linear and convolutional layers."
+                f"Key {key!r} is neither a weight nor the bias of one; `nfn.read_network` handles files "
+                "with more than linear and convolutional layers."
             )
         biases[prefix] = key
     return [(key, biases.get(prefix)) for prefix, key in layers.items()]
 
 
 def state_dict_to_tensors(state_dict: Mapping[str, Tensor]) -> tuple[list[Tensor], list[Tensor | None]]:
-    """Weights `(1, out, in[, kh, kw])` and biases `(1, out)` of a state dict, None for a layer without a bias.
+    """Weights `(1, out, in[, kh, kw])` and biases `(1, out)` of a state dict; None where a bias is missing.
 
     Raises ValueError, naming the key, on tensors that are not of a linear or 2-d convolutional layer.
     """
@@ -40,8 +40,8 @@ def state_dict_to_tensors(state_dict: Mapping[str, Tensor]) -> tuple[list[Tensor
         weight, bias = state_dict[weight_key], None if bias_key is None else state_dict[bias_key]
         if weight.dim() not in (2, 4):
             raise ValueError(
-                f"{weight_key!r} is {tuple(weight.shape)}, wanted (out, in) or (out, in, kh, kw); fold batch norms "
-                "into the layer before them first, as `nfn.read_network` does."
+                f"{weight_key!r} is {tuple(weight.shape)}, wanted (out, in) or (out, in, kh, kw); fold batch "
+                "norms into the layer before them first, as `nfn.read_network` does."
             )
         if bias is not None and bias.shape != weight.shape[:1]:
             raise ValueError(f"{bias_key!r} is {tuple(bias.shape)}, wanted {tuple(weight.shape[:1])}.")
@@ -74,10 +74,10 @@ def state_dicts_to_features(state_dicts: Sequence[Mapping[str, Tensor]]) -> Weig
 
 
 def params_to_state_dicts(keys: Iterable[str], wsfeat: WeightSpaceFeatures) -> list[OrderedDict[str, Tensor]]:
-    """One state dict per network of features `(B, 1, ...)`, under these keys; the inverse of `state_dicts_to_features`.
+    """One state dict per network of features `(B, 1, ...)`, under these keys.
 
-    Raises ValueError if there is more than one channel, if the number of layers differs, or if `keys` lack a bias
-    that is not zero.
+    Raises ValueError if there is more than one channel, if the number of layers differs, or if `keys` lack a
+    bias that is not zero.
     """
     keys = list(keys)
     layers = layer_keys(keys)
@@ -98,6 +98,6 @@ def params_to_state_dicts(keys: Iterable[str], wsfeat: WeightSpaceFeatures) -> l
 
 
 def params_to_func_params(params: WeightSpaceFeatures) -> tuple[Tensor, ...]:
-    """Weight 0, bias 0, weight 1, ... as one tuple for a functional model; a single channel is squeezed away."""
+    """Weight 0, bias 0, weight 1, ... as a tuple for a functional model, a single channel squeezed away."""
     tensors = [tensor for pair in params for tensor in pair]
     return tuple(tensor.squeeze(1) if tensor.shape[1] == 1 else tensor for tensor in tensors)

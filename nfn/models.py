@@ -95,7 +95,7 @@ def _head(in_features: int, config: InvariantConfig) -> nn.Sequential:
 
 
 class InvariantNFN(nn.Module):
-    """Predicts a vector from networks (arXiv:2302.14040, appendix D.3), the same for every order of hidden neurons.
+    """Predicts a vector from networks (arXiv:2302.14040, D.3), the same for every order of hidden neurons.
 
     With `layer="np"` or `"pointwise"` inputs and outputs are told apart by the IO encoding alone.
     """

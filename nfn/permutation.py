@@ -1,7 +1,7 @@
 """Permutations of a network's neurons, which leave its function as it is, and what breaks or extends them.
 
-Neuron group 0 is the inputs, group i + 1 the outputs of layer i. A permutation `p` of a group moves entry `p[k]` to
-place `k`. Hidden groups are 1 to L - 1 for L layers.
+Neuron group 0 is the inputs, group i + 1 the outputs of layer i. A permutation `p` of a group moves entry
+`p[k]` to place `k`. Hidden groups are 1 to L - 1 for L layers.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from nfn.spec import ANY, NetworkSpec
 
 
 def group_sizes(spec: NetworkSpec) -> tuple[int, ...]:
-    """The number of neurons in each group, inputs and outputs included; ValueError if the spec leaves one open."""
+    """The number of neurons in each group, inputs and outputs too; ValueError if one is open."""
     sizes = (spec.weight_spec[0].shape[1], *(weight.shape[0] for weight in spec.weight_spec))
     if ANY in sizes:
         raise ValueError(
@@ -26,16 +26,16 @@ def group_sizes(spec: NetworkSpec) -> tuple[int, ...]:
 def random_permutations(
     spec: NetworkSpec, generator: torch.Generator | None = None, ends: bool = False
 ) -> tuple[Tensor, ...]:
-    """One random permutation per hidden layer; with `ends` also of the inputs (first) and the outputs (last)."""
+    """One random permutation per hidden layer; with `ends` also of inputs (first) and outputs (last)."""
     sizes = group_sizes(spec)
     return tuple(torch.randperm(size, generator=generator) for size in (sizes if ends else sizes[1:-1]))
 
 
 def permute(features: WeightSpaceFeatures, permutations: Sequence[Tensor]) -> WeightSpaceFeatures:
-    """The same networks with their neurons in another order: `W'(i) = W(i)[p(i+1)][:, p(i)]`, `v'(i) = v(i)[p(i+1)]`.
+    """Reorder neurons: `W'(i) = W(i)[p(i+1)][:, p(i)]`, `v'(i) = v(i)[p(i+1)]`.
 
-    Takes one permutation per hidden layer (the function of the network stays the same), or one per group including
-    inputs and outputs (the NP group). Raises ValueError on any other number and on wrong sizes.
+    Takes one permutation per hidden layer (the function of the network stays the same), or one per group
+    including inputs and outputs (the NP group). Raises ValueError on any other number and on wrong sizes.
     """
     groups = _groups(len(features), permutations)
     return permute_uncoupled(features, groups[1:], groups[:-1])

@@ -17,18 +17,20 @@ class ChannelLinear(nn.Module):
         self.linear = nn.Linear(in_channels, out_channels, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, in_channels, ...)` to `(B, out_channels, ...)`; channels are last in the memory of the result."""
+        """`(B, in_channels, ...)` to `(B, out_channels, ...)`; channels last in memory."""
         return self.linear(x.movedim(1, -1)).movedim(-1, 1)
 
 
 class NPAttention(nn.Module):
-    """Weight-space self-attention (arXiv:2305.13546, equation 3), NP-equivariant.
+    """Weight-space self-attention (arXiv:2305.13546, section 3), NP-equivariant.
 
     Two terms are added, both from the same queries, keys and values, per head:
 
     - *cross term*, per group of neurons: each row of the weight that leads into the group, its bias, and each
-      column of the weight that leads out is one token, a vector over the group's neurons; tokens attend to each other;
-    - *diagonal term*: the averages of all weights and biases attend to each other, and each is added to its tensor.
+      column of the weight that leads out is one token, a vector over the group's neurons; tokens attend to
+      each other;
+    - *diagonal term*: the averages of all weights and biases attend to each other, and each is added to its
+      tensor.
 
     Without `share_projections` every tensor has its own projections; networks with convolutions need that.
     """
@@ -92,7 +94,8 @@ class NPAttention(nn.Module):
 
     def _add_diagonal(self, qkv: list[Tensor], terms: list[list[Tensor]]) -> None:
         tokens = torch.stack([x.mean(tuple(range(1, x.dim() - 3))) for x in qkv], 3)  # (B, 3, heads, T, ch)
-        values = F.scaled_dot_product_attention(*tokens.unbind(1))  # (B, heads, T, ch)
+        query, key, value = tokens.unbind(1)
+        values = F.scaled_dot_product_attention(query, key, value)  # (B, heads, T, ch)
         for i, value in enumerate(values.unbind(2)):
             value = value.flatten(1)  # (B, channels)
             terms[i].append(value.view(len(value), *(1,) * (qkv[i].dim() - 4), -1))
@@ -106,8 +109,10 @@ class NPAttention(nn.Module):
             parts.append(qkv[2 * group])
         tokens = torch.cat(parts, 1)  # (B, T, n, 3, heads, ch)
         neurons, width = tokens.shape[2], tokens.shape[-1]
-        tokens = tokens.permute(3, 0, 4, 1, 2, 5).flatten(4)  # (3, B, heads, T, n * ch)
-        values = F.scaled_dot_product_attention(*tokens, dropout_p=self.dropout if self.training else 0.0)
+        query, key, value = tokens.permute(3, 0, 4, 1, 2, 5).flatten(4)  # each (B, heads, T, n * ch)
+        values = F.scaled_dot_product_attention(
+            query, key, value, dropout_p=self.dropout if self.training else 0.0
+        )
         values = (
             values.unflatten(-1, (neurons, width)).permute(0, 2, 3, 1, 4).flatten(3)
         )  # (B, T, n, channels)

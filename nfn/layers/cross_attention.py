@@ -1,4 +1,4 @@
-"""Cross-attention between a weight space and a fixed set of learned tokens (arXiv:2305.13546, section 3.3)."""
+"""Cross-attention between a weight space and learned tokens (arXiv:2305.13546, section 3)."""
 
 import torch
 from torch import Tensor, nn

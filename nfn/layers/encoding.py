@@ -1,4 +1,4 @@
-"""Encodings put before the first layer: which layer, input and output an entry belongs to, and its value's Fourier features."""
+"""Encodings before the first layer: an entry's layer, input and output, and Fourier features of its value."""
 
 import math
 
@@ -11,7 +11,7 @@ from nfn.spec import ANY, NetworkSpec
 
 
 class GaussianFourierFeatureTransform(nn.Module):
-    """`[sin(2 pi x B), cos(2 pi x B)]` over channels, `B ~ N(0, scale^2)` drawn once and saved (arXiv:2006.10739)."""
+    """`[sin(2 pi x B), cos(2 pi x B)]` over channels, `B ~ N(0, scale^2)` drawn once (arXiv:2006.10739)."""
 
     frequencies: Tensor
 
@@ -38,17 +38,18 @@ class GaussianFourierFeatureTransform(nn.Module):
 
 
 def fourier_encode(x: Tensor, max_freq: float, num_bands: int) -> Tensor:
-    """Positions `(n,)` to `(n, 2 * num_bands + 1)`: sines, cosines at frequencies 1 to max_freq / 2, and x itself."""
+    """Positions `(n,)` to `(n, 2 * num_bands + 1)`: sines, cosines at 1 to max_freq / 2, and x itself."""
     scales = torch.linspace(1.0, max_freq / 2, num_bands, device=x.device, dtype=x.dtype)
     phase = math.pi * x.unsqueeze(-1) * scales
     return torch.cat([phase.sin(), phase.cos(), x.unsqueeze(-1)], -1)
 
 
 class IOSinusoidalEncoding(nn.Module):
-    """Appends channels that tell the inputs and outputs (and layers) of the network apart (arXiv:2302.14040, app. C).
+    """Appends channels that tell the inputs and outputs (and layers) of the network apart (arXiv:2302.14040).
 
-    Each entry gets `fourier_encode` of its layer's position (zero without `enc_layers`); entries of the first weight
-    add that of their input, entries of the last weight and bias that of their output. Positions run over [-1, 1].
+    Each entry gets `fourier_encode` of its layer's position (zero without `enc_layers`); entries of the first
+    weight add that of their input, entries of the last weight and bias that of their output. Positions run
+    over [-1, 1].
     """
 
     def __init__(
@@ -94,13 +95,13 @@ class IOSinusoidalEncoding(nn.Module):
 
 
 def _append(x: Tensor, code: Tensor) -> Tensor:
-    """`x` (B, C, ...) with the channels of `code` (..., d), broadcast over entries, appended: (B, C + d, ...)."""
+    """`x` (B, C, ...) with `code` (..., d), broadcast over entries, appended: (B, C + d, ...)."""
     x = x.movedim(1, -1)
     return torch.cat([x, code.expand(*x.shape[:-1], -1)], -1).movedim(-1, 1)
 
 
 class LearnedPosEmbedding(nn.Module):
-    """Adds a learned vector per layer, per input neuron and per output neuron (arXiv:2305.13546, section 3.2)."""
+    """Adds a learned vector per layer, per input neuron and per output neuron (arXiv:2305.13546)."""
 
     def __init__(self, network_spec: NetworkSpec, channels: int):
         super().__init__()

@@ -16,7 +16,7 @@ InitType = Literal["pytorch_default", "kaiming_normal"]
 
 
 class EquivariantLinear(nn.Module):
-    """The most general affine map between weight-space features that commutes with the permutations of `folds`.
+    """The most general affine map between features that commutes with the permutations of `folds`.
 
     Parameters are one matrix per level (see `levels.py`), each `(channels out, channels in)`, and one bias.
     """
@@ -59,8 +59,8 @@ class EquivariantLinear(nn.Module):
     def reset_parameters(self, init_type: InitType = "pytorch_default") -> None:
         """Draw all maps anew, each output tensor scaled by its whole fan-in.
 
-        `"pytorch_default"` is uniform on +-1/sqrt(fan_in), biases too; `"kaiming_normal"` has variance 2/fan_in
-        and no biases. Raises ValueError on any other name.
+        `"pytorch_default"` is uniform on +-1/sqrt(fan_in), biases too; `"kaiming_normal"` has variance
+        2/fan_in and no biases. Raises ValueError on any other name.
         """
         if init_type not in ("pytorch_default", "kaiming_normal"):
             raise ValueError(f"init_type {init_type!r}: wanted 'pytorch_default' or 'kaiming_normal'.")
@@ -86,7 +86,7 @@ class EquivariantLinear(nn.Module):
         return torch.cat(scales)
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Features `(B, in_channels, ...)` to `(B, out_channels, ...)` on the same network; ValueError if not on it."""
+        """Features `(B, in_channels, ...)` to `(B, out_channels, ...)` on the same spec, else ValueError."""
         check_features(self.network_spec, wsfeat, self.in_channels)
         tensors = [fold.fold(x) for fold, x in zip(self.folds, tensors_of(wsfeat), strict=True)]
         out = LinearMap.apply(

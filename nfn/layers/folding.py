@@ -14,8 +14,9 @@ from nfn.spec import ANY, NetworkSpec
 class Fold:
     """One weight or bias, `(B, C, ...)`, as `(B, *permuting axes, D)` with `D = copies * C`.
 
-    `axes` names the groups of neurons (0 = the inputs, i + 1 = the outputs of layer i) that permute the tensor.
-    Channels come last in memory, so that features which one layer made reach the next one without a copy.
+    `axes` names the groups of neurons (0 = the inputs, i + 1 = the outputs of layer i) that permute the
+    tensor. Channels come last in memory, so that features which one layer made reach the next one without a
+    copy.
     """
 
     axes: tuple[int, ...]
@@ -46,15 +47,15 @@ def _fold(shape: tuple[int, ...], groups: tuple[int, ...], permuting: Collection
     fixed = tuple(shape[dim] for dim in staying)
     if ANY in fixed:
         raise ValueError(
-            f"Shape {shape} leaves open a size that this layer must know (an input, an output or a kernel size); "
-            "build the spec with `network_spec_from_wsfeat` or `NetworkSpec.mlp`."
+            f"Shape {shape} leaves open a size that this layer must know (an input, an output or a "
+            "kernel size); build the spec with `network_spec_from_wsfeat` or `NetworkSpec.mlp`."
         )
     order = (0, *(dim + 2 for dim in moving), *(dim + 2 for dim in staying), 1)
     return Fold(tuple(groups[dim] for dim in moving), order, fixed)
 
 
 def folds(spec: NetworkSpec, permuting: Collection[int]) -> tuple[Fold, ...]:
-    """One fold per tensor in the order weight 0, bias 0, weight 1, ...; `permuting` lists the groups that permute."""
+    """One fold per tensor, in the order weight 0, bias 0, weight 1, ...; `permuting` lists groups."""
     out = []
     for i, (weight, bias) in enumerate(zip(spec.weight_spec, spec.bias_spec, strict=True)):
         out.append(_fold(weight.shape, (i + 1, i), permuting))
@@ -83,7 +84,7 @@ def features_of(tensors: list[torch.Tensor]) -> WeightSpaceFeatures:
 
 
 def check_features(spec: NetworkSpec, features: WeightSpaceFeatures, channels: int | None = None) -> None:
-    """Raise ValueError, naming the layer, unless `features` lies on `spec` with this many channels (None: any)."""
+    """Raise ValueError, naming the layer, unless `features` fit `spec` and `channels` (None: any)."""
     if len(features) != len(spec):
         raise ValueError(f"Got features of {len(features)} layers for a layer built for {len(spec)}.")
     for i, (weight, bias) in enumerate(features):

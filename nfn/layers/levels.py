@@ -1,10 +1,10 @@
 """All linear maps that commute with neuron permutations, at the cost of little more than one matrix product.
 
-Tensors here are folded (`folding.py`): `(B, D)` with no permuting axis, `(B, n, D)` with one, `(B, n, m, D)` with
-two. No tensor has the same group twice, so the equivariant maps from one tensor to another are exactly: average
-over some axes, always over those that the output lacks; multiply channels by a matrix; repeat along the axes that
-the output has in addition (arXiv:2302.14040, section 3.1 and appendix B). Maps that keep the same axes share their
-input, so each *level* (which axes are kept) is one matrix product:
+Tensors here are folded (`folding.py`): `(B, D)` with no permuting axis, `(B, n, D)` with one, `(B, n, m, D)`
+with two. No tensor has the same group twice, so the equivariant maps from one tensor to another are exactly:
+average over some axes, always over those that the output lacks; multiply channels by a matrix; repeat along
+the axes that the output has in addition (arXiv:2302.14040, section 2 and appendices B, C). Maps that keep the
+same axes share their input, so each *level* (which axes are kept) is one matrix product:
 
     point:  keeps none     all tensors, averaged to (B, D)           -> a term for every tensor
     line g: keeps group g  all tensors with that axis, (B, n_g, D)   -> a term for each of these
@@ -27,7 +27,8 @@ from nfn.layers.folding import Fold
 class Group:
     """The tensors along one group of neurons, by index.
 
-    `lines` have no other axis; `rows` is the weight whose first axis this is, `columns` the weight whose second.
+    `lines` have no other axis; `rows` is the weight whose first axis this is, `columns` the weight whose
+    second.
     """
 
     lines: tuple[int, ...]
@@ -102,10 +103,10 @@ def scatter(
     point: Tensor,
     average: bool,
 ) -> list[Tensor]:
-    """Add up the levels per tensor: the transpose of `gather`, plus `sources[i] @ pair_map` for each pair `i`.
+    """Add up the levels per tensor, the transpose of `gather`, and `sources[i] @ pair_map` for each pair `i`.
 
-    `widths[i]` is the width D of output tensor `i`. Overwrites `lines`. With `average`, terms are divided by the
-    number of entries along each axis on which they are repeated.
+    `widths[i]` is the width D of output tensor `i`. With `average`, terms are divided by
+    the number of entries along each axis on which they are repeated.
     """
     out: dict[int, Tensor] = {}
     terms = dict(zip(levels.order, point.split([widths[i] for i in levels.order], -1), strict=True))
@@ -125,7 +126,7 @@ def scatter(
 
 
 def _pair(source: Tensor, pair_map: Tensor, rows: Tensor, columns: Tensor, average: bool) -> Tensor:
-    """`source @ pair_map` plus `rows` (B, n, D) repeated along m, plus `columns` (B, m, D) repeated along n."""
+    """`source @ pair_map` + `rows` (B, n, D) repeated along m + `columns` (B, m, D) repeated along n."""
     if average:
         rows, columns = rows / columns.shape[1], columns / rows.shape[1]
     out = rows.unsqueeze(2) + columns.unsqueeze(1)
@@ -161,7 +162,8 @@ def _widths(levels: Levels, widths: Sequence[int], point_map: Tensor) -> list[in
 class LinearMap(torch.autograd.Function):
     """`linear_map` with a backward pass of as many products as it needs, and no full-size temporaries.
 
-    Call as `LinearMap.apply(levels, bias, point_map, *line_maps, *pair_maps, *tensors)`. Twice differentiable.
+    Call as `LinearMap.apply(levels, bias, point_map, *line_maps, *pair_maps, *tensors)`. Twice
+    differentiable.
     """
 
     @staticmethod
@@ -175,7 +177,7 @@ class LinearMap(torch.autograd.Function):
     def backward(ctx, *grads: Tensor):
         levels, (point_map, *rest) = ctx.levels, ctx.saved_tensors
         line_maps, pair_maps, tensors = _split(levels, rest)
-        # For a second derivative the averages must hang on the inputs; otherwise those of the forward pass serve.
+        # For a second derivative the averages must hang on the inputs; else those of forward serve.
         lines, point = gather(levels, tensors, average=True) if torch.is_grad_enabled() else ctx.gathered
         grads = tuple(grad.contiguous() for grad in grads)
         line_grads, point_grad = gather(levels, grads, average=False)

@@ -6,15 +6,17 @@ from nfn.spec import NetworkSpec
 
 
 class HNPLinear(EquivariantLinear):
-    """Complete HNP-equivariant linear layer (arXiv:2302.14040, section 3.1 and appendix A).
+    """Complete HNP-equivariant linear layer (arXiv:2302.14040, section 2 and appendix C).
 
-    Only hidden neurons permute: a column of the first weight, a row of the last and an entry of the last bias each
-    have maps of their own. Entries that permute together meet on one line, for instance at the last hidden layer
+    Only hidden neurons permute: a column of the first weight, a row of the last and an entry of the last bias
+    each have maps of their own. Entries that permute together meet on one line, for instance at the last
+    hidden layer, with W(i) of layer i = 1 to L, v(i) its bias and * for an average over an axis:
 
-        W(L)_*k gets maps from  all W(L)_lk, v(L-1)_k, W(L-1)_k* (and W(L-1)_kj for all inputs j if L = 2) and global
+        W'(L)_lk = sum over l' of a_ll' W(L)_l'k + b_l v(L-1)_k + c_l W(L-1)_k* + global_l
 
-    where `global` holds all averages, all columns of W(1), all rows of W(L) and all of v(L). The paper's reference
-    code omits v(L-1) -> W(L); here the family of maps is complete at every depth.
+    (for L = 2 the columns of W(1), which stay in place, for their average W(L-1)_k*). `global` is linear in all
+    averages, all columns of W(1), all rows of W(L) and all of v(L). The paper's reference code omits
+    v(L-1) -> W(L); here the family of maps is complete at every depth.
     """
 
     def __init__(self, network_spec: NetworkSpec, in_channels: int, out_channels: int):

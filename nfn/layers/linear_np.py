@@ -10,18 +10,19 @@ from nfn.spec import ANY, NetworkSpec
 
 
 class NPLinear(EquivariantLinear):
-    """Complete NP-equivariant linear layer (arXiv:2302.14040, equation 3 and appendix C).
+    """Complete NP-equivariant linear layer (arXiv:2302.14040, section 2 and appendix B).
 
     With W(i) of layer i, v(i) its bias and * for an average over an axis, each output entry is
 
-        W'(i)_jk = a W(i)_jk + b W(i)_*k + c W(i)_j* + d W(i-1)_k* + e W(i+1)_*j + f v(i)_j + g v(i-1)_k + global
+        W'(i)_jk = a W(i)_jk + b W(i)_*k + c W(i)_j* + d W(i-1)_k* + e W(i+1)_*j
+                   + f v(i)_j + g v(i-1)_k + global
         v'(i)_j  = a W(i)_j* + b W(i+1)_*j + c v(i)_j + global
 
-    where `global` is linear in the averages of all weights and biases, letters are matrices over channels (and
-    kernel entries, for convolutions), different for every i and for both lines.
+    where `global` is linear in the averages of all weights and biases, letters are matrices over channels
+    (and kernel entries, for convolutions), different for every i and for both lines.
 
-    `io_embed` adds a learned embedding of every input and output neuron to the features first, which breaks the
-    symmetry at both ends (appendix C): the layer is then HNP-equivariant only.
+    `io_embed` adds a learned embedding of every input and output neuron to the features first, which breaks
+    the symmetry at both ends: the layer is then HNP-equivariant only.
     """
 
     def __init__(
@@ -36,12 +37,12 @@ class NPLinear(EquivariantLinear):
         self.io_embed = IOEmbedding(network_spec, in_channels) if io_embed else None
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Features `(B, in_channels, ...)` to `(B, out_channels, ...)` on the same network; ValueError if not on it."""
+        """Features `(B, in_channels, ...)` to `(B, out_channels, ...)` on the same spec, else ValueError."""
         return super().forward(wsfeat if self.io_embed is None else self.io_embed(wsfeat))
 
 
 class IOEmbedding(nn.Module):
-    """Adds a learned vector per input neuron to the first weight, per output neuron to the last weight and bias."""
+    """Adds a learned vector per input neuron to the first weight, per output to the last weight and bias."""
 
     def __init__(self, network_spec: NetworkSpec, channels: int):
         super().__init__()

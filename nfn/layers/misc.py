@@ -38,7 +38,7 @@ class ResBlock(nn.Module):
 
 
 class LearnedScale(nn.Module):
-    """One learned factor per weight and per bias tensor: gamma in `U + gamma * NFN(U)` (arXiv:2302.14040, 4.3)."""
+    """One learned factor per weight and per bias tensor: gamma in `U + gamma * NFN(U)` (arXiv:2302.14040)."""
 
     def __init__(self, network_spec: NetworkSpec, init_scale: float):
         super().__init__()

@@ -10,7 +10,7 @@ from nfn.spec import NetworkSpec
 
 
 class ChannelLayerNorm(nn.Module):
-    """Layer norm over dimension 1 of a tensor `(B, C, ...)`: zero mean and unit (population) variance, then affine."""
+    """Layer norm over dimension 1 of `(B, C, ...)`: mean 0 and (population) variance 1, then affine."""
 
     def __init__(self, channels: int, eps: float = 1e-5):
         super().__init__()
@@ -64,7 +64,7 @@ class ParamLayerNorm(_FoldedLayerNorm):
 
 
 class ChannelDropout(nn.Module):
-    """In training, zeroes whole channels of each tensor (per kernel entry, for convolutions) and scales the rest up."""
+    """In training, zeroes whole channels of each tensor (per kernel entry) and scales the rest up."""
 
     def __init__(self, dropout: float):
         super().__init__()

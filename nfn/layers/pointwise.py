@@ -8,10 +8,10 @@ from nfn.spec import NetworkSpec
 
 
 class Pointwise(nn.Module):
-    """One affine map of the channels per weight and per bias (arXiv:2302.14040, section 4, baseline NFN_PT).
+    """One affine map of the channels per weight and per bias (arXiv:2302.14040, section 3, NFN_PT).
 
-    `W'(i)_jk = A(i) W(i)_jk + a(i)`, `v'(i)_j = B(i) v(i)_j + b(i)`. Channels of a convolution include its kernel
-    entries. Equivariant to any permutation of rows and columns, coupled or not.
+    `W'(i)_jk = A(i) W(i)_jk + a(i)`, `v'(i)_j = B(i) v(i)_j + b(i)`. Channels of a convolution include its
+    kernel entries. Equivariant to any permutation of rows and columns, coupled or not.
     """
 
     def __init__(self, network_spec: NetworkSpec, in_channels: int, out_channels: int):
@@ -24,7 +24,7 @@ class Pointwise(nn.Module):
         )
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Features `(B, in_channels, ...)` to `(B, out_channels, ...)` on the same network; ValueError if not on it."""
+        """Features `(B, in_channels, ...)` to `(B, out_channels, ...)` on the same spec, else ValueError."""
         check_features(self.network_spec, wsfeat, self.in_channels)
         out = []
         for fold, linear, x in zip(self.folds, self.maps, tensors_of(wsfeat), strict=True):

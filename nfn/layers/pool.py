@@ -25,7 +25,7 @@ class _Pool(nn.Module):
 
 
 class NPPool(_Pool):
-    """Averages over rows and columns (arXiv:2302.14040, section 3.2): NP-invariant.
+    """Averages over rows and columns (arXiv:2302.14040, equation 17): NP-invariant.
 
     Kernel entries of a convolution stay apart.
     """
@@ -40,7 +40,7 @@ class NPPool(_Pool):
 
 
 class HNPPool(_Pool):
-    """Averages over hidden neurons only (arXiv:2302.14040, section 3.2): HNP-invariant.
+    """Averages over hidden neurons only (arXiv:2302.14040, equation 17): HNP-invariant.
 
     Inputs of the first weight, outputs of the last weight and bias, and kernel entries stay apart.
     """
