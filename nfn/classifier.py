@@ -1,0 +1,130 @@
+"""Say what a SIREN shows: probe it on a grid of coordinates and read the answers with a small convolutional net."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from nfn.features import WeightSpaceFeatures
+from nfn.network import Network
+from nfn.predictor import Predictor
+from nfn.siren import render
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class InrClassifierConfig:
+    """`labels` per domain; `size` probes a side; `typical_from`: the typicality that 99% of validation SIRENs reach."""
+
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    size: int = 32
+    widths: tuple[int, ...] = (32, 64, 128, 256)
+    typical_from: float = 0.5
+
+
+@dataclass(frozen=True)
+class InrClassification:
+    """What a SIREN shows. `probabilities` are over the ten labels of `domain` and sum to 1.
+
+    `typicality` is the probability, by the predictor's own account, that the network resembles those it
+    learned from; `typical` is False below the shipped threshold, and then the label should not be believed.
+    """
+
+    domain: str
+    label: str
+    probabilities: dict[str, float]
+    domain_probabilities: dict[str, float]
+    typical: bool
+    typicality: float
+
+
+class InrClassifier(Predictor):
+    """Probe features (arXiv:2403.12143, section 3) at `size x size` grid coordinates, then a residual CNN.
+
+    The probes see the function that the network computes and nothing else, so the answer is the same for every
+    permutation of its hidden neurons and every sign flip. One head serves all domains: its classes are the labels
+    of every domain, and one more for "none of these", learned from untrained networks, noise and scrambled images.
+    """
+
+    name = "inr-classifier"
+    config_class = InrClassifierConfig
+
+    def __init__(self, config: InrClassifierConfig):
+        super().__init__(config)
+        classes = sum(len(labels) for labels in config.labels.values()) + 1
+        self.head = convolutional_head(config.widths, classes)
+        self.register_buffer("log_temperature", torch.zeros(()))
+
+    def probe(self, features: WeightSpaceFeatures) -> torch.Tensor:
+        """The networks' outputs `(B, 3, size, size)` on the probe grid; one output channel is shown as three."""
+        return as_three_channels(render(features, self.config.size, self.config.size))
+
+    def forward(self, probes: torch.Tensor) -> torch.Tensor:
+        """Logits `(B, classes + 1)` from probe outputs `(B, 3, size, size)`; the last class is "none of these"."""
+        return self.head(probes.clamp(-1.5, 1.5).contiguous(memory_format=torch.channels_last))
+
+    @torch.no_grad()
+    def probabilities(self, features: WeightSpaceFeatures) -> torch.Tensor:
+        """Calibrated probabilities `(B, classes + 1)` for features in our convention (`Network.normalized`)."""
+        logits = self(self.probe(features.to(self.device)))
+        return torch.softmax(logits.float() / self.log_temperature.exp(), 1).cpu()
+
+    def predict(self, network: Network, domain: str = AUTO) -> InrClassification:
+        """Classify one SIREN, within `domain` or, with `auto`, within the most probable one."""
+        if network.kind != "siren":
+            raise ValueError(f"This predictor reads SIRENs, and the file holds a {network.kind}. Choose another tab.")
+        if domain != AUTO and domain not in self.config.labels:
+            raise ValueError(f"Unknown domain {domain!r}: choose one of auto, {', '.join(self.config.labels)}.")
+        return self.explain(self.probabilities(network.normalized)[0], domain)
+
+    def explain(self, probabilities: torch.Tensor, domain: str = AUTO) -> InrClassification:
+        """The result for one row of `probabilities`."""
+        per_domain = dict(zip(self.config.labels, probabilities[:-1].split(self._sizes()), strict=True))
+        shares = {name: float(p.sum()) for name, p in per_domain.items()}
+        chosen = max(shares, key=lambda name: shares[name]) if domain == AUTO else domain
+        inside = per_domain[chosen] / per_domain[chosen].sum().clamp_min(1e-30)
+        named = dict(zip(self.config.labels[chosen], inside.tolist(), strict=True))
+        typicality = 1 - float(probabilities[-1])
+        known = max(sum(shares.values()), 1e-30)
+        return InrClassification(
+            domain=chosen,
+            label=max(named, key=lambda name: named[name]),
+            probabilities=named,
+            domain_probabilities={name: share / known for name, share in shares.items()},
+            typical=math.isfinite(typicality) and typicality >= self.config.typical_from,
+            typicality=typicality,
+        )
+
+    def class_offset(self, domain: str) -> int:
+        """The index of a domain's first label among the classes."""
+        names = list(self.config.labels)
+        return sum(self._sizes()[: names.index(domain)])
+
+    def _sizes(self) -> list[int]:
+        return [len(labels) for labels in self.config.labels.values()]
+
+
+def as_three_channels(images: torch.Tensor) -> torch.Tensor:
+    """Gray images as equal red, green and blue."""
+    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+
+
+class Residual(nn.Sequential):
+    """A sequence added to its input."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return input + super().forward(input)
+
+
+def convolutional_head(widths: tuple[int, ...], classes: int) -> nn.Sequential:
+    """One plain block, then per further width a plain and a residual block, halving the picture before each."""
+    layers: list[nn.Module] = [_block(3, widths[0])]
+    for before, after in zip(widths[:-1], widths[1:], strict=True):
+        layers += [nn.MaxPool2d(2), _block(before, after), Residual(_block(after, after))]
+    return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(widths[-1], classes))
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())

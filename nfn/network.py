@@ -1,0 +1,92 @@
+"""One checked network: what the reader returns and every predictor takes."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import torch
+
+from nfn.features import WeightSpaceFeatures
+from nfn.spec import NetworkSpec
+
+Kind = Literal["classifier", "siren", "init"]
+
+
+@dataclass(frozen=True)
+class SirenConvention:
+    """How a file writes a SIREN down: `sin(omega * (W x + b))` per hidden layer, linear output (arXiv:2006.09661).
+
+    `coordinates` says whether the first input is the row (`"row_col"`, ours) or the column (`"col_row"`),
+    both running over [-1, 1] with the ends included. A pixel is black at an output of `low`, white at `high`.
+    """
+
+    first_omega: float = 30.0
+    hidden_omega: float = 30.0
+    low: float = -1.0
+    high: float = 1.0
+    coordinates: Literal["row_col", "col_row"] = "row_col"
+
+    def normalize(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """The same pictures in our convention (omega 30, (row, col), outputs in [-1, 1]), exactly."""
+        scale, shift = 2 / (self.high - self.low), -(self.high + self.low) / (self.high - self.low)
+        return self._change(features, self.first_omega / 30, self.hidden_omega / 30, scale, shift)
+
+    def denormalize(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """The inverse of `normalize`: from our convention back to the file's."""
+        scale, shift = (self.high - self.low) / 2, (self.high + self.low) / 2
+        return self._change(features, 30 / self.first_omega, 30 / self.hidden_omega, scale, shift)
+
+    def _change(self, features: WeightSpaceFeatures, first: float, hidden: float, scale: float, shift: float):
+        last = len(features) - 1
+        pairs = []
+        for i, (weight, bias) in enumerate(features):
+            if i == 0 and self.coordinates == "col_row":
+                weight = weight.flip(3)
+            if i == last:
+                pairs.append((weight * scale, bias * scale + shift))
+            else:
+                factor = first if i == 0 else hidden
+                pairs.append((weight * factor, bias * factor))
+        return WeightSpaceFeatures.from_zipped(pairs)
+
+
+@dataclass(frozen=True)
+class LayerNames:
+    """The tensor names of one layer as they arrived; `bias` is None where the file had none (zeros are used)."""
+
+    weight: str
+    bias: str | None
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network as it came in: float32 features `(1, 1, ...)`, its spec with every dimension, names and facts.
+
+    `notes` are sentences for the visitor on what the reader did ("half precision was read as float32").
+    """
+
+    features: WeightSpaceFeatures
+    spec: NetworkSpec
+    kind: Kind
+    names: tuple[LayerNames, ...]
+    siren: SirenConvention = field(default_factory=SirenConvention)
+    metadata: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def normalized(self) -> WeightSpaceFeatures:
+        """A SIREN's features in our one convention (see `SirenConvention.normalize`)."""
+        return self.siren.normalize(self.features)
+
+    def with_normalized(self, features: WeightSpaceFeatures) -> "Network":
+        """This network with new weights, given in our convention, under its own names and convention."""
+        return replace(self, features=self.siren.denormalize(features))
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Name to tensor, as the file had them; a bias that the file lacked appears as `<weight name>.bias`."""
+        out: dict[str, torch.Tensor] = {}
+        for names, (weight, bias) in zip(self.names, self.features, strict=True):
+            out[names.weight] = weight[0, 0].contiguous()
+            bias_name = names.bias or names.weight.removesuffix("weight").rstrip(".") + ".bias"
+            if names.bias is not None or bool(bias.any()):
+                out[bias_name] = bias[0, 0].contiguous()
+        return out

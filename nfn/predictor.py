@@ -1,0 +1,52 @@
+"""What every predictor shares: a frozen config, and strict saving and loading of `config.json` + `model.safetensors`."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+
+class Predictor(nn.Module):
+    """A model that reads networks. Subclasses set `name` and `config_class` and take the config alone."""
+
+    name: ClassVar[str]
+    config_class: ClassVar[type]
+
+    def __init__(self, config: Any):
+        super().__init__()
+        self.config = config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def save(self, folder: Path | str) -> None:
+        """Write `config.json` and `model.safetensors` (half precision: rounding the weights costs nothing measurable)."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        halves = {k: v.half() if v.is_floating_point() else v for k, v in self.state_dict().items()}
+        save_file({k: v.contiguous() for k, v in halves.items()}, folder / f"{WEIGHTS_FILE}.part")
+        os.replace(folder / f"{WEIGHTS_FILE}.part", folder / WEIGHTS_FILE)
+        text = json.dumps({"predictor": self.name, **asdict(self.config)}, indent=2)
+        (folder / CONFIG_FILE).write_text(text + "\n")
+
+    @classmethod
+    def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
+        """The predictor saved in `folder`, in evaluation mode; any name or shape that does not match raises."""
+        folder = Path(folder)
+        config = json.loads((folder / CONFIG_FILE).read_text())
+        kind = config.pop("predictor", None)
+        if kind != cls.name:
+            raise ValueError(f"{folder / CONFIG_FILE} describes a {kind!r} predictor, not {cls.name!r}.")
+        model = cls(cls.config_class(**config))
+        model.load_state_dict(load_file(folder / WEIGHTS_FILE), strict=True)
+        return model.to(device).eval()

@@ -1,0 +1,176 @@
+"""SIRENs (arXiv:2006.09661): networks from a pixel's coordinates to its value. Render them, and fit them by the hundred.
+
+Everything here is in our one convention (`SirenConvention()`): inputs (row, col) on [-1, 1] with the ends
+included, `sin(30 (W x + b))` in the hidden layers, a linear output, black at -1 and white at 1.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from nfn.features import WeightSpaceFeatures
+from nfn.spec import NetworkSpec
+
+OMEGA = 30.0
+
+
+def coordinate_grid(height: int, width: int, device=None, dtype=torch.float32) -> torch.Tensor:
+    """The `(height * width, 2)` coordinates of an image's pixels, row by row."""
+    rows = torch.linspace(-1, 1, height, device=device, dtype=dtype)
+    cols = torch.linspace(-1, 1, width, device=device, dtype=dtype)
+    return torch.cartesian_prod(rows, cols)
+
+
+def evaluate(features: WeightSpaceFeatures, points: torch.Tensor) -> torch.Tensor:
+    """The outputs `(B, c, P)` of each SIREN at `points` `(P, 2)` or, one set per network, `(B, P, 2)`."""
+    x = points.transpose(-1, -2)
+    x = x.expand(features.weights[0].shape[0], *x.shape[-2:])
+    for i, (weight, bias) in enumerate(features):
+        x = torch.baddbmm(bias[:, 0, :, None], weight[:, 0], x)
+        if i < len(features) - 1:
+            x = torch.sin(OMEGA * x)
+    return x
+
+
+def render(features: WeightSpaceFeatures, height: int, width: int) -> torch.Tensor:
+    """The images `(B, c, height, width)` that a batch of SIRENs holds; differentiable, any resolution."""
+    first = features.weights[0]
+    out = evaluate(features, coordinate_grid(height, width, first.device, first.dtype))
+    return out.unflatten(2, (height, width))
+
+
+@torch.no_grad()
+def error_gradient(features: WeightSpaceFeatures, images: torch.Tensor) -> WeightSpaceFeatures:
+    """The gradient, by every weight and bias, of each SIREN's mean squared error against `images` `(B, c, H, W)`."""
+    _, layers = _flat_views(features)
+    _, grads = _flat_views(features)
+    _gradient(layers, _grid_for(images), images.flatten(2), grads)
+    return _from_layers(grads)
+
+
+def random_sirens(count: int, spec: NetworkSpec, generator: torch.Generator) -> WeightSpaceFeatures:
+    """Freshly initialized SIRENs `(count, 1, ...)` (arXiv:2006.09661, section 3.2)."""
+    pairs = []
+    for i, weight in enumerate(spec.weight_spec):
+        out, fan_in = weight.shape
+        bound = 1 / fan_in if i == 0 else math.sqrt(6 / fan_in) / OMEGA
+        pairs.append((_uniform((count, 1, out, fan_in), bound, generator),
+                      _uniform((count, 1, out), 1 / math.sqrt(fan_in), generator)))  # fmt: skip
+    return WeightSpaceFeatures.from_zipped(pairs)
+
+
+def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> torch.Tensor:
+    return (torch.rand(shape, generator=generator) * 2 - 1) * bound
+
+
+def canonical_signs(features: WeightSpaceFeatures) -> list[torch.Tensor]:
+    """For each hidden layer the signs `(B, 1, n)` that make every neuron's bias plus its weights' sum positive.
+
+    Sine is odd: flipping a neuron's incoming weights, bias and outgoing weights changes nothing that the network
+    computes. Applying these signs (`apply_signs`) takes all flipped copies of a network to one and the same.
+    """
+    signs: list[torch.Tensor] = []
+    for weight, bias in list(features)[:-1]:
+        weight = weight * signs[-1][:, :, None] if signs else weight
+        signs.append(torch.where(bias + weight.sum(3) < 0, -1.0, 1.0).to(bias))
+    return signs
+
+
+def apply_signs(features: WeightSpaceFeatures, signs: list[torch.Tensor]) -> WeightSpaceFeatures:
+    """Flip the hidden neurons whose sign `(B, 1, n)` is negative; applying the same signs again undoes it."""
+    one = signs[0].new_ones(1, 1, 1) if signs else features.biases[0].new_ones(1, 1, 1)
+    pairs = []
+    for (weight, bias), before, after in zip(features, [one, *signs], [*signs, one], strict=True):
+        pairs.append((weight * after[..., None] * before[:, :, None], bias * after))
+    return WeightSpaceFeatures.from_zipped(pairs)
+
+
+@dataclass(frozen=True)
+class FitRecipe:
+    """Full-batch Adam with a cosine decay to zero."""
+
+    learning_rate: float = 4e-3
+    steps: int = 100
+    hidden: int = 32
+
+
+@torch.no_grad()
+def fit_sirens(
+    images: torch.Tensor,
+    recipe: FitRecipe,
+    generator: torch.Generator,
+    device: str | torch.device = "cpu",
+    chunk: int = 16,
+    on_chunk: Callable[[int], None] = lambda done: None,
+) -> tuple[WeightSpaceFeatures, torch.Tensor]:
+    """Fit one SIREN to each image `(B, c, H, W)` in [-1, 1]; give the networks and their PSNR `(B,)` in dB.
+
+    `chunk` networks are fitted at once: few on a CPU, where they then stay in the cache, thousands on a GPU.
+    `on_chunk` hears how many are done. The result depends on the images, recipe and generator alone.
+    """
+    spec = NetworkSpec.mlp(2, recipe.hidden, recipe.hidden, images.shape[1])
+    start = random_sirens(len(images), spec, generator)
+    parts, psnrs = [], []
+    for first in range(0, len(images), chunk):
+        part = slice(first, first + chunk)
+        fitted, error = _fit_chunk(start.select(part).to(device), images[part].to(device), recipe)
+        parts.append(fitted.to("cpu"))
+        psnrs.append(10 * torch.log10(4 / error).cpu())
+        on_chunk(min(first + chunk, len(images)))
+    return WeightSpaceFeatures.cat(parts), torch.cat(psnrs)
+
+
+def _fit_chunk(start: WeightSpaceFeatures, images: torch.Tensor, recipe: FitRecipe):
+    """Adam with hand-written gradients on one flat parameter tensor: autograd's bookkeeping costs half the time."""
+    target = images.flatten(2)
+    flat, layers = _flat_views(start)
+    grad, grad_layers = _flat_views(start)
+    mean, square = torch.zeros_like(flat), torch.zeros_like(flat)
+    inputs = _grid_for(images)
+    for step in range(1, recipe.steps + 1):
+        _gradient(layers, inputs, target, grad_layers)
+        mean.lerp_(grad, 0.1)
+        square.mul_(0.999).addcmul_(grad, grad, value=0.001)
+        rate = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - 1) / recipe.steps))
+        denominator = square.sqrt().div_(math.sqrt(1 - 0.999**step)).add_(1e-8)
+        flat.addcdiv_(mean, denominator, value=-rate / (1 - 0.9**step))
+    fitted = _from_layers(layers)
+    error = (render(fitted, *images.shape[2:]).flatten(1) - target.flatten(1)).square().mean(1)
+    return fitted, error
+
+
+def _flat_views(features: WeightSpaceFeatures):
+    """One tensor `(B, parameters)` and views of it per layer: weights `(B, out, in)`, biases `(B, out, 1)`."""
+    flat = torch.cat([x.flatten(1) for pair in features for x in pair], 1)
+    views, at = [], 0
+    for weight, bias in features:
+        end = at + weight[0].numel()
+        views.append((flat[:, at:end].view(weight[:, 0].shape), flat[:, end : end + bias.shape[2], None]))
+        at = end + bias.shape[2]
+    return flat, views
+
+
+def _from_layers(layers) -> WeightSpaceFeatures:
+    return WeightSpaceFeatures.from_zipped([(w[:, None].clone(), b[:, None, :, 0].clone()) for w, b in layers])
+
+
+def _grid_for(images: torch.Tensor) -> torch.Tensor:
+    return coordinate_grid(*images.shape[2:], device=images.device).T.expand(len(images), 2, -1)
+
+
+def _gradient(layers, inputs: torch.Tensor, target: torch.Tensor, grads) -> None:
+    """Write the gradient of each network's mean squared error into `grads`."""
+    activations, slopes = [inputs], []
+    for weight, bias in layers[:-1]:
+        phase = torch.baddbmm(bias, weight, activations[-1]).mul_(OMEGA)
+        slopes.append(torch.cos(phase))
+        activations.append(phase.sin_())
+    output = torch.baddbmm(layers[-1][1], layers[-1][0], activations[-1])
+    delta = output.sub_(target).mul_(2 / target[0].numel())
+    for i in reversed(range(len(layers))):
+        torch.bmm(delta, activations[i].transpose(1, 2), out=grads[i][0])
+        torch.sum(delta, 2, keepdim=True, out=grads[i][1])
+        if i:
+            delta = torch.bmm(layers[i][0].transpose(1, 2), delta).mul_(slopes[i - 1]).mul_(OMEGA)

@@ -1,0 +1,77 @@
+"""The training loop of every predictor: seeded, with progress and rate, stopped and resumed at will."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+
+def run_steps(
+    step: Callable[[int], float], steps: int, parts: Mapping[str, Any], folder: Path, save_every: int = 250
+) -> None:
+    """Call `step(i)`, which gives a loss, for i up to `steps`; go on from the last checkpoint in `folder`.
+
+    `parts` are the things with a `state_dict` that make up the state (model, optimizer, schedule). Draw all
+    randomness of step `i` from `step_generator(seed, i)`: then an interrupted run ends where an uninterrupted one does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint.pt"
+    start = _restore(checkpoint, parts)
+    with progress_bar() as bar:
+        task = bar.add_task("training", total=steps, completed=start)
+        smooth = None
+        for i in range(start, steps):
+            loss = step(i)
+            smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
+            bar.update(task, completed=i + 1, description=f"loss {smooth:.4f}")
+            if (i + 1) % save_every == 0 or i + 1 == steps:
+                _save(checkpoint, parts, i + 1)
+                print(f"step {i + 1}/{steps} loss {smooth:.4f}", flush=True)
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The random numbers of one step."""
+    return torch.Generator().manual_seed((seed << 32) + step)
+
+
+class RateColumn(ProgressColumn):
+    """Steps or networks a second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate of one task."""
+        return Text(f"{task.finished_speed or task.speed or 0:.1f}/s")
+
+
+def progress_bar() -> Progress:
+    """A bar with counts, rate, elapsed and remaining time."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+
+
+def _restore(checkpoint: Path, parts: Mapping[str, Any]) -> int:
+    if not checkpoint.exists():
+        return 0
+    saved = torch.load(checkpoint, weights_only=True)  # our own file, never an upload
+    for name, part in parts.items():
+        part.load_state_dict(saved[name])
+    return saved["step"]
+
+
+def _save(checkpoint: Path, parts: Mapping[str, Any], step: int) -> None:
+    torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, f"{checkpoint}.part")
+    os.replace(f"{checkpoint}.part", checkpoint)
