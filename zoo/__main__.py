@@ -1,0 +1,39 @@
+"""The command line, `python -m zoo --help`: the functions of `zoo.commands` get their names here."""
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from zoo.commands import browse, build, predict
+
+app = typer.Typer(help="The zoo of networks and predictors.", no_args_is_help=True, add_completion=False)
+
+building = typer.Typer(help="Build a collection of networks.", no_args_is_help=True)
+building.command("siren")(build.build_siren)
+app.add_typer(building, name="build")
+
+app.command("list")(browse.list_zoo)
+app.command("show")(browse.show)
+app.command("index")(browse.index)
+
+predicting = typer.Typer(help="Ask a predictor about one network: a file or a zoo id.", no_args_is_help=True)
+predicting.command("inr")(predict.predict_inr)
+predicting.command("edit")(predict.predict_edit)
+app.add_typer(predicting, name="predict")
+
+# Training and evaluation are registered here, beside the above.
+
+
+def main() -> None:
+    """Run a command; a caller's mistake (ValueError, OSError) ends in one sentence and exit status 1."""
+    try:
+        app(prog_name="python -m zoo")
+    except (ValueError, OSError) as error:
+        Console(stderr=True).print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

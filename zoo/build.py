@@ -1,0 +1,183 @@
+"""Run a build: resumable, one worker process per core on a CPU, the manifest (`spec.json`) written last."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from zoo.build_siren import SirenBuild, build_shard, finish, is_built
+from zoo.errors import ZooError
+from zoo.files import read_json, write_json
+from zoo.images import split_size
+
+SETTINGS = "build.json"
+"""Names the settings of a folder whose build is under way; `spec.json` takes its place at the end."""
+
+_channel: tuple = ()
+"""In a worker: the queue of reports to the parent and the event that stops the build."""
+
+
+def run_build(
+    build: SirenBuild, folder: Path, device: str, workers: int, on_fit: Callable[[int], None]
+) -> None:
+    """Make every shard that is not there yet, then the manifest; the files do not depend on `workers`.
+
+    `on_fit` hears how many networks each step adds, those of an earlier run first.
+    Raises ZooError for rows that the images do not have and for a folder that belongs to other settings.
+    """
+    check_rows(build)
+    claim_folder(build, folder)
+    if not (folder / "spec.json").exists():
+        _build_shards(build, folder, device, workers, on_fit)
+        finish(build, folder)
+    else:
+        on_fit(build.total)
+    (folder / SETTINGS).unlink(missing_ok=True)
+
+
+def _build_shards(
+    build: SirenBuild, folder: Path, device: str, workers: int, on_fit: Callable[[int], None]
+) -> None:
+    done = [shard for shard in range(build.shards) if is_built(folder, shard)]
+    todo = [shard for shard in range(build.shards) if shard not in done]
+    on_fit(sum(len(build.numbers(shard)) for shard in done))
+    if device == "cpu" and min(workers, len(todo)) > 1:
+        _build_in_processes(build, folder, todo, min(workers, len(todo)), on_fit)
+    else:
+        _build_here(build, folder, todo, device, on_fit)
+
+
+def find_device(name: str) -> str:
+    """`cpu` or `cuda`; `auto` is the GPU where there is one. ZooError where it is asked for and missing."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise ZooError(f"Unknown device {name!r}: choose auto, cpu or cuda.")
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ZooError("There is no CUDA device here: choose --device cpu, or auto.")
+    return "cuda" if available and name != "cpu" else "cpu"
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_rows(build: SirenBuild) -> None:
+    """Raise ZooError unless the split has every image that the build names."""
+    if build.count < 1 or build.copies < 1 or build.first < 0 or build.seed < 0:
+        raise ZooError("Count and copies start at 1, the first row and the seed at 0.")
+    size = split_size(build.images, build.split)
+    if build.first + build.count > size:
+        raise ZooError(
+            f"The {build.split} split of {build.images} has {size} images; rows {build.first} to "
+            f"{build.first + build.count - 1} were asked for. Lower --count or --first."
+        )
+
+
+def claim_folder(build: SirenBuild, folder: Path) -> None:
+    """Write the settings into an empty folder, or check that the folder's settings are these."""
+    manifest, settings = folder / "spec.json", folder / SETTINGS
+    if manifest.exists() or settings.exists():
+        found = read_json(manifest).get("build") if manifest.exists() else read_json(settings)
+        return _check_same(found, asdict(build), folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise ZooError(f"{folder.name} holds files, but no {SETTINGS} of a build: choose an empty folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(settings, asdict(build))
+
+
+def _check_same(found: object, wanted: dict, folder: Path) -> None:
+    found = found if isinstance(found, dict) else {}
+    differences = [
+        f"{key} is {found.get(key)!r} there and {wanted.get(key)!r} here"
+        for key in {**wanted, **found}
+        if found.get(key) != wanted.get(key)
+    ]
+    if differences:
+        raise ZooError(
+            f"{folder.name} was built from other settings: {'; '.join(differences)}. "
+            "Repeat those settings to go on with it, or choose another folder."
+        )
+
+
+def _build_here(
+    build: SirenBuild, folder: Path, shards: list[int], device: str, on_fit: Callable[[int], None]
+) -> None:
+    with _one_thread():
+        for shard in shards:
+            build_shard(build, shard, folder, device, on_fit)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums are split by thread: one thread in every process, or the last bits depend on the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _build_in_processes(
+    build: SirenBuild, folder: Path, shards: list[int], workers: int, on_fit: Callable[[int], None]
+) -> None:
+    """One thread each: two such processes beat one process with two threads, the matrices being small."""
+    context = multiprocessing.get_context("spawn")
+    reports, stop = context.SimpleQueue(), context.Event()
+    with ProcessPoolExecutor(workers, context, _start_worker, (reports, stop)) as pool:
+        futures = [pool.submit(_work, build, shard, folder) for shard in shards]
+        for future in futures:
+            future.add_done_callback(lambda _: reports.put(0))
+        try:
+            _follow(futures, reports.get, on_fit)
+        except (
+            BaseException
+        ):  # Ctrl-C too: the workers end at their next report, half-made shards are dropped
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _follow(futures: list[Future], next_report: Callable[[], int], on_fit: Callable[[int], None]) -> None:
+    """Pass reports on until every shard is done; raise the first shard's error."""
+    while not all(future.done() for future in futures):
+        on_fit(next_report())
+        for future in futures:
+            if future.done():
+                future.result()
+
+
+def _start_worker(reports, stop) -> None:
+    """What a worker does first: one thread, Ctrl-C left to the parent, no life after the parent's."""
+    global _channel
+    _channel = reports, stop
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _report(count: int) -> None:
+    """Send a worker's progress to the parent, unless the parent has stopped the build."""
+    reports, stop = _channel
+    if stop.is_set():
+        raise InterruptedError("The build was stopped.")
+    reports.put(count)
+
+
+def _work(build: SirenBuild, shard: int, folder: Path) -> None:
+    build_shard(build, shard, folder, "cpu", _report)
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "A worker has a parent."
+    parent.join()
+    os._exit(1)

@@ -1,0 +1,203 @@
+"""Collections on disk: many networks of one spec, read one at a time or in bulk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors import SafetensorError, safe_open
+
+from nfn.features import WeightSpaceFeatures
+from nfn.network import LayerNames, Network, SirenConvention
+from nfn.spec import NetworkSpec
+from zoo.errors import ZooError, shorten
+from zoo.files import read_json, short_name
+
+FORMAT = 1
+COLUMNS = {"id": pa.string(), "split": pa.string(), "label": pa.int64(), "psnr": pa.float64(),
+           "shard": pa.int64(), "row": pa.int64()}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CollectionSpec:
+    """What all networks of a collection share: `spec.json`, with the folder's name where it has no title."""
+
+    title: str
+    network: NetworkSpec
+    siren: SirenConvention
+    names: tuple[LayerNames, ...]
+    label_names: tuple[str, ...]
+    images: dict[str, Any]
+    build: dict[str, Any]
+
+
+class Collection:
+    """A folder with `spec.json`, `networks.parquet` and `weights-*.safetensors`.
+
+    Row numbers count through the table; an id is `split/index`, such as `test/17`.
+    Everything that is missing or does not fit raises ZooError.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self.spec = read_spec(self.folder)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """One row of facts per network: id, split, label, psnr, recipe, and where its weights are."""
+        path = self.folder / "networks.parquet"
+        _check_exists(path)
+        try:
+            table = pq.read_table(path)
+        except pa.ArrowInvalid as error:
+            raise ZooError(f"{short_name(path)} is damaged: it is not a parquet file.") from error
+        for name, kind in COLUMNS.items():
+            if (
+                name not in table.schema.names
+                or table.schema.field(name).type != kind
+                or table[name].null_count
+            ):
+                raise ZooError(f"{short_name(path)} is damaged: wanted a full column {name!r} of {kind}.")
+        return table
+
+    @property
+    def images(self) -> str:
+        """The name of the image set that the networks show."""
+        return self.spec.images["name"]
+
+    @cached_property
+    def labels(self) -> torch.Tensor:
+        """The class numbers `(n,)` of all rows; `spec.label_names` says what they mean."""
+        return torch.tensor(self.rows["label"].to_numpy())
+
+    def row(self, network_id: str) -> dict[str, Any]:
+        """The facts of the network `split/index`."""
+        return self.rows.slice(self._row_number(network_id), 1).to_pylist()[0]
+
+    def network(self, network_id: str) -> Network:
+        """One network, read without loading the rest of its shard."""
+        row = self._row_number(network_id)
+        features = self._read_shard(self.rows["shard"][row].as_py(), [self.rows["row"][row].as_py()])
+        return Network(features, self.spec.network, "siren", self.spec.names, self.spec.siren)
+
+    def features(self, rows: Sequence[int] | slice = slice(None)) -> WeightSpaceFeatures:
+        """The weights `(n, 1, ...)` of many rows, in the order asked for."""
+        chosen = torch.arange(len(self))[rows if isinstance(rows, slice) else torch.as_tensor(rows)]
+        shards = torch.tensor(self.rows["shard"].to_numpy())[chosen]
+        places = torch.tensor(self.rows["row"].to_numpy())[chosen]
+        out = self._empty(len(chosen))
+        for shard in shards.unique().tolist():
+            mask = shards == shard
+            part = self._read_shard(shard, places[mask].tolist())
+            for target, source in zip(_flat(out), _flat(part), strict=True):
+                target[mask] = source
+        return out
+
+    def _row_number(self, network_id: str) -> int:
+        if network_id not in self._numbers:
+            sizes = ", ".join(f"{split}/0 to {split}/{size - 1}" for split, size in self.splits.items())
+            raise ZooError(f"{self.folder.name} has no network {shorten(network_id)}: choose one of {sizes}.")
+        return self._numbers[network_id]
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {network_id: number for number, network_id in enumerate(self.rows["id"].to_pylist())}
+
+    @cached_property
+    def splits(self) -> dict[str, int]:
+        """How many networks each split has."""
+        counts = self.rows["split"].value_counts().to_pylist()
+        return {count["values"]: count["counts"] for count in counts}
+
+    def _read_shard(self, shard: int, places: list[int]) -> WeightSpaceFeatures:
+        path = self.folder / f"weights-{shard:05d}.safetensors"
+        _check_exists(path)
+        try:
+            with safe_open(path, "pt") as file:
+                return self._read_places(file, places, path)
+        except SafetensorError as error:
+            raise ZooError(f"{short_name(path)} is damaged ({error}): build or download it again.") from error
+
+    def _read_places(self, file, places: list[int], path: Path) -> WeightSpaceFeatures:
+        pairs = []
+        layers = zip(self.spec.names, self.spec.network.weight_spec, self.spec.network.bias_spec, strict=True)
+        for names, weight, bias in layers:
+            assert names.bias is not None, "read_spec gives every layer a bias name."
+            pairs.append((_read_tensor(file, names.weight, weight.shape, places, path),
+                          _read_tensor(file, names.bias, bias.shape, places, path)))  # fmt: skip
+        return WeightSpaceFeatures.from_zipped(pairs)
+
+    def _empty(self, count: int) -> WeightSpaceFeatures:
+        spec = self.spec.network
+        return WeightSpaceFeatures(
+            [torch.empty(count, 1, *weight.shape) for weight in spec.weight_spec],
+            [torch.empty(count, 1, *bias.shape) for bias in spec.bias_spec],
+        )
+
+
+def _flat(features: WeightSpaceFeatures) -> list[torch.Tensor]:
+    return [*features.weights, *features.biases]
+
+
+def _read_tensor(file, name: str, shape: tuple[int, ...], places: list[int], path: Path) -> torch.Tensor:
+    """`(len(places), 1, *shape)` from a stacked tensor `(n, *shape)`; one place is read on its own."""
+    stacked = file.get_slice(name)
+    count, *found = stacked.get_shape() or [0]
+    if tuple(found) != shape:
+        raise ZooError(
+            f"{short_name(path)}: {name} holds tensors of shape {tuple(found)}, spec.json says {shape}."
+        )
+    if not 0 <= min(places) <= max(places) < count:
+        raise ZooError(
+            f"{short_name(path)} holds {count} networks; networks.parquet asks for rows up to {max(places)}."
+        )
+    tensor = stacked[places[0] : places[0] + 1] if len(places) == 1 else file.get_tensor(name)[places]
+    if tensor.dtype != torch.float32 or not torch.isfinite(tensor).all():
+        raise ZooError(f"{short_name(path)} is damaged: {name} must hold finite float32 numbers.")
+    return tensor[:, None]
+
+
+def read_spec(folder: Path) -> CollectionSpec:
+    """Read and check `spec.json`."""
+    path = folder / "spec.json"
+    if not path.is_file():
+        raise ZooError(
+            f"{folder.name} has no spec.json: it is not a collection, or its build is not finished."
+        )
+    content = read_json(path)
+    if content.get("format") != FORMAT or content.get("kind") != "siren":
+        got = f"format {content.get('format')!r} of kind {content.get('kind')!r}"
+        raise ZooError(f"{short_name(path)} has {got}; this version reads format {FORMAT} of kind 'siren'.")
+    try:
+        return _parse_spec(content, folder.name)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ZooError(f"{short_name(path)} is damaged: {error!r}. Build or download it again.") from error
+
+
+def _parse_spec(content: dict[str, Any], folder_name: str) -> CollectionSpec:
+    layers, names = content["layers"], content["tensor_names"]
+    if len(layers) != len(names) + 1 or not all(isinstance(n, int) and 0 < n <= 4096 for n in layers):
+        raise ValueError(f"layers {layers} and {len(names)} pairs of tensor names do not fit")
+    return CollectionSpec(
+        title=str(content.get("title", folder_name)),
+        network=NetworkSpec.mlp(*layers),
+        siren=SirenConvention(**content["siren"]),
+        names=tuple(LayerNames(str(weight), str(bias)) for weight, bias in names),
+        label_names=tuple(str(label) for label in content["labels"]),
+        images=dict(content["images"]),
+        build=dict(content["build"]),
+    )
+
+
+def _check_exists(path: Path) -> None:
+    if not path.is_file():
+        raise ZooError(
+            f"{short_name(path)} is missing: the collection is not whole. Build or download it again."
+        )

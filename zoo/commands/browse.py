@@ -1,0 +1,80 @@
+"""`python -m zoo list`, `show` and `index`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from zoo.catalog import EMBEDDED, Zoo, write_catalog
+
+console = Console()
+ZooOption = Annotated[Path, typer.Option("--zoo", help="folder of the zoo; the embedded one if not given")]
+
+
+def list_zoo(zoo: ZooOption = EMBEDDED) -> None:
+    """List the collections and predictors of a zoo."""
+    opened = Zoo(zoo)
+    table = Table(Column("Name", no_wrap=True), "What it is", "Networks", "Splits", "Size", "Images' licence")
+    for info in opened.collections():
+        splits = ", ".join(f"{split} {count}" for split, count in info.splits.items())
+        table.add_row(info.name, info.title, f"{info.count:,}", splits, _megabytes(info.size), info.licence)
+    for info in opened.predictors():
+        table.add_row(info.name, f"{info.title} ({info.task})", "", "", _megabytes(info.size), "")
+    console.print(table)
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="a collection, a predictor or a zoo id")],
+    zoo: ZooOption = EMBEDDED,
+) -> None:
+    """Show the facts of a collection, a predictor or one network."""
+    opened = Zoo(zoo)
+    if "/" in name:
+        return _print_facts(opened.row(name))
+    infos = {info.name: info for info in opened.predictors()}
+    if name in infos:
+        info = infos[name]
+        files = {file.name: f"{file.size:,} bytes, sha256 {file.sha256}" for file in info.files}
+        return _print_facts({"name": name, "title": info.title, "task": info.task, **files})
+    _print_facts(_collection_facts(opened, name))
+
+
+def index(folder: Annotated[Path, typer.Argument(help="folder of the zoo")] = EMBEDDED) -> None:
+    """Write the catalog of a zoo anew, from what lies in its folders."""
+    write_catalog(folder)
+    list_zoo(folder)
+
+
+def _collection_facts(opened: Zoo, name: str) -> dict[str, object]:
+    collection = opened.collection(name)
+    spec, psnr = collection.spec, collection.rows["psnr"].to_numpy()
+    return {
+        "name": name,
+        "title": spec.title,
+        "networks": ", ".join(f"{split} {count:,}" for split, count in collection.splits.items()),
+        "weights": ", ".join(str(weight.shape) for weight in spec.network.weight_spec),
+        "tensor names": ", ".join(f"{names.weight}, {names.bias}" for names in spec.names),
+        "convention": _joined(asdict(spec.siren)),
+        "labels": ", ".join(spec.label_names),
+        "images": _joined(spec.images),
+        "build": _joined(spec.build),
+        "PSNR in dB": f"{psnr.mean():.1f} on average, {psnr.min():.1f} to {psnr.max():.1f}",
+    }
+
+
+def _joined(facts: dict[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in facts.items())
+
+
+def _print_facts(facts: dict[str, object]) -> None:
+    table = Table(show_header=False, box=None)
+    for key, value in facts.items():
+        table.add_row(f"[bold]{key}", str(value))
+    console.print(table)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
