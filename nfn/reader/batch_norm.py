@@ -1,0 +1,111 @@
+"""Fold batch norm in its evaluation mode into the layer before it (arXiv:1502.03167, section 3.1).
+
+`gamma * (W x + b - mean) / sqrt(var + eps) + beta` is the layer `scale * W`, `scale * (b - mean) + beta` with
+`scale = gamma / sqrt(var + eps)` per output.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nfn.reader.errors import NetworkFileError, quote
+from nfn.reader.names import natural_key, numbers_of, template_of
+from nfn.reader.tensors import StoredTensor, read_array
+
+EPS = 1e-5
+"""The default of `torch.nn.BatchNorm2d`; a state_dict does not hold it."""
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """The tensor names of one batch norm; `weight` and `bias` are None where it has no affine part."""
+
+    stem: str
+    mean: str
+    variance: str
+    weight: str | None
+    bias: str | None
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name in (self.mean, self.variance, self.weight, self.bias) if name is not None]
+
+
+def find_batch_norms(vectors: list[str]) -> list[BatchNorm]:
+    """Every group `<stem>.running_mean`, `.running_var`[, `.weight`, `.bias`] of vectors."""
+    present, norms = set(vectors), []
+    for name in vectors:
+        if name.endswith("running_mean"):
+            stem = name.removesuffix("running_mean")
+            if stem + "running_var" not in present:
+                raise NetworkFileError(
+                    f"Batch norm {quote(name)} has no {quote(stem + 'running_var')} beside it."
+                )
+            affine = [stem + part if stem + part in present else None for part in ("weight", "bias")]
+            norms.append(BatchNorm(stem.rstrip("."), name, stem + "running_var", affine[0], affine[1]))
+    return norms
+
+
+def place_batch_norms(
+    norms: list[BatchNorm], tensors: Mapping[str, StoredTensor], order: list[str], in_order: bool
+) -> dict[str, BatchNorm]:
+    """Weight name to the batch norm after it: by the file's order if it has one, else by names and sizes."""
+    placed: dict[str, BatchNorm] = {}
+    for norm in norms:
+        before = _before_in_file(norm, tensors, order) if in_order else None
+        fitting = [name for name in order if tensors[name].shape[0] == tensors[norm.mean].shape[0]]
+        layer = before if before in fitting else _before_by_name(norm, fitting)
+        if layer is None or layer in placed:
+            raise NetworkFileError(
+                f"Batch norm {quote(norm.stem)} of size {tensors[norm.mean].shape[0]} could not be matched "
+                f"to the one layer before it. Supported: batch norm right after a layer, numbered like it."
+            )
+        placed[layer] = norm
+    return placed
+
+
+def _before_in_file(norm: BatchNorm, tensors: Mapping[str, StoredTensor], order: list[str]) -> str | None:
+    names, weights = list(tensors), set(order)
+    earlier = [name for name in names[: names.index(norm.mean)] if name in weights]
+    return earlier[-1] if earlier else None
+
+
+def _before_by_name(norm: BatchNorm, fitting: list[str]) -> str | None:
+    """The only layer of its size, or the one with its numbers (`conv2`, `bn2`), or the one before."""
+    if len(fitting) == 1:
+        return fitting[0]
+    same = [name for name in fitting if numbers_of(name) == numbers_of(norm.stem)]
+    if len(same) == 1 and numbers_of(norm.stem):
+        return same[0]
+    alike = [name for name in fitting if template_of(name) == template_of(norm.stem + ".weight")]
+    earlier = [name for name in sorted(alike, key=natural_key) if natural_key(name) < natural_key(norm.stem)]
+    return earlier[-1] if earlier else None
+
+
+def fold(
+    norm: BatchNorm, tensors: Mapping[str, StoredTensor], weight: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The weight (out, in[, kh, kw]) and bias (out,) of layer and batch norm together, in float64."""
+    mean, variance, gamma, beta = _statistics(norm, tensors, len(weight))
+    if (variance < 0).any():
+        raise NetworkFileError(
+            f"Batch norm {quote(norm.variance)} holds a negative variance; wanted running variances."
+        )
+    scale = gamma / np.sqrt(variance + EPS)
+    folded = weight.astype(np.float64) * scale.reshape(-1, *[1] * (weight.ndim - 1))
+    return folded, (bias.astype(np.float64) - mean) * scale + beta
+
+
+def _statistics(norm: BatchNorm, tensors: Mapping[str, StoredTensor], width: int) -> list[np.ndarray]:
+    arrays = []
+    for name, default in ((norm.mean, 0.0), (norm.variance, 1.0), (norm.weight, 1.0), (norm.bias, 0.0)):
+        array = (
+            np.full(width, default) if name is None else read_array(name, tensors[name]).astype(np.float64)
+        )
+        if array.shape != (width,):
+            raise NetworkFileError(
+                f"Batch norm {quote(name)} has {array.size} values; wanted {width}, as the layer has outputs."
+            )
+        arrays.append(array)
+    return arrays

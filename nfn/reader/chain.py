@@ -1,0 +1,121 @@
+"""The order of a network's layers, from their shapes: each layer's outputs are the next one's inputs."""
+
+import itertools
+from dataclasses import dataclass
+
+from nfn.reader import limits
+from nfn.reader.errors import NetworkFileError, quote, quote_some
+from nfn.reader.names import natural_key, template_of
+from nfn.reader.tensors import show_shape
+
+SUPPORTED = (
+    "Supported: a plain chain of linear layers (an MLP or SIREN), or of 2D convolutions, then global average "
+    "pooling and linear layers"
+)
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """A weight's name and shape (out, in[, kh, kw])."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    def fits_before(self, other: "LayerShape") -> bool:
+        """Whether `other` can follow: equal widths, and no convolution after a linear layer."""
+        return self.shape[0] == other.shape[1] and len(self.shape) >= len(other.shape)
+
+
+def order_layers(layers: list[LayerShape], in_order: bool) -> list[str]:
+    """The layers' names from input to output.
+
+    The file's own order stands if it is a chain and `in_order`. Else layers whose names differ only in their
+    numbers keep those numbers' order, and shapes settle the rest; if that fails, shapes alone decide.
+
+    Raises:
+        NetworkFileError: no order is a chain, or more than one is.
+    """
+    if in_order and _first_break(layers) is None:
+        return [layer.name for layer in layers]
+    by_number = sorted(layers, key=lambda layer: natural_key(layer.name))
+    for groups in (_grouped(by_number), [[layer] for layer in by_number]):
+        chains = _chains(groups)
+        if len(chains) == 1:
+            return [layer.name for layer in chains[0]]
+        if chains:
+            raise _ambiguous(*chains)
+    raise _no_chain(layers if in_order else by_number)
+
+
+def check_chain(layers: list[LayerShape]) -> None:
+    """Raise NetworkFileError unless the layers, in this order, are a chain."""
+    if _first_break(layers) is not None:
+        raise _no_chain(layers)
+
+
+def _first_break(layers: list[LayerShape]) -> int | None:
+    pairs = enumerate(itertools.pairwise(layers), start=1)
+    return next((i for i, (before, after) in pairs if not before.fits_before(after)), None)
+
+
+def _grouped(layers: list[LayerShape]) -> list[list[LayerShape]]:
+    groups: dict[str, list[LayerShape]] = {}
+    for layer in layers:
+        groups.setdefault(template_of(layer.name), []).append(layer)
+    return list(groups.values())
+
+
+def _chains(groups: list[list[LayerShape]]) -> list[list[LayerShape]]:
+    """Up to two chains that use every layer once, each group in its own order (depth-first)."""
+    total, found, steps = sum(len(group) for group in groups), [], 0
+    pending: list[tuple[list[LayerShape], tuple[int, ...]]] = [([], (0,) * len(groups))]
+    while pending and len(found) < 2:
+        chain, used = pending.pop()
+        steps += 1
+        if steps > limits.ORDER_STEPS:
+            raise _too_many(total)
+        if len(chain) == total:
+            found.append(chain)
+        for i in reversed(range(len(groups))):
+            if used[i] < len(groups[i]) and (not chain or chain[-1].fits_before(groups[i][used[i]])):
+                pending.append(([*chain, groups[i][used[i]]], (*used[:i], used[i] + 1, *used[i + 1 :])))
+    return found
+
+
+def _ambiguous(one: list[LayerShape], other: list[LayerShape]) -> NetworkFileError:
+    a, b = next((a, b) for a, b in zip(one, other, strict=True) if a.name != b.name)
+    return NetworkFileError(
+        f"The order of the layers is unclear: {quote(a.name)} {show_shape(a.shape)} and {quote(b.name)} "
+        f"{show_shape(b.shape)} could each come first, and this file does not keep their order. "
+        f"Number the layers in their names, or save the state_dict with torch.save, which keeps the order."
+    )
+
+
+def _too_many(total: int) -> NetworkFileError:
+    return NetworkFileError(
+        f"The order of the {total} layers could not be found from their shapes. "
+        f"Number the layers in their names."
+    )
+
+
+def _no_chain(layers: list[LayerShape]) -> NetworkFileError:
+    at = _first_break(layers)
+    if at is None:
+        raise AssertionError("layers that form a chain in the given order were not found by the search")
+    before, after = layers[at - 1], layers[at]
+    shapes = " ".join(show_shape(layer.shape) for layer in layers[:6]) + (" …" if len(layers) > 6 else "")
+    return NetworkFileError(
+        f"{SUPPORTED}. Found {len(layers)} layers that do not form a chain: {shapes}. "
+        f"First mismatch at layer {at} ({quote(after.name)}): {_explain(before, after)}."
+    )
+
+
+def _explain(before: LayerShape, after: LayerShape) -> str:
+    wanted, got = before.shape[0], after.shape[1]
+    if len(before.shape) < len(after.shape):
+        return "a convolution after a linear layer"
+    if len(before.shape) == 4 and len(after.shape) == 2 and got % wanted == 0:
+        return f"{got:,} inputs after {wanted:,} channels, which is flattening; use global average pooling"
+    if len(after.shape) == 4 and got == 1:
+        return f"1 input channel after {wanted:,}, a grouped convolution"
+    return f"it takes {got:,} inputs, but {quote_some([before.name])} before it gives {wanted:,} outputs"

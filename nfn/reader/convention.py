@@ -1,0 +1,144 @@
+"""How a file says which kind of network it holds, and how a SIREN's numbers become a picture."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
+
+from nfn.network import Kind, SirenConvention
+from nfn.reader import limits
+from nfn.reader.errors import NetworkFileError, quote
+
+_OMEGA = ("omega_0", "omega0", "omega", "w0", "w_0", "siren_omega_0")
+_FIRST_OMEGA = ("first_omega", "first_omega_0", "omega_first", "w0_initial", "w0_first", "first_w0")
+_HIDDEN_OMEGA = ("hidden_omega", "hidden_omega_0", "omega_hidden", "w0_hidden", "hidden_w0")
+_RANGE = ("output_range", "pixel_range", "range")
+_COORDINATES = ("coordinates", "coordinate_order")
+_ORDERS = {
+    **dict.fromkeys(("row_col", "rowcol", "row,col", "y,x", "yx", "ij"), "row_col"),
+    **dict.fromkeys(("col_row", "colrow", "col,row", "x,y", "xy"), "col_row"),
+}
+LAYER_ORDER = "layer_order"
+"""The weights' names from input to output, as a JSON list: written where names and shapes do not tell it."""
+
+
+def read_convention(metadata: Mapping[str, str]) -> SirenConvention:
+    """The convention that the metadata tells, with our defaults where it is silent.
+
+    Raises:
+        NetworkFileError: an entry is there but not readable.
+    """
+    facts = {_normal(key): (key, value) for key, value in metadata.items()}
+    omega = _first(facts, _OMEGA, _parse_omega) or 30.0
+    low, high = _first(facts, _RANGE, _parse_range) or (-1.0, 1.0)
+    return SirenConvention(
+        first_omega=_first(facts, _FIRST_OMEGA, _parse_omega) or omega,
+        hidden_omega=_first(facts, _HIDDEN_OMEGA, _parse_omega) or omega,
+        low=low,
+        high=high,
+        coordinates=_first(facts, _COORDINATES, _parse_coordinates) or "row_col",
+    )
+
+
+def write_convention(metadata: Mapping[str, str], siren: SirenConvention) -> dict[str, str]:
+    """The metadata with the convention spelled out; entries that say something else are replaced."""
+    ours = {
+        "first_omega": repr(siren.first_omega),
+        "hidden_omega": repr(siren.hidden_omega),
+        "output_range": f"[{siren.low!r}, {siren.high!r}]",
+        "coordinates": siren.coordinates,
+    }
+    known = {*_OMEGA, *_FIRST_OMEGA, *_HIDDEN_OMEGA, *_RANGE, *_COORDINATES}
+    plain = {key: value for key, value in metadata.items() if _normal(key) not in known}
+    return {**(metadata if _says(metadata, siren) else plain), **ours}
+
+
+def _says(metadata: Mapping[str, str], siren: SirenConvention) -> bool:
+    try:
+        return read_convention(metadata) == siren
+    except NetworkFileError:
+        return False
+
+
+def check_convention(siren: SirenConvention) -> None:
+    """Raise ValueError unless the numbers of a convention are finite and sensible."""
+    for omega in (siren.first_omega, siren.hidden_omega):
+        if not 0 < omega <= limits.OMEGA:
+            raise ValueError(f"Got omega {omega}; wanted a number above 0, at most {limits.OMEGA:,.0f}.")
+    if not -limits.PIXEL <= siren.low < siren.high <= limits.PIXEL:
+        raise ValueError(f"Got the pixel range [{siren.low}, {siren.high}]; wanted low < high.")
+    if siren.coordinates not in ("row_col", "col_row"):
+        raise ValueError(f"Got the coordinates {siren.coordinates!r}; wanted 'row_col' or 'col_row'.")
+
+
+def read_kind(metadata: Mapping[str, str]) -> Kind | None:
+    """The kind that the metadata names, if it is one of ours."""
+    return next((kind for kind in get_args(Kind) if metadata.get("kind") == kind), None)
+
+
+def read_layer_order(metadata: Mapping[str, str]) -> list[str] | None:
+    """The recorded order of the weights, or None."""
+    if LAYER_ORDER not in metadata:
+        return None
+    try:
+        order = json.loads(metadata[LAYER_ORDER])
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(LAYER_ORDER, metadata[LAYER_ORDER], "a JSON list of tensor names") from error
+    if not isinstance(order, list) or not all(isinstance(name, str) for name in order):
+        raise _unreadable(LAYER_ORDER, metadata[LAYER_ORDER], "a JSON list of tensor names")
+    return order
+
+
+def cap_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The entries worth carrying along: not too many, none too long."""
+    short = {k: v for k, v in metadata.items() if len(k) <= 100 and len(v) <= limits.METADATA_CHARACTERS}
+    short.pop(LAYER_ORDER, None)
+    return dict(list(short.items())[: limits.METADATA_ENTRIES])
+
+
+def _normal(key: str) -> str:
+    return key.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def _first(
+    facts: Mapping[str, tuple[str, str]], names: tuple[str, ...], parse: Callable[[str, str], Any]
+) -> Any:
+    return next((parse(*facts[name]) for name in names if name in facts), None)
+
+
+def _parse_omega(key: str, text: str) -> float:
+    numbers = _numbers(text)
+    if len(numbers) != 1 or not 0 < numbers[0] <= limits.OMEGA:
+        raise _unreadable(key, text, f"a number above 0, at most {limits.OMEGA:,.0f}")
+    return numbers[0]
+
+
+def _parse_range(key: str, text: str) -> tuple[float, float]:
+    numbers = _numbers(text)
+    if len(numbers) != 2 or not -limits.PIXEL <= numbers[0] < numbers[1] <= limits.PIXEL:
+        raise _unreadable(key, text, "two numbers such as [-1, 1]")
+    return numbers[0], numbers[1]
+
+
+def _parse_coordinates(key: str, text: str) -> str:
+    order = re.match(r"\W*([a-z_]+(?:\W*,\W*[a-z]+)?)", text[:100].lower())
+    found = _ORDERS.get(re.sub(r"[^a-z_,]", "", order[1])) if order else None
+    if found is None:
+        raise _unreadable(key, text, "'row_col' or 'col_row'")
+    return found
+
+
+def _numbers(text: str) -> list[float]:
+    """The numbers of `text`, or none if it is anything but numbers in brackets."""
+    try:
+        numbers = [float(part) for part in text[:200].strip(" []()").split(",")]
+    except ValueError:
+        return []
+    return numbers if all(math.isfinite(number) for number in numbers) else []
+
+
+def _unreadable(key: str, text: str, wanted: str) -> NetworkFileError:
+    return NetworkFileError(
+        f"The metadata {quote(key)} is {quote(text)}; wanted {wanted}. Correct or remove it."
+    )

@@ -1,0 +1,27 @@
+"""The one exception of the reader, and how names from a file are shown in it."""
+
+EXPORT_ADVICE = (
+    'Export it with safetensors.torch.save_file(model.state_dict(), "net.safetensors") and use that file.'
+)
+"""What to do next, for every file that is not a state_dict of dense floating-point tensors."""
+
+SHOWN_CHARACTERS = 60
+
+
+class NetworkFileError(ValueError):
+    """A file is not a network that can be read; the message is meant for the person who chose the file."""
+
+
+def quote(name: object) -> str:
+    """A name from a file in quotes, control and right-to-left characters escaped, cut to some length."""
+    text = str(name)[: SHOWN_CHARACTERS + 1]
+    shown = repr(text)
+    if len(shown) <= SHOWN_CHARACTERS + 2:
+        return shown
+    return shown[: SHOWN_CHARACTERS - 1].rstrip("\\") + "…" + shown[-1]
+
+
+def quote_some(names: list[str], most: int = 3) -> str:
+    """A few names in quotes, and how many more there are."""
+    shown = ", ".join(quote(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

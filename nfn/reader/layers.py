@@ -1,0 +1,219 @@
+"""From named tensors to layers in order. Shapes decide; names only help, and say where an error is.
+
+Weights are the tensors of two or four dimensions, biases the vectors that share their stem ("net.0" of
+"net.0.weight"), batch norm the vectors with running statistics.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from nfn.reader import limits
+from nfn.reader.batch_norm import BatchNorm, find_batch_norms, fold, place_batch_norms
+from nfn.reader.chain import LayerShape, check_chain, order_layers
+from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote, quote_some
+from nfn.reader.tensors import (
+    StoredTensor,
+    check_finite,
+    check_tensor,
+    read_array,
+    show_count,
+    show_shape,
+    to_float32,
+)
+
+_WEIGHT_WORD = re.compile(r"(?i)weight|kernel|w(?=s?[\d_.]*$)")
+_BIAS_WORDS = {"weight": "bias", "kernel": "bias", "w": "b"}
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer with its batch norm folded in: float32 `weight` (out, in[, kh, kw]) and `bias` (out,)."""
+
+    weight_name: str
+    bias_name: str | None
+    weight: np.ndarray
+    bias: np.ndarray
+
+
+@dataclass
+class _Sorted:
+    """The tensors of a file by their part in the network."""
+
+    weights: list[str] = field(default_factory=list)
+    vectors: list[str] = field(default_factory=list)
+
+
+def find_layers(
+    tensors: Mapping[str, StoredTensor], in_order: bool, known_order: list[str] | None = None
+) -> tuple[list[Layer], list[str]]:
+    """The layers from input to output, and notes on what was done.
+
+    `in_order` says that the file keeps the order in which the modules were made; `known_order` names the
+    weights from input to output where the file records it.
+
+    Raises:
+        NetworkFileError: a tensor is refused, or the tensors are not one chain of layers.
+    """
+    tensors = _without_counters(tensors)
+    parts = _sort(tensors)
+    norms = find_batch_norms(parts.vectors)
+    biases = _match_biases(tensors, parts.weights, _left_over(parts.vectors, norms))
+    order = _order(tensors, parts.weights, in_order, known_order)
+    placed = place_batch_norms(norms, tensors, order, in_order)
+    _check_budget(tensors)
+    layers = [_build(tensors, name, biases.get(name), placed.get(name)) for name in order]
+    return layers, _notes(tensors, order, biases, placed)
+
+
+def _order(
+    tensors: Mapping[str, StoredTensor], weights: list[str], in_order: bool, known_order: list[str] | None
+) -> list[str]:
+    if known_order is None:
+        return order_layers(_shapes(tensors, weights), in_order)
+    check_chain(_shapes(tensors, known_order))
+    return known_order
+
+
+def _without_counters(tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """Drop the integers by which batch norm counts its batches."""
+    return {n: t for n, t in tensors.items() if not (n.endswith("num_batches_tracked") and t.is_integer)}
+
+
+def _sort(tensors: Mapping[str, StoredTensor]) -> _Sorted:
+    parts = _Sorted()
+    for name, tensor in tensors.items():
+        check_tensor(name, tensor)
+        rank = len(tensor.shape)
+        if rank not in (1, 2, 4):
+            raise NetworkFileError(
+                f"Tensor {quote(name)} of shape {show_shape(tensor.shape)} belongs to no supported layer. "
+                f"Supported: linear weights [out, in], 2D convolutions [out, in, h, w], biases, batch norm."
+            )
+        (parts.vectors if rank == 1 else parts.weights).append(name)
+    if not parts.weights:
+        raise NetworkFileError(
+            f"No weights found, only vectors ({quote_some(parts.vectors)}). {EXPORT_ADVICE}"
+        )
+    if len(parts.weights) > limits.LAYERS:
+        raise NetworkFileError(
+            f"The network has {len(parts.weights)} layers; at most {limits.LAYERS} are supported."
+        )
+    return parts
+
+
+def _shapes(tensors: Mapping[str, StoredTensor], names: list[str]) -> list[LayerShape]:
+    for name in names:
+        widest = max(tensors[name].shape[:2])
+        if widest > limits.LAYER_WIDTH:
+            raise NetworkFileError(
+                f"Layer {quote(name)} is {widest:,} wide; at most {limits.LAYER_WIDTH:,} are supported."
+            )
+    return [LayerShape(name, tensors[name].shape) for name in names]
+
+
+def _left_over(vectors: list[str], norms: list[BatchNorm]) -> list[str]:
+    taken = {name for norm in norms for name in norm.names}
+    return [name for name in vectors if name not in taken]
+
+
+def _match_biases(
+    tensors: Mapping[str, StoredTensor], weights: list[str], vectors: list[str]
+) -> dict[str, str]:
+    """Weight name to bias name: by the same name but for one word, and the rest by order and length."""
+    matched, free = {}, dict.fromkeys(vectors)
+    for weight in weights:
+        bias = next((name for name in _bias_names(weight) if name in free), None)
+        if bias is not None:
+            matched[weight] = bias
+            del free[bias]
+    _match_by_length(tensors, [w for w in weights if w not in matched], list(free), matched)
+    for weight, bias in matched.items():
+        _check_bias(weight, tensors[weight].shape, bias, tensors[bias].shape)
+    return matched
+
+
+def _bias_names(weight: str) -> list[str]:
+    """`net.0.weight` -> `net.0.bias`; `weights.0` -> `biases.0`; `W1` -> `b1`."""
+    names = [weight + ".bias"]
+    for match in _WEIGHT_WORD.finditer(weight):
+        word = _BIAS_WORDS[match[0].lower()]
+        word = word.upper() if match[0].isupper() and len(word) > 1 else word
+        plural = re.sub(r"^s", "es", weight[match.end() :])
+        names += [weight[: match.start()] + word + end for end in (weight[match.end() :], plural)]
+    return names
+
+
+def _match_by_length(
+    tensors: Mapping[str, StoredTensor], weights: list[str], free: list[str], matched: dict[str, str]
+) -> None:
+    """Vectors with unknown names go to the only layer of their length that has no bias yet."""
+    for vector in free:
+        fitting = [w for w in weights if w not in matched and tensors[w].shape[0] == tensors[vector].shape[0]]
+        rivals = [v for v in free if tensors[v].shape == tensors[vector].shape]
+        if len(fitting) != 1 or len(rivals) != 1:
+            raise NetworkFileError(
+                f"Tensor {quote(vector)} of shape {show_shape(tensors[vector].shape)} belongs to no "
+                f"supported layer (a bias beside its weight, or batch norm with running statistics). Remove it, or export "
+                f"a network of linear layers and convolutions."
+            )
+        matched[fitting[0]] = vector
+
+
+def _check_bias(weight: str, weight_shape: tuple[int, ...], bias: str, bias_shape: tuple[int, ...]) -> None:
+    if bias_shape[0] != weight_shape[0]:
+        hint = " The weight looks transposed." if bias_shape[0] == weight_shape[1] else ""
+        raise NetworkFileError(
+            f"The bias {quote(bias)} has {show_count(bias_shape[0])} values, but its weight {quote(weight)} "
+            f"of shape {show_shape(weight_shape)} has {show_count(weight_shape[0])} outputs. "
+            f"Wanted weights stored as [out, in], as torch.nn.Linear does.{hint}"
+        )
+
+
+def _check_budget(tensors: Mapping[str, StoredTensor]) -> None:
+    total = sum(tensor.numel for tensor in tensors.values())
+    if total > limits.ELEMENTS:
+        raise NetworkFileError(
+            f"The network has {total:,} values; at most {limits.ELEMENTS:,} are supported."
+        )
+
+
+def _build(
+    tensors: Mapping[str, StoredTensor], name: str, bias_name: str | None, norm: BatchNorm | None
+) -> Layer:
+    weight = read_array(name, tensors[name])
+    bias = (
+        np.zeros(len(weight), weight.dtype)
+        if bias_name is None
+        else read_array(bias_name, tensors[bias_name])
+    )
+    if norm is not None:
+        weight, bias = fold(norm, tensors, weight, bias)
+        check_finite(norm.names[0], weight)
+        check_finite(norm.names[0], bias)
+    layer = Layer(name, bias_name, weight, bias)
+    return replace(layer, weight=to_float32(name, weight), bias=to_float32(bias_name or name, bias))
+
+
+def _notes(
+    tensors: Mapping[str, StoredTensor],
+    order: list[str],
+    biases: Mapping[str, str],
+    placed: Mapping[str, BatchNorm],
+) -> list[str]:
+    notes = []
+    cast = sorted({tensor.dtype for tensor in tensors.values()} - {"float32"})
+    if cast:
+        notes.append(f"Values of type {' and '.join(cast)} were read as float32.")
+    bare = [name for name in order if name not in biases and name not in placed]
+    if bare:
+        notes.append(f"No bias beside {quote_some(bare)}: zeros are used.")
+    if placed:
+        pairs = [f"{norm.stem} into {name}" for name, norm in placed.items()]
+        notes.append(
+            f"Batch norm was folded into the layer right before it, with eps 1e-5 ({quote_some(pairs)}); "
+            f"a written copy has the folded weights and no batch norm."
+        )
+    return notes

@@ -1,0 +1,27 @@
+"""Every cap of the reader; all are far above any network that the predictors know."""
+
+MIB = 1 << 20
+
+FILE_BYTES = 20 * MIB
+TENSORS = 2_000
+RANK = 8
+ELEMENTS = 8_000_000
+"""Values in all weights and biases together; as float32 they take less than twice the largest file."""
+
+LAYERS = 64
+LAYER_WIDTH = 100_000
+
+SAFETENSORS_HEADER_BYTES = MIB
+
+ZIP_MEMBERS = 2 * TENSORS
+ZIP_DIRECTORY_BYTES = MIB
+PICKLE_BYTES = 4 * MIB
+PICKLE_OPCODES = 200_000
+
+METADATA_ENTRIES = 64
+METADATA_CHARACTERS = 1_000
+OMEGA = 10_000.0
+PIXEL = 10_000.0
+
+ORDER_STEPS = 5_000
+"""Partial chains tried when the layers' order has to be found from their shapes."""

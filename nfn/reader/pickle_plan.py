@@ -1,0 +1,328 @@
+"""Read a checkpoint's `data.pkl` without running it.
+
+`pickletools.genops` splits the pickle into opcodes; the interpreter below knows what each does to a stack and
+builds plain containers, `StoredTensor` descriptions, and `Inert` stand-ins for everything else. Nothing is
+imported and nothing from the file is ever called: REDUCE on a global looks the global's *name* up in a table
+of our own functions, and an unknown name yields another stand-in.
+"""
+
+import pickletools
+from collections.abc import Mapping
+from typing import Any
+
+from nfn.reader import limits
+from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
+from nfn.reader.rebuild import REBUILDERS, make_storage_ref
+
+# fmt: off
+_HOSTILE_MODULES = frozenset((
+    "asyncio", "bdb", "code", "codeop", "commands", "ctypes", "ftplib", "http", "idlelib", "imp",
+    "importlib", "marshal", "multiprocessing", "nt", "os", "pdb", "pickle", "pip", "popen2",
+    "posix", "pty", "pydoc", "requests", "runpy", "shutil", "signal", "smtplib", "socket",
+    "subprocess", "sys", "tempfile", "threading", "timeit", "urllib", "webbrowser", "_pickle",
+    "_posixsubprocess",
+))
+# fmt: on
+_HOSTILE_BUILTINS = frozenset(
+    ["eval", "exec", "execfile", "compile", "open", "input", "breakpoint", "__import__", "globals", "apply"]
+)
+
+
+class Inert:
+    """What stands where an object of a class or function that we do not know would be."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+
+class Global(Inert):
+    """A class or function that the pickle names; it is never imported."""
+
+
+class StateDict(dict):
+    """A dict that the file calls an OrderedDict: the only kind that may carry attributes (`_metadata`)."""
+
+
+# fmt: off
+_PUSHED_ARGUMENT = frozenset((
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING",
+    "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
+))
+# fmt: on
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_NO_EFFECT = frozenset(("PROTO", "FRAME"))
+
+
+def read_plan(data: memoryview, members: Mapping[str, memoryview]) -> Any:
+    """The object that the pickle describes, with tensors as `StoredTensor` views into `members`.
+
+    Raises:
+        NetworkFileError: malformed, above a cap, or naming a function that no checkpoint needs.
+    """
+    if len(data) > limits.PICKLE_BYTES:
+        raise _refused(f"{len(data):,} bytes long; at most {limits.PICKLE_BYTES:,} are read")
+    machine = _Machine(members)
+    try:
+        return machine.run(bytes(data))
+    except NetworkFileError:
+        raise
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+        raise _malformed() from error
+
+
+class _Machine:
+    """The pickle virtual machine, for the opcodes that describe data."""
+
+    def __init__(self, members: Mapping[str, memoryview]):
+        self.members = members
+        self.stack: list[Any] = []
+        self.marked: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self, pickle: bytes) -> Any:
+        for count, (opcode, argument, position) in enumerate(pickletools.genops(pickle)):
+            if count >= limits.PICKLE_OPCODES:
+                raise _refused(f"more than {limits.PICKLE_OPCODES:,} steps long")
+            if opcode.name == "STOP":
+                return self._finish(position == len(pickle) - 1)
+            self._step(opcode.name, argument)
+        raise _malformed()
+
+    def _finish(self, at_the_end: bool) -> Any:
+        if not at_the_end or len(self.stack) != 1 or self.marked:
+            raise _malformed()
+        return self.stack[0]
+
+    def _step(self, name: str, argument: Any) -> None:
+        if name in _PUSHED_ARGUMENT:
+            self.stack.append(argument)
+        elif name in _CONSTANTS:
+            self.stack.append(_CONSTANTS[name])
+        elif name not in _NO_EFFECT:
+            handler = _HANDLERS.get(name)
+            if handler is None:
+                raise _refused(f"using the step {name}, which torch.save never writes")
+            handler(self, argument)
+
+    def _pop_to_mark(self) -> list[Any]:
+        items, self.stack = self.stack, self.marked.pop()
+        return items
+
+    def mark(self, _: Any) -> None:
+        self.marked.append(self.stack)
+        self.stack = []
+
+    def pop(self, _: Any) -> None:
+        if self.stack:
+            self.stack.pop()
+        else:
+            self._pop_to_mark()
+
+    def pop_mark(self, _: Any) -> None:
+        self._pop_to_mark()
+
+    def duplicate(self, _: Any) -> None:
+        self.stack.append(self.stack[-1])
+
+    def get(self, index: Any) -> None:
+        self.stack.append(self.memo[int(index)])
+
+    def put(self, index: Any) -> None:
+        self.memo[int(index)] = self.stack[-1]
+
+    def memoize(self, _: Any) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
+    def empty_list(self, _: Any) -> None:
+        self.stack.append([])
+
+    def empty_dict(self, _: Any) -> None:
+        self.stack.append({})
+
+    def empty_set(self, _: Any) -> None:
+        self.stack.append(Inert("set"))
+
+    def list_of_marked(self, _: Any) -> None:
+        items = self._pop_to_mark()
+        self.stack.append(items)
+
+    def tuple_of_marked(self, _: Any) -> None:
+        items = self._pop_to_mark()
+        self.stack.append(tuple(items))
+
+    def dict_of_marked(self, _: Any) -> None:
+        items = self._pop_to_mark()
+        self.stack.append({})
+        self._set_items(items)
+
+    def set_of_marked(self, _: Any) -> None:
+        self._pop_to_mark()
+        self.stack.append(Inert("frozenset"))
+
+    def tuple_of(self, count: int) -> None:
+        if len(self.stack) < count:
+            raise _malformed()
+        items = tuple(self.stack[-count:])
+        del self.stack[-count:]
+        self.stack.append(items)
+
+    def append(self, _: Any) -> None:
+        item = self.stack.pop()
+        self._extend([item])
+
+    def appends(self, _: Any) -> None:
+        self._extend(self._pop_to_mark())
+
+    def _extend(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if isinstance(target, list):
+            target.extend(items)
+        elif not isinstance(target, Inert):
+            raise _refused(f"appending to a {type(target).__name__}")
+
+    def set_item(self, _: Any) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set_items([key, value])
+
+    def set_items(self, _: Any) -> None:
+        self._set_items(self._pop_to_mark())
+
+    def _set_items(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if isinstance(target, dict):
+            target.update((_safe_key(k), v) for k, v in zip(items[::2], items[1::2], strict=True))
+        elif not isinstance(target, Inert):
+            raise _refused(f"setting an item of a {type(target).__name__}")
+
+    def build(self, _: Any) -> None:
+        """Attributes of an object: dropped where the object may have some, refused elsewhere."""
+        self.stack.pop()
+        target = self.stack[-1]
+        if not isinstance(target, (Inert, StateDict)):
+            raise _refused(f"setting attributes of a {type(target).__name__}")
+
+    def global_by_argument(self, argument: Any) -> None:
+        module, _, name = str(argument).partition(" ")
+        self.stack.append(_name_global(module, name))
+
+    def global_by_stack(self, _: Any) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        if not isinstance(name, str) or not isinstance(module, str):
+            raise _malformed()
+        self.stack.append(_name_global(module, name))
+
+    def reduce(self, _: Any) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        self.stack.append(_rebuild(function, arguments))
+
+    def new_object(self, _: Any) -> None:
+        self.stack.pop()
+        self._replace_class(self.stack.pop())
+
+    def new_object_with_keywords(self, _: Any) -> None:
+        del self.stack[-2:]
+        self._replace_class(self.stack.pop())
+
+    def instance_of_argument(self, argument: Any) -> None:
+        self._pop_to_mark()
+        self.global_by_argument(argument)
+        self._replace_class(self.stack.pop())
+
+    def instance_of_marked(self, _: Any) -> None:
+        self._replace_class(self._pop_to_mark()[0])
+
+    def _replace_class(self, kind: Any) -> None:
+        self.stack.append(Inert(_class_name(kind)))
+
+    def persistent_id(self, _: Any) -> None:
+        """`torch.save` writes a storage as ("storage", class, key, device, number of values)."""
+        parts = self.stack.pop()
+        if not isinstance(parts, tuple) or len(parts) != 5 or parts[0] != "storage":
+            raise _malformed()
+        _, kind, key, _, numel = parts
+        self.stack.append(make_storage_ref(_class_name(kind), key, numel, self.members))
+
+
+_HANDLERS = {
+    "MARK": _Machine.mark,
+    "POP": _Machine.pop,
+    "POP_MARK": _Machine.pop_mark,
+    "DUP": _Machine.duplicate,
+    "GET": _Machine.get,
+    "BINGET": _Machine.get,
+    "LONG_BINGET": _Machine.get,
+    "PUT": _Machine.put,
+    "BINPUT": _Machine.put,
+    "LONG_BINPUT": _Machine.put,
+    "MEMOIZE": _Machine.memoize,
+    "EMPTY_LIST": _Machine.empty_list,
+    "EMPTY_DICT": _Machine.empty_dict,
+    "EMPTY_SET": _Machine.empty_set,
+    "LIST": _Machine.list_of_marked,
+    "TUPLE": _Machine.tuple_of_marked,
+    "TUPLE1": lambda machine, _: machine.tuple_of(1),
+    "TUPLE2": lambda machine, _: machine.tuple_of(2),
+    "TUPLE3": lambda machine, _: machine.tuple_of(3),
+    "DICT": _Machine.dict_of_marked,
+    "FROZENSET": _Machine.set_of_marked,
+    "APPEND": _Machine.append,
+    "APPENDS": _Machine.appends,
+    "ADDITEMS": _Machine.appends,
+    "SETITEM": _Machine.set_item,
+    "SETITEMS": _Machine.set_items,
+    "BUILD": _Machine.build,
+    "GLOBAL": _Machine.global_by_argument,
+    "STACK_GLOBAL": _Machine.global_by_stack,
+    "REDUCE": _Machine.reduce,
+    "NEWOBJ": _Machine.new_object,
+    "NEWOBJ_EX": _Machine.new_object_with_keywords,
+    "INST": _Machine.instance_of_argument,
+    "OBJ": _Machine.instance_of_marked,
+    "BINPERSID": _Machine.persistent_id,
+}
+
+
+def _safe_key(key: Any) -> Any:
+    """Texts and ordinary numbers stay; other keys become stand-ins (hashing nested tuples may never end)."""
+    if isinstance(key, str) or key is None or (isinstance(key, int) and abs(key) < 2**60):
+        return key
+    return Inert("key")
+
+
+def _class_name(kind: Any) -> str:
+    return kind.name if isinstance(kind, Inert) else type(kind).__name__
+
+
+def _name_global(module: str, name: str) -> Global:
+    root = module.partition(".")[0]
+    hostile_builtin = root in ("builtins", "__builtin__") and name in _HOSTILE_BUILTINS
+    if root in _HOSTILE_MODULES or hostile_builtin:
+        raise NetworkFileError(
+            f"The checkpoint was refused: it tries to run {quote(f'{module}.{name}')} when opened. "
+            f"It was not run. Do not open this file elsewhere; ask its author for safetensors."
+        )
+    return Global(f"{module}.{name}")
+
+
+def _rebuild(function: Any, arguments: Any) -> Any:
+    if not isinstance(function, Inert) or not isinstance(arguments, tuple):
+        raise _malformed()
+    if not isinstance(function, Global):
+        return Inert(function.name)
+    if function.name == "collections.OrderedDict" and not arguments:
+        return StateDict()
+    if function.name == "collections.defaultdict":
+        return {}
+    rebuilder = REBUILDERS.get(function.name)
+    if rebuilder is None:
+        return Inert(function.name)
+    return rebuilder(*(_class_name(a) if isinstance(a, Global) else a for a in arguments[:9]))
+
+
+def _refused(what: str) -> NetworkFileError:
+    return NetworkFileError(f"The checkpoint was refused: its pickle is {what}. {EXPORT_ADVICE}")
+
+
+def _malformed() -> NetworkFileError:
+    return NetworkFileError(f"The checkpoint is corrupt: its pickle cannot be followed. {EXPORT_ADVICE}")

@@ -1,0 +1,131 @@
+"""`read_network`: from a file that anyone may have made to one checked `Network`."""
+
+import stat
+from pathlib import Path
+from typing import get_args
+
+import torch
+
+from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.network import Kind, LayerNames, Network, SirenConvention
+from nfn.reader import limits
+from nfn.reader.convention import cap_metadata, check_convention, read_convention, read_kind, read_layer_order
+from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
+from nfn.reader.layers import Layer, find_layers
+from nfn.reader.safetensors_file import read_safetensors
+from nfn.reader.sniff import Format, sniff
+from nfn.reader.state_dict import read_torch
+from nfn.reader.tensors import StoredTensor
+
+
+def read_network(path: str | Path, kind: Kind | None = None, siren: SirenConvention | None = None) -> Network:
+    """Read a network from a safetensors file or a state_dict saved by `torch.save`; nothing in it is run.
+
+    `kind` and `siren` overrule what the file says of itself; where neither speaks, a chain of linear layers
+    from 2 inputs to 1 or 3 outputs is a SIREN in the usual convention, and anything else a classifier.
+
+    Raises:
+        NetworkFileError: the file is not a network that is supported; the message is one for a visitor.
+        ValueError: `kind` or `siren` is not valid.
+
+    Example: `read_network("net.safetensors").spec.get_io()` is `(2, 1)` for a grayscale SIREN.
+    """
+    if kind is not None and kind not in get_args(Kind):
+        raise ValueError(f"Got the kind {kind!r}; wanted one of {', '.join(get_args(Kind))}.")
+    if siren is not None:
+        check_convention(siren)
+    data = _read_bytes(Path(path))
+    layout = sniff(data)
+    tensors, metadata, notes = _read_tensors(data, layout)
+    order = _recorded_order(metadata, tensors)
+    layers, layer_notes = find_layers(tensors, in_order=layout == "zip", known_order=order)
+    return _assemble(layers, metadata, kind, siren, (*_name_note(Path(path), layout), *notes, *layer_notes))
+
+
+def _read_bytes(path: Path) -> bytes:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise NetworkFileError(f"This is a folder or a device, not a file. {EXPORT_ADVICE}")
+    with path.open("rb") as file:
+        data = file.read(limits.FILE_BYTES + 1)
+    if len(data) > limits.FILE_BYTES:
+        size = max(status.st_size, len(data))
+        raise NetworkFileError(
+            f"The file is too large: {size:,} bytes, and at most {limits.FILE_BYTES:,} "
+            f"({limits.FILE_BYTES >> 20} MiB) are read. Save the weights alone, without optimizer state."
+        )
+    return data
+
+
+def _read_tensors(
+    data: bytes, layout: Format
+) -> tuple[dict[str, StoredTensor], dict[str, str], tuple[str, ...]]:
+    if layout == "zip":
+        return read_torch(data)
+    tensors, metadata = read_safetensors(data)
+    return tensors, metadata, ()
+
+
+def _recorded_order(metadata: dict[str, str], tensors: dict[str, StoredTensor]) -> list[str] | None:
+    """The order that `write_network` recorded; it must name every weight once."""
+    order = read_layer_order(metadata)
+    weights = sorted(name for name, tensor in tensors.items() if len(tensor.shape) > 1)
+    if order is not None and sorted(order) != weights:
+        raise NetworkFileError(
+            "The metadata 'layer_order' does not name each weight once. Correct or remove it."
+        )
+    return order
+
+
+def _name_note(path: Path, layout: Format) -> tuple[str, ...]:
+    named = {".safetensors": "safetensors", ".pt": "zip", ".pth": "zip", ".ckpt": "zip"}.get(
+        path.suffix.lower(), layout
+    )
+    if named == layout:
+        return ()
+    actual = "a torch.save checkpoint" if layout == "zip" else "a safetensors file"
+    return (f"The file name ends in {quote(path.suffix)}, but its content is {actual}; it was read as such.",)
+
+
+def _assemble(
+    layers: list[Layer],
+    metadata: dict[str, str],
+    kind: Kind | None,
+    siren: SirenConvention | None,
+    notes: tuple[str, ...],
+) -> Network:
+    features = WeightSpaceFeatures(
+        [torch.from_numpy(layer.weight)[None, None] for layer in layers],
+        [torch.from_numpy(layer.bias)[None, None] for layer in layers],
+    )
+    kind = kind or read_kind(metadata) or ("siren" if _siren_fault(features) is None else "classifier")
+    if kind == "siren":
+        _check_siren(features)
+        siren = siren or read_convention(metadata)
+    return Network(
+        features=features,
+        spec=network_spec_from_wsfeat(features, set_all_dims=True),
+        kind=kind,
+        names=tuple(LayerNames(layer.weight_name, layer.bias_name) for layer in layers),
+        siren=siren or SirenConvention(),
+        metadata=cap_metadata(metadata),
+        notes=notes,
+    )
+
+
+def _check_siren(features: WeightSpaceFeatures) -> None:
+    fault = _siren_fault(features)
+    if fault is not None:
+        raise NetworkFileError(
+            f"This is not a SIREN of a picture: it has {fault}. "
+            f"Supported: linear layers only, from 2 inputs (row, column) to 1 or 3 outputs (gray or RGB)."
+        )
+
+
+def _siren_fault(features: WeightSpaceFeatures) -> str | None:
+    inputs, outputs = features.weights[0].shape[3], features.weights[-1].shape[2]
+    if any(weight.dim() > 4 for weight in features.weights):
+        return "convolutions"
+    if inputs != 2:
+        return f"{inputs} inputs"
+    return None if outputs in (1, 3) else f"{outputs} outputs"

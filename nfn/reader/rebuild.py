@@ -1,0 +1,139 @@
+"""The functions of torch that a checkpoint names, as descriptions: arguments in, `StoredTensor` out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError
+from nfn.reader.tensors import FLOATS, INTEGERS, StoredTensor, refused_tensor
+
+_STORAGE_DTYPES = {
+    "Float": "float32",
+    "Double": "float64",
+    "Half": "float16",
+    "BFloat16": "bfloat16",
+    "Long": "int64",
+    "Int": "int32",
+    "Short": "int16",
+    "Char": "int8",
+    "Byte": "uint8",
+    "Bool": "bool",
+    "ComplexFloat": "complex64",
+    "ComplexDouble": "complex128",
+    "QInt8": "quantised int8",
+    "QUInt8": "quantised uint8",
+    "QInt32": "quantised int32",
+    "Untyped": "bytes",
+}
+_ITEM_BYTES = {**FLOATS, **INTEGERS, "bytes": 1, "bool": 1}
+
+
+@dataclass(frozen=True, eq=False)
+class StorageRef:
+    """One storage of the archive; `fault` says why its bytes cannot be trusted."""
+
+    dtype: str
+    data: memoryview
+    fault: str = ""
+
+
+def make_storage_ref(class_name: str, key: Any, numel: Any, members: Mapping[str, memoryview]) -> StorageRef:
+    """The storage that a persistent id names, checked against the archive's member."""
+    kind = class_name.rpartition(".")[2].removeprefix("_").removesuffix("Storage")
+    dtype = _STORAGE_DTYPES.get(kind, f"unknown ({kind[:30]})")
+    if not isinstance(key, str) or type(numel) is not int:
+        raise _malformed()
+    data = members.get(f"data/{key}")
+    if data is None:
+        return StorageRef(dtype, memoryview(b""), "corrupt: its storage is missing from the file")
+    if dtype in _ITEM_BYTES and numel * _ITEM_BYTES[dtype] != len(data):
+        return StorageRef(
+            dtype, data, f"corrupt: its storage has {len(data):,} bytes, not what the file declares"
+        )
+    return StorageRef(dtype, data)
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> StoredTensor:
+    """`torch._utils._rebuild_tensor_v2`; `rest` is requires_grad, backward hooks and metadata."""
+    if not isinstance(storage, StorageRef):
+        raise _malformed()
+    return _view(storage, storage.dtype, offset, shape, strides, rest[2:3])
+
+
+def _tensor_v3(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> StoredTensor:
+    """`torch._utils._rebuild_tensor_v3`: an untyped storage and a dtype beside it."""
+    if not isinstance(storage, StorageRef) or len(rest) < 3 or not isinstance(rest[2], str):
+        raise _malformed()
+    return _view(storage, rest[2].removeprefix("torch."), offset, shape, strides, rest[3:4])
+
+
+def _view(
+    storage: StorageRef, dtype: str, offset: Any, shape: Any, strides: Any, metadata: tuple
+) -> StoredTensor:
+    if type(offset) is not int or not _are_ints(shape) or not _are_ints(strides):
+        raise _malformed()
+    if storage.fault:
+        return refused_tensor(storage.fault)
+    if any(metadata):
+        return refused_tensor("a conjugated, negated or otherwise marked tensor")
+    return StoredTensor(dtype, shape, strides, offset, storage.data)
+
+
+def _are_ints(values: Any) -> bool:
+    return isinstance(values, tuple) and len(values) <= 64 and all(type(value) is int for value in values)
+
+
+def _parameter(data: Any, *_: Any) -> StoredTensor:
+    if not isinstance(data, StoredTensor):
+        raise _malformed()
+    return data
+
+
+def _from_type(function: Any, kind: Any, arguments: Any, *_: Any) -> StoredTensor:
+    """A tensor with Python attributes, or of a subclass, which may mean anything."""
+    if kind not in ("torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"):
+        return refused_tensor(f"of the tensor subclass {str(kind)[:40]}")
+    if function not in _PLAIN_TENSORS or not isinstance(arguments, tuple):
+        return refused_tensor("rebuilt in an unknown way")
+    return _PLAIN_TENSORS[function](*arguments[:9])
+
+
+def _size(values: Any = (), *_: Any) -> tuple:
+    if not isinstance(values, tuple):
+        raise _malformed()
+    return values
+
+
+def _refuse(what: str) -> Callable[..., StoredTensor]:
+    return lambda *_: refused_tensor(what)
+
+
+_PLAIN_TENSORS: dict[str, Callable[..., StoredTensor]] = {
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _tensor_v3,
+}
+
+REBUILDERS: dict[str, Callable[..., Any]] = {
+    **_PLAIN_TENSORS,
+    "torch._utils._rebuild_parameter": _parameter,
+    "torch._utils._rebuild_parameter_with_state": _parameter,
+    "torch._tensor._rebuild_from_type": _from_type,
+    "torch._tensor._rebuild_from_type_v2": _from_type,
+    "torch.Size": _size,
+    "torch._utils._rebuild_sparse_tensor": _refuse("a sparse tensor"),
+    "torch._utils._rebuild_sparse_csr_tensor": _refuse("a sparse tensor"),
+    "torch._utils._rebuild_meta_tensor_no_storage": _refuse("a meta tensor, which has no values"),
+    "torch._utils._rebuild_qtensor": _refuse("a quantised tensor"),
+    "torch._utils._rebuild_nested_tensor": _refuse("a nested tensor"),
+    "torch._utils._rebuild_wrapper_subclass": _refuse("a wrapped tensor"),
+    "torch._utils._rebuild_device_tensor_from_numpy": _refuse("a tensor of another device"),
+    "torch._utils._rebuild_device_tensor_from_cpu_tensor": _refuse("a tensor of another device"),
+}
+"""Name in the pickle to our function; the table is closed, and none of these touches torch."""
+
+
+def _malformed() -> NetworkFileError:
+    return NetworkFileError(
+        f"The checkpoint is corrupt: it describes a tensor in an impossible way. {EXPORT_ADVICE}"
+    )

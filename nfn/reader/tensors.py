@@ -1,0 +1,165 @@
+"""A tensor as a file describes it: checked against its bytes first, turned into an array after that."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from nfn.reader import limits
+from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
+
+FLOATS = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
+"""The types that can be read, with their bytes per value."""
+
+INTEGERS = {"int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "uint16": 2, "uint32": 4, "uint64": 8}
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTensor:
+    """A strided view, counted in values, of the bytes of one storage.
+
+    `problem` says why a tensor cannot be read at all ("a sparse tensor"); the other fields are then void.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+    data: memoryview
+    problem: str = ""
+
+    @property
+    def numel(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        return not self.problem and self.dtype in FLOATS
+
+    @property
+    def is_integer(self) -> bool:
+        return not self.problem and self.dtype in INTEGERS
+
+
+def refused_tensor(problem: str) -> StoredTensor:
+    """A tensor that the file holds in a form that is never read."""
+    return StoredTensor("", (), (), 0, memoryview(b""), problem)
+
+
+def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Row-major strides, in values."""
+    return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+
+
+def check_tensor(name: str, tensor: StoredTensor) -> None:
+    """Check one tensor against its bytes; nothing is allocated.
+
+    Raises:
+        NetworkFileError: not a dense floating-point tensor, or one that reaches beyond its bytes.
+    """
+    if tensor.problem:
+        raise _refusal(name, f"is {tensor.problem}; wanted a dense floating-point tensor")
+    if tensor.dtype not in FLOATS:
+        raise _refusal(
+            name, f"has values of type {tensor.dtype}; wanted float32, float64, float16 or bfloat16"
+        )
+    _check_shape(name, tensor)
+    _check_extent(name, tensor)
+
+
+def read_array(name: str, tensor: StoredTensor) -> np.ndarray:
+    """The values of a checked tensor: float64 where the file has float64, else float32.
+
+    Raises:
+        NetworkFileError: the tensor fails `check_tensor`, or holds NaN or infinity.
+    """
+    check_tensor(name, tensor)
+    dtype = "uint16" if tensor.dtype == "bfloat16" else tensor.dtype
+    flat = np.frombuffer(tensor.data, np.dtype(dtype).newbyteorder("<"))[tensor.offset :]
+    strides = [stride * flat.itemsize for stride in tensor.strides]
+    view = np.lib.stride_tricks.as_strided(flat, tensor.shape, strides, writeable=False)
+    array = _widen(view, tensor.dtype)
+    check_finite(name, array)
+    return array
+
+
+def check_finite(name: str, array: np.ndarray) -> None:
+    """Refuse NaN and infinity by the tensor's name."""
+    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+    if bad:
+        raise _refusal(
+            name, f"holds NaN or infinity in {bad:,} of {array.size:,} values; wanted finite weights"
+        )
+
+
+def to_float32(name: str, array: np.ndarray) -> np.ndarray:
+    """A contiguous float32 copy; refused where a value is too large for it."""
+    with np.errstate(over="ignore"):
+        narrow = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(narrow).all():
+        raise _refusal(name, "holds values beyond the range of float32")
+    return narrow
+
+
+def _widen(view: np.ndarray, dtype: str) -> np.ndarray:
+    if dtype == "bfloat16":
+        return (view.astype(np.uint32) << 16).view(np.float32)
+    return np.array(view, dtype=np.float64 if dtype == "float64" else np.float32, order="C")
+
+
+def _check_shape(name: str, tensor: StoredTensor) -> None:
+    if len(tensor.shape) > limits.RANK:
+        raise _refusal(name, f"has {len(tensor.shape)} dimensions; at most {limits.RANK} are read")
+    if any(size < 1 for size in tensor.shape):
+        raise _refusal(name, f"has no values: its shape is {show_shape(tensor.shape)}")
+    if len(tensor.strides) != len(tensor.shape):
+        raise _corrupt(name, f"it has {len(tensor.shape)} sizes but {len(tensor.strides)} strides")
+
+
+def _check_extent(name: str, tensor: StoredTensor) -> None:
+    """No byte outside the storage, and no value used twice (an expanded view)."""
+    held = len(tensor.data) // FLOATS[tensor.dtype]
+    if tensor.numel > held:
+        raise _corrupt(
+            name,
+            f"it claims more data than the file holds ({show_count(tensor.numel)} values, {held:,} held)",
+        )
+    if tensor.offset < 0 or any(stride < 0 for stride in tensor.strides):
+        raise _corrupt(name, "its offset or a stride is negative")
+    last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
+    if last >= held:
+        raise _corrupt(name, f"it reaches value {show_count(last + 1)} of a storage of {held:,}")
+    if _overlaps(tensor):
+        raise _refusal(
+            name, "is an expanded view that uses values more than once; save a `.contiguous()` copy"
+        )
+
+
+def _overlaps(tensor: StoredTensor) -> bool:
+    reach = 0
+    for stride, size in sorted(zip(tensor.strides, tensor.shape, strict=True)):
+        if size > 1 and stride <= reach:
+            return True
+        reach += (size - 1) * stride
+    return False
+
+
+def show_count(count: int) -> str:
+    """A count with separators; huge ones are not spelled out (they may have millions of digits)."""
+    return f"{count:,}" if abs(count) < 10**30 else "more than 10^30"
+
+
+def show_shape(shape: tuple[int, ...]) -> str:
+    """A shape for a message, cut after a few dimensions."""
+    sizes = [show_count(size) for size in shape[: limits.RANK]]
+    return "[" + ", ".join(sizes + ["…"] * (len(shape) > limits.RANK)) + "]"
+
+
+def _refusal(name: str, fault: str) -> NetworkFileError:
+    return NetworkFileError(f"Tensor {quote(name)} {fault}. {EXPORT_ADVICE}")
+
+
+def _corrupt(name: str, fault: str) -> NetworkFileError:
+    return NetworkFileError(
+        f"The file is corrupt at tensor {quote(name)}: {fault}. Download or save it again."
+    )

@@ -1,0 +1,65 @@
+"""`write_network`: back to safetensors, under the names that came in."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from safetensors.torch import save
+
+from nfn.network import Network
+from nfn.reader.chain import LayerShape, order_layers
+from nfn.reader.convention import LAYER_ORDER, write_convention
+from nfn.reader.errors import NetworkFileError
+
+
+def write_network(network: Network, path: str | Path) -> None:
+    """Write a network as float32 safetensors: its own tensor names, its metadata, its kind and convention.
+
+    Batch norm that the reader folded away is not written: the layer before it carries it.
+
+    Raises:
+        ValueError: two tensors would have one name.
+
+    Example: `write_network(read_network("net.pt"), "net.safetensors")`.
+    """
+    tensors = network.tensors()
+    wanted = len(network.names) + sum(names.bias is not None for names in network.names)
+    if len(tensors) < wanted:
+        raise ValueError(
+            f"Got {wanted} tensors under {len(tensors)} names {sorted(tensors)}: wanted each name once."
+        )
+    _write_atomically(save(tensors, _metadata(network)), Path(path))
+
+
+def _metadata(network: Network) -> dict[str, str]:
+    metadata = {**network.metadata, "kind": network.kind}
+    if network.kind == "siren":
+        metadata = write_convention(metadata, network.siren)
+    order = [names.weight for names in network.names]
+    if _order_by_names(network) != order:
+        metadata[LAYER_ORDER] = json.dumps(order)
+    return metadata
+
+
+def _order_by_names(network: Network) -> list[str] | None:
+    """The order that a reader would find by names and shapes alone (safetensors sorts its names)."""
+    shapes = [tuple(weight.shape[2:]) for weight in network.features.weights]
+    layers = [LayerShape(names.weight, shape) for names, shape in zip(network.names, shapes, strict=True)]
+    try:
+        return order_layers(layers, in_order=False)
+    except NetworkFileError:
+        return None
+
+
+def _write_atomically(data: bytes, path: Path) -> None:
+    """Write to a temporary name in the same folder, then rename."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
