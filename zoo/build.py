@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from zoo.build_siren import SirenBuild, build_shard, finish, is_built
+from zoo.build_siren import RECIPES, SirenBuild, build_shard, finish, is_built
 from zoo.errors import ZooError
 from zoo.files import read_json, write_json
 from zoo.images import split_size
@@ -32,7 +32,7 @@ def run_build(
     `on_fit` hears how many networks each step adds, those of an earlier run first.
     Raises ZooError for rows that the images do not have and for a folder that belongs to other settings.
     """
-    check_rows(build)
+    check_settings(build)
     claim_folder(build, folder)
     if not (folder / "spec.json").exists():
         _build_shards(build, folder, device, workers, on_fit)
@@ -69,8 +69,10 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def check_rows(build: SirenBuild) -> None:
-    """Raise ZooError unless the split has every image that the build names."""
+def check_settings(build: SirenBuild) -> None:
+    """Raise ZooError unless the recipe is known and the split has every image that the build names."""
+    if build.recipe not in RECIPES:
+        raise ZooError(f"Unknown recipe {build.recipe!r}: choose {' or '.join(RECIPES)}.")
     if build.count < 1 or build.copies < 1 or build.first < 0 or build.seed < 0:
         raise ZooError("Count and copies start at 1, the first row and the seed at 0.")
     size = split_size(build.images, build.split)

@@ -17,6 +17,7 @@ from zoo.images import find_image_set, load_images, to_pixels
 
 SHARD = 500
 GROUP = 50
+RECIPES = ("fixed", "varied")
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,10 @@ def build_shard(
 
 def draw_recipe(name: str, generator: torch.Generator) -> FitRecipe:
     """The fixed recipe, or a random one for visitors' sake."""
+    if name not in RECIPES:
+        raise ValueError(f"Unknown recipe {name!r}: choose {' or '.join(RECIPES)}.")
     if name == "fixed":
         return FitRecipe()
-    if name != "varied":
-        raise ValueError(f"Unknown recipe {name!r}: choose fixed or varied.")
     rate, steps = torch.rand(2, generator=generator).tolist()
     return FitRecipe(learning_rate=5e-4 * 10**rate, steps=100 + round(400 * steps))
 

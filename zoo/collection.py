@@ -85,11 +85,14 @@ class Collection:
         """One network, read without loading the rest of its shard."""
         row = self._row_number(network_id)
         features = self._read_shard(self.rows["shard"][row].as_py(), [self.rows["row"][row].as_py()])
-        return Network(features, self.spec.network, "siren", self.spec.names, self.spec.siren)
+        facts = {"kind": "siren"}
+        return Network(features, self.spec.network, "siren", self.spec.names, self.spec.siren, facts)
 
     def features(self, rows: Sequence[int] | slice = slice(None)) -> WeightSpaceFeatures:
         """The weights `(n, 1, ...)` of many rows, in the order asked for."""
-        chosen = torch.arange(len(self))[rows if isinstance(rows, slice) else torch.as_tensor(rows)]
+        chosen = torch.arange(len(self))[
+            rows if isinstance(rows, slice) else torch.as_tensor(rows, dtype=torch.int64)
+        ]
         shards = torch.tensor(self.rows["shard"].to_numpy())[chosen]
         places = torch.tensor(self.rows["row"].to_numpy())[chosen]
         out = self._empty(len(chosen))

@@ -54,8 +54,8 @@ def load_images(name: str, split: str, rows: Sequence[int] | slice) -> tuple[tor
     """Images `(n, c, size, size)` uint8 and labels `(n,)` of a split: `train`, `validation` or `test`.
 
     Validation is the last 5,000 rows of the published training split; `train` is the rest. Files come from
-    the folder that `WEIGHTSCOPE_IMAGES` names, laid out as on the Hub (`owner/name/config/split-...parquet`), else
-    from the Hub itself.
+    the folder that `WEIGHTSCOPE_IMAGES` names, laid out as on the Hub (`owner/name/config/split-...parquet`),
+    else from the Hub itself.
     """
     image_set = find_image_set(name)
     path = _parquet_path(image_set, "test" if split == "test" else "train")
@@ -88,6 +88,8 @@ def find_image_set(name: str) -> ImageSet:
 
 
 def _split_rows(split: str, total: int) -> np.ndarray:
+    if split not in ("train", "validation", "test"):
+        raise ValueError(f"Unknown split {split!r}: choose train, validation or test.")
     if split == "test":
         return np.arange(total)
     if total <= VALIDATION_ROWS:
@@ -96,9 +98,7 @@ def _split_rows(split: str, total: int) -> np.ndarray:
         )
     if split == "validation":
         return np.arange(total - VALIDATION_ROWS, total)
-    if split == "train":
-        return np.arange(total - VALIDATION_ROWS)
-    raise ValueError(f"Unknown split {split!r}: choose train, validation or test.")
+    return np.arange(total - VALIDATION_ROWS)
 
 
 def _parquet_path(image_set: ImageSet, split: str) -> Path:
