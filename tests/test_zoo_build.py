@@ -1,4 +1,4 @@
-"""Builds: a shard depends on its settings alone, whatever stopped the run and however many workers made it."""
+"""Builds: a shard depends on its settings alone, whatever stopped the run, however many workers made it."""
 
 import json
 import signal
@@ -129,7 +129,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_build(BUILD, tmp_path, "cpu", 1, stop)
     before = contents(tmp_path)
-    with pytest.raises(ZooError, match="recipe is 'fixed' there and 'varied' here.*Repeat those settings"):
+    with pytest.raises(ZooError, match=r"recipe is 'fixed' there and 'varied' here.*Repeat those settings"):
         run_build(replace(BUILD, recipe="varied"), tmp_path, "cpu", 1, lambda count: None)
     assert contents(tmp_path) == before
 

@@ -1,4 +1,4 @@
-"""The catalog of a zoo (`catalog.json`, a table of what is in it), the ids of networks, and the way in: `Zoo`.
+"""The catalog of a zoo, `catalog.json`: a table of what is in it. The ids of networks. The way in: `Zoo`.
 
 To add a predictor, add a line to `PREDICTORS`; to add a collection, put its folder under `collections/`; then
 run `python -m zoo index`.

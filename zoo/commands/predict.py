@@ -1,6 +1,7 @@
 """`python -m zoo predict`: ask a predictor about a network in a file or in the zoo."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -29,10 +30,7 @@ def predict_inr(
     opened = Zoo(zoo)
     result = opened.predictor("inr-classifier").predict(open_network(opened, network), domain)
     if as_json:
-        facts = {
-            key: getattr(result, key) for key in ("domain", "label", "probabilities", "typical", "typicality")
-        }
-        return print(json.dumps({"network": network, **facts}))
+        return print(json.dumps({"network": network, **asdict(result)}))
     console.print(
         f"[bold]{result.label}[/] ({result.domain})" + ("" if result.typical else ", unlike the zoo")
     )

@@ -1,0 +1,71 @@
+"""Imports point one way, app -> zoo -> nfn, and each foreign service has one door."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import nfn
+
+ROOT = Path(__file__).parent.parent
+FORBIDDEN = {"nfn": {"zoo", "app"}, "zoo": {"app"}, "app": set()}
+LIBRARY_IMPORTS = {"torch", "numpy", "safetensors", "cv2", "nfn"}
+"""What nfn may import besides the standard library."""
+
+
+def sources(package: str) -> list[Path]:
+    found = sorted((ROOT / package).rglob("*.py"))
+    assert found, f"{package} has no files"
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names of all modules that a file imports, inside functions too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, (
+                f"{path.name} line {node.lineno}: imports are absolute here"
+            )
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def importers(module: str) -> set[str]:
+    """The files of ours, from the root, that import a module."""
+    files = [ROOT / "app.py", *(path for package in FORBIDDEN for path in sources(package))]
+    return {str(path.relative_to(ROOT)) for path in files if module in imported(path)}
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_imports_point_one_way(package):
+    for path in sources(package):
+        assert not imported(path) & FORBIDDEN[package], (
+            f"{path.relative_to(ROOT)} imports against the direction"
+        )
+
+
+def test_the_library_needs_little():
+    for path in sources("nfn"):
+        extra = imported(path) - LIBRARY_IMPORTS - sys.stdlib_module_names
+        assert not extra, f"{path.relative_to(ROOT)} imports {extra}"
+
+
+def test_each_foreign_service_has_one_door():
+    assert all(name == "app.py" or name.startswith("app/") for name in importers("gradio"))
+    assert importers("huggingface_hub") == {"zoo/hub.py"}
+    assert importers("cv2") <= {"nfn/operators.py"}
+
+
+def test_our_nfn_is_the_one_that_is_imported():
+    """The published package has the same import name: pip install nfn would shadow ours."""
+    assert Path(nfn.__file__ or "").parent == ROOT / "nfn"
+
+
+def test_imports_inside_functions_and_aliases_are_seen(tmp_path):
+    file = tmp_path / "a.py"
+    file.write_text("def f():\n    import gradio.themes as g\n    from zoo.catalog import Zoo\n")
+    assert imported(file) == {"gradio", "zoo"}
