@@ -1,0 +1,255 @@
+"""What the buttons and the API do: typed in, typed out, no gradio."""
+
+import math
+import os
+import time
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+
+from app.figures import to_pixels
+from nfn.classifier import InrClassification
+from nfn.editor import InrEdit
+from nfn.features import WeightSpaceFeatures
+from nfn.network import Network, SirenConvention
+from nfn.operators import STYLES
+from nfn.permutation import flip_signs, permute, random_permutations, random_signs
+from nfn.reader import read_network, write_network
+from nfn.siren import render
+from zoo.catalog import EMBEDDED, CollectionInfo, Zoo
+
+FIRST_COLLECTION = "mnist-sirens"
+MAX_STRENGTH = 2.0
+NATIVE_SIZES = {1: 28, 3: 32}
+"""Pixels a side at zoom 1, by number of output channels."""
+
+
+class RequestError(ValueError):
+    """What a visitor asked for cannot be done; the text is a sentence for them."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The network a visitor chose: a zoo id, or an uploaded file and how it writes a SIREN down."""
+
+    zoo_id: str | None = None
+    path: str | None = None
+    convention: SirenConvention | None = None
+
+    def __post_init__(self):
+        if (self.zoo_id is None) == (self.path is None):
+            raise RequestError("Give exactly one network: a file, or a zoo id such as mnist-sirens/test/17.")
+
+    @property
+    def name(self) -> str:
+        """What to call it on screen and in file names."""
+        return self.zoo_id or Path(self.path or "").name
+
+
+@cache
+def device() -> torch.device:
+    """Where predictors run: the GPU when there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def prepare() -> None:
+    """Settle process-wide matters before the first request: few threads, for visitors share the cores."""
+    torch.set_num_threads(max(1, min(4, (os.cpu_count() or 2) // 2)))
+
+
+@cache
+def zoo() -> Zoo:
+    """The zoo that ships with the app."""
+    return Zoo(EMBEDDED)
+
+
+@cache
+def predictor(name: str) -> Any:
+    """A predictor of the zoo, on `device()`."""
+    return zoo().predictor(name).to(device())
+
+
+def siren_collections() -> list[CollectionInfo]:
+    """The collections whose networks are pictures, `FIRST_COLLECTION` first."""
+    found = [info for info in zoo().collections() if info.kind == "siren"]
+    return sorted(found, key=lambda info: info.name != FIRST_COLLECTION)
+
+
+def label_in_zoo(source: Source) -> str | None:
+    """The label of the image that a zoo network was fitted to; None for an upload."""
+    return None if source.zoo_id is None else zoo().row(source.zoo_id)["label"]
+
+
+def list_networks(collection: str, limit: int) -> list[dict[str, Any]]:
+    """The first `limit` rows of facts of a collection."""
+    if limit < 1:
+        raise RequestError(f"Got a limit of {limit}; ask for at least 1 network.")
+    return zoo().rows(collection, limit)
+
+
+@lru_cache(maxsize=32)
+def open_network(source: Source) -> Network:
+    """The SIREN behind `source`, checked. Gradio names an upload's folder by its content, so paths do not go stale."""
+    if source.zoo_id is not None:
+        return _only_pictures(zoo().network(source.zoo_id))
+    try:
+        return _only_pictures(read_network(Path(source.path or ""), siren=source.convention))
+    except FileNotFoundError as error:
+        raise RequestError("This upload is no longer kept here. Please upload the file again.") from error
+
+
+def _only_pictures(network: Network) -> Network:
+    inputs, outputs = network.spec.get_io()
+    if network.kind != "siren" or inputs != 2 or outputs not in NATIVE_SIZES:
+        raise RequestError(
+            f"This is a {network.kind} with {inputs} inputs and {outputs} outputs. Choose a network that is a picture: "
+            "2 inputs (a pixel's coordinates) and 1 (gray) or 3 (colour) outputs."
+        )
+    return network
+
+
+@torch.no_grad()
+def draw(network: Network, zoom: int = 1) -> torch.Tensor:
+    """The picture `(c, H, W)` in [-1, 1] that a SIREN holds, at `zoom` times its native resolution."""
+    size = NATIVE_SIZES[network.spec.get_io()[1]] * zoom
+    return render(network.normalized, size, size)[0].clamp(-1, 1)
+
+
+@torch.no_grad()
+def thumbnails(collection: str) -> list[tuple[str, str, torch.Tensor]]:
+    """Each network of a collection as (zoo id, label, picture at twice the native resolution), rendered together."""
+    rows, opened = zoo().rows(collection), zoo().collection(collection)
+    size = 2 * NATIVE_SIZES[opened.spec.network.get_io()[1]]
+    pictures = render(opened.spec.siren.normalize(opened.features()), size, size).clamp(-1, 1)
+    return [(row["id"], row["label"], picture) for row, picture in zip(rows, pictures, strict=True)]
+
+
+@dataclass(frozen=True)
+class Classified:
+    """A classification and how long the predictor took."""
+
+    result: InrClassification
+    predictor: str
+    seconds: float
+
+
+def classify(source: Source, domain: str = "auto") -> Classified:
+    """Say what the SIREN shows."""
+    return classify_network(open_network(source), domain)
+
+
+@torch.no_grad()
+def classify_network(network: Network, domain: str = "auto") -> Classified:
+    """Say what a SIREN at hand shows."""
+    model = predictor("inr-classifier")
+    start = time.perf_counter()
+    try:
+        result = model.predict(network, domain=domain)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    return Classified(result, model.name, time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class Edited:
+    """An edit and how long the predictor took."""
+
+    result: InrEdit
+    predictor: str
+    seconds: float
+
+
+@lru_cache(maxsize=32)
+@torch.no_grad()
+def edit(source: Source, style: str, strength: float) -> Edited:
+    """A new SIREN whose picture is the old one in another style."""
+    if style not in STYLES:
+        raise RequestError(f"Unknown style {style!r}: choose one of {', '.join(STYLES)}.")
+    if not (math.isfinite(strength) and 0 <= strength <= MAX_STRENGTH):
+        raise RequestError(f"Got a strength of {strength:g}; choose one from 0 to {MAX_STRENGTH:g}.")
+    model, network = predictor("inr-editor"), open_network(source)
+    start = time.perf_counter()
+    try:
+        result = model.edit(network, style, strength)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    return Edited(result, model.name, time.perf_counter() - start)
+
+
+def save_edit(source: Source, edited: Edited, folder: Path, zoom: int = 8) -> tuple[Path, Path]:
+    """Write the edited SIREN (its tensors named as they came in) and a PNG of it into `folder`; give both paths."""
+    stem = f"{_safe_stem(source.name)}-{edited.result.style}"
+    weights, png = folder / f"{stem}.safetensors", folder / f"{stem}.png"
+    write_network(edited.result.network, weights)
+    Image.fromarray(to_pixels(draw(edited.result.network, zoom))).save(png)
+    return weights, png
+
+
+def _safe_stem(name: str) -> str:
+    stem = name if "/" in name else Path(name).stem
+    return (
+        "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in stem).strip("-")[:60]
+        or "network"
+    )
+
+
+Symmetry = Literal["permute", "flip"]
+
+
+@dataclass(frozen=True)
+class SymmetryCheck:
+    """One network written down in two ways, and how far its picture and its verdict are apart."""
+
+    how: Symmetry
+    before: Network
+    after: Network
+    moved: int
+    total: int
+    pixel_difference: float
+    probability_difference: float
+    label_before: str
+    label_after: str
+
+
+def check_symmetry(source: Source, how: Symmetry, seed: int, domain: str = "auto") -> SymmetryCheck:
+    """Reorder the hidden neurons, or flip their signs (sine is odd), and look at what changes."""
+    before = open_network(source)
+    after = replace(before, features=_disguise(before, how, torch.Generator().manual_seed(seed)))
+    first, second = classify_network(before, domain).result, classify_network(after, domain).result
+    pairs = [
+        (a, b)
+        for x, y in zip(before.features, after.features, strict=True)
+        for a, b in zip(x, y, strict=True)
+    ]
+    return SymmetryCheck(
+        how=how,
+        before=before,
+        after=after,
+        moved=sum(int((a != b).sum()) for a, b in pairs),
+        total=before.spec.get_num_params(),
+        pixel_difference=float((draw(before) - draw(after)).abs().max()),
+        probability_difference=max(
+            abs(p - second.probabilities.get(k, 0.0)) for k, p in first.probabilities.items()
+        ),
+        label_before=first.label,
+        label_after=second.label,
+    )
+
+
+def _disguise(network: Network, how: Symmetry, generator: torch.Generator) -> WeightSpaceFeatures:
+    if how == "permute":
+        return permute(network.features, random_permutations(network.spec, generator))
+    return flip_signs(network.features, random_signs(network.spec, generator))
+
+
+def open_upload(path: str | None, convention: SirenConvention | None = None) -> Source:
+    """An upload as a source, opened once so that a bad file is refused before anything changes on screen."""
+    if path is None:
+        raise RequestError("Upload a file first.")
+    source = Source(path=path, convention=convention)
+    open_network(source)
+    return source

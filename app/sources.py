@@ -1,0 +1,45 @@
+"""The chosen network as text that the page holds, and as API arguments. Both come from outside and are checked here.
+
+Not a `gr.State`: a page with one keeps a connection open for as long as it is shown.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gradio.utils import get_upload_folder
+
+from app.actions import RequestError, Source
+from nfn.network import SirenConvention
+
+
+def to_text(source: Source) -> str:
+    """A source as the page holds it."""
+    return json.dumps(asdict(source))
+
+
+def from_text(text: str) -> Source:
+    """The source that the page holds; RequestError if someone wrote it by hand, and wrongly."""
+    try:
+        fields = json.loads(text)
+        convention = fields["convention"] and SirenConvention(**fields["convention"])
+        return Source(fields["zoo_id"], fields["path"] and _checked_path(fields["path"]), convention)
+    except (TypeError, KeyError, json.JSONDecodeError) as error:
+        raise RequestError("The page has lost track of your network. Please reload it.") from error
+
+
+def from_request(file: Any, zoo_id: Any) -> Source:
+    """The source that API arguments name. Gradio passes on what the client sent, whatever the type hints say."""
+    if zoo_id is not None and not isinstance(zoo_id, str):
+        raise RequestError("zoo_id must be text such as mnist-sirens/test/17, or null.")
+    if file is not None and not isinstance(file, dict):
+        raise RequestError("file must be an uploaded file, or null.")
+    return Source(zoo_id or None, file and _checked_path(file.get("path")))
+
+
+def _checked_path(path: Any) -> str:
+    folder = Path(get_upload_folder()).resolve()
+    if not isinstance(path, str) or "\0" in path or not Path(path).resolve().is_relative_to(folder):
+        raise RequestError("Only files that were uploaded to this app are read.")
+    return path

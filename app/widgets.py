@@ -1,0 +1,56 @@
+"""Widgets that more than one tab uses, each in our look."""
+
+import base64
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import gradio as gr
+import numpy as np
+import plotly.graph_objects as go
+from gradio.components.plot import PlotData
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
+from PIL import Image
+
+
+def heading(title: str, text: str) -> gr.HTML:
+    """The title of a card and the sentence under it (both ours: not escaped)."""
+    return gr.HTML(f"<h2>{title}</h2><p>{text}</p>", elem_classes="heading")
+
+
+def segmented(
+    choices: Sequence[tuple[str, str]] | Sequence[tuple[str, int]], value: str | int, label: str, **kwargs
+) -> gr.Radio:
+    """A radio group drawn as a row of joined buttons."""
+    return gr.Radio(list(choices), value=value, label=label, elem_classes="segmented", **kwargs)
+
+
+def picture(label: str, **kwargs) -> gr.Image:
+    """A picture of few pixels, drawn with hard edges."""
+    return gr.Image(
+        label=label, alt_text=label, interactive=False, format="png", elem_classes="pixels", **kwargs
+    )
+
+
+def plot_data(figure: go.Figure) -> PlotData:
+    """A figure for `gr.Plot` without plotly's toolbar."""
+    content = json.loads(str(figure.to_json()))
+    content["config"] = {"displayModeBar": False}
+    return PlotData(type="plotly", plot=json.dumps(content))
+
+
+def inline_image(pixels: np.ndarray, alt: str) -> str:
+    """A small picture inside HTML; `alt` must be escaped already."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png")
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img class="pixels" alt="{alt}" src="data:image/png;base64,{data}">'
+
+
+def keep_files(write: Callable[[Path], Iterable[Path]]) -> list[str]:
+    """Let `write` fill a temporary folder, and move its files to Gradio's cache, which is emptied in time."""
+    with TemporaryDirectory() as folder:
+        return [save_file_to_cache(path, cache_dir=get_upload_folder()) for path in write(Path(folder))]
