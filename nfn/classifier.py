@@ -1,5 +1,6 @@
 """Say what a SIREN shows: probe it on a grid of coordinates and read the answers with a small convolutional net."""
 
+import itertools
 import math
 from dataclasses import dataclass, field
 
@@ -55,6 +56,7 @@ class InrClassifier(Predictor):
         super().__init__(config)
         classes = sum(len(labels) for labels in config.labels.values()) + 1
         self.head = convolutional_head(config.widths, classes)
+        self.log_temperature: torch.Tensor
         self.register_buffer("log_temperature", torch.zeros(()))
 
     def probe(self, features: WeightSpaceFeatures) -> torch.Tensor:
@@ -74,9 +76,13 @@ class InrClassifier(Predictor):
     def predict(self, network: Network, domain: str = AUTO) -> InrClassification:
         """Classify one SIREN, within `domain` or, with `auto`, within the most probable one."""
         if network.kind != "siren":
-            raise ValueError(f"This predictor reads SIRENs, and the file holds a {network.kind}. Choose another tab.")
+            raise ValueError(
+                f"This predictor reads SIRENs, and the file holds a {network.kind}. Choose another tab."
+            )
         if domain != AUTO and domain not in self.config.labels:
-            raise ValueError(f"Unknown domain {domain!r}: choose one of auto, {', '.join(self.config.labels)}.")
+            raise ValueError(
+                f"Unknown domain {domain!r}: choose one of auto, {', '.join(self.config.labels)}."
+            )
         return self.explain(self.probabilities(network.normalized)[0], domain)
 
     def explain(self, probabilities: torch.Tensor, domain: str = AUTO) -> InrClassification:
@@ -121,10 +127,14 @@ class Residual(nn.Sequential):
 def convolutional_head(widths: tuple[int, ...], classes: int) -> nn.Sequential:
     """One plain block, then per further width a plain and a residual block, halving the picture before each."""
     layers: list[nn.Module] = [_block(3, widths[0])]
-    for before, after in zip(widths[:-1], widths[1:], strict=True):
+    for before, after in itertools.pairwise(widths):
         layers += [nn.MaxPool2d(2), _block(before, after), Residual(_block(after, after))]
-    return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(widths[-1], classes))
+    return nn.Sequential(
+        *layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(widths[-1], classes)
+    )
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )

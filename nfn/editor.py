@@ -1,5 +1,6 @@
 """Edit what a SIREN shows by changing its weights: a neural functional that reads weights and gradients."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -62,10 +63,11 @@ class InrEditor(Predictor):
         inputs = 5 + len(DECAYS)
         widths = [inputs] + [config.channels] * (config.depth - 1)
         layers: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in itertools.pairwise(widths):
             layers += [NPLinear(spec, before, after), TupleOp(nn.ReLU())]
         self.nfn = nn.Sequential(*layers, NPLinear(spec, widths[-1], 1))
         self.gamma = LearnedScale(spec, 0.01)
+        self.scales: torch.Tensor
         self.register_buffer("scales", torch.full((config.layers, 2), 0.1))
 
     def forward(self, features: WeightSpaceFeatures, targets: torch.Tensor) -> list[WeightSpaceFeatures]:
@@ -99,7 +101,9 @@ class InrEditor(Predictor):
     def _per_tensor(self, features: WeightSpaceFeatures, operation) -> WeightSpaceFeatures:
         """Multiply or divide every tensor by the typical size of its entries in the training networks."""
         rows = zip(features, self.scales, strict=True)
-        return WeightSpaceFeatures.from_zipped([(operation(w, s[0]), operation(b, s[1])) for (w, b), s in rows])
+        return WeightSpaceFeatures.from_zipped(
+            [(operation(w, s[0]), operation(b, s[1])) for (w, b), s in rows]
+        )
 
     @torch.no_grad()
     def edit(self, network: Network, style: str, strength: float = 1.0) -> InrEdit:
@@ -121,18 +125,22 @@ class InrEditor(Predictor):
         )  # fmt: skip
 
     def best(self, features: WeightSpaceFeatures, targets: torch.Tensor) -> WeightSpaceFeatures:
-        """Of each network and its states after every step, the one closest to its target (so never worse than before)."""
+        """Of each network and its states after every step, the one closest to its target: never worse than before."""
         states = [features, *self(features, targets)]
         errors = torch.stack([(render(s, *targets.shape[2:]).clamp(-1, 1) - targets).square().flatten(1).mean(1)
                               for s in states]).nan_to_num(math.inf)  # fmt: skip
         chosen, rows = errors.argmin(0), torch.arange(len(targets), device=targets.device)
-        stacks = [torch.stack(tensors)[chosen, rows] for tensors in zip(*(_flat(s) for s in states), strict=True)]
+        stacks = [
+            torch.stack(tensors)[chosen, rows] for tensors in zip(*(_flat(s) for s in states), strict=True)
+        ]
         return WeightSpaceFeatures(stacks[0::2], stacks[1::2])
 
     def check(self, network: Network) -> None:
         """Raise ValueError unless the network is a SIREN that this editor can edit."""
         if network.kind != "siren":
-            raise ValueError(f"This predictor edits SIRENs, and the file holds a {network.kind}. Choose another tab.")
+            raise ValueError(
+                f"This predictor edits SIRENs, and the file holds a {network.kind}. Choose another tab."
+            )
         if len(network.spec) != self.config.layers:
             raise ValueError(
                 f"This editor was trained on SIRENs of {self.config.layers} layers; this one has {len(network.spec)}. "

@@ -18,7 +18,9 @@ class WeightSpaceFeatures(Sequence):
         self.weights = tuple(weights)
         self.biases = tuple(biases)
         if len(self.weights) != len(self.biases):
-            raise ValueError(f"Got {len(self.weights)} weights and {len(self.biases)} biases: one each per layer.")
+            raise ValueError(
+                f"Got {len(self.weights)} weights and {len(self.biases)} biases: one each per layer."
+            )
 
     def __len__(self) -> int:
         return len(self.weights)

@@ -75,7 +75,9 @@ def apply_style(images: torch.Tensor, style: str, strength: float = 1.0) -> torc
     operator = find_style(style).operator
     clean = images.clamp(-1, 1)
     pixels = ((clean + 1) * 127.5).round().to(torch.uint8).movedim(1, 3).cpu().numpy()
-    edited = np.stack([operator(p.squeeze(2) if p.shape[2] == 1 else np.ascontiguousarray(p)) for p in pixels])
+    edited = np.stack(
+        [operator(p.squeeze(2) if p.shape[2] == 1 else np.ascontiguousarray(p)) for p in pixels]
+    )
     target = torch.from_numpy(edited).to(images) / 127.5 - 1
     target = target[:, None] if target.ndim == 3 else target.movedim(3, 1)
     return (clean + strength * (target - clean)).clamp(-1, 1)

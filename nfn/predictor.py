@@ -1,4 +1,4 @@
-"""What every predictor shares: a frozen config, and strict saving and loading of `config.json` + `model.safetensors`."""
+"""What every predictor shares: a frozen config, saved as `config.json` beside `model.safetensors`, loaded strictly."""
 
 import json
 import os
@@ -30,7 +30,7 @@ class Predictor(nn.Module):
         return next(self.parameters()).device
 
     def save(self, folder: Path | str) -> None:
-        """Write `config.json` and `model.safetensors` (half precision: rounding the weights costs nothing measurable)."""
+        """Write `config.json` and `model.safetensors`, in half precision."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         halves = {k: v.half() if v.is_floating_point() else v for k, v in self.state_dict().items()}

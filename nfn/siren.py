@@ -1,4 +1,4 @@
-"""SIRENs (arXiv:2006.09661): networks from a pixel's coordinates to its value. Render them, and fit them by the hundred.
+"""SIRENs (arXiv:2006.09661): networks from a pixel's coordinates to its value. Render them, fit them by the hundred.
 
 Everything here is in our one convention (`SirenConvention()`): inputs (row, col) on [-1, 1] with the ends
 included, `sin(30 (W x + b))` in the hidden layers, a linear output, black at -1 and white at 1.
@@ -153,7 +153,9 @@ def _flat_views(features: WeightSpaceFeatures):
 
 
 def _from_layers(layers) -> WeightSpaceFeatures:
-    return WeightSpaceFeatures.from_zipped([(w[:, None].clone(), b[:, None, :, 0].clone()) for w, b in layers])
+    return WeightSpaceFeatures.from_zipped(
+        [(w[:, None].clone(), b[:, None, :, 0].clone()) for w, b in layers]
+    )
 
 
 def _grid_for(images: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Weight spaces without tensors: which shapes a network has and which of its axes permute together."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -34,7 +35,9 @@ class NetworkSpec:
         if not self.weight_spec:
             raise ValueError("A network needs at least one layer; got none.")
         if len(self.weight_spec) != len(self.bias_spec):
-            raise ValueError(f"Got {len(self.weight_spec)} weights and {len(self.bias_spec)} biases: one each per layer.")
+            raise ValueError(
+                f"Got {len(self.weight_spec)} weights and {len(self.bias_spec)} biases: one each per layer."
+            )
         for i, (weight, bias) in enumerate(zip(self.weight_spec, self.bias_spec, strict=True)):
             if len(weight.shape) not in (2, 4) or len(bias.shape) != 1:
                 raise ValueError(
@@ -48,7 +51,7 @@ class NetworkSpec:
     @classmethod
     def mlp(cls, *widths: int) -> "NetworkSpec":
         """The spec of a multilayer perceptron: `NetworkSpec.mlp(2, 32, 32, 1)` is our SIREN."""
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(itertools.pairwise(widths))
         return cls(tuple(ArraySpec((n, m)) for m, n in pairs), tuple(ArraySpec((n,)) for _, n in pairs))
 
     @property

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from zoo.commands import browse, build, predict
+from zoo.commands import browse, build, evaluate, predict, train
 
 app = typer.Typer(help="The zoo of networks and predictors.", no_args_is_help=True, add_completion=False)
 
@@ -23,7 +23,15 @@ predicting.command("inr")(predict.predict_inr)
 predicting.command("edit")(predict.predict_edit)
 app.add_typer(predicting, name="predict")
 
-# Training and evaluation are registered here, beside the above.
+training = typer.Typer(help="Train a predictor.", no_args_is_help=True)
+training.command("inr-classifier")(train.train_classifier)
+training.command("inr-editor")(train.train_editor)
+app.add_typer(training, name="train")
+
+evaluating = typer.Typer(help="Measure a predictor and write its model card.", no_args_is_help=True)
+evaluating.command("inr-classifier")(evaluate.evaluate_classifier)
+evaluating.command("inr-editor")(evaluate.evaluate_editor)
+app.add_typer(evaluating, name="evaluate")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""Train `InrClassifier`: on real images roughened as a SIREN's rendering is, on SIRENs, and on things that show nothing."""
+"""Train `InrClassifier`: on images roughened as a SIREN's rendering is, on SIRENs, and on things that show nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -58,14 +58,20 @@ def default_config() -> InrClassifierConfig:
     return InrClassifierConfig(labels={name: list(s.labels) for name, s in IMAGE_SETS.items()}, size=SIZE)
 
 
-def train_classifier(collections: Sequence[Path], recipe: ClassifierRecipe, folder: Path, device: str) -> InrClassifier:
+def train_classifier(
+    collections: Sequence[Path], recipe: ClassifierRecipe, folder: Path, device: str
+) -> InrClassifier:
     """Train on the images' training split and on `collections` of SIRENs fitted to it; checkpoints go to `folder`."""
     torch.manual_seed(recipe.seed)
     model = InrClassifier(default_config()).to(device).train()
     images = {name: image_examples(model, name) for name, _ in recipe.shares}
     sirens = siren_examples(model, [Collection(path) for path in collections])
-    optimizer = torch.optim.SGD(model.parameters(), recipe.learning_rate, 0.9, 0, recipe.weight_decay, nesterov=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.2)
+    optimizer = torch.optim.SGD(
+        model.parameters(), recipe.learning_rate, 0.9, 0, recipe.weight_decay, nesterov=True
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.learning_rate, recipe.steps, pct_start=0.2
+    )
 
     def step(i: int) -> float:
         torch.manual_seed(recipe.seed + i)  # dropout
@@ -83,6 +89,27 @@ def train_classifier(collections: Sequence[Path], recipe: ClassifierRecipe, fold
     return model.eval()
 
 
+def calibrate(model: InrClassifier, validation: Sequence[Path]) -> None:
+    """Fit the temperature on SIRENs of held-out images, and put the threshold where 99% of them are typical."""
+    model.log_temperature.zero_()
+    rows = [validation_logits(model, Collection(path)) for path in validation]
+    logits, classes = torch.cat([r[0] for r in rows]), torch.cat([r[1] for r in rows])
+    grid = torch.linspace(-2, 2, 401)
+    losses = torch.stack([F.cross_entropy(logits / t.exp(), classes) for t in grid])
+    model.log_temperature.fill_(float(grid[losses.argmin()]))
+    typicality = 1 - torch.softmax(logits / model.log_temperature.exp(), 1)[:, -1]
+    model.config = replace(model.config, typical_from=round(float(typicality.quantile(0.01)), 4))
+
+
+@torch.no_grad()
+def validation_logits(model: InrClassifier, collection: Collection) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and classes of a whole collection."""
+    features = collection.features().to(model.device)
+    parts = [model(model.probe(features.select(slice(i, i + 500)))) for i in range(0, len(collection), 500)]
+    classes = collection.labels + model.class_offset(collection.spec.images["name"])
+    return torch.cat(parts).float().cpu(), classes
+
+
 def image_examples(model: InrClassifier, name: str) -> Examples:
     """All training images of a set."""
     images, labels = load_images(name, "train", slice(None))
@@ -94,9 +121,14 @@ def siren_examples(model: InrClassifier, collections: Sequence[Collection]) -> d
     found: dict[str, list[Examples]] = {}
     for collection in collections:
         features = collection.features()
-        pictures = [render(features.select(slice(i, i + 500)), SIZE, SIZE).half() for i in range(0, len(collection), 500)]
+        pictures = [
+            render(features.select(slice(i, i + 500)), SIZE, SIZE).half()
+            for i in range(0, len(collection), 500)
+        ]
         name = collection.spec.images["name"]
-        found.setdefault(name, []).append(Examples(torch.cat(pictures), collection.labels + model.class_offset(name)))
+        found.setdefault(name, []).append(
+            Examples(torch.cat(pictures), collection.labels + model.class_offset(name))
+        )
     return {name: _join(parts) for name, parts in found.items()}
 
 
@@ -104,7 +136,9 @@ def _join(parts: list[Examples]) -> Examples:
     return Examples(torch.cat([p.pictures for p in parts]), torch.cat([p.classes for p in parts]))
 
 
-def training_batch(images: dict[str, Examples], sirens: dict[str, Examples], recipe: ClassifierRecipe, generator):
+def training_batch(
+    images: dict[str, Examples], sirens: dict[str, Examples], recipe: ClassifierRecipe, generator
+):
     """One batch: per image set some SIRENs and some roughened images, then negatives of the class "none of these"."""
     pictures, classes = [], []
     for name, share in recipe.shares:
@@ -158,8 +192,12 @@ def negatives(count: int, pictures: torch.Tensor, generator: torch.Generator) ->
     scale = 0.5 + 3 * torch.rand(third, generator=generator)
     wild = untrained.map(lambda x: x * scale.view(-1, *[1] * (x.ndim - 1)))
     grain = int(torch.randint(1, SIZE + 1, (), generator=generator))
-    noise = torch.randn(third, channels, grain, grain, generator=generator) * (0.2 + torch.rand((), generator=generator))
-    blocks = scramble(pictures[torch.randint(len(pictures), (count - 2 * third,), generator=generator)], generator)
+    noise = torch.randn(third, channels, grain, grain, generator=generator) * (
+        0.2 + torch.rand((), generator=generator)
+    )
+    blocks = scramble(
+        pictures[torch.randint(len(pictures), (count - 2 * third,), generator=generator)], generator
+    )
     parts = [render(wild, SIZE, SIZE), F.interpolate(noise, (SIZE, SIZE), mode="bilinear")]
     return torch.cat([*(as_three_channels(part) for part in parts), blocks])
 

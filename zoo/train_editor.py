@@ -34,10 +34,14 @@ def train_editor(
     model.scales.copy_(typical_sizes([features for features, _ in pools]))
     model.to(device).train()
     optimizer = torch.optim.Adam(model.parameters(), recipe.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.learning_rate, recipe.steps, pct_start=0.1
+    )
 
     def step(i: int) -> float:
-        features, targets = editing_batch(*pools[i % len(pools)], recipe.batch, step_generator(recipe.seed, i))
+        features, targets = editing_batch(
+            *pools[i % len(pools)], recipe.batch, step_generator(recipe.seed, i)
+        )
         loss = trajectory_loss(model(features.to(device), targets.to(device)), targets.to(device))
         optimizer.zero_grad()
         loss.backward()

@@ -73,5 +73,7 @@ def _restore(checkpoint: Path, parts: Mapping[str, Any]) -> int:
 
 
 def _save(checkpoint: Path, parts: Mapping[str, Any], step: int) -> None:
-    torch.save({"step": step, **{name: part.state_dict() for name, part in parts.items()}}, f"{checkpoint}.part")
+    torch.save(
+        {"step": step, **{name: part.state_dict() for name, part in parts.items()}}, f"{checkpoint}.part"
+    )
     os.replace(f"{checkpoint}.part", checkpoint)

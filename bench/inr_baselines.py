@@ -1,0 +1,152 @@
+"""Weights-only baselines for the classifier's card: NF-layers, ours or the published ones, on identical networks.
+
+    python -m bench.inr_baselines train.safetensors test.safetensors --package published
+
+Files hold stacked tensors `(n, ...)` under `net.0.linear.weight`, ... and `labels`, in half precision. The row of
+figures is added to `baselines.json` beside the classifier. The published package is read from `.bench/`, where
+`make bench` installs it; the network and its training are the same lines of code for both.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+STEMS = ("net.0.linear", "net.1.linear", "net.2")
+
+
+def main() -> None:
+    """Train one baseline, print and record its accuracy."""
+    options = parse_options()
+    if options.package == "published":
+        sys.path.insert(0, str(Path(".bench").resolve()))
+    from nfn.layers import NPLinear
+
+    torch.manual_seed(options.seed)
+    train, test = load(options.train), load(options.test)
+    model = build(train[0], options)
+    start = time.time()
+    fit(model, *train, options)
+    seconds = time.time() - start
+    row = {
+        "model": f"{options.package}: 3 x {NPLinear.__name__}, {options.channels} channels" + extras(options),
+        "train": f"{len(train[1]):,} MNIST SIRENs", "test": f"{len(test[1]):,} of held-out images",
+        "epochs": options.epochs, "accuracy": round(accuracy(model, *test), 4), "seconds": round(seconds),
+        "device": f"CPU, {torch.get_num_threads()} threads",
+    }  # fmt: skip
+    print(row)
+    record(options.out, row)
+
+
+def parse_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("train", type=Path)
+    parser.add_argument("test", type=Path)
+    parser.add_argument("--package", choices=("ours", "published"), required=True)
+    parser.add_argument(
+        "--canonical-signs", action="store_true", help="flip neurons to one sign first (ours only)"
+    )
+    parser.add_argument("--channels", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--out", type=Path, default=Path("zoo/embedded/predictors/inr-classifier/baselines.json")
+    )
+    return parser.parse_args()
+
+
+def extras(options: argparse.Namespace) -> str:
+    """What the model has beyond the plain stack."""
+    return ", canonical signs" if options.canonical_signs else ""
+
+
+def load(path: Path):
+    """Features scaled to unit size per tensor, and labels."""
+    from nfn.common import WeightSpaceFeatures
+
+    tensors = load_file(path)
+    pairs = [(tensors[f"{s}.weight"].float()[:, None], tensors[f"{s}.bias"].float()[:, None]) for s in STEMS]
+    return WeightSpaceFeatures.from_zipped(pairs), tensors["labels"].long()
+
+
+def build(features, options: argparse.Namespace) -> nn.Module:
+    """The paper's classifier of appendix D.3, small: IO encoding, three NP layers, pool, two-layer head."""
+    from nfn.common import network_spec_from_wsfeat
+    from nfn.layers import IOSinusoidalEncoding, NPLinear, NPPool, TupleOp
+
+    spec = network_spec_from_wsfeat(features)
+    encoding = IOSinusoidalEncoding(spec)
+    widths = [encoding.num_out_chan(1)] + [options.channels] * 3
+    layers: list[nn.Module] = [Scale(features, options.canonical_signs), encoding]
+    for before, after in itertools.pairwise(widths):
+        layers += [NPLinear(spec, before, after), TupleOp(nn.ReLU())]
+    pooled = options.channels * NPPool.get_num_outs(spec)
+    return nn.Sequential(
+        *layers, NPPool(spec), nn.Flatten(), nn.Linear(pooled, 256), nn.ReLU(), nn.Linear(256, 10)
+    )
+
+
+class Scale(nn.Module):
+    """Divide each tensor by the size of its entries in the training set, after making signs canonical if asked."""
+
+    def __init__(self, features, canonical: bool):
+        super().__init__()
+        self.canonical = canonical
+        self.sizes = [(float(w.square().mean().sqrt()), float(b.square().mean().sqrt())) for w, b in features]
+
+    def forward(self, features):
+        """Features to features of the same shape."""
+        if self.canonical:
+            from nfn.siren import apply_signs, canonical_signs
+
+            features = apply_signs(features, canonical_signs(features))
+        return type(features).from_zipped(
+            [(w / s, b / t) for (w, b), (s, t) in zip(features, self.sizes, strict=True)]
+        )
+
+
+def fit(
+    model: nn.Module, features, labels: torch.Tensor, options: argparse.Namespace, batch: int = 32
+) -> None:
+    """Adam, 1e-3 with cosine decay, cross entropy."""
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    per_epoch = math.ceil(len(labels) / batch)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs * per_epoch)
+    for epoch in range(options.epochs):
+        total = 0.0
+        for index in torch.randperm(len(labels)).split(batch):
+            loss = nn.functional.cross_entropy(model(features.map(lambda x, i=index: x[i])), labels[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += float(loss.detach())
+        print(f"epoch {epoch + 1}/{options.epochs}: loss {total / per_epoch:.3f}", flush=True)
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, features, labels: torch.Tensor) -> float:
+    """The share of right answers."""
+    parts = [model(features.map(lambda x, i=index: x[i])) for index in torch.arange(len(labels)).split(200)]
+    return float((torch.cat(parts).argmax(1) == labels).float().mean())
+
+
+def record(path: Path, row: dict) -> None:
+    """Replace the row of the same model, or add it."""
+    rows = json.loads(path.read_text()) if path.exists() else []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([r for r in rows if r["model"] != row["model"]] + [row], indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

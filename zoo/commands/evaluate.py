@@ -1,0 +1,56 @@
+"""`python -m zoo evaluate`: measure a predictor, and write `metrics.json` and its model card."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from nfn.classifier import InrClassifier
+from nfn.editor import InrEditor
+from zoo.build import find_device
+from zoo.card import classifier_card, editor_card
+from zoo.catalog import EMBEDDED
+from zoo.commands.train import TRAINING_FILE, Device
+from zoo.evaluate_classifier import evaluate_classifier as measure_classifier
+from zoo.evaluate_editor import evaluate_editor as measure_editor
+
+METRICS_FILE, BASELINES_FILE, CARD_FILE = "metrics.json", "baselines.json", "README.md"
+Collections = Annotated[list[Path], typer.Argument(help="folders of SIRENs fitted to held-out images")]
+
+
+def evaluate_classifier(
+    collections: Collections,
+    folder: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED
+    / "predictors"
+    / "inr-classifier",
+    device: Device = "auto",
+) -> None:
+    """Measure the classifier of SIRENs and write its card."""
+    model = InrClassifier.load(folder, find_device(device))
+    write_card(folder, classifier_card, measure_classifier(model, collections))
+
+
+def evaluate_editor(
+    collections: Collections,
+    folder: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED
+    / "predictors"
+    / "inr-editor",
+    count: Annotated[int, typer.Option(help="networks per collection")] = 200,
+    device: Device = "auto",
+) -> None:
+    """Measure the editor of SIRENs and write its card."""
+    model = InrEditor.load(folder, find_device(device))
+    write_card(folder, editor_card, measure_editor(model, collections, count))
+
+
+def write_card(folder: Path, card: Callable[..., str], metrics: dict[str, Any]) -> None:
+    """Write the figures, then the card from them and from what training and the baselines left in the folder."""
+    (folder / METRICS_FILE).write_text(json.dumps(metrics, indent=2) + "\n")
+    training = json.loads((folder / TRAINING_FILE).read_text())
+    baselines = folder / BASELINES_FILE
+    known = json.loads(baselines.read_text()) if baselines.exists() else []
+    (folder / CARD_FILE).write_text(card(training, metrics, known))
+    Console().print(f"Wrote {folder / METRICS_FILE} and {folder / CARD_FILE}.")

@@ -1,0 +1,80 @@
+"""`python -m zoo train`: train a predictor and put it, with the facts of its training, where the zoo finds it."""
+
+import json
+import os
+import platform
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from nfn.editor import InrEditorConfig
+from nfn.predictor import Predictor
+from zoo.build import find_device
+from zoo.catalog import EMBEDDED
+from zoo.collection import Collection
+from zoo.evaluate_classifier import describe
+from zoo.train_classifier import ClassifierRecipe, calibrate
+from zoo.train_classifier import train_classifier as fit_classifier
+from zoo.train_editor import EditorRecipe
+from zoo.train_editor import train_editor as fit_editor
+
+TRAINING_FILE = "training.json"
+Collections = Annotated[list[Path], typer.Argument(help="folders of SIRENs fitted to training images")]
+Work = Annotated[Path, typer.Option(help="folder for checkpoints; the same command goes on from them")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Seed = Annotated[int, typer.Option(help="seed of every random number")]
+
+
+def train_classifier(
+    collections: Collections,
+    validation: Annotated[
+        list[Path], typer.Option(help="folder of SIRENs to calibrate on; may be given again")
+    ],
+    out: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED
+    / "predictors"
+    / "inr-classifier",
+    work: Work = Path("work/inr-classifier"),
+    steps: Annotated[int, typer.Option(help="training steps")] = ClassifierRecipe.steps,
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Train the classifier of SIRENs."""
+    recipe, start = ClassifierRecipe(steps=steps, seed=seed), time.time()
+    model = fit_classifier(collections, recipe, work, find_device(device))
+    calibrate(model, validation)
+    save(model, out, collections, {"recipe": asdict(recipe), "seconds": round(time.time() - start)})
+
+
+def train_editor(
+    collections: Collections,
+    out: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED
+    / "predictors"
+    / "inr-editor",
+    work: Work = Path("work/inr-editor"),
+    steps: Annotated[int, typer.Option(help="training steps")] = EditorRecipe.steps,
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Train the editor of SIRENs."""
+    recipe, start = EditorRecipe(steps=steps, seed=seed), time.time()
+    model = fit_editor(collections, InrEditorConfig(), recipe, work, find_device(device))
+    save(model, out, collections, {"recipe": asdict(recipe), "seconds": round(time.time() - start)})
+
+
+def save(model: Predictor, folder: Path, collections: list[Path], facts: dict[str, Any]) -> None:
+    """Write the predictor and, beside it, what it was trained on and where."""
+    device = str(model.device)
+    model.cpu().save(folder)
+    facts = {**facts, "device": device, "machine": machine(), "torch": torch.__version__,
+             "collections": [describe(Collection(path)) for path in collections]}  # fmt: skip
+    (folder / TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def machine() -> str:
+    """The processor, in words."""
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{os.cpu_count()} {platform.machine()} cores{gpu}"

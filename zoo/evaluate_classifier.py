@@ -1,0 +1,136 @@
+"""Measure `InrClassifier` on SIRENs of held-out images, on their mirror copies, and on networks that show nothing."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nfn.classifier import InrClassifier
+from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.permutation import permute, permute_uncoupled, random_permutations
+from nfn.siren import FitRecipe, apply_signs, fit_sirens, random_sirens
+from nfn.spec import NetworkSpec
+from zoo.collection import Collection
+
+BATCH = 500
+
+
+def evaluate_classifier(model: InrClassifier, collections: Sequence[Path], seed: int = 0) -> dict[str, Any]:
+    """All figures of the model card."""
+    generator = torch.Generator().manual_seed(seed)
+    opened = [Collection(path) for path in collections]
+    return {
+        "accuracy": [accuracy_row(model, collection) for collection in opened],
+        "symmetry": [symmetry_row(model, collection, generator) for collection in opened],
+        "unlike_the_zoo": unlike_rows(model, opened, generator),
+        "typical_from": model.config.typical_from,
+        "milliseconds": latency(model, opened[0]),
+    }
+
+
+def probabilities(model: InrClassifier, features: WeightSpaceFeatures) -> torch.Tensor:
+    """Probabilities `(n, classes + 1)` of many SIRENs."""
+    count = len(features.weights[0])
+    return torch.cat(
+        [model.probabilities(features.select(slice(i, i + BATCH))) for i in range(0, count, BATCH)]
+    )
+
+
+def accuracy_row(model: InrClassifier, collection: Collection) -> dict[str, Any]:
+    """Accuracy with the domain told and found, mean confidence, and how many are called typical."""
+    results, domain = probabilities(model, collection.features()), collection.spec.images["name"]
+    told = [model.explain(row, domain) for row in results]
+    found = [model.explain(row) for row in results]
+    names = [collection.spec.label_names[label] for label in collection.labels.tolist()]
+    right = [r.label == name for r, name in zip(told, names, strict=True)]
+    right_found = [r.label == name and r.domain == domain for r, name in zip(found, names, strict=True)]
+    return {
+        **describe(collection),
+        "accuracy": mean(right),
+        "accuracy_auto": mean(right_found),
+        "confidence": mean([max(r.probabilities.values()) for r in told]),
+        "typical": mean([r.typical for r in found]),
+    }
+
+
+def describe(collection: Collection) -> dict[str, Any]:
+    """What a row of figures was measured on."""
+    build = collection.spec.build
+    return {
+        "collection": collection.folder.name,
+        "images": collection.spec.images["name"],
+        "split": build["split"],
+        "recipe": build["recipe"],
+        "networks": len(collection),
+        "psnr": round(float(collection.rows["psnr"].to_numpy().mean()), 1),
+    }
+
+
+def symmetry_row(model: InrClassifier, collection: Collection, generator: torch.Generator) -> dict[str, Any]:
+    """The largest change of any probability when hidden neurons are permuted and their signs flipped."""
+    features = collection.features(slice(0, BATCH))
+    spec = network_spec_from_wsfeat(features, set_all_dims=True)
+    shuffled = permute(features, random_permutations(spec, generator))
+    signs = [(torch.rand(b.shape, generator=generator) < 0.5) * 2.0 - 1 for b in features.biases[:-1]]
+    before = probabilities(model, features)
+    return {
+        "collection": collection.folder.name,
+        "networks": len(before),
+        "permuted": float((probabilities(model, shuffled) - before).abs().max()),
+        "sign_flipped": float((probabilities(model, apply_signs(features, signs)) - before).abs().max()),
+    }
+
+
+def unlike_rows(
+    model: InrClassifier, collections: Sequence[Collection], generator: torch.Generator
+) -> list[dict[str, Any]]:
+    """How often networks that show nothing are called typical; the last two kinds were never trained on."""
+    rows = []
+    for channels in sorted({c.spec.network.get_io()[1] for c in collections}):
+        untrained = random_sirens(BATCH, NetworkSpec.mlp(2, 32, 32, channels), generator)
+        rows.append(unlike_row(model, f"untrained, {channels} channel(s)", untrained))
+        noise = torch.rand(50, channels, 28, 28, generator=generator) * 2 - 1
+        fitted, _ = fit_sirens(noise, FitRecipe(), generator)
+        rows.append(unlike_row(model, f"fitted to noise, {channels} channel(s)", fitted))
+    for collection in collections:
+        features = collection.features(slice(0, BATCH))
+        order = random_permutations(network_spec_from_wsfeat(features, set_all_dims=True), generator)
+        broken = permute_uncoupled(features, (*order, None), (None,) * len(features))
+        rows.append(unlike_row(model, f"{collection.folder.name}, neurons permuted on one side only", broken))
+    for collection in collections:
+        features = collection.features(slice(0, BATCH))
+        mixed = features.map(lambda x: shuffle_entries(x, generator))
+        rows.append(
+            unlike_row(model, f"{collection.folder.name}, entries permuted within each tensor", mixed)
+        )
+    return rows
+
+
+def shuffle_entries(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """The same numbers in each network's tensor, in another order."""
+    order = torch.randperm(x[0].numel(), generator=generator)
+    return x.flatten(1)[:, order].view_as(x)
+
+
+def unlike_row(model: InrClassifier, kind: str, features: WeightSpaceFeatures) -> dict[str, Any]:
+    """The share of these networks that the predictor calls typical."""
+    typical = [model.explain(row).typical for row in probabilities(model, features)]
+    return {"kind": kind, "networks": len(typical), "called_typical": mean(typical)}
+
+
+def latency(model: InrClassifier, collection: Collection) -> float:
+    """The median time of `predict` on one network, in milliseconds."""
+    network, times = collection.network(collection.rows["id"][0].as_py()), []
+    for _ in range(30):
+        start = time.perf_counter()
+        asdict(model.predict(network))
+        times.append(time.perf_counter() - start)
+    return round(sorted(times)[len(times) // 2] * 1000, 2)
+
+
+def mean(values: Sequence[float]) -> float:
+    """The average, rounded for a table."""
+    return round(sum(values) / len(values), 4)
