@@ -30,7 +30,7 @@ def order_layers(layers: list[LayerShape], in_order: bool) -> list[str]:
     """The layers' names from input to output.
 
     The file's own order stands if it is a chain and `in_order`. Else layers whose names differ only in their
-    numbers keep those numbers' order, and shapes settle the rest; if that fails, shapes alone decide.
+    numbers keep those numbers' order, and shapes settle the rest.
 
     Raises:
         NetworkFileError: no order is a chain, or more than one is.
@@ -38,13 +38,12 @@ def order_layers(layers: list[LayerShape], in_order: bool) -> list[str]:
     if in_order and _first_break(layers) is None:
         return [layer.name for layer in layers]
     by_number = sorted(layers, key=lambda layer: natural_key(layer.name))
-    for groups in (_grouped(by_number), [[layer] for layer in by_number]):
-        chains = _chains(groups)
-        if len(chains) == 1:
-            return [layer.name for layer in chains[0]]
-        if chains:
-            raise _ambiguous(*chains)
-    raise _no_chain(layers if in_order else by_number)
+    chains = _chains(_grouped(by_number))
+    if not chains:
+        raise _no_chain(layers if in_order else by_number)
+    if len(chains) > 1:
+        raise _ambiguous(*chains)
+    return [layer.name for layer in chains[0]]
 
 
 def check_chain(layers: list[LayerShape]) -> None:
@@ -100,8 +99,7 @@ def _too_many(total: int) -> NetworkFileError:
 
 def _no_chain(layers: list[LayerShape]) -> NetworkFileError:
     at = _first_break(layers)
-    if at is None:
-        raise AssertionError("layers that form a chain in the given order were not found by the search")
+    assert at is not None, "layers that are a chain in this order were not found by the search"
     before, after = layers[at - 1], layers[at]
     shapes = " ".join(show_shape(layer.shape) for layer in layers[:6]) + (" …" if len(layers) > 6 else "")
     return NetworkFileError(

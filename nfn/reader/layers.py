@@ -156,8 +156,8 @@ def _match_by_length(
         if len(fitting) != 1 or len(rivals) != 1:
             raise NetworkFileError(
                 f"Tensor {quote(vector)} of shape {show_shape(tensors[vector].shape)} belongs to no "
-                f"supported layer (a bias beside its weight, or batch norm with running statistics). Remove it, or export "
-                f"a network of linear layers and convolutions."
+                f"supported layer (a bias beside its weight, or batch norm with running statistics). Remove it, "
+                f"or export a network of linear layers and convolutions."
             )
         matched[fitting[0]] = vector
 

@@ -47,7 +47,7 @@ def _read_bytes(path: Path) -> bytes:
     if not stat.S_ISREG(status.st_mode):
         raise NetworkFileError(f"This is a folder or a device, not a file. {EXPORT_ADVICE}")
     with path.open("rb") as file:
-        data = file.read(limits.FILE_BYTES + 1)
+        data = file.read(min(status.st_size, limits.FILE_BYTES) + 1)
     if len(data) > limits.FILE_BYTES:
         size = max(status.st_size, len(data))
         raise NetworkFileError(

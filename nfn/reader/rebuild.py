@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError
+from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
 from nfn.reader.tensors import FLOATS, INTEGERS, StoredTensor, refused_tensor
 
 _STORAGE_DTYPES = {
@@ -40,7 +40,7 @@ class StorageRef:
 def make_storage_ref(class_name: str, key: Any, numel: Any, members: Mapping[str, memoryview]) -> StorageRef:
     """The storage that a persistent id names, checked against the archive's member."""
     kind = class_name.rpartition(".")[2].removeprefix("_").removesuffix("Storage")
-    dtype = _STORAGE_DTYPES.get(kind, f"unknown ({kind[:30]})")
+    dtype = _STORAGE_DTYPES.get(kind, f"unknown {kind}")
     if not isinstance(key, str) or type(numel) is not int:
         raise _malformed()
     data = members.get(f"data/{key}")
@@ -92,7 +92,7 @@ def _parameter(data: Any, *_: Any) -> StoredTensor:
 def _from_type(function: Any, kind: Any, arguments: Any, *_: Any) -> StoredTensor:
     """A tensor with Python attributes, or of a subclass, which may mean anything."""
     if kind not in ("torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"):
-        return refused_tensor(f"of the tensor subclass {str(kind)[:40]}")
+        return refused_tensor(f"of the tensor subclass {quote(kind)}")
     if function not in _PLAIN_TENSORS or not isinstance(arguments, tuple):
         return refused_tensor("rebuilt in an unknown way")
     return _PLAIN_TENSORS[function](*arguments[:9])

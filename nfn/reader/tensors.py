@@ -61,7 +61,7 @@ def check_tensor(name: str, tensor: StoredTensor) -> None:
         raise _refusal(name, f"is {tensor.problem}; wanted a dense floating-point tensor")
     if tensor.dtype not in FLOATS:
         raise _refusal(
-            name, f"has values of type {tensor.dtype}; wanted float32, float64, float16 or bfloat16"
+            name, f"has values of type {quote(tensor.dtype)}; wanted float32, float64, float16 or bfloat16"
         )
     _check_shape(name, tensor)
     _check_extent(name, tensor)

@@ -92,13 +92,8 @@ def _decode(name: bytes) -> str:
 
 def _check_entry(entry: _Entry) -> None:
     name = entry.name
-    if (
-        name.startswith("/")
-        or "\\" in name
-        or ":" in name
-        or not name.isprintable()
-        or ".." in name.split("/")
-    ):
+    absolute = name.startswith("/") or name[1:3] == ":/"
+    if absolute or "\\" in name or ".." in name.split("/") or not name.isprintable():
         raise _hostile(f"the member name {quote(name)} points outside the archive")
     if entry.flags & 0x2041:
         raise _hostile(f"its member {quote(name)} is encrypted")
