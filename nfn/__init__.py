@@ -1,0 +1,30 @@
+"""Neural functional networks: networks that read, and write, the weights of networks."""
+
+from nfn.classifier import InrClassification, InrClassifier
+from nfn.editor import InrEdit, InrEditor
+from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.network import Network, SirenConvention
+from nfn.operators import STYLES, apply_style
+from nfn.reader import NetworkFileError, read_network, write_network
+from nfn.siren import fit_sirens, render
+from nfn.spec import ArraySpec, NetworkSpec
+
+__all__ = [
+    "STYLES",
+    "ArraySpec",
+    "InrClassification",
+    "InrClassifier",
+    "InrEdit",
+    "InrEditor",
+    "Network",
+    "NetworkFileError",
+    "NetworkSpec",
+    "SirenConvention",
+    "WeightSpaceFeatures",
+    "apply_style",
+    "fit_sirens",
+    "network_spec_from_wsfeat",
+    "read_network",
+    "render",
+    "write_network",
+]

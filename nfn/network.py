@@ -86,7 +86,8 @@ class Network:
         out: dict[str, torch.Tensor] = {}
         for names, (weight, bias) in zip(self.names, self.features, strict=True):
             out[names.weight] = weight[0, 0].contiguous()
-            bias_name = names.bias or names.weight.removesuffix("weight").rstrip(".") + ".bias"
+            stem = names.weight.removesuffix("weight").rstrip(".")
+            bias_name = names.bias or (f"{stem}.bias" if stem else "bias")
             if names.bias is not None or bool(bias.any()):
                 out[bias_name] = bias[0, 0].contiguous()
         return out

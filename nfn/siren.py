@@ -159,7 +159,7 @@ def _from_layers(layers) -> WeightSpaceFeatures:
 
 
 def _grid_for(images: torch.Tensor) -> torch.Tensor:
-    return coordinate_grid(*images.shape[2:], device=images.device).T.expand(len(images), 2, -1)
+    return coordinate_grid(*images.shape[2:], images.device, images.dtype).T.expand(len(images), 2, -1)
 
 
 def _gradient(layers, inputs: torch.Tensor, target: torch.Tensor, grads) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nfn.layers.folding import Fold
+from nfn.layers.products import outer, product, product_plus
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def scatter(
     point: Tensor,
     average: bool,
 ) -> list[Tensor]:
-    """Add up the levels per tensor, the transpose of `gather`, and `sources[i] @ pair_map` for each pair `i`.
+    """Add up the levels per tensor, the transpose of `gather`, and `sources[i] @ pair_map^T` for each pair `i`.
 
     `widths[i]` is the width D of output tensor `i`. With `average`, terms are divided by
     the number of entries along each axis on which they are repeated.
@@ -121,17 +122,11 @@ def scatter(
     for i in levels.points:
         out[i] = terms[i].contiguous()
     for i, pair_map in zip(levels.pairs, pair_maps, strict=True):
-        out[i] = _pair(sources[i], pair_map, out[i], columns[i], average)
+        rows, cols = out[i], columns[i]
+        if average:
+            rows, cols = rows / cols.shape[1], cols / rows.shape[1]
+        out[i] = product_plus(sources[i], pair_map, rows, cols)
     return [out[i] for i in range(len(widths))]
-
-
-def _pair(source: Tensor, pair_map: Tensor, rows: Tensor, columns: Tensor, average: bool) -> Tensor:
-    """`source @ pair_map` + `rows` (B, n, D) repeated along m + `columns` (B, m, D) repeated along n."""
-    if average:
-        rows, columns = rows / columns.shape[1], columns / rows.shape[1]
-    out = rows.unsqueeze(2) + columns.unsqueeze(1)
-    out.view(-1, out.shape[-1]).addmm_(source.reshape(-1, source.shape[-1]), pair_map)
-    return out
 
 
 def linear_map(
@@ -145,9 +140,8 @@ def linear_map(
 ) -> list[Tensor]:
     """The equivariant map of folded tensors under the given matrices, each `(channels out, channels in)`."""
     lines, point = gathered or gather(levels, tensors, average=True)
-    line_terms = [F.linear(line, m) for line, m in zip(lines, line_maps, strict=True)]
+    line_terms = [product(line, m) for line, m in zip(lines, line_maps, strict=True)]
     widths = _widths(levels, [t.shape[-1] for t in tensors], point_map)
-    transposed = [m.t() for m in pair_maps]
     return scatter(
         levels, widths, tensors, transposed, line_terms, F.linear(point, point_map, bias), average=False
     )
@@ -179,17 +173,18 @@ class LinearMap(torch.autograd.Function):
         line_maps, pair_maps, tensors = _split(levels, rest)
         # For a second derivative the averages must hang on the inputs; else those of forward serve.
         lines, point = gather(levels, tensors, average=True) if torch.is_grad_enabled() else ctx.gathered
-        grads = tuple(grad.contiguous() for grad in grads)
+        grads = tuple(_dense(grad) for grad in grads)
         line_grads, point_grad = gather(levels, grads, average=False)
         map_grads = [
             point_grad.sum(0),
-            point_grad.t() @ point,
-            *(_outer(grad, line) for grad, line in zip(line_grads, lines, strict=True)),
-            *(_outer(grads[i], tensors[i]) for i in levels.pairs),
+            outer(point_grad, point),
+            *(outer(grad, line) for grad, line in zip(line_grads, lines, strict=True)),
+            *(outer(grads[i], tensors[i]) for i in levels.pairs),
         ]
         inputs: list[Tensor | None] = [None] * len(tensors)
         if any(ctx.needs_input_grad[-len(tensors) :]):
-            line_terms = [grad @ m for grad, m in zip(line_grads, line_maps, strict=True)]
+            line_terms = [product(grad, m.t()) for grad, m in zip(line_grads, line_maps, strict=True)]
+            pair_maps = [m.t() for m in pair_maps]
             widths = [t.shape[-1] for t in tensors]
             inputs[:] = scatter(
                 levels, widths, grads, pair_maps, line_terms, point_grad @ point_map, average=True
@@ -202,6 +197,6 @@ def _split(levels: Levels, rest: Sequence[Tensor]):
     return rest[:lines], rest[lines : lines + pairs], rest[lines + pairs :]
 
 
-def _outer(grad: Tensor, x: Tensor) -> Tensor:
-    """Sum over batch and axes of the outer products: `(out, in)`."""
-    return grad.flatten(0, -2).t() @ x.flatten(0, -2)
+def _dense(x: Tensor) -> Tensor:
+    """`x` as it is where channels are last or first in memory, else a contiguous copy (an expanded gradient)."""
+    return x if x.movedim(-1, 1).is_contiguous() else x.contiguous()

@@ -44,9 +44,9 @@ def read_convention(metadata: Mapping[str, str]) -> SirenConvention:
 def write_convention(metadata: Mapping[str, str], siren: SirenConvention) -> dict[str, str]:
     """The metadata with the convention spelled out; entries that say something else are replaced."""
     ours = {
-        "first_omega": repr(siren.first_omega),
-        "hidden_omega": repr(siren.hidden_omega),
-        "output_range": f"[{siren.low!r}, {siren.high!r}]",
+        "first_omega": repr(float(siren.first_omega)),
+        "hidden_omega": repr(float(siren.hidden_omega)),
+        "output_range": f"[{float(siren.low)!r}, {float(siren.high)!r}]",
         "coordinates": siren.coordinates,
     }
     known = {*_OMEGA, *_FIRST_OMEGA, *_HIDDEN_OMEGA, *_RANGE, *_COORDINATES}

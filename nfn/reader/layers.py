@@ -85,6 +85,7 @@ def _without_counters(tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTe
 def _sort(tensors: Mapping[str, StoredTensor]) -> _Sorted:
     parts = _Sorted()
     for name, tensor in tensors.items():
+        _check_name(name)
         check_tensor(name, tensor)
         rank = len(tensor.shape)
         if rank not in (1, 2, 4):
@@ -102,6 +103,14 @@ def _sort(tensors: Mapping[str, StoredTensor]) -> _Sorted:
             f"The network has {len(parts.weights)} layers; at most {limits.LAYERS} are supported."
         )
     return parts
+
+
+def _check_name(name: str) -> None:
+    if len(name) > limits.NAME_CHARACTERS:
+        raise NetworkFileError(
+            f"The tensor name {quote(name)} is {len(name):,} characters long; at most "
+            f"{limits.NAME_CHARACTERS:,} are read. {EXPORT_ADVICE}"
+        )
 
 
 def _shapes(tensors: Mapping[str, StoredTensor], names: list[str]) -> list[LayerShape]:

@@ -4,6 +4,7 @@ MIB = 1 << 20
 
 FILE_BYTES = 20 * MIB
 TENSORS = 2_000
+NAME_CHARACTERS = 1_000
 RANK = 8
 ELEMENTS = 8_000_000
 """Values in all weights and biases together; as float32 they take less than twice the largest file."""

@@ -67,7 +67,7 @@ def read_plan(data: memoryview, members: Mapping[str, memoryview]) -> Any:
         return machine.run(bytes(data))
     except NetworkFileError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError, Warning) as error:
         raise _malformed() from error
 
 
