@@ -22,7 +22,6 @@ from nfn.reader import read_network, write_network
 from nfn.siren import render
 from zoo.catalog import EMBEDDED, CollectionInfo, Zoo
 
-FIRST_COLLECTION = "mnist-sirens"
 MAX_STRENGTH = 2.0
 NATIVE_SIZES = {1: 28, 3: 32}
 """Pixels a side at zoom 1, by number of output channels."""
@@ -74,9 +73,14 @@ def predictor(name: str) -> Any:
 
 
 def siren_collections() -> list[CollectionInfo]:
-    """The collections whose networks are pictures, `FIRST_COLLECTION` first."""
+    """The collections whose networks are pictures; in reverse order of name, which puts the plain digits first."""
     found = [info for info in zoo().collections() if info.kind == "siren"]
-    return sorted(found, key=lambda info: info.name != FIRST_COLLECTION)
+    return sorted(found, key=lambda info: info.name, reverse=True)
+
+
+def first_network() -> str:
+    """The zoo id that a visitor sees before choosing one."""
+    return zoo().rows(siren_collections()[0].name, limit=1)[0]["id"]
 
 
 def label_in_zoo(source: Source) -> str | None:
@@ -211,8 +215,8 @@ class SymmetryCheck:
     total: int
     pixel_difference: float
     probability_difference: float
-    label_before: str
-    label_after: str
+    verdict_before: InrClassification
+    verdict_after: InrClassification
 
 
 def check_symmetry(source: Source, how: Symmetry, seed: int, domain: str = "auto") -> SymmetryCheck:
@@ -235,8 +239,8 @@ def check_symmetry(source: Source, how: Symmetry, seed: int, domain: str = "auto
         probability_difference=max(
             abs(p - second.probabilities.get(k, 0.0)) for k, p in first.probabilities.items()
         ),
-        label_before=first.label,
-        label_after=second.label,
+        verdict_before=first,
+        verdict_after=second,
     )
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 
 from app import actions
 from app.alerts import alerting
@@ -13,7 +14,7 @@ from app.widgets import keep_files
 def add_endpoints() -> None:
     """Publish every endpoint in the `gr.Blocks` at hand."""
     for endpoint in (list_networks, classify_inr, edit_inr):
-        gr.api(endpoint, api_name=endpoint.__name__, concurrency_id="predict")
+        api(endpoint, api_name=endpoint.__name__, concurrency_id="predict")
 
 
 @alerting
@@ -68,8 +69,8 @@ def edit_inr(
         strength: From 0 (no change) through 1 (the style) to 2 (exaggerated).
 
     Returns:
-        First style, strength, mse and psnr (against the same edit of the pixels), predictor and seconds; then the edited
-        network as safetensors, its tensors named as they came in; then a PNG preview of it.
+        First style, strength, mse and psnr (against the same edit of the pixels), predictor and seconds; then the
+        edited network as safetensors, its tensors named as they came in; then a PNG preview of it.
     """
     source = from_request(file, zoo_id)
     done = actions.edit(source, style, float(strength))

@@ -21,7 +21,7 @@ def header() -> str:
     """The name, one sentence, and the paper one line away."""
     return (
         '<header class="masthead"><h1>Weightscope</h1>'
-        "<p>Give it a neural network. It reads the weights and tells you what the network holds.</p>"
+        "<p>Neural networks that read other neural networks. Pick one below, and see what its weights hold.</p>"
         f'<p class="paper">After <a href="{PAPER}" target="_blank" rel="noopener">Permutation Equivariant Neural '
         "Functionals</a> (Zhou et al., NeurIPS 2023): networks that take other networks as their input.</p></header>"
     )
@@ -31,8 +31,8 @@ def footer(keep_seconds: int) -> str:
     """Version, device, how long files are kept, licence, and how to cite."""
     where = "a GPU" if actions.device().type == "cuda" else "a CPU"
     return (
-        f'<footer class="colophon"><p>Weightscope {escape(version())}, running on {where}. Uploads are read as numbers and '
-        f"never executed; they are deleted {_duration(keep_seconds)} after they arrive. MIT licence.</p>"
+        f'<footer class="colophon"><p>Weightscope {escape(version())}, running on {where}. Uploads are read as '
+        f"numbers, never executed, and deleted {_duration(keep_seconds)} after they arrive. MIT licence.</p>"
         f"<details><summary>Cite the paper</summary><pre>{escape(BIBTEX, 1000)}</pre></details></footer>"
     )
 

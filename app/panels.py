@@ -3,6 +3,7 @@
 import html
 
 from app.actions import Classified, Edited, Source, SymmetryCheck
+from nfn.classifier import InrClassification
 from nfn.network import Network
 from nfn.operators import STYLES
 
@@ -23,7 +24,8 @@ def verdict(classified: Classified, domain_asked: str, facts: str) -> str:
     """What the picture shows: the label and its probability, or a plain "unlike the zoo"."""
     result = classified.result
     if not result.typical:
-        return _panel("unlike", "Unlike the zoo", UNLIKE, _bars(result.probabilities, muted=True), facts)
+        guess = f"<details><summary>Its guess all the same</summary>{_bars(result.probabilities, muted=True)}</details>"
+        return _panel("unlike", "Unlike the zoo", UNLIKE, guess, facts)
     how = "told by you" if domain_asked != "auto" else "found by itself"
     share = result.probabilities[result.label]
     line = f"{_percent(share)} sure, among {escape(DOMAIN_TITLES.get(result.domain, result.domain))} ({how})."
@@ -31,13 +33,14 @@ def verdict(classified: Classified, domain_asked: str, facts: str) -> str:
 
 
 UNLIKE = (
-    "No confident answer: what this network draws resembles none of the pictures that the predictor learned from, "
-    "so the shares below are a guess among labels that may all be wrong."
+    "No answer to be trusted: what this network draws resembles none of the pictures that the predictor learned "
+    "from. Noise, untrained networks and other kinds of pictures end here, and so do files whose scaling was misread."
 )
 
 
 def _panel(kind: str, title: str, line: str, bars: str, facts: str) -> str:
-    return f'<div class="verdict {kind}"><p class="title">{title}</p><p>{line}</p>{bars}<p class="facts">{facts}</p></div>'
+    head = f'<p class="title">{title}</p><p>{line}</p>'
+    return f'<div class="verdict"><div class="{kind}">{head}</div>{bars}<p class="facts">{facts}</p></div>'
 
 
 def _bars(probabilities: dict[str, float], muted: bool = False) -> str:
@@ -69,28 +72,25 @@ def network_facts(source: Source, network: Network, label: str | None) -> str:
 
 
 def edit_line(edited: Edited) -> str:
-    """How close the edited network comes to editing the pixels, in a sentence."""
-    result = edited.result
-    label = STYLES[result.style].label.lower()
+    """What the style does, and how close the edited network comes to editing the pixels."""
+    result, style = edited.result, STYLES[edited.result.style]
     return (
-        f'<p class="line">At strength {result.strength:g}, the edited network is <b>{result.psnr:.1f} dB</b> (mean squared '
-        f"error {result.mse:.4f}) from applying <i>{label}</i> to the pixels. {_milliseconds(edited.seconds)}.</p>"
+        f'<p class="line">{style.description} Against the same edit of the pixels: <b>{result.psnr:.1f} dB</b> PSNR, '
+        f"mean squared error {result.mse:.4f} on pixels from −1 to 1. Took {1000 * edited.seconds:.0f} ms.</p>"
     )
 
 
 def symmetry_line(check: SymmetryCheck) -> str:
     """What moved and what did not, in numbers and a sentence."""
     what = "changed places" if check.how == "permute" else "changed sign"
-    verdict_ = (
-        f"still <b>{escape(check.label_after)}</b>"
-        if check.label_before == check.label_after
-        else f"<b>{escape(check.label_after)}</b> instead of <b>{escape(check.label_before)}</b>"
-    )
+    before, after = check.verdict_before, check.verdict_after
+    same = before.label == after.label and before.typical == after.typical
+    outcome = "stayed" if same else "<b>did not stay</b>"
     return (
-        f'<dl class="numbers">{_number(f"{check.moved:,} of {check.total:,}", "weights differ")}'
-        f"{_number(_tiny(check.pixel_difference), 'largest pixel difference, of 2')}"
-        f"{_number(_tiny(check.probability_difference), 'largest change of a probability')}</dl>"
-        f'<p class="line">The weights {what}, the picture did not change, and the verdict is {verdict_}.</p>'
+        f'<dl class="numbers">{_number(f"{check.moved:,} of {check.total:,}", "weights that are not what they were")}'
+        f"{_number(_tiny(check.pixel_difference), 'largest difference of a pixel, on a scale from −1 to 1')}"
+        f"{_number(_tiny(check.probability_difference), 'largest difference of a probability')}</dl>"
+        f'<p class="line">The weights {what}; the picture and the verdict {outcome}.</p>'
     )
 
 
@@ -100,10 +100,6 @@ def _number(value: str, meaning: str) -> str:
 
 def _tiny(value: float) -> str:
     return "0" if value == 0 else f"{value:.1g}" if value < 0.001 else f"{value:.3f}"
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"Took {1000 * seconds:.0f} ms"
 
 
 def layer_rows(network: Network) -> list[list[str]]:
@@ -120,12 +116,18 @@ def layer_rows(network: Network) -> list[list[str]]:
     ]
 
 
+LEGEND = (
+    '<span class="minus"></span> below zero <span class="plus"></span> above. One row per hidden neuron, its bias in '
+    "the last column; each layer has its own colour range, written above it."
+)
+TABLE_HEADERS = ["tensor", "shape", "smallest", "largest", "spread"]
 NOT_YET = '<div class="not-yet">Press a button: the weights will move, the picture will not.</div>'
 
 
-def caption(image: str, words: str) -> str:
-    """A small picture and what it is, under a heat map."""
-    return f'<figure class="small">{image}<figcaption>{words}</figcaption></figure>'
+def drawn_and_read(image: str, result: InrClassification) -> str:
+    """A small picture under a heat map: what these weights draw, and what they are read as."""
+    read = f"read as <b>{escape(result.label)}</b>" if result.typical else "read as <b>unlike the zoo</b>"
+    return f'<figure class="small">{image}<figcaption>what they draw, {read}</figcaption></figure>'
 
 
 def zoom_line(side: int, zoom: int) -> str:

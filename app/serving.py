@@ -34,7 +34,7 @@ def launch_options() -> dict[str, Any]:
 
 
 class RefuseUrls:
-    """Answer 400 to a JSON request that names a file by http(s) URL: Gradio would fetch it, with no limit on its size."""
+    """Answer 400 to a JSON request that names a file by URL: Gradio would fetch it, with no limit on its size."""
 
     def __init__(self, app: ASGIApp):
         self.app = app

@@ -35,7 +35,7 @@ def from_request(file: Any, zoo_id: Any) -> Source:
         raise RequestError("zoo_id must be text such as mnist-sirens/test/17, or null.")
     if file is not None and not isinstance(file, dict):
         raise RequestError("file must be an uploaded file, or null.")
-    return Source(zoo_id or None, file and _checked_path(file.get("path")))
+    return Source(zoo_id or None, None if file is None else _checked_path(file.get("path")))
 
 
 def _checked_path(path: Any) -> str:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import gradio as gr
+from gradio import themes
 
 STYLESHEET = Path(__file__).with_name("style.css")
 
-BLUE = gr.themes.Color(
+BLUE = themes.Color(
     name="weightscope",
     c50="#eef6fb", c100="#d6eaf5", c200="#add4ea", c300="#7ab8db", c400="#3f97c8", c500="#0f7ab3",
     c600="#006699", c700="#00557f", c800="#064766", c900="#0a3a54", c950="#062638",
@@ -16,9 +16,9 @@ SANS = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "No
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
 
-def build_theme() -> gr.themes.Base:
+def build_theme() -> themes.Base:
     """The theme that `launch` takes."""
-    return gr.themes.Base(
+    return themes.Base(
         primary_hue=BLUE, neutral_hue="slate", radius_size="md", spacing_size="md", font=SANS, font_mono=MONO
     ).set(
         body_background_fill="*neutral_50",

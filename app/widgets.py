@@ -31,7 +31,12 @@ def segmented(
 def picture(label: str, **kwargs) -> gr.Image:
     """A picture of few pixels, drawn with hard edges."""
     return gr.Image(
-        label=label, alt_text=label, interactive=False, format="png", elem_classes="pixels", **kwargs
+        label=label,
+        alt_text=label,
+        interactive=False,
+        format="png",
+        elem_classes=["picture", "pixels"],
+        **kwargs,
     )
 
 

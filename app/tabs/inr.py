@@ -1,105 +1,168 @@
 """The INR tab: pick or upload a SIREN, see what it shows, edit it, zoom in, and permute its neurons."""
 
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from app import actions, panels
 from app.actions import Source
 from app.alerts import alerting
-from app.figures import to_pixels, weight_heatmaps
-from app.gallery import thumbnail_files
 from app.sources import from_text, to_text
-from app.widgets import heading, inline_image, keep_files, picture, plot_data, segmented
-from nfn.network import SirenConvention
+from app.tabs import inr_views as views
+from app.widgets import heading, picture, segmented
 from nfn.operators import STYLES
 
-FIRST = Source(zoo_id=f"{actions.FIRST_COLLECTION}/test/0")
 DOMAINS = [("Find it", "auto"), *((title, name) for name, title in panels.DOMAIN_TITLES.items())]
 ZOOMS = [("1×", 1), ("4×", 4), ("8×", 8)]
 
+INTRO = (
+    "Each of these pictures <em>is</em> a small neural network: give it a pixel's coordinates, and it answers with the "
+    "pixel's colour. Such a network is called a SIREN, or an INR."
+)
+VERDICT = (
+    "Read from the network alone: the predictor sees neither the image that it was fitted to nor its label."
+)
+EDIT = "Another network rewrites the weights of yours. No pixel is touched: the new picture comes from the new weights."
+ZOOM = (
+    "The networks hold no pixels, so ask for as many as you like. Whatever appears between the original pixels is the "
+    "network's own idea."
+)
+SYMMETRY = (
+    "Hidden neurons have no order. Swap them and every weight table changes, yet the network does the same. "
+    "Whoever reads weights must not be fooled by that."
+)
+
+
+@dataclass(frozen=True)
+class Card:
+    """Widgets that show something of the chosen network: `show(source, *inputs)` gives one value per output."""
+
+    show: Callable[..., Sequence[Any]]
+    inputs: list[Component]
+    outputs: list[Component]
+
 
 def build_inr_tab(demo: gr.Blocks) -> None:
-    """Five cards around one state: the `Source` that was chosen. Each card listens to it."""
-    source = gr.Textbox(to_text(FIRST), visible="hidden", label="The chosen network", elem_id="source")
-
-    def on_source(handler: Callable, inputs: list, outputs: list, *more: Any) -> None:
-        _on([demo.load, source.change, *more], _with_source(handler), [source, *inputs], outputs)
-
+    """The chosen network, as text (see `app.sources`), and five cards: one to choose it and four that show it."""
+    first = Source(zoo_id=actions.first_network())
+    source = gr.Textbox(to_text(first), visible="hidden", label="The chosen network", elem_id="source")
     with gr.Row(elem_classes="cards"):
-        with gr.Column(scale=5, min_width=320, elem_classes="card"):
-            _build_chooser(demo, source)
+        chooser = gr.Column(scale=5, min_width=320, elem_classes="card")
         with gr.Column(scale=7, min_width=320, elem_classes="card"):
-            domain = _build_verdict(on_source)
+            verdict = _build_verdict(source)
     with gr.Row(elem_classes="card"):
-        style, strength = _build_editor(on_source)
+        edit = _build_editor()
     with gr.Row(elem_classes="card"):
-        _build_zoom(on_source, style, strength)
+        zoom = _build_zoom(edit.inputs)
     with gr.Row(elem_classes="card"):
-        _build_symmetry(on_source, source, domain)
+        weights = _build_symmetry(source, verdict.inputs)
+    with chooser:
+        _build_chooser(demo, source, [verdict, edit, zoom, weights])
+    _update([zoom.inputs[-1].change], source, [zoom])
+    _update([control.change for control in edit.inputs], source, [edit, zoom])
 
 
-def _with_source(handler: Callable) -> Callable:
-    """`handler` with its first argument as the page holds it."""
-    return lambda text, *rest: handler(from_text(text), *rest)
+def _on(triggers: list, handler: Callable, inputs: list, outputs: list) -> None:
+    gr.on(triggers, alerting(handler), inputs, outputs, api_visibility="private",
+          show_progress="hidden", trigger_mode="always_last")  # fmt: skip
 
 
-def _on(triggers: list, handler: Callable, inputs: list, outputs: list) -> Any:
-    return gr.on(triggers, alerting(handler), inputs, outputs, api_visibility="private",
-                 show_progress="hidden", trigger_mode="always_last")  # fmt: skip
+def _update(triggers: list, source: gr.Textbox, cards: list[Card]) -> None:
+    """Show `cards` anew in one request, however many they are."""
+    _on(
+        triggers,
+        lambda text, *values: _show(from_text(text), cards, values),
+        [source, *_inputs(cards)],
+        _outputs(cards),
+    )
 
 
-def _build_chooser(demo: gr.Blocks, source: gr.Textbox) -> None:
-    heading("Choose a network", "Each of these pictures <em>is</em> a small neural network: it takes a pixel's coordinates "
-            "and answers with its colour. Such a network is called a SIREN, or an INR.")  # fmt: skip
+def _show(source: Source, cards: list[Card], values: Sequence[Any]) -> list[Any]:
+    shown, rest = [], list(values)
+    for card in cards:
+        mine, rest = rest[: len(card.inputs)], rest[len(card.inputs) :]
+        shown += card.show(source, *mine)
+    return shown
+
+
+def _inputs(cards: list[Card]) -> list[Component]:
+    return [widget for card in cards for widget in card.inputs]
+
+
+def _outputs(cards: list[Card]) -> list[Component]:
+    return [widget for card in cards for widget in card.outputs]
+
+
+def _build_chooser(demo: gr.Blocks, source: gr.Textbox, cards: list[Card]) -> None:
+    heading("Choose a network", INTRO)
     infos = actions.siren_collections()
     choices = [(info.title.removesuffix(" as SIRENs"), info.name) for info in infos]
-    collection = segmented(choices, infos[0].name, "Collection")
-    gallery = gr.Gallery(
-        label="Networks of the zoo", show_label=False, columns=8, height=330, object_fit="contain", allow_preview=False,
-        interactive=False, buttons=[], elem_id="gallery", selected_index=0,
-    )  # fmt: skip
-    _on([demo.load, collection.change], show_gallery, [collection], [gallery])
-    _on([gallery.select], pick, [collection], [source])
-    file = gr.File(label="Or upload your own: .safetensors or .pt, up to 20 MB", elem_id="upload", height=110)
-    _on([file.upload], open_upload, [file], [source])
-    with gr.Accordion("My network is written down differently", open=False):
-        _build_convention(file, source)
+    collection = segmented(choices, infos[0].name, "Collection", elem_id="collection")
+    gallery = gr.Gallery(label="Networks of the zoo", show_label=False, height=272, object_fit="contain",
+                         allow_preview=False, interactive=False, buttons=[], elem_id="gallery")  # fmt: skip
+    file = gr.File(label="Or upload your own: .safetensors or .pt, up to 20 MB", elem_id="upload", height=104)
+    with gr.Accordion("The picture of my upload looks wrong", open=False, elem_classes="quiet"):
+        convention = _build_convention()
+        again = gr.Button("Read my upload this way", size="sm")
+
+    def pick(event: gr.SelectData, name: str, *values: Any):
+        chosen = views.picked(name, event.index)
+        return to_text(chosen), None, *_show(chosen, cards, values)
+
+    def upload(path: str | None, *values: Any):
+        chosen = actions.open_upload(path)
+        return to_text(chosen), gr.Gallery(selected_index=None), *_show(chosen, cards, values)
+
+    def reread(path: str | None, *values: Any):
+        chosen = views.uploaded(path, *values[: len(convention)])
+        return (
+            to_text(chosen),
+            gr.Gallery(selected_index=None),
+            *_show(chosen, cards, values[len(convention) :]),
+        )
+
+    inputs, outputs = _inputs(cards), _outputs(cards)
+    _update([demo.load], source, cards)
+    _on([demo.load, collection.change], lambda name, text: views.show_gallery(name, from_text(text)),
+        [collection, source], [gallery])  # fmt: skip
+    _on([gallery.select], pick, [collection, *inputs], [source, file, *outputs])
+    _on([file.upload], upload, [file, *inputs], [source, gallery, *outputs])
+    _on([again.click], reread, [file, *convention, *inputs], [source, gallery, *outputs])
 
 
-def _build_convention(file: gr.File, source: gr.Textbox) -> None:
-    gr.HTML("<p>Files rarely say how a SIREN is scaled. If your picture looks wrong, say it here.</p>")
+def _build_convention() -> list[Component]:
+    """The four facts of a `SirenConvention` that files rarely state."""
+    gr.HTML('<p class="line">Few files say how their SIREN is scaled. Say it here if yours does not.</p>')
     with gr.Row():
         first = gr.Number(30, label="First ω₀", minimum=0.01, maximum=1000, min_width=100)
         hidden = gr.Number(30, label="Hidden ω₀", minimum=0.01, maximum=1000, min_width=100)
-    white = segmented([("−1 to 1", "-1"), ("0 to 1", "0")], "-1", "Pixel values, black to white")
+    black = segmented([("−1 to 1", "-1"), ("0 to 1", "0")], "-1", "Output, black to white")
     order = segmented(
         [("Row, column", "row_col"), ("Column, row", "col_row")], "row_col", "Order of the coordinates"
     )
-    again = gr.Button("Read my upload this way", size="sm")
-    _on([again.click], reopen_upload, [file, first, hidden, white, order], [source])
+    return [first, hidden, black, order]
 
 
-def _build_verdict(on_source: Callable) -> gr.Radio:
-    heading("What it shows", "Read from the network alone, without its image or its label.")
+def _build_verdict(source: gr.Textbox) -> Card:
+    heading("What it shows", VERDICT)
     with gr.Row(elem_classes="split"):
-        with gr.Column(scale=2, min_width=220):
+        with gr.Column(min_width=240):
             image = picture("The picture it holds", elem_id="picture", buttons=["download", "fullscreen"])
-        with gr.Column(scale=3, min_width=260):
+        with gr.Column(min_width=260):
             text = gr.HTML(elem_id="verdict")
-    domain = segmented(DOMAINS, "auto", "What kind of picture is it?")
-    on_source(show_picture, [], [image])
-    on_source(show_verdict, [domain], [text], domain.change)
-    return domain
+    domain = segmented(DOMAINS, "auto", "What kind of picture is it?", elem_id="domain")
+    card = Card(views.show_verdict, [domain], [image, text])
+    _update([domain.change], source, [card])
+    return card
 
 
-def _build_editor(on_source: Callable) -> tuple[gr.Radio, gr.Slider]:
-    with gr.Column(scale=4, min_width=300):
-        heading("Edit the network", "A second network rewrites the weights of the first. No pixel is touched: the new picture "
-                "comes out of the new weights.")  # fmt: skip
+def _build_editor() -> Card:
+    with gr.Column(scale=5, min_width=300):
+        heading("Edit the network", EDIT)
         style = segmented(
             [(s.label, s.name) for s in STYLES.values()], next(iter(STYLES)), "Style", elem_id="style"
         )
@@ -109,40 +172,34 @@ def _build_editor(on_source: Callable) -> tuple[gr.Radio, gr.Slider]:
         line = gr.HTML(elem_id="edit-line")
         with gr.Row():
             weights = gr.DownloadButton(
-                "Edited network", size="sm", elem_id="download-network", variant="primary"
+                "Download network", size="md", elem_id="download-network", variant="primary"
             )
-            png = gr.DownloadButton("Picture (PNG)", size="sm", elem_id="download-png")
+            png = gr.DownloadButton("Download picture", size="md", elem_id="download-png")
     with gr.Column(scale=4, min_width=280):
-        slider = gr.ImageSlider(label="Before | after", elem_id="before-after", elem_classes="pixels", format="png",
-                                interactive=False, buttons=["fullscreen"])  # fmt: skip
+        slider = gr.ImageSlider(label="Before | after", format="png", interactive=False, buttons=["fullscreen"],
+                                elem_id="before-after", elem_classes=["picture", "pixels"])  # fmt: skip
     with gr.Column(scale=4, min_width=280):
-        reference = picture("For comparison: the same edit done on pixels", elem_id="reference", buttons=[])
-    on_source(
-        show_edit, [style, strength], [slider, reference, line, weights, png], style.change, strength.change
-    )
-    return style, strength
+        reference = picture("For comparison: the same edit, done on pixels", elem_id="reference", buttons=[])
+    return Card(views.show_edit, [style, strength], [slider, reference, line, weights, png])
 
 
-def _build_zoom(on_source: Callable, style: gr.Radio, strength: gr.Slider) -> None:
-    with gr.Column(scale=4, min_width=300):
-        heading("Zoom in", "The networks hold no pixels, so ask for as many as you like. What appears between the original "
-                "pixels is the network's own idea.")  # fmt: skip
+def _build_zoom(edit_inputs: list[Component]) -> Card:
+    with gr.Column(scale=5, min_width=300):
+        heading("Zoom in", ZOOM)
         zoom = segmented(ZOOMS, 8, "Resolution", elem_id="zoom")
         size = gr.HTML(elem_id="zoom-line")
     with gr.Column(scale=4, min_width=280):
         original = picture("Original", elem_id="zoom-original", buttons=["fullscreen"])
     with gr.Column(scale=4, min_width=280):
         edited = picture("Edited", elem_id="zoom-edited", buttons=["fullscreen"])
-    inputs, outputs = [style, strength, zoom], [original, edited, size]
-    on_source(show_zoom, inputs, outputs, style.change, strength.change, zoom.change)
+    return Card(views.show_zoom, [*edit_inputs, zoom], [original, edited, size])
 
 
-def _build_symmetry(on_source: Callable, source: gr.Textbox, domain: gr.Radio) -> None:
-    with gr.Column(scale=4, min_width=300):
-        heading("One network, many disguises", "Hidden neurons have no order. Swap them and every weight table changes, but the "
-                "network stays the same. A good reader of weights must not be fooled.")  # fmt: skip
-        permute = gr.Button("Permute the hidden neurons", variant="primary", elem_id="permute")
-        flip = gr.Button("Flip their signs (sine is odd)", elem_id="flip")
+def _build_symmetry(source: gr.Textbox, verdict_inputs: list[Component]) -> Card:
+    with gr.Column(scale=5, min_width=300):
+        heading("One network, many disguises", SYMMETRY)
+        permute = gr.Button("Permute the hidden neurons", variant="primary", size="md", elem_id="permute")
+        flip = gr.Button("Flip their signs (sine is odd)", size="md", elem_id="flip")
         line = gr.HTML(elem_id="symmetry-line")
     with gr.Column(scale=8, min_width=280):
         with gr.Row():
@@ -151,84 +208,11 @@ def _build_symmetry(on_source: Callable, source: gr.Textbox, domain: gr.Radio) -
                 before_note = gr.HTML()
             with gr.Column(min_width=280):
                 after = gr.Plot(label="Weights in disguise", elem_id="weights-after", visible=False)
-                after_note = gr.HTML()
-        with gr.Accordion("The weights as a table", open=False):
-            table = gr.Dataframe(headers=["tensor", "shape", "smallest", "largest", "spread"], interactive=False,
-                                 elem_id="weight-table")  # fmt: skip
-    on_source(show_weights, [], [before, before_note, after, after_note, line, table])
-    outputs = [after, after_note, line]
+                after_note = gr.HTML(elem_id="after-note")
+        gr.HTML(f'<p class="legend">{panels.LEGEND}</p>')
+        with gr.Accordion("The weights as a table", open=False, elem_classes="quiet"):
+            table = gr.Dataframe(headers=panels.TABLE_HEADERS, interactive=False, elem_id="weight-table")
     for button, how in ((permute, "permute"), (flip, "flip")):
-        _on([button.click], _with_source(partial(show_disguise, how)), [source, domain], outputs)
-
-
-def show_gallery(collection: str):
-    """The pictures of a collection; nothing in it is selected unless it holds the network shown at first."""
-    first = 0 if collection == actions.FIRST_COLLECTION else None
-    return gr.Gallery(value=thumbnail_files(collection), selected_index=first)
-
-
-def pick(collection: str, event: gr.SelectData) -> str:
-    """The network whose picture was clicked."""
-    rows = actions.zoo().rows(collection)
-    return to_text(Source(zoo_id=rows[event.index]["id"]))
-
-
-def open_upload(path: str | None) -> str:
-    """An uploaded file, read the way it says, or in the usual convention."""
-    return to_text(actions.open_upload(path))
-
-
-def reopen_upload(path: str | None, first: float, hidden: float, low: str, order: Any) -> str:
-    """The uploaded file, read the way the visitor says."""
-    return to_text(actions.open_upload(path, SirenConvention(first, hidden, float(low), 1.0, order)))
-
-
-def show_picture(source: Source):
-    """The picture at its native resolution."""
-    return to_pixels(actions.draw(actions.open_network(source)))
-
-
-def show_verdict(source: Source, domain: str) -> str:
-    """The label, the bars and the facts."""
-    facts = panels.network_facts(source, actions.open_network(source), actions.label_in_zoo(source))
-    return panels.verdict(actions.classify(source, domain), domain, facts)
-
-
-def show_edit(source: Source, style: str, strength: float):
-    """Before and after, the reference, a sentence on how close they are, and two files."""
-    done = actions.edit(source, style, strength)
-    before, after, reference = (
-        to_pixels(x) for x in (done.result.before, done.result.after, done.result.reference)
-    )
-    weights, png = keep_files(lambda folder: actions.save_edit(source, done, folder))
-    return (before, after), reference, panels.edit_line(done), weights, png
-
-
-def show_zoom(source: Source, style: str, strength: float, zoom: int):
-    """Both networks at `zoom` times their native resolution."""
-    original = actions.draw(actions.open_network(source), zoom)
-    edited = actions.draw(actions.edit(source, style, strength).result.network, zoom)
-    return to_pixels(original), to_pixels(edited), panels.zoom_line(original.shape[1], zoom)
-
-
-def show_weights(source: Source):
-    """The weights as they came, and an empty place for the disguise."""
-    network = actions.open_network(source)
-    note = inline_image(to_pixels(actions.draw(network)), "the picture of these weights")
-    before = plot_data(weight_heatmaps(network.features))
-    return (
-        before,
-        panels.caption(note, "draws this"),
-        gr.Plot(visible=False),
-        panels.NOT_YET,
-        "",
-        panels.layer_rows(network),
-    )
-
-
-def show_disguise(how: actions.Symmetry, source: Source, domain: str):
-    """The disguised weights, the picture that they draw, and the numbers."""
-    check = actions.check_symmetry(source, how, random.randrange(2**31), domain)
-    note = inline_image(to_pixels(actions.draw(check.after)), "the picture of the disguised weights")
-    plot = gr.Plot(value=plot_data(weight_heatmaps(check.after.features)), visible=True)
-    return plot, panels.caption(note, "draws the same"), panels.symmetry_line(check)
+        card = Card(partial(views.show_disguise, how), verdict_inputs, [after, after_note, line])
+        _update([button.click], source, [card])
+    return Card(views.show_weights, verdict_inputs, [before, before_note, after, after_note, line, table])

@@ -1,0 +1,73 @@
+"""What the INR tab's widgets show: a source and the controls in, values for the widgets out."""
+
+import random
+from typing import Any
+
+import gradio as gr
+
+from app import actions, panels
+from app.actions import Source
+from app.figures import to_pixels, weight_heatmaps
+from app.gallery import thumbnail_files
+from app.widgets import inline_image, keep_files, plot_data
+from nfn.network import SirenConvention
+
+
+def show_gallery(collection: str, source: Source):
+    """The pictures of a collection, the chosen network marked if it is one of them."""
+    ids = [row["id"] for row in actions.zoo().rows(collection)]
+    marked = ids.index(source.zoo_id) if source.zoo_id in ids else None
+    return gr.Gallery(value=thumbnail_files(collection), selected_index=marked)
+
+
+def picked(collection: str, index: int) -> Source:
+    """The network whose picture was clicked."""
+    return Source(zoo_id=actions.zoo().rows(collection)[index]["id"])
+
+
+def uploaded(path: str | None, first: float, hidden: float, black: str, order: Any) -> Source:
+    """The uploaded file, read the way the visitor says."""
+    return actions.open_upload(path, SirenConvention(first, hidden, float(black), 1.0, order))
+
+
+def show_verdict(source: Source, domain: str):
+    """The picture at its native resolution; the label, the bars and the facts."""
+    network = actions.open_network(source)
+    facts = panels.network_facts(source, network, actions.label_in_zoo(source))
+    return to_pixels(actions.draw(network)), panels.verdict(actions.classify(source, domain), domain, facts)
+
+
+def show_edit(source: Source, style: str, strength: float):
+    """Before and after, the reference, a sentence on how close they are, and two files."""
+    done = actions.edit(source, style, strength)
+    before, after, reference = (
+        to_pixels(x) for x in (done.result.before, done.result.after, done.result.reference)
+    )
+    weights, png = keep_files(lambda folder: actions.save_edit(source, done, folder))
+    return (before, after), reference, panels.edit_line(done), weights, png
+
+
+def show_zoom(source: Source, style: str, strength: float, zoom: int):
+    """Both networks at `zoom` times their native resolution; hard edges only where a pixel is a pixel of the image."""
+    original = actions.draw(actions.open_network(source), zoom)
+    edited = actions.draw(actions.edit(source, style, strength).result.network, zoom)
+    look = ["picture", "pixels"] if zoom == 1 else ["picture"]
+    pictures = [gr.Image(value=to_pixels(image), elem_classes=look) for image in (original, edited)]
+    return *pictures, panels.zoom_line(original.shape[1], zoom)
+
+
+def show_weights(source: Source, domain: str):
+    """The weights as they came, what they draw, and an empty place for the disguise."""
+    network = actions.open_network(source)
+    image = inline_image(to_pixels(actions.draw(network)), "the picture that these weights draw")
+    note = panels.drawn_and_read(image, actions.classify(source, domain).result)
+    plot = plot_data(weight_heatmaps(network.features))
+    return plot, note, gr.Plot(visible=False), panels.NOT_YET, "", panels.layer_rows(network)
+
+
+def show_disguise(how: actions.Symmetry, source: Source, domain: str):
+    """The disguised weights, what they draw, and the numbers."""
+    check = actions.check_symmetry(source, how, random.randrange(2**31), domain)
+    image = inline_image(to_pixels(actions.draw(check.after)), "the picture that the disguised weights draw")
+    plot = gr.Plot(value=plot_data(weight_heatmaps(check.after.features)), visible=True)
+    return plot, panels.drawn_and_read(image, check.verdict_after), panels.symmetry_line(check)
