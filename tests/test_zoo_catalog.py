@@ -174,6 +174,21 @@ def test_a_changed_predictor_is_refused(root):
         Zoo(root).predictor("inr-classifier")
 
 
+def test_a_predictor_without_listed_weights_is_refused(root):
+    edit_catalog(root, "predictors", files=[])
+    with pytest.raises(ZooError, match=r"The catalog lists no config\.json for inr-classifier"):
+        Zoo(root).predictor("inr-classifier")
+
+
+def test_a_predictor_of_a_later_version_is_listed_but_not_loaded(root):
+    (root / "predictors" / "inr-classifier").rename(root / "predictors" / "inr-poet")
+    edit_catalog(root, "predictors", name="inr-poet")
+    zoo = Zoo(root)
+    assert "inr-poet" in [info.name for info in zoo.predictors()]
+    with pytest.raises(ZooError, match="Unknown predictor 'inr-poet': this version knows inr-classifier"):
+        zoo.predictor("inr-poet")
+
+
 def test_a_new_card_changes_the_catalog_but_no_answer(root):
     card = root / "predictors" / "inr-classifier" / "README.md"
     card.write_text("# Another card\n")

@@ -5,10 +5,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,8 +21,8 @@ from zoo.images import split_size
 SETTINGS = "build.json"
 """Names the settings of a folder whose build is under way; `spec.json` takes its place at the end."""
 
-_channel: tuple = ()
-"""In a worker: the queue of reports to the parent and the event that stops the build."""
+_made: Any = None
+"""In a worker: how many networks all workers have made, shared with the parent."""
 
 
 def run_build(
@@ -133,53 +134,50 @@ def _build_in_processes(
 ) -> None:
     """One thread each: two such processes beat one process with two threads, the matrices being small."""
     context = multiprocessing.get_context("spawn")
-    reports, stop = context.SimpleQueue(), context.Event()
-    with ProcessPoolExecutor(workers, context, _start_worker, (reports, stop)) as pool:
+    made, stop = context.Value("q", 0), context.Event()
+    with ProcessPoolExecutor(workers, context, _start_worker, (made, stop)) as pool:
         futures = [pool.submit(_work, build, shard, folder) for shard in shards]
-        for future in futures:
-            future.add_done_callback(lambda _: reports.put(0))
         try:
-            _follow(futures, reports.get, on_fit)
-        except (
-            BaseException
-        ):  # Ctrl-C too: the workers end at their next report, half-made shards are dropped
+            _follow(futures, lambda: made.get_obj().value, on_fit)
+        except BaseException:  # Ctrl-C too; half-made shards are dropped
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _follow(futures: list[Future], next_report: Callable[[], int], on_fit: Callable[[int], None]) -> None:
-    """Pass reports on until every shard is done; raise the first shard's error."""
-    while not all(future.done() for future in futures):
-        on_fit(next_report())
-        for future in futures:
-            if future.done():
-                future.result()
+def _follow(futures: list[Future], count: Callable[[], int], on_fit: Callable[[int], None]) -> None:
+    """Pass the workers' progress on until every shard is done; raise the first shard's error."""
+    seen, pending = 0, set(futures)
+    while pending:
+        done, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+        now = count()
+        on_fit(now - seen)
+        seen = now
 
 
-def _start_worker(reports, stop) -> None:
-    """What a worker does first: one thread, Ctrl-C left to the parent, no life after the parent's."""
-    global _channel
-    _channel = reports, stop
+def _start_worker(made, stop) -> None:
+    """What a worker does first: one thread, Ctrl-C left to the parent, an end when that says so or dies."""
+    global _made
+    _made = made
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _report(count: int) -> None:
-    """Send a worker's progress to the parent, unless the parent has stopped the build."""
-    reports, stop = _channel
-    if stop.is_set():
-        raise InterruptedError("The build was stopped.")
-    reports.put(count)
+    threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
 
 
 def _work(build: SirenBuild, shard: int, folder: Path) -> None:
     build_shard(build, shard, folder, "cpu", _report)
 
 
-def _die_with_parent() -> None:
+def _report(count: int) -> None:
+    with _made.get_lock():
+        _made.value += count
+
+
+def _end_with_parent(stop) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None, "A worker has a parent."
-    parent.join()
+    while parent.is_alive() and not stop.wait(1):
+        pass
     os._exit(1)

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any
 
 from nfn.network import Network
+from nfn.predictor import CONFIG_FILE, WEIGHTS_FILE
 from zoo.collection import Collection
 from zoo.errors import ZooError, shorten
 from zoo.files import read_json, sha256, short_name, write_json
@@ -206,10 +207,9 @@ class Zoo:
         with self._lock:
             if name not in self._loaded:
                 folder = self.root / "predictors" / name
-                for file in info.files:
-                    if not file.name.endswith(".md"):
-                        _check_file(folder, file)
-                self._loaded[name] = PREDICTORS[name].load(folder)
+                for needed in (CONFIG_FILE, WEIGHTS_FILE):
+                    _check_file(folder, _listed_file(info, needed))
+                self._loaded[name] = _predictor_kind(name).load(folder)
             return self._loaded[name]
 
     def verify(self) -> None:
@@ -270,6 +270,13 @@ def _find(infos: dict[str, Any], name: str, what: str):
     raise ZooError(f"There is no {what} {shorten(name)} in this zoo.{_did_you_mean(near)}{listed}")
 
 
+def _listed_file(info: PredictorInfo, name: str) -> FileInfo:
+    for file in info.files:
+        if file.name == name:
+            return file
+    raise ZooError(f"The catalog lists no {name} for {info.name}: `python -m zoo index` writes it anew.")
+
+
 def _check_file(folder: Path, file: FileInfo) -> None:
     path = folder / file.name
     if not path.is_file():
@@ -326,11 +333,15 @@ def _collection_info(folder: Path) -> CollectionInfo:
 
 
 def _predictor_info(folder: Path) -> PredictorInfo:
-    kind = PREDICTORS.get(folder.name)
-    if kind is None:
-        raise ZooError(f"Unknown predictor {folder.name!r}: this version knows {', '.join(PREDICTORS)}.")
+    kind = _predictor_kind(folder.name)
     files = _file_infos(folder)
     return PredictorInfo(kind.name, kind.title, kind.task, sum(file.size for file in files), files)
+
+
+def _predictor_kind(name: str) -> PredictorKind:
+    if name not in PREDICTORS:
+        raise ZooError(f"Unknown predictor {name!r}: this version knows {', '.join(PREDICTORS)}.")
+    return PREDICTORS[name]
 
 
 def _file_infos(folder: Path) -> tuple[FileInfo, ...]:
