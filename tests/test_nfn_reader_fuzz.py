@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,12 @@ fuzz = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCh
 
 FOLDER = tempfile.TemporaryDirectory()
 SCRATCH = Path(FOLDER.name) / "net"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def remove_scratch():
+    yield
+    FOLDER.cleanup()
 
 
 def outcome(data: bytes) -> Network | None:

@@ -264,6 +264,7 @@ ODD_PICKLES = {
     "rebuilt from nothing": b"ctorch._utils\n_rebuild_tensor_v2\n)R.",
     "huge number": b"L" + b"9" * 5000 + b"L\n.",
     "bad text": b"X\x02\0\0\0\xff\xfe.",
+    "odd escape": b"S'\\q'\n.",
     "unhashable class": b"}(]K\x01u.",
 }
 
@@ -664,6 +665,12 @@ def test_an_order_hard_to_find_is_given_up_soon(tmp_path):
     shapes |= {f"{letters[-2]}.weight": (4, 3), f"{letters[-1]}.weight": (4, 3)}
     header, body = float_entries(shapes)
     refusal(write_safetensors(tmp_path / "net.safetensors", header, body))
+
+
+def test_a_name_without_end_is_refused_soon(tmp_path):
+    header, body = float_entries({"weight" * 100_000: (1, 2)})
+    message = refusal(write_safetensors(tmp_path / "net.safetensors", header, body))
+    assert "600,000 characters" in message and len(message) < 400
 
 
 @pytest.mark.parametrize(
