@@ -24,6 +24,9 @@ class InrClassifierConfig:
     widths: tuple[int, ...] = (32, 64, 128, 256)
     typical_from: float = 0.5
 
+    def __post_init__(self):
+        object.__setattr__(self, "widths", tuple(self.widths))  # JSON gives a list
+
 
 @dataclass(frozen=True)
 class InrClassification:

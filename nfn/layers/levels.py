@@ -143,7 +143,7 @@ def linear_map(
     line_terms = [product(line, m) for line, m in zip(lines, line_maps, strict=True)]
     widths = _widths(levels, [t.shape[-1] for t in tensors], point_map)
     return scatter(
-        levels, widths, tensors, transposed, line_terms, F.linear(point, point_map, bias), average=False
+        levels, widths, tensors, pair_maps, line_terms, F.linear(point, point_map, bias), average=False
     )
 
 

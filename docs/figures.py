@@ -1,0 +1,83 @@
+"""Write the README's figures from the predictors' `metrics.json`: `python -m docs.figures`."""
+
+import json
+from pathlib import Path
+
+from zoo.card import percent, table
+from zoo.catalog import EMBEDDED
+
+ROOT = Path(__file__).parents[1]
+START, END = "<!-- figures: written by python -m docs.figures -->", "<!-- end of figures -->"
+
+
+def main() -> None:
+    """Put the figures between their marks."""
+    readme = ROOT / "README.md"
+    readme.write_text(with_figures(readme.read_text()))
+
+
+def with_figures(text: str) -> str:
+    """`text` with what stands between the marks replaced by the figures of today."""
+    before, rest = text.split(START)
+    return f"{before}{START}\n{figures()}\n{END}{rest.split(END)[1]}"
+
+
+def figures() -> str:
+    """Both tables, with what they were measured on."""
+    classifier, editor = (read(name, "metrics.json") for name in ("inr-classifier", "inr-editor"))
+    accuracy = [
+        {"images": row["images"], "recipe": row["recipe"], "networks": f"{row['networks']:,}",
+         "psnr": row["psnr"], "accuracy": percent(row["accuracy"]), "auto": percent(row["accuracy_auto"])}
+        for row in classifier["accuracy"]
+    ]  # fmt: skip
+    styles = [row for row in editor["styles"] if (row["images"], row["style"]) in PAPER_STYLES]
+    training = read("inr-classifier", "training.json")
+    return f"""
+What a SIREN shows, on SIRENs of held-out test images, fitted by our recipe and by others (trained on {
+        training["device"]
+    },
+seed {training["recipe"]["seed"]}):
+
+{
+        table(
+            accuracy,
+            {
+                "images": "images",
+                "recipe": "recipe",
+                "networks": "networks",
+                "psnr": "mean PSNR, dB",
+                "accuracy": "accuracy",
+                "auto": "accuracy, domain found",
+            },
+        )
+    }
+
+Edits, mean squared error on pixels in [-1, 1] against the image-space operator (paper: dilate 0.068, contrast 0.020):
+
+{
+        table(
+            styles,
+            {
+                "images": "images",
+                "style": "style",
+                "recipe": "recipe",
+                "networks": "networks",
+                "unedited": "unedited",
+                "mse": "on the SIREN's own picture",
+                "mse_true_image": "on the true image",
+            },
+        )
+    }
+"""
+
+
+PAPER_STYLES = {("mnist", "dilate"), ("cifar10", "contrast")}
+
+
+def read(predictor: str, file: str) -> dict:
+    """A JSON file of an embedded predictor."""
+    return json.loads((EMBEDDED / "predictors" / predictor / file).read_text())
+
+
+if __name__ == "__main__":
+    main()

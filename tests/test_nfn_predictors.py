@@ -1,0 +1,252 @@
+"""What must hold for both SIREN predictors whatever their weights, and what the shipped ones must achieve."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from nfn.classifier import InrClassifier, InrClassifierConfig
+from nfn.editor import InrEditor, InrEditorConfig
+from nfn.features import WeightSpaceFeatures
+from nfn.network import Network, SirenConvention
+from nfn.operators import STYLES, apply_style
+from nfn.permutation import flip_signs, permute, permute_uncoupled, random_permutations, random_signs
+from nfn.siren import random_sirens, render
+from nfn.spec import NetworkSpec
+from zoo.catalog import Zoo
+
+LABELS = {"cats": ["tabby", "manx"], "dogs": ["pug", "beagle", "spitz"]}
+COLLECTIONS = {"mnist-sirens": "mnist", "fashion-mnist-sirens": "fashion_mnist", "cifar10-sirens": "cifar10"}
+
+
+@pytest.fixture(scope="module")
+def zoo() -> Zoo:
+    return Zoo()
+
+
+@pytest.fixture(scope="module")
+def classifier(zoo) -> InrClassifier:
+    return zoo.predictor("inr-classifier")
+
+
+@pytest.fixture(scope="module")
+def editor(zoo) -> InrEditor:
+    return zoo.predictor("inr-editor")
+
+
+def networks(zoo: Zoo, collection: str, count: int) -> list[tuple[Network, str]]:
+    """Networks of the embedded zoo and what they show."""
+    return [(zoo.network(row["id"]), row["label"]) for row in zoo.rows(collection, count)]
+
+
+def with_features(network: Network, features: WeightSpaceFeatures) -> Network:
+    return dataclasses.replace(network, features=features)
+
+
+def random_network(spec: NetworkSpec, seed: int = 0) -> Network:
+    features = random_sirens(1, spec, torch.Generator().manual_seed(seed))
+    return Network(features, spec, "siren", ())
+
+
+def small_classifier() -> InrClassifier:
+    torch.manual_seed(0)
+    return InrClassifier(InrClassifierConfig(LABELS, size=16, widths=(4, 8))).eval()
+
+
+# Saving and loading
+
+
+@pytest.mark.parametrize("model", [small_classifier(), InrEditor(InrEditorConfig(channels=4, steps=2))])
+def test_a_saved_predictor_comes_back(model, tmp_path):
+    model.half().float().save(tmp_path)
+    loaded = type(model).load(tmp_path)
+    assert loaded.config == model.config and not loaded.training
+    for (name, before), after in zip(model.state_dict().items(), loaded.state_dict().values(), strict=True):
+        assert torch.equal(before, after), name
+
+
+def test_a_predictor_of_another_kind_is_refused(tmp_path):
+    small_classifier().save(tmp_path)
+    with pytest.raises(ValueError, match="'inr-classifier' predictor, not 'inr-editor'"):
+        InrEditor.load(tmp_path)
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path):
+    small_classifier().save(tmp_path)
+    save_file({"head.0.0.weight": torch.zeros(4, 3, 3, 3)}, tmp_path / "model.safetensors")
+    with pytest.raises(RuntimeError, match="Missing key"):
+        InrClassifier.load(tmp_path)
+
+
+# The classifier, whatever its weights
+
+
+def test_probabilities_are_shared_out_within_the_domain():
+    model = small_classifier()
+    result = model.explain(torch.tensor([0.1, 0.1, 0.3, 0.05, 0.15, 0.3]))
+    assert (result.domain, result.label) == ("dogs", "pug")
+    assert result.probabilities == pytest.approx({"pug": 0.6, "beagle": 0.1, "spitz": 0.3})
+    assert result.domain_probabilities == pytest.approx({"cats": 2 / 7, "dogs": 5 / 7})
+    assert result.typicality == pytest.approx(0.7) and result.typical
+    told = model.explain(torch.tensor([0.1, 0.1, 0.3, 0.05, 0.15, 0.3]), "cats")
+    assert told.label == "tabby" and told.probabilities == pytest.approx({"tabby": 0.5, "manx": 0.5})
+
+
+def test_what_is_like_nothing_is_not_typical():
+    assert not small_classifier().explain(torch.tensor([0.1, 0.1, 0.1, 0.1, 0.05, 0.55])).typical
+    assert not small_classifier().explain(torch.full((6,), math.nan)).typical
+
+
+def test_unknown_domains_and_other_networks_are_refused():
+    model, network = small_classifier(), random_network(NetworkSpec.mlp(2, 8, 1))
+    with pytest.raises(ValueError, match="'birds': choose one of auto, cats, dogs"):
+        model.predict(network, "birds")
+    with pytest.raises(ValueError, match="reads SIRENs, and the file holds a classifier"):
+        model.predict(dataclasses.replace(network, kind="classifier"))
+
+
+@pytest.mark.parametrize(
+    "spec", [NetworkSpec.mlp(2, 1), NetworkSpec.mlp(2, 64, 1), NetworkSpec.mlp(2, 9, 8, 7, 3)]
+)
+def test_any_depth_and_width_can_be_read(spec):
+    result = small_classifier().predict(random_network(spec))
+    assert sum(result.probabilities.values()) == pytest.approx(1, abs=1e-5)
+
+
+# The editor, whatever its weights
+
+
+def make_editor(steps: int = 2) -> InrEditor:
+    torch.manual_seed(0)
+    model = InrEditor(InrEditorConfig(channels=6, steps=steps)).double().eval()
+    model.scales.copy_(torch.rand_like(model.scales) * 0.02 + 0.01)
+    return model
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_the_update_is_equivariant_to_permutations_and_sign_flips_and_sensitive_to_uncoupled_ones(outputs):
+    model, spec, generator = (
+        make_editor(),
+        NetworkSpec.mlp(2, 10, 12, outputs),
+        torch.Generator().manual_seed(1),
+    )
+    features = random_sirens(2, spec, generator).to(torch.float64)
+    targets = torch.rand(2, outputs, 9, 9, generator=generator, dtype=torch.float64)
+    order, signs = random_permutations(spec, generator), random_signs(spec, generator)
+    out = model(features, targets)[-1]
+    for change in (lambda x: permute(x, order), lambda x: flip_signs(x, signs)):
+        for (w1, b1), (w2, b2) in zip(model(change(features), targets)[-1], change(out), strict=True):
+            torch.testing.assert_close(w1, w2, atol=1e-9, rtol=1e-7)
+            torch.testing.assert_close(b1, b2, atol=1e-9, rtol=1e-7)
+    uncoupled = (*order, None), (None, None, None)
+    broken = model(permute_uncoupled(features, *uncoupled), targets)[-1]
+    assert (broken.weights[1] - permute_uncoupled(out, *uncoupled).weights[1]).abs().max() > 1e-6
+
+
+def test_no_step_makes_an_edit_worse_than_none():
+    model, features = (
+        make_editor(),
+        random_sirens(3, NetworkSpec.mlp(2, 8, 8, 1), torch.Generator().manual_seed(0)),
+    )
+    features, targets = features.to(torch.float64), torch.zeros(3, 1, 9, 9, dtype=torch.float64)
+    before = (render(features, 9, 9).clamp(-1, 1) - targets).square().flatten(1).mean(1)
+    after = (render(model.best(features, targets), 9, 9).clamp(-1, 1) - targets).square().flatten(1).mean(1)
+    assert (after <= before + 1e-12).all()
+
+
+def test_other_depths_and_other_networks_are_refused():
+    model = make_editor().float()
+    with pytest.raises(ValueError, match="SIRENs of 3 layers; this one has 2"):
+        model.edit(random_network(NetworkSpec.mlp(2, 8, 1)), "dilate")
+    with pytest.raises(ValueError, match="edits SIRENs, and the file holds a classifier"):
+        model.edit(
+            dataclasses.replace(random_network(NetworkSpec.mlp(2, 8, 8, 1)), kind="classifier"), "dilate"
+        )
+    with pytest.raises(ValueError, match="Unknown style"):
+        model.edit(random_network(NetworkSpec.mlp(2, 8, 8, 1)), "glitter")
+
+
+# What ships
+
+
+@pytest.mark.parametrize("collection", COLLECTIONS)
+def test_the_shipped_classifier_reads_held_out_sirens(zoo, classifier, collection):
+    bar = {"mnist-sirens": 0.97, "fashion-mnist-sirens": 0.84, "cifar10-sirens": 0.56}[collection]
+    results = [(classifier.predict(network), label) for network, label in networks(zoo, collection, 120)]
+    assert sum(r.domain == COLLECTIONS[collection] for r, _ in results) >= 0.97 * len(results)
+    assert sum(r.label == label for r, label in results) >= bar * len(results)
+    assert sum(r.typical for r, _ in results) >= 0.95 * len(results)
+
+
+@pytest.mark.parametrize("collection", COLLECTIONS)
+def test_the_shipped_classifier_is_blind_to_permutations_sign_flips_and_conventions(
+    zoo, classifier, collection
+):
+    network, _ = networks(zoo, collection, 1)[0]
+    generator = torch.Generator().manual_seed(0)
+    convention = SirenConvention(10, 15, 0, 1, "col_row")
+    copies = [
+        with_features(network, permute(network.features, random_permutations(network.spec, generator))),
+        with_features(network, flip_signs(network.features, random_signs(network.spec, generator))),
+        dataclasses.replace(network, features=convention.denormalize(network.features), siren=convention),
+    ]
+    before = classifier.predict(network)
+    for copy in copies:
+        after = classifier.predict(copy)
+        assert after.label == before.label
+        assert after.probabilities == pytest.approx(before.probabilities, abs=1e-3)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_untrained_sirens_and_scrambled_ones_are_unlike_the_zoo(zoo, classifier, outputs):
+    spec = NetworkSpec.mlp(2, 32, 32, outputs)
+    untrained = [classifier.predict(random_network(spec, seed)) for seed in range(40)]
+    assert sum(r.typical for r in untrained) <= 2
+    collection = "mnist-sirens" if outputs == 1 else "cifar10-sirens"
+    generator, scrambled = torch.Generator().manual_seed(0), []
+    for network, _ in networks(zoo, collection, 40):
+        order = random_permutations(network.spec, generator)
+        broken = permute_uncoupled(network.features, (*order, None), (None,) * 3)
+        scrambled.append(classifier.predict(with_features(network, broken)))
+    assert sum(r.typical for r in scrambled) <= 6
+
+
+@pytest.mark.parametrize("collection", COLLECTIONS)
+@pytest.mark.parametrize("style", STYLES)
+def test_the_shipped_editor_does_what_the_operator_does(zoo, editor, collection, style):
+    edits = [editor.edit(network, style) for network, _ in networks(zoo, collection, 10)]
+    error = sum(edit.mse for edit in edits) / len(edits)
+    unedited = sum(float((e.before - e.reference).square().mean()) for e in edits) / len(edits)
+    assert error < {"dilate": 0.04, "contrast": 0.015}.get(style, 0.06)
+    assert error < unedited
+
+
+def test_an_edit_reports_what_its_network_shows(zoo, editor):
+    network, _ = networks(zoo, "mnist-sirens", 1)[0]
+    edit = editor.edit(network, "dilate")
+    after = render(edit.network.normalized, 28, 28)[0].clamp(-1, 1)
+    torch.testing.assert_close(after, edit.after, atol=1e-4, rtol=0)
+    assert edit.mse == pytest.approx(float((after - edit.reference).square().mean()), rel=1e-3)
+    assert edit.psnr == pytest.approx(10 * math.log10(4 / edit.mse))
+    torch.testing.assert_close(edit.reference[None], apply_style(edit.before[None], "dilate"))
+    assert list(edit.network.tensors()) == list(network.tensors())
+
+
+def test_strength_moves_the_picture_as_far_as_it_says(zoo, editor):
+    network, _ = networks(zoo, "mnist-sirens", 1)[0]
+    edits = [editor.edit(network, "dilate", strength) for strength in (0.0, 0.5, 1.0, 1.5)]
+    moved = [float((e.after - e.before).square().mean()) for e in edits]
+    assert moved[0] < 1e-3 and moved == sorted(moved) and moved[1] > 0.02
+
+
+def test_an_edited_copy_in_another_convention_shows_the_same_picture(zoo, editor):
+    network, _ = networks(zoo, "mnist-sirens", 1)[0]
+    convention = SirenConvention(20, 25, 0, 1, "col_row")
+    copy = dataclasses.replace(network, features=convention.denormalize(network.features), siren=convention)
+    one, two = editor.edit(network, "dilate"), editor.edit(copy, "dilate")
+    assert one.mse == pytest.approx(two.mse, abs=2e-3)
+    torch.testing.assert_close(
+        render(two.network.normalized, 28, 28)[0].clamp(-1, 1), two.after, atol=1e-3, rtol=0
+    )

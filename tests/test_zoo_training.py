@@ -1,0 +1,112 @@
+"""The training loop and the two recipes: an interrupted run ends where an uninterrupted one does, and learning happens."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from nfn.editor import InrEditorConfig
+from zoo import images
+from zoo.build import run_build
+from zoo.build_siren import SirenBuild
+from zoo.collection import Collection
+from zoo.train_classifier import ClassifierRecipe, calibrate, negatives, roughen, scramble, train_classifier
+from zoo.train_editor import EditorRecipe, editing_batch, train_editor
+from zoo.training import run_steps, step_generator
+
+IMAGES = Path(__file__).parent / "data/images"
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory) -> Path:
+    """Sixteen SIRENs of real training digits."""
+    folder = tmp_path_factory.mktemp("collections") / "digits"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
+        patch.setattr(images, "VALIDATION_ROWS", 8)
+        run_build(SirenBuild("mnist", "train", 16), folder, "cpu", 1, lambda count: None)
+    return folder
+
+
+class Interrupted(Exception):
+    """Stands for Ctrl-C."""
+
+
+def counting_run(folder: Path, stop_at: int | None) -> torch.Tensor:
+    """A tiny regression of 20 steps, saved every 5; interrupted before step `stop_at`."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.Adam(model.parameters(), 0.1)
+
+    def step(i: int) -> float:
+        if i == stop_at:
+            raise Interrupted
+        x = torch.randn(8, 3, generator=step_generator(7, i))
+        loss = (model(x) - x.sum(1, keepdim=True)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    run_steps(step, 20, {"model": model, "optimizer": optimizer}, folder, save_every=5)
+    return model.weight.detach()
+
+
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
+    whole = counting_run(tmp_path / "whole", None)
+    with pytest.raises(Interrupted):
+        counting_run(tmp_path / "cut", stop_at=13)
+    assert torch.equal(counting_run(tmp_path / "cut", None), whole)
+
+
+def test_a_finished_run_is_not_repeated(tmp_path):
+    whole = counting_run(tmp_path, None)
+    assert torch.equal(counting_run(tmp_path, stop_at=0), whole)
+
+
+def test_the_editor_learns_to_edit(collection, tmp_path):
+    config = InrEditorConfig(channels=8, depth=2, steps=3)
+    model = train_editor(
+        [collection], config, EditorRecipe(steps=40, batch=10, learning_rate=1e-2), tmp_path, "cpu"
+    )
+    features, targets = editing_batch(
+        Collection(collection).features(), 28, 10, torch.Generator().manual_seed(5)
+    )
+    with torch.no_grad():
+        untouched = features_error(features, targets)
+        edited = features_error(model.best(features, targets), targets)
+    assert edited < 0.7 * untouched
+
+
+def features_error(features, targets) -> float:
+    from nfn.siren import render
+
+    return float((render(features, 28, 28).clamp(-1, 1) - targets).square().mean())
+
+
+def test_the_classifier_learns_and_calibrates(collection, tmp_path, monkeypatch):
+    monkeypatch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
+    monkeypatch.setattr(images, "VALIDATION_ROWS", 8)
+    shares = (("mnist", 0.4), ("cifar10", 0.4))
+    recipe = ClassifierRecipe(steps=25, batch=40, learning_rate=0.05, shares=shares, siren_share=0.5)
+    model = train_classifier([collection], recipe, tmp_path, "cpu")
+    calibrate(model, [collection])
+    digits = [model.explain(p) for p in model.probabilities(Collection(collection).features())]
+    assert sum(result.domain == "mnist" for result in digits) >= 12
+    assert 0 < model.config.typical_from < 1
+    assert sum(result.typical for result in digits) >= 15
+
+
+def test_roughened_pictures_keep_their_subject_and_negatives_have_none():
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.rand(30, 3, 32, 32, generator=generator) * 0.1
+    pictures[:, :, 8:24, 8:24] += 0.8
+    assert (roughen(pictures, generator) - pictures).abs().mean() < 0.15
+    nothing = negatives(20, pictures, generator)
+    assert nothing.shape == (20, 3, 32, 32) and nothing.isfinite().all()
+
+
+def test_scrambling_moves_pixels_and_loses_none():
+    pictures = torch.arange(2 * 3 * 32 * 32, dtype=torch.float32).view(2, 3, 32, 32)
+    mixed = scramble(pictures, torch.Generator().manual_seed(1))
+    assert torch.equal(mixed.flatten().sort().values, pictures.flatten()) and not torch.equal(mixed, pictures)
