@@ -18,7 +18,7 @@ from nfn.features import WeightSpaceFeatures
 from nfn.network import Network, SirenConvention
 from nfn.operators import STYLES
 from nfn.permutation import flip_signs, permute, random_permutations, random_signs
-from nfn.reader import read_network, write_network
+from nfn.reader import NetworkFileError, read_network, write_network
 from nfn.siren import render
 from zoo.catalog import EMBEDDED, CollectionInfo, Zoo
 
@@ -104,6 +104,10 @@ def open_network(source: Source) -> Network:
         return _only_pictures(read_network(Path(source.path or ""), siren=source.convention))
     except FileNotFoundError as error:
         raise RequestError("This upload is no longer kept here. Please upload the file again.") from error
+    except NetworkFileError:
+        raise
+    except ValueError as error:  # a convention that cannot be
+        raise RequestError(str(error)) from error
 
 
 def _only_pictures(network: Network) -> Network:

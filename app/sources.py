@@ -13,6 +13,8 @@ from gradio.utils import get_upload_folder
 from app.actions import RequestError, Source
 from nfn.network import SirenConvention
 
+NUMBERS = ("first_omega", "hidden_omega", "low", "high")
+
 
 def to_text(source: Source) -> str:
     """A source as the page holds it."""
@@ -23,19 +25,24 @@ def from_text(text: str) -> Source:
     """The source that the page holds; RequestError if someone wrote it by hand, and wrongly."""
     try:
         fields = json.loads(text)
-        convention = fields["convention"] and SirenConvention(**fields["convention"])
-        return Source(fields["zoo_id"], fields["path"] and _checked_path(fields["path"]), convention)
-    except (TypeError, KeyError, json.JSONDecodeError) as error:
+        file = None if fields["path"] is None else {"path": fields["path"]}
+        zoo_id, convention = fields["zoo_id"], fields["convention"] and _convention(fields["convention"])
+    except (TypeError, KeyError, ValueError) as error:
         raise RequestError("The page has lost track of your network. Please reload it.") from error
+    return from_request(file, zoo_id, convention)
 
 
-def from_request(file: Any, zoo_id: Any) -> Source:
+def _convention(fields: dict[str, Any]) -> SirenConvention:
+    return SirenConvention(*(float(fields[key]) for key in NUMBERS), fields["coordinates"])
+
+
+def from_request(file: Any, zoo_id: Any, convention: SirenConvention | None = None) -> Source:
     """The source that API arguments name. Gradio passes on what the client sent, whatever the type hints say."""
     if zoo_id is not None and not isinstance(zoo_id, str):
         raise RequestError("zoo_id must be text such as mnist-sirens/test/17, or null.")
     if file is not None and not isinstance(file, dict):
         raise RequestError("file must be an uploaded file, or null.")
-    return Source(zoo_id or None, None if file is None else _checked_path(file.get("path")))
+    return Source(zoo_id or None, None if file is None else _checked_path(file.get("path")), convention)
 
 
 def _checked_path(path: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from app import actions, panels
-from app.actions import Source
+from app.actions import RequestError, Source
 from app.figures import to_pixels, weight_heatmaps
 from app.gallery import thumbnail_files
 from app.widgets import inline_image, keep_files, plot_data
@@ -25,8 +25,10 @@ def picked(collection: str, index: int) -> Source:
     return Source(zoo_id=actions.zoo().rows(collection)[index]["id"])
 
 
-def uploaded(path: str | None, first: float, hidden: float, black: str, order: Any) -> Source:
+def uploaded(path: str | None, first: float | None, hidden: float | None, black: str, order: Any) -> Source:
     """The uploaded file, read the way the visitor says."""
+    if first is None or hidden is None:
+        raise RequestError("Fill in both ω₀, or leave them at 30.")
     return actions.open_upload(path, SirenConvention(first, hidden, float(black), 1.0, order))
 
 

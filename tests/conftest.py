@@ -1,0 +1,79 @@
+"""What all tests share: no network but this machine, caches in a temporary folder, one running app, real images."""
+
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+_CACHES = tempfile.mkdtemp(prefix="weightscope-tests-")
+os.environ.update(  # read when the libraries are imported, so set before
+    GRADIO_ANALYTICS_ENABLED="False",
+    GRADIO_TEMP_DIR=str(Path(_CACHES, "gradio").resolve()),
+    HF_HOME=str(Path(_CACHES, "hf")),
+    HF_HUB_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+)
+
+import pytest  # noqa: E402
+from foreign import FOREIGN_METADATA, fit_foreign_siren  # noqa: E402
+
+IMAGES = Path(__file__).parent / "data" / "images"
+
+
+def _is_local(address) -> bool:
+    return not isinstance(address, tuple) or str(address[0]) in ("127.0.0.1", "::1", "localhost", "0.0.0.0")
+
+
+def _guarded(connect):
+    def local_only(self, address):
+        if not _is_local(address):
+            raise OSError(f"Tests run without a network, and something wants to reach {address}.")
+        return connect(self, address)
+
+    return local_only
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network():
+    """Connections leave this machine in no test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+        yield
+
+
+@pytest.fixture(scope="session")
+def app_url():
+    """The address of the app, served as `python app.py` serves it, on a free port."""
+    from app.serving import launch_options
+    from app.ui import build_app
+
+    demo = build_app()
+    _, url, _ = demo.launch(**{**launch_options(), "server_port": None}, prevent_thread_lock=True, quiet=True)
+    yield url
+    demo.close()
+
+
+@pytest.fixture(scope="session")
+def real_images():
+    """`real_images(name, row)`: an image `(c, H, W)` uint8 of a published test split, and its label's name."""
+    from zoo import images
+
+    def load(name: str, row: int):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
+            pixels, labels = images.load_images(name, "test", [row])
+        return pixels[0], images.IMAGE_SETS[name].labels[int(labels[0])]
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def foreign_file(real_images, tmp_path_factory):
+    """A `ForeignSiren` of the first MNIST test image (a 7), saved with its convention as metadata."""
+    from safetensors.torch import save_file
+
+    image, _ = real_images("mnist", 0)
+    path = tmp_path_factory.mktemp("foreign") / "somebody's net.safetensors"
+    save_file(fit_foreign_siren(image).state_dict(), path, metadata=FOREIGN_METADATA)
+    return path

@@ -1,0 +1,165 @@
+"""What the buttons do, as plain functions on the embedded zoo and on a SIREN saved by other code."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from foreign import FOREIGN_METADATA, fit_foreign_siren
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from app import actions
+from app.actions import RequestError, Source
+from app.figures import to_pixels
+from nfn.network import SirenConvention
+from nfn.operators import STYLES
+from nfn.reader import NetworkFileError, read_network
+from zoo.errors import ZooError
+
+SEVEN = Source(zoo_id="mnist-sirens/test/0")
+COLOUR = Source(zoo_id="cifar10-sirens/test/0")
+SOURCES = pytest.mark.parametrize("source", [SEVEN, COLOUR], ids=["gray", "colour"])
+
+
+@pytest.mark.parametrize("fields", [{}, {"zoo_id": "mnist-sirens/test/0", "path": "x"}])
+def test_a_source_is_a_file_or_an_id(fields):
+    with pytest.raises(RequestError, match="exactly one"):
+        Source(**fields)
+
+
+def test_every_collection_has_pictures_and_labels():
+    names = [info.name for info in actions.siren_collections()]
+    assert names == ["mnist-sirens", "fashion-mnist-sirens", "cifar10-sirens"]
+    for name in names:
+        items = actions.thumbnails(name)
+        assert len(items) >= 100
+        zoo_id, _, picture = items[7]
+        alone = actions.draw(actions.open_network(Source(zoo_id=zoo_id)), zoom=2)
+        torch.testing.assert_close(picture, alone, atol=1e-5, rtol=0)
+        assert float(picture.std()) > 0.1, "a picture is not flat"
+
+
+def test_the_first_network_is_in_the_zoo():
+    assert actions.first_network() == "mnist-sirens/test/0"
+
+
+@SOURCES
+def test_drawing_at_a_higher_resolution_keeps_the_corners(source):
+    network = actions.open_network(source)
+    small, large = actions.draw(network), actions.draw(network, zoom=4)
+    assert large.shape[1] == 4 * small.shape[1]
+    torch.testing.assert_close(small[:, ::27, ::27][:, :1, :1], large[:, :1, :1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(small[:, -1, -1], large[:, -1, -1], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("collection", ["mnist-sirens", "fashion-mnist-sirens"])
+def test_zoo_networks_are_named_rightly(collection):
+    right = 0
+    for row in actions.zoo().rows(collection, limit=25):
+        done = actions.classify(Source(zoo_id=row["id"]))
+        assert math.isclose(sum(done.result.probabilities.values()), 1, abs_tol=1e-4)
+        right += done.result.label == row["label"]
+    assert right >= 20, "held-out images are recognised"
+
+
+def test_the_domain_can_be_told():
+    result = actions.classify(SEVEN, "fashion_mnist").result
+    assert result.domain == "fashion_mnist" and "sneaker" in result.probabilities
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: actions.classify(SEVEN, "imagenet"), "imagenet"),
+        (lambda: actions.edit(SEVEN, "melt", 1.0), "melt.*dilate"),
+        (lambda: actions.edit(SEVEN, "dilate", 2.5), "2.5.*0 to 2"),
+        (lambda: actions.edit(SEVEN, "dilate", math.nan), "nan"),
+        (lambda: actions.list_networks("mnist-sirens", 0), "at least 1"),
+        (lambda: actions.open_upload(None), "Upload a file"),
+        (lambda: actions.open_network(Source(path="/nowhere/x.safetensors")), "no longer"),
+    ],
+)
+def test_what_cannot_be_done_is_said(call, words):
+    with pytest.raises(RequestError, match=words):
+        call()
+
+
+def test_a_misspelled_id_gets_the_right_spelling():
+    with pytest.raises(ZooError, match="mnist-sirens/test/17"):
+        actions.open_network(Source(zoo_id="MNIST_sirens/test/17"))
+
+
+def test_a_network_that_is_no_picture_is_refused(tmp_path):
+    path = tmp_path / "mlp.safetensors"
+    save_file({"a.weight": torch.randn(8, 4), "a.bias": torch.randn(8), "b.weight": torch.randn(3, 8)}, path)
+    with pytest.raises((RequestError, NetworkFileError), match="4 inputs"):
+        actions.open_upload(str(path))
+
+
+@SOURCES
+@pytest.mark.parametrize("style", STYLES)
+def test_edits_come_closer_to_the_reference_than_no_edit(source, style):
+    result = actions.edit(source, style, 1.0).result
+    untouched = float((result.before - result.reference).square().mean())
+    assert result.mse < untouched
+    assert math.isclose(result.mse, float((result.after - result.reference).square().mean()), rel_tol=1e-3)
+    drawn = actions.draw(result.network)
+    torch.testing.assert_close(drawn, result.after, atol=2e-3, rtol=0)
+
+
+def test_strength_zero_gives_the_picture_back():
+    result = actions.edit(SEVEN, "dilate", 0.0).result
+    assert float((result.after - result.before).square().mean()) < 0.01
+
+
+def test_a_foreign_file_comes_back_under_its_names(foreign_file, tmp_path):
+    source = actions.open_upload(str(foreign_file))
+    done = actions.edit(source, "dilate", 1.0)
+    weights, png = actions.save_edit(source, done, tmp_path)
+    came, went = load_file(foreign_file), load_file(weights)
+    assert {k: v.shape for k, v in came.items()} == {k: v.shape for k, v in went.items()}
+    assert "somebody-s-net-dilate" in weights.name
+    again = actions.draw(read_network(weights))
+    torch.testing.assert_close(again, actions.draw(done.result.network), atol=1e-4, rtol=0)
+    assert Image.open(png).size == (224, 224)
+
+
+def test_a_foreign_file_draws_its_image(foreign_file, real_images):
+    image, _ = real_images("mnist", 0)
+    drawn = to_pixels(actions.draw(actions.open_network(Source(path=str(foreign_file)))))[..., 0]
+    assert np.abs(drawn.astype(int) - image[0].numpy()).mean() < 12
+
+
+def test_the_convention_of_a_silent_file_can_be_told(real_images, tmp_path):
+    image, _ = real_images("mnist", 0)
+    path = tmp_path / "silent.pth"
+    torch.save(fit_foreign_siren(image).state_dict(), path)
+    facts = FOREIGN_METADATA
+    told = SirenConvention(float(facts["first_omega"]), float(facts["hidden_omega"]), 0.0, 1.0, "col_row")
+    wrong = to_pixels(actions.draw(actions.open_network(actions.open_upload(str(path)))))[..., 0]
+    right = to_pixels(actions.draw(actions.open_network(actions.open_upload(str(path), told))))[..., 0]
+    target = image[0].numpy()
+    assert np.abs(right.astype(int) - target).mean() < 12 < np.abs(wrong.astype(int) - target).mean()
+
+
+@SOURCES
+@pytest.mark.parametrize("how", ["permute", "flip"])
+def test_disguises_move_the_weights_and_nothing_else(source, how):
+    check = actions.check_symmetry(source, how, seed=3)
+    assert check.moved > check.total / 3
+    assert check.pixel_difference < 1e-4 and check.probability_difference < 1e-4
+    assert check.verdict_before.label == check.verdict_after.label
+    other = actions.check_symmetry(source, how, seed=4)
+    assert any(
+        (a != b).any()
+        for a, b in zip(check.after.features.weights, other.after.features.weights, strict=True)
+    )
+
+
+def test_noise_is_unlike_the_zoo(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"net.0": (32, 2), "net.1": (32, 32), "net.2": (1, 32)}
+    tensors = {f"{name}.weight": torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    save_file(tensors, tmp_path / "noise.safetensors")
+    assert not actions.classify(actions.open_upload(str(tmp_path / "noise.safetensors"))).result.typical

@@ -1,0 +1,169 @@
+"""The page in a real browser: one click gives a result, bad files give a sentence, nothing leaves the machine."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+import torch
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from safetensors.torch import load_file, save_file
+
+pytestmark = pytest.mark.browser
+HOSTILE = "<img src=x onerror=window.__ran=1>"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("No chromium on this machine: under CI the browser tests must run.")
+        pytest.skip("No chromium on this machine.")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
+
+
+class Complaints(list):
+    """What the browser complained of on a page: errors, and requests to other hosts."""
+
+    def listen(self, page: Page, url: str) -> None:
+        own = (url, url.replace("http", "ws", 1), "data:", "blob:")
+        page.on("pageerror", lambda error: self.append(f"error: {error}"))
+        page.on("console", lambda m: self.append(f"console: {m.text}") if m.type == "error" else None)
+        page.on("request", lambda r: self.append(f"off host: {r.url}") if not r.url.startswith(own) else None)
+
+
+def open_page(context: BrowserContext, url: str, complaints: Complaints) -> Page:
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    complaints.listen(page, url)
+    page.goto(url, wait_until="networkidle")
+    expect(page.locator("#verdict .title")).to_be_visible(timeout=20_000)
+    expect(page.locator("#weights-before .main-svg").first).to_be_visible(timeout=20_000)
+    return page
+
+
+@pytest.fixture(scope="module")
+def desktop(chromium) -> Iterator[BrowserContext]:
+    """One browser context for most tests: what it has cached, the next test need not fetch."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(desktop, app_url) -> Iterator[Page]:
+    complaints = Complaints()
+    opened = open_page(desktop, app_url, complaints)
+    yield opened
+    opened.close()
+    assert not complaints
+
+
+def test_the_page_opens_with_a_network_shown(page):
+    expect(page.locator("h1")).to_have_text("Weightscope")
+    expect(page.locator("#verdict")).to_contain_text("mnist-sirens/test/0")
+    expect(page.locator("#gallery .thumbnail-item.selected")).to_have_count(1)
+    assert page.locator("#gallery .thumbnail-item").count() >= 100
+    assert page.locator("#picture img").evaluate("image => image.naturalWidth") == 28
+
+
+def test_one_click_gives_a_result(page):
+    page.locator("#gallery .thumbnail-item").nth(4).click()
+    expect(page.locator("#verdict")).to_contain_text("mnist-sirens/test/4")
+    page.locator("#collection label", has_text="CIFAR-10").click()
+    page.get_by_label("Thumbnail 3 of").click()
+    expect(page.locator("#verdict")).to_contain_text("cifar10-sirens/test/2")
+    expect(page.locator("#verdict .bars li")).to_have_count(10)
+
+
+def test_the_domain_can_be_told(page):
+    page.locator("#domain label", has_text="Fashion").click()
+    expect(page.locator("#verdict .bars")).to_contain_text("sneaker")
+
+
+def test_edit_and_download(page, tmp_path):
+    page.locator("#style label", has_text="Neon").click()
+    expect(page.locator("#edit-line")).to_contain_text("glowing")
+    before = page.locator("#edit-line").inner_text()
+    page.locator("#strength input[type=number]").fill("0.4")
+    page.locator("#strength input[type=number]").blur()
+    expect(page.locator("#edit-line")).not_to_have_text(before)
+    for button, name in (("#download-network", "edited.safetensors"), ("#download-png", "edited.png")):
+        with page.expect_download() as download:
+            page.locator(button).click()
+        assert re.match(r"mnist-sirens-test-0-neon\.(safetensors|png)", download.value.suggested_filename)
+        download.value.save_as(tmp_path / name)
+    assert load_file(tmp_path / "edited.safetensors")["net.0.linear.weight"].shape == (32, 2)
+
+
+def test_zoom_asks_the_network_for_more_pixels(page):
+    for label, side in (("1×", 28), ("4×", 112), ("8×", 224)):
+        page.locator("#zoom label", has_text=label).click()
+        expect(page.locator("#zoom-line")).to_contain_text(f"{side} × {side}")
+        for which in ("#zoom-original", "#zoom-edited"):
+            page.wait_for_function(f"document.querySelector('{which} img')?.naturalWidth === {side}")
+
+
+@pytest.mark.parametrize(("button", "words"), [("#permute", "changed places"), ("#flip", "changed sign")])
+def test_disguises_leave_the_verdict(page, button, words):
+    shown = page.locator("#verdict .title").inner_text()
+    page.locator(button).click()
+    expect(page.locator("#symmetry-line")).to_contain_text(words)
+    expect(page.locator("#symmetry-line")).to_contain_text("stayed")
+    expect(page.locator("#weights-after .main-svg").first).to_be_visible()
+    expect(page.locator("#after-note")).to_contain_text(f"read as {shown}")
+
+
+def test_an_upload_is_shown(page, foreign_file):
+    page.locator("#upload input[type=file]").set_input_files(foreign_file)
+    expect(page.locator("#verdict")).to_contain_text("somebody")
+    expect(page.locator("#gallery .thumbnail-item.selected")).to_have_count(0)
+    page.locator("#gallery .thumbnail-item").nth(2).click()
+    expect(page.locator("#verdict")).to_contain_text("mnist-sirens/test/2")
+
+
+def test_a_bad_file_gives_a_sentence_and_changes_nothing(page, tmp_path):
+    path = tmp_path / "net.pt"
+    path.write_bytes(b"<!doctype html><html><b>not found</b></html>")
+    page.locator("#upload input[type=file]").set_input_files(path)
+    expect(page.get_by_test_id("toast-body")).to_contain_text("This is an HTML page")
+    expect(page.locator("#verdict")).to_contain_text("mnist-sirens/test/0")
+
+
+def test_a_hostile_name_is_only_text(page, tmp_path):
+    names = [f"{HOSTILE}.{i}" for i in range(3)]
+    shapes = [(32, 2), (32, 32), (1, 32)]
+    tensors = {f"{n}.weight": torch.randn(s) for n, s in zip(names, shapes, strict=True)}
+    save_file(tensors, tmp_path / "net.safetensors")
+    page.locator("#upload input[type=file]").set_input_files(tmp_path / "net.safetensors")
+    expect(page.locator("#verdict")).to_contain_text("net.safetensors")
+    page.get_by_role("button", name="The weights as a table").click()
+    expect(page.locator("#weight-table")).to_contain_text(HOSTILE)
+    save_file({f"{HOSTILE}.weight": torch.full((1, 2), float("nan"))}, tmp_path / "bad.safetensors")
+    page.locator("#gallery .thumbnail-item").nth(1).click()
+    expect(page.locator("#upload input[type=file]")).to_have_count(1)
+    page.locator("#upload input[type=file]").set_input_files(tmp_path / "bad.safetensors")
+    expect(page.get_by_test_id("toast-body")).to_be_visible()
+    assert page.evaluate("window.__ran") is None
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_fits_the_window_in_light_and_dark(chromium, app_url, width, scheme):
+    complaints = Complaints()
+    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = open_page(context, app_url, complaints)
+    page.locator("#permute").click()
+    expect(page.locator("#weights-after .main-svg").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 1
+    ground = page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor")
+    light = sum(int(n) for n in re.findall(r"\d+", ground)[:3]) > 3 * 128
+    assert light == (scheme == "light")
+    context.close()
+    assert not complaints
