@@ -1,0 +1,365 @@
+"""NPLinear and HNPLinear: symmetric, complete, equal to a slow twin, differentiable twice, clear about misuse."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nfn_cases import SPECS, assert_close, channel_counts, cnn, dtypes, random_features, seeds, specs
+from torch import Tensor
+
+from nfn.checks import TOLERANCE, assert_equivariant, assert_sensitive, equivariance_error
+from nfn.features import WeightSpaceFeatures
+from nfn.layers import HNPLinear, NPLinear
+from nfn.layers.folding import features_of, tensors_of
+from nfn.layers.levels import linear_map
+from nfn.permutation import group_sizes, permute, random_permutations
+from nfn.spec import ANY, ArraySpec, NetworkSpec
+
+LAYERS = {"np": NPLinear, "hnp": HNPLinear}
+both = pytest.mark.parametrize("kind", LAYERS)
+every_spec = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+thorough = settings(deadline=None, derandomize=True, max_examples=40)
+
+
+def build(kind: str, spec: NetworkSpec, in_channels: int, out_channels: int, dtype=torch.float64, **kwargs):
+    torch.manual_seed(0)
+    return LAYERS[kind](spec, in_channels, out_channels, **kwargs).to(dtype)
+
+
+def cycles(spec: NetworkSpec, hidden: bool, ends: bool) -> tuple[Tensor, ...]:
+    """Rotate every hidden group, and / or the inputs and outputs, by one: no neuron stays unless it is alone."""
+    sizes = group_sizes(spec)
+    moves = [ends, *[hidden] * (len(sizes) - 2), ends]
+    return tuple(torch.arange(n).roll(1 if move else 0) for n, move in zip(sizes, moves, strict=True))
+
+
+@thorough
+@given(st.sampled_from(["np", "hnp"]), specs(), channel_counts, channel_counts, dtypes, seeds)
+def test_equivariant_to_hidden_permutations(kind, spec, in_channels, out_channels, dtype, seed):
+    features = random_features(spec, in_channels, dtype=dtype, seed=seed)
+    permutations = random_permutations(spec, torch.Generator().manual_seed(seed))
+    assert_equivariant(build(kind, spec, in_channels, out_channels, dtype), features, permutations)
+
+
+@thorough
+@given(specs(), channel_counts, dtypes, seeds)
+def test_np_is_equivariant_to_input_and_output_permutations(spec, channels, dtype, seed):
+    features = random_features(spec, channels, dtype=dtype, seed=seed)
+    permutations = random_permutations(spec, torch.Generator().manual_seed(seed), ends=True)
+    assert_equivariant(build("np", spec, channels, 2, dtype), features, permutations)
+
+
+@thorough
+@given(specs(min_layers=2), channel_counts, dtypes, seeds)
+def test_hnp_and_io_embed_are_not_equivariant_to_input_and_output_permutations(spec, channels, dtype, seed):
+    sizes = group_sizes(spec)
+    features = random_features(spec, channels, dtype=dtype, seed=seed)
+    if max(sizes[0], sizes[-1]) == 1:
+        return
+    layers = (build("hnp", spec, channels, 2, dtype), build("np", spec, channels, 2, dtype, io_embed=True))
+    for layer in layers:
+        assert (
+            equivariance_error(layer, features, cycles(spec, hidden=False, ends=True))
+            > 100 * TOLERANCE[dtype]
+        )
+        assert_equivariant(layer, features, cycles(spec, hidden=True, ends=False))
+
+
+@thorough
+@given(st.sampled_from(["np", "hnp"]), specs(min_layers=2), channel_counts, dtypes, seeds)
+def test_sensitive_to_uncoupled_permutations(kind, spec, channels, dtype, seed):
+    layer = build(kind, spec, channels, 3, dtype)
+    features = random_features(spec, channels, dtype=dtype, seed=seed)
+    assert_sensitive(layer, features, generator=torch.Generator().manual_seed(seed))
+
+
+def coordinates(spec: NetworkSpec) -> WeightSpaceFeatures:
+    """All coordinate vectors of a weight space as one batch of networks."""
+    size = spec.get_num_params()
+    shapes = [s.shape for pair in zip(spec.weight_spec, spec.bias_spec, strict=True) for s in pair]
+    parts = torch.eye(size, dtype=torch.float64).split([math.prod(shape) for shape in shapes], 1)
+    return features_of([part.reshape(size, 1, *shape) for part, shape in zip(parts, shapes, strict=True)])
+
+
+def flat(features: WeightSpaceFeatures) -> Tensor:
+    return torch.cat([x.flatten(1) for x in tensors_of(features)], 1)
+
+
+def orbits(spec: NetworkSpec, kind: str) -> tuple[int, int]:
+    """The number of orbits on pairs of coordinates, and on coordinates (Burnside's lemma, every group element)."""
+    sizes = group_sizes(spec)
+    moved = sizes if kind == "np" else (1, *sizes[1:-1], 1)
+    basis, fixed = coordinates(spec), []
+    for element in itertools.product(*(itertools.permutations(range(n)) for n in moved)):
+        orders = [torch.tensor(order) for order in element]
+        permuted = permute(basis, orders if kind == "np" else orders[1:-1])
+        fixed.append(round(flat(permuted).trace().item()))
+    return sum(n * n for n in fixed) // len(fixed), sum(fixed) // len(fixed)
+
+
+def family(layer, basis: WeightSpaceFeatures, names: tuple[str, ...]) -> Tensor:
+    """One row per entry of the named parameters: the layer's output, flattened, with this entry 1 and the rest 0."""
+    parameters = dict(layer.named_parameters())
+    with torch.no_grad():
+        for parameter in parameters.values():
+            parameter.zero_()
+        rows = []
+        for name, parameter in parameters.items():
+            if not name.startswith(names):
+                continue
+            for i in range(parameter.numel()):
+                parameter.view(-1)[i] = 1
+                rows.append(flat(layer(basis)).flatten())
+                parameter.view(-1)[i] = 0
+    return torch.stack(rows)
+
+
+TINY = {
+    "depth 1": NetworkSpec.mlp(2, 3),
+    "depth 2": NetworkSpec.mlp(2, 3, 2),
+    "depth 3": NetworkSpec.mlp(2, 2, 3, 2),
+    "depth 4": NetworkSpec.mlp(2, 2, 2, 2, 2),
+    "siren": NetworkSpec.mlp(2, 3, 2, 1),
+    "one hidden neuron": NetworkSpec.mlp(2, 1, 2, 1),
+    "cnn depth 1": cnn((2, 2), ((1, 2),)),
+    "cnn depth 2": cnn((1, 3, 2), ((1, 2), ())),
+    "cnn depth 3, all convolutions": cnn((1, 2, 2, 2), ((1, 2), (2, 1), (1, 2))),
+    "cnn depth 4": cnn((1, 2, 2, 2, 2), ((1, 2), (1, 2), (), ())),
+}
+
+
+@both
+@pytest.mark.parametrize("spec", TINY.values(), ids=TINY)
+def test_complete(kind, spec):
+    """The rank of the family of linear maps is the number of orbits on pairs: no equivariant map is missing."""
+    maps, biases = orbits(spec, kind)
+    layer = build(kind, spec, 1, 1)
+    basis = coordinates(spec)
+    assert torch.linalg.matrix_rank(family(layer, basis, ("point_map", "line_maps", "pair_maps"))) == maps
+    assert torch.linalg.matrix_rank(family(layer, basis.select(0), ("bias",))) == biases
+
+
+def slow_fold(x: Tensor, layer: int, layers: int, kind: str) -> tuple[tuple[int, ...], Tensor]:
+    """The groups that permute this tensor and its entries as (B, *groups, channels), one case after the other."""
+    if x.dim() == 3:
+        if kind == "hnp" and layer == layers - 1:
+            return (), x.permute(0, 2, 1).flatten(1)
+        return (layer + 1,), x.permute(0, 2, 1)
+    x = x.reshape(*x.shape[:4], -1)
+    fixed_in, fixed_out = kind == "hnp" and layer == 0, kind == "hnp" and layer == layers - 1
+    if fixed_in and fixed_out:
+        return (), x.permute(0, 2, 3, 4, 1).flatten(1)
+    if fixed_in:
+        return (layer + 1,), x.permute(0, 2, 3, 4, 1).flatten(2)
+    if fixed_out:
+        return (layer,), x.permute(0, 3, 2, 4, 1).flatten(2)
+    return (layer + 1, layer), x.permute(0, 2, 3, 4, 1).flatten(3)
+
+
+def slow_linear(layer, features: WeightSpaceFeatures, kind: str) -> list[Tensor]:
+    """Per pair of tensors and per set of axes kept: average the rest, map channels, repeat; nothing shared."""
+    folded = [slow_fold(x, i // 2, len(features), kind) for i, x in enumerate(tensors_of(features))]
+    ratio = layer.out_channels / layer.in_channels
+
+    def block(matrix, order, out_tensor, in_tensor):
+        widths = [folded[i][1].shape[-1] for i in order]
+        start = dict(zip(order, itertools.accumulate([0, *widths[:-1]]), strict=True))
+        row, rows = round(start[out_tensor] * ratio), round(folded[out_tensor][1].shape[-1] * ratio)
+        column = start[in_tensor]
+        return matrix[row : row + rows, column : column + folded[in_tensor][1].shape[-1]]
+
+    outs = []
+    for s, (out_axes, like) in enumerate(folded):
+        width = round(like.shape[-1] * ratio)
+        out = torch.zeros(*like.shape[:-1], width, dtype=like.dtype)
+        biases = layer.bias.split([round(folded[i][1].shape[-1] * ratio) for i in layer.levels.order])
+        out += biases[layer.levels.order.index(s)]
+        for a, (in_axes, x) in enumerate(folded):
+            shared = [axis for axis in out_axes if axis in in_axes]
+            for size in range(len(shared) + 1):
+                for kept in itertools.combinations(shared, size):
+                    if len(kept) == 2:
+                        matrix = layer.pair_maps[layer.levels.pairs.index(s)]
+                    elif len(kept) == 1:
+                        group = kept[0] - (kind == "hnp")  # HNP has no level for the inputs, group 0
+                        members = layer.levels.groups[group].members
+                        matrix = block(layer.line_maps[group], members, s, a)
+                    else:
+                        matrix = block(layer.point_map, layer.levels.order, s, a)
+                    out += _average_and_repeat(x, in_axes, kept, out_axes, like.shape[1:-1]) @ matrix.T
+        outs.append(out)
+    return outs
+
+
+def _average_and_repeat(x, in_axes, kept, out_axes, out_sizes):
+    for position in reversed(range(len(in_axes))):
+        if in_axes[position] not in kept:
+            x = x.mean(1 + position)
+    for position, axis in enumerate(out_axes):
+        if axis not in kept:
+            x = x.unsqueeze(1 + position)
+    return x.expand(-1, *out_sizes, -1)
+
+
+@both
+@every_spec
+def test_equals_the_slow_twin(kind, spec):
+    layer = build(kind, spec, 2, 3)
+    features = random_features(spec, 2)
+    out = tensors_of(layer(features))
+    for i, want in enumerate(slow_linear(layer, features, kind)):
+        got = slow_fold(out[i], i // 2, len(spec), kind)[1]
+        torch.testing.assert_close(got, want)
+
+
+@both
+@every_spec
+def test_hand_written_backward_is_right_and_twice_differentiable(kind, spec):
+    layer = build(kind, spec, 2, 1)
+    inputs = [x.requires_grad_() for x in tensors_of(random_features(spec, 2, batch=2))]
+    names = [name for name, _ in layer.named_parameters()]
+    parameters = [p.detach().clone().requires_grad_() for p in layer.parameters()]
+
+    def run(*values: Tensor):
+        weights, tensors = values[: len(names)], values[len(names) :]
+        mapping = dict(zip(names, weights, strict=True))
+        out = torch.func.functional_call(layer, mapping, (features_of(list(tensors)),))
+        return tuple(tensors_of(out))
+
+    assert torch.autograd.gradcheck(run, (*parameters, *inputs), fast_mode=True)
+    assert torch.autograd.gradgradcheck(run, (*parameters, *inputs), fast_mode=True)
+
+
+@both
+@pytest.mark.parametrize("channels_last", [False, True], ids=["channels first", "channels last"])
+@pytest.mark.parametrize("expanded", [False, True], ids=["dense gradients", "expanded gradients"])
+@pytest.mark.parametrize("spec", [NetworkSpec.mlp(2, 32, 32, 1), cnn((1, 8, 8, 3), ((3, 3), (3, 3), ()))])
+def test_fast_float32_path_equals_plain_autograd(kind, channels_last, expanded, spec):
+    """At sizes where oneDNN takes over, in either memory layout, against the same map under plain autograd."""
+    layer = build(kind, spec, 32, 33, torch.float32)
+    features = random_features(spec, 32, batch=4, dtype=torch.float32)
+    if channels_last:
+        features = features.map(lambda x: x.movedim(1, -1).contiguous().movedim(-1, 1))
+    fast = [x.clone().requires_grad_() for x in tensors_of(features)]
+    slow = [x.double().clone().requires_grad_() for x in tensors_of(features)]
+    exact = build(kind, spec, 32, 33)
+    got = tensors_of(layer(features_of(fast)))
+    folds = exact.folds
+    folded = [fold.fold(x) for fold, x in zip(folds, slow, strict=True)]
+    maps = (list(exact.pair_maps), list(exact.line_maps), exact.point_map, exact.bias)
+    want = [fold.unfold(x) for fold, x in zip(folds, linear_map(exact.levels, folded, *maps), strict=True)]
+    if expanded:
+        sum(x.mean() for x in got).backward()
+        sum(x.mean() for x in want).backward()
+    else:
+        torch.autograd.backward(got, [torch.cos(x.detach()) for x in got])
+        torch.autograd.backward(want, [torch.cos(x.detach()) for x in want])
+    for a, b in zip(got, want, strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5)
+    for a, b in zip([*fast, *layer.parameters()], [*slow, *exact.parameters()], strict=True):
+        assert a.grad is not None and b.grad is not None
+        torch.testing.assert_close(a.grad.double(), b.grad, rtol=1e-3, atol=1e-4 * b.grad.abs().max().item())
+
+
+@both
+def test_memory_layout_does_not_matter(kind):
+    spec = SPECS["convolutions, linear last"]
+    layer, features = build(kind, spec, 3, 2), random_features(spec, 3)
+    permuted = features.map(lambda x: x.movedim(1, -1).contiguous().movedim(-1, 1))
+    assert_close(layer(permuted), layer(features))
+
+
+def test_a_layer_reads_what_the_last_one_wrote_without_a_copy():
+    """Channels stay last in memory through a stack."""
+    spec = SPECS["siren"]
+    out = build("hnp", spec, 3, 4)(random_features(spec, 3))
+    layer = build("hnp", spec, 4, 2)
+    for fold, x in zip(layer.folds, tensors_of(out), strict=True):
+        folded = fold.fold(x)
+        assert folded.is_contiguous() and folded.data_ptr() == x.data_ptr()
+
+
+def test_inputs_without_gradient_get_none():
+    spec = SPECS["siren"]
+    layer, features = build("hnp", spec, 2, 2), random_features(spec, 2)
+    sum(x.sum() for x in tensors_of(layer(features))).backward()
+    assert all(p.grad is not None for p in layer.parameters())
+    assert all(x.grad is None for x in tensors_of(features))
+
+
+def test_io_embed_adds_the_embedding_to_both_ends():
+    spec = SPECS["siren"]
+    layer = build("np", spec, 2, 3, io_embed=True)
+    plain = build("np", spec, 2, 3)
+    plain.load_state_dict({k: v for k, v in layer.state_dict().items() if not k.startswith("io_embed")})
+    features, embed = random_features(spec, 2), layer.io_embed
+    weights, biases = list(features.weights), list(features.biases)
+    weights[0] = weights[0] + embed.inputs
+    weights[-1] = weights[-1] + embed.outputs
+    biases[-1] = biases[-1] + embed.output_biases
+    assert_close(layer(features), plain(WeightSpaceFeatures(weights, biases)))
+
+
+def test_open_hidden_sizes_run_on_any_width():
+    open_spec = NetworkSpec((ArraySpec((ANY, 2)), ArraySpec((1, ANY))), (ArraySpec((ANY,)), ArraySpec((1,))))
+    for width in (3, 5):
+        features = random_features(NetworkSpec.mlp(2, width, 1), 2)
+        assert build("hnp", open_spec, 2, 4)(features).weights[0].shape == (3, 4, width, 2)
+
+
+@both
+def test_init_scales_each_output_by_its_whole_fan_in(kind):
+    spec = NetworkSpec.mlp(2, 3, 3, 1)
+    layer = build(kind, spec, 8, 8)
+    assert (
+        layer.fan_in(3) == 8 * {"np": 6 + 3, "hnp": 7 + 3}[kind]
+    )  # bias 1: the point level and its own line
+    middle = layer.pair_maps[0] if kind == "hnp" else layer.pair_maps[1]
+    assert middle.abs().max() <= layer.fan_in(2) ** -0.5
+    assert middle.abs().max() > 0.8 * layer.fan_in(2) ** -0.5
+
+
+def test_kaiming_init_has_no_biases_and_unit_gain():
+    spec = NetworkSpec.mlp(2, 3, 3, 1)
+    layer = build("np", spec, 32, 32, init_type="kaiming_normal")
+    assert not layer.bias.any()
+    assert layer.pair_maps[1].std().item() == pytest.approx(math.sqrt(2 / layer.fan_in(2)), rel=0.1)
+
+
+def _open_inputs():
+    return HNPLinear(NetworkSpec((ArraySpec((1, ANY)),), (ArraySpec((1,)),)), 1, 1)
+
+
+ERRORS = {
+    "wrong channels": (
+        lambda: build("np", SPECS["siren"], 3, 2)(random_features(SPECS["siren"], 2)),
+        "wanted .batch, 3",
+    ),
+    "wrong depth": (
+        lambda: build("np", SPECS["siren"], 2, 2)(random_features(SPECS["two layers"], 2)),
+        "2 layers for a layer built for 3",
+    ),
+    "wrong width": (
+        lambda: build("hnp", SPECS["siren"], 2, 2)(random_features(NetworkSpec.mlp(3, 6, 7, 1), 2)),
+        "Layer 0 weight: got features",
+    ),
+    "conv for linear": (
+        lambda: build("np", NetworkSpec.mlp(2, 3), 2, 2)(random_features(SPECS["one convolution"], 2)),
+        "Layer 0 weight",
+    ),
+    "unknown init": (lambda: build("np", SPECS["siren"], 2, 2, init_type="magic"), "init_type 'magic'"),
+    "open inputs": (_open_inputs, "leaves open a size"),
+    "open io_embed": (
+        lambda: NPLinear(NetworkSpec((ArraySpec((1, ANY)),), (ArraySpec((1,)),)), 1, 1, io_embed=True),
+        "io_embed needs the number",
+    ),
+}
+
+
+@pytest.mark.parametrize("call, words", ERRORS.values(), ids=ERRORS)
+def test_errors_say_where_and_what(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
