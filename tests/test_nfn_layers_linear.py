@@ -252,8 +252,8 @@ def test_fast_float32_path_equals_plain_autograd(kind, channels_last, expanded, 
     maps = (list(exact.pair_maps), list(exact.line_maps), exact.point_map, exact.bias)
     want = [fold.unfold(x) for fold, x in zip(folds, linear_map(exact.levels, folded, *maps), strict=True)]
     if expanded:
-        sum(x.mean() for x in got).backward()
-        sum(x.mean() for x in want).backward()
+        torch.stack([x.mean() for x in got]).sum().backward()
+        torch.stack([x.mean() for x in want]).sum().backward()
     else:
         torch.autograd.backward(got, [torch.cos(x.detach()) for x in got])
         torch.autograd.backward(want, [torch.cos(x.detach()) for x in want])
@@ -285,7 +285,7 @@ def test_a_layer_reads_what_the_last_one_wrote_without_a_copy():
 def test_inputs_without_gradient_get_none():
     spec = SPECS["siren"]
     layer, features = build("hnp", spec, 2, 2), random_features(spec, 2)
-    sum(x.sum() for x in tensors_of(layer(features))).backward()
+    torch.stack([x.sum() for x in tensors_of(layer(features))]).sum().backward()
     assert all(p.grad is not None for p in layer.parameters())
     assert all(x.grad is None for x in tensors_of(features))
 
