@@ -7,6 +7,7 @@ convolution of channels-last tensors *is* a matrix product. Other devices and dt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
 
 
 def _by_convolution(x: Tensor, out_width: int) -> bool:
@@ -55,7 +56,7 @@ def outer(grad: Tensor, x: Tensor) -> Tensor:
     width = grad.shape[-1]
     if not torch.is_grad_enabled() and _by_convolution(x, width) and grad.is_contiguous():
         shape = (width, x.shape[-1], 1, 1)
-        return torch.nn.grad.conv2d_weight(_as_images(x), shape, _as_images(grad))[..., 0, 0]
+        return conv2d_weight(_as_images(x), shape, _as_images(grad))[..., 0, 0]
     if grad.is_contiguous() and x.is_contiguous():
         return grad.flatten(0, -2).t() @ x.flatten(0, -2)
     return torch.bmm(grad.flatten(1, -2).transpose(1, 2), x.flatten(1, -2)).sum(0)

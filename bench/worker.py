@@ -1,0 +1,106 @@
+"""One library under measurement, in a process of its own: both are imported as `nfn`.
+
+python bench/worker.py FOLDER_OF_NFN THREADS          reads cases and commands from stdin, answers in JSON
+python bench/worker.py FOLDER_OF_NFN THREADS memory CASE LAYOUT    prints the peak memory of a step, in bytes
+"""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path[0] = sys.argv[1]
+
+import torch  # noqa: E402  (after the library has been chosen)
+
+from nfn import common, layers  # noqa: E402
+
+CASES = {
+    "SIREN 2-32-32-1, 64 channels, batch 32": ("HNPLinear", [(32, 2), (32, 32), (1, 32)], 64, 32),
+    "SIREN 2-32-32-1, 256 channels, batch 32": ("HNPLinear", [(32, 2), (32, 32), (1, 32)], 256, 32),
+    "CNN 1-16-16-16-10, 16 channels, batch 32": (
+        "HNPLinear",
+        [(16, 1, 3, 3), (16, 16, 3, 3), (16, 16, 3, 3), (10, 16)],
+        16,
+        32,
+    ),
+    "MLP 784-128-128-10, 16 channels, batch 8": ("NPLinear", [(128, 784), (128, 128), (10, 128)], 16, 8),
+}
+
+
+def build(case: str, layout: str) -> dict[str, Callable[[], object]]:
+    """The functions to time; `layout` is "plain" (contiguous inputs) or "stacked" (as another such layer left them)."""
+    name, shapes, channels, batch = CASES[case]
+    torch.manual_seed(0)
+    spec = common.NetworkSpec(
+        [common.ArraySpec(s) for s in shapes], [common.ArraySpec(s[:1]) for s in shapes]
+    )
+    layer = getattr(layers, name)(spec, channels, channels)
+    weights = [torch.randn(batch, channels, *shape) for shape in shapes]
+    biases = [torch.randn(batch, channels, shape[0]) for shape in shapes]
+    inputs = common.WeightSpaceFeatures(weights, biases)
+    with torch.no_grad():
+        outputs = layer(inputs)
+    # Gradients arrive as the next layer makes them: in the layout of the outputs.
+    grads = [torch.randn_like(x) for x in tensors(outputs)]
+    if layout == "stacked":
+        inputs = outputs.detach()
+
+    def forward() -> object:
+        with torch.no_grad():
+            return layer(inputs)
+
+    def step() -> None:
+        layer.zero_grad()
+        leaves = inputs.map(lambda x: x.detach().requires_grad_())
+        torch.autograd.backward(tensors(layer(leaves)), grads)
+
+    return {"forward": forward, "step": step}
+
+
+def tensors(features) -> list[torch.Tensor]:
+    return [x for pair in zip(features.weights, features.biases, strict=True) for x in pair]
+
+
+def seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def peak_bytes(run: Callable[[], object]) -> int:
+    """How far the process grows above its size before, over three runs (Linux)."""
+    before = _status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    for _ in range(3):
+        run()
+    return (_status("VmHWM") - before) * 1024
+
+
+def _status(name: str) -> int:
+    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    if found is None:
+        raise RuntimeError(f"/proc/self/status has no {name}; memory is measured on Linux only.")
+    return int(found.group(1))
+
+
+def serve() -> None:
+    runs: dict[str, Callable[[], object]] = {}
+    for line in sys.stdin:
+        command = json.loads(line)
+        if "case" in command:
+            runs = build(command["case"], command["layout"])
+            answer: object = "ready"
+        else:
+            answer = [seconds(runs[command["run"]]) for _ in range(command["times"])]
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(int(sys.argv[2]))
+    if sys.argv[3:4] == ["memory"]:
+        print(peak_bytes(build(sys.argv[4], sys.argv[5])["step"]))
+    else:
+        serve()
