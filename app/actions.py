@@ -19,10 +19,16 @@ from nfn.network import Network, SirenConvention
 from nfn.operators import STYLES
 from nfn.permutation import flip_signs, permute, random_permutations, random_signs
 from nfn.reader import NetworkFileError, read_network, write_network
-from nfn.siren import render
+from nfn.siren import coordinate_grid, evaluate, render
 from zoo.catalog import EMBEDDED, CollectionInfo, Zoo
 
 MAX_STRENGTH = 2.0
+MAX_EDITED = 250_000
+"""Weights of a network that is edited: the editor needs some hundred times their memory."""
+MAX_DRAWING = 2 * 10**10
+"""Weights times pixels of a picture: a second or so of CPU."""
+MAX_ACTIVATIONS = 2**23
+"""Values of one layer that are held at once."""
 NATIVE_SIZES = {1: 28, 3: 32}
 """Pixels a side at zoom 1, by number of output channels."""
 
@@ -124,7 +130,15 @@ def _only_pictures(network: Network) -> Network:
 def draw(network: Network, zoom: int = 1) -> torch.Tensor:
     """The picture `(c, H, W)` in [-1, 1] that a SIREN holds, at `zoom` times its native resolution."""
     size = NATIVE_SIZES[network.spec.get_io()[1]] * zoom
-    return render(network.normalized, size, size)[0].clamp(-1, 1)
+    weights = network.spec.get_num_params()
+    if weights * size**2 > MAX_DRAWING:
+        raise RequestError(
+            f"A network of {weights:,} weights is too large to be drawn at {size} × {size} pixels here."
+        )
+    widest = max(bias.shape[0] for bias in network.spec.bias_spec)
+    parts = coordinate_grid(size, size).split(max(1, MAX_ACTIVATIONS // widest))
+    values = torch.cat([evaluate(network.normalized, part) for part in parts], 2)
+    return values[0].unflatten(1, (size, size)).clamp(-1, 1)
 
 
 @torch.no_grad()
@@ -180,6 +194,12 @@ def edit(source: Source, style: str, strength: float) -> Edited:
     if not (math.isfinite(strength) and 0 <= strength <= MAX_STRENGTH):
         raise RequestError(f"Got a strength of {strength:g}; choose one from 0 to {MAX_STRENGTH:g}.")
     model, network = predictor("inr-editor"), open_network(source)
+    weights = network.spec.get_num_params()
+    if weights > MAX_EDITED:
+        raise RequestError(
+            f"Networks of up to {MAX_EDITED:,} weights are edited here; this one has {weights:,}. "
+            "It can still be drawn and classified."
+        )
     start = time.perf_counter()
     try:
         result = model.edit(network, style, strength)

@@ -36,7 +36,8 @@ def classify_inr(file: gr.FileData | None, zoo_id: str | None, domain: str = "au
     """Say what a SIREN (a neural network that is a picture) shows, from its weights.
 
     Args:
-        file: A checkpoint of the network, safetensors or torch zip, at most 20 MB; null when zoo_id is given.
+        file: A checkpoint of the network, safetensors or torch zip, at most 20 MB, uploaded to this app or as a
+            data: URI in base64 (no other URL); null when zoo_id is given.
         zoo_id: A network of the zoo, such as mnist-sirens/test/17; null when a file is given.
         domain: Where to look for the label: mnist, fashion_mnist, cifar10, or auto to let the predictor find it.
 
@@ -63,7 +64,8 @@ def edit_inr(
     """Edit the picture that a SIREN is, by changing its weights.
 
     Args:
-        file: A checkpoint of the network, safetensors or torch zip, at most 20 MB; null when zoo_id is given.
+        file: A checkpoint of the network, safetensors or torch zip, at most 20 MB, uploaded to this app or as a
+            data: URI in base64 (no other URL); null when zoo_id is given.
         zoo_id: A network of the zoo, such as mnist-sirens/test/17; null when a file is given.
         style: dilate, erode, contrast, sharpen or neon.
         strength: From 0 (no change) through 1 (the style) to 2 (exaggerated).

@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import gradio as gr
 from PIL import Image
@@ -12,9 +12,10 @@ from app.figures import to_pixels
 
 
 @cache
-def _folder() -> Path:
-    folder = Path(mkdtemp(prefix="weightscope-gallery-"))
-    gr.set_static_paths([folder])
+def _folder() -> TemporaryDirectory:
+    """Where the thumbnails are, until the process ends; Gradio serves them as they are."""
+    folder = TemporaryDirectory(prefix="weightscope-gallery-")
+    gr.set_static_paths([folder.name])
     return folder
 
 
@@ -23,7 +24,7 @@ def thumbnail_files(collection: str) -> list[tuple[str, str]]:
     """(file, caption) of each network of a collection, in the order of its rows."""
     items = []
     for number, (_, label, picture) in enumerate(actions.thumbnails(collection)):
-        path = _folder() / f"{collection}-{number}.png"
+        path = Path(_folder().name) / f"{collection}-{number}.png"
         Image.fromarray(to_pixels(picture)).save(path)
         items.append((str(path), label))
     return items

@@ -99,7 +99,7 @@ def _number(value: str, meaning: str) -> str:
 
 
 def _tiny(value: float) -> str:
-    return "0" if value == 0 else f"{value:.1g}" if value < 0.001 else f"{value:.3f}"
+    return "0" if value == 0 else "less than 0.0000001" if value < 1e-7 else f"{value:.7f}"
 
 
 def layer_rows(network: Network) -> list[list[str]]:
@@ -136,3 +136,8 @@ def zoom_line(side: int, zoom: int) -> str:
         "the resolution it was fitted at" if zoom == 1 else f"{zoom * zoom} times as many as it was fitted to"
     )
     return f'<p class="line">Now {side} × {side} pixels, {native}.</p>'
+
+
+def refusal(error: Exception) -> str:
+    """Why a card has nothing to show."""
+    return f'<p class="line refusal">{escape(error, 300)}</p>'

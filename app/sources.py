@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gradio.processing_utils import save_base64_to_cache
 from gradio.utils import get_upload_folder
 
 from app.actions import RequestError, Source
@@ -33,16 +34,27 @@ def from_text(text: str) -> Source:
 
 
 def _convention(fields: dict[str, Any]) -> SirenConvention:
-    return SirenConvention(*(float(fields[key]) for key in NUMBERS), fields["coordinates"])
+    numbers = {key: float(fields[key]) for key in NUMBERS}
+    return SirenConvention(**numbers, coordinates=fields["coordinates"])
 
 
 def from_request(file: Any, zoo_id: Any, convention: SirenConvention | None = None) -> Source:
     """The source that API arguments name. Gradio passes on what the client sent, whatever the type hints say."""
     if zoo_id is not None and not isinstance(zoo_id, str):
         raise RequestError("zoo_id must be text such as mnist-sirens/test/17, or null.")
-    if file is not None and not isinstance(file, dict):
-        raise RequestError("file must be an uploaded file, or null.")
-    return Source(zoo_id or None, None if file is None else _checked_path(file.get("path")), convention)
+    return Source(zoo_id or None, None if file is None else _path_of(file), convention)
+
+
+def _path_of(file: Any) -> str:
+    """Where an uploaded file is; a data: URI, which is how MCP clients send a file, is written down first."""
+    if isinstance(file, str) and file.startswith("data:"):
+        try:
+            return save_base64_to_cache(file, get_upload_folder())
+        except ValueError as error:
+            raise RequestError("This data: URI is not in base64.") from error
+    if not isinstance(file, dict):
+        raise RequestError("file must be an uploaded file, a data: URI in base64, or null.")
+    return _checked_path(file.get("path"))
 
 
 def _checked_path(path: Any) -> str:

@@ -1,6 +1,7 @@
 """What the buttons do, as plain functions on the embedded zoo and on a SIREN saved by other code."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -155,6 +156,36 @@ def test_disguises_move_the_weights_and_nothing_else(source, how):
         (a != b).any()
         for a, b in zip(check.after.features.weights, other.after.features.weights, strict=True)
     )
+
+
+def sine_network(*widths: int) -> dict[str, torch.Tensor]:
+    return {f"net.{i}.weight": torch.randn(n, m) / m for i, (m, n) in enumerate(pairwise(widths))}
+
+
+@pytest.mark.parametrize(
+    ("widths", "words"), [((2, 16, 16, 16, 1), "3 layers"), ((2, 600, 600, 1), "250,000")]
+)
+def test_what_cannot_be_edited_is_still_drawn_and_classified(tmp_path, widths, words):
+    save_file(sine_network(*widths), tmp_path / "net.safetensors")
+    source = actions.open_upload(str(tmp_path / "net.safetensors"))
+    with pytest.raises(RequestError, match=f"{words}.*still"):
+        actions.edit(source, "dilate", 1.0)
+    assert actions.draw(actions.open_network(source)).shape == (1, 28, 28)
+    assert actions.classify(source).result.probabilities
+
+
+def test_a_picture_that_would_take_minutes_is_refused(tmp_path):
+    save_file(sine_network(2, 1200, 1200, 1), tmp_path / "net.safetensors")
+    network = actions.open_network(Source(path=str(tmp_path / "net.safetensors")))
+    assert actions.draw(network).shape == (1, 28, 28)
+    with pytest.raises(RequestError, match="224 × 224"):
+        actions.draw(network, zoom=8)
+
+
+def test_drawing_in_parts_is_drawing(monkeypatch):
+    whole = actions.draw(actions.open_network(COLOUR))
+    monkeypatch.setattr(actions, "MAX_ACTIVATIONS", 32 * 100)
+    torch.testing.assert_close(actions.draw(actions.open_network(COLOUR)), whole, atol=1e-5, rtol=0)
 
 
 def test_noise_is_unlike_the_zoo(tmp_path):

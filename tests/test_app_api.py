@@ -1,5 +1,6 @@
 """The API of the running app, called as its users call it."""
 
+import base64
 import json
 import urllib.error
 import urllib.request
@@ -105,6 +106,30 @@ def test_a_bad_file_is_answered_in_words(client, tmp_path):
 def test_a_file_and_an_id_at_once_are_refused(client, foreign_file):
     with pytest.raises(AppError, match="exactly one"):
         client.predict(handle_file(foreign_file), SEVEN, api_name="/classify_inr")
+
+
+def test_the_endpoints_are_mcp_tools(app_url):
+    tools = mcp(app_url, "tools/list", {})["tools"]
+    assert {tool["name"] for tool in tools} == {"list_networks", "classify_inr", "edit_inr"}
+    arguments = next(tool for tool in tools if tool["name"] == "classify_inr")["inputSchema"]["properties"]
+    assert all(arguments[name]["description"] for name in ("file", "zoo_id", "domain"))
+
+
+def test_an_mcp_client_sends_a_file_as_a_data_uri(app_url, foreign_file):
+    data = base64.b64encode(foreign_file.read_bytes()).decode()
+    arguments = {"file": f"data:application/octet-stream;base64,{data}", "zoo_id": None}
+    answer = mcp(app_url, "tools/call", {"name": "classify_inr", "arguments": arguments})
+    assert not answer["isError"] and "'label': '7'" in answer["content"][0]["text"]
+
+
+def mcp(app_url: str, method: str, parameters: dict) -> dict:
+    """One call to the MCP server, and its result."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).encode()
+    headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+    request = urllib.request.Request(f"{app_url}gradio_api/mcp/", body, headers)
+    with urllib.request.urlopen(request) as answer:
+        data = next(line for line in answer.read().decode().splitlines() if line.startswith("data: "))
+    return json.loads(data.removeprefix("data: "))["result"]
 
 
 def call(app_url: str, data: list) -> str:

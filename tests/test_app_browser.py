@@ -128,6 +128,18 @@ def test_an_upload_is_shown(page, foreign_file):
     expect(page.locator("#verdict")).to_contain_text("mnist-sirens/test/2")
 
 
+def test_a_deep_network_is_shown_though_it_cannot_be_edited(page, tmp_path):
+    sizes = [(16, 2), (16, 16), (16, 16), (1, 16)]
+    save_file(
+        {f"net.{i}.weight": torch.randn(s) / s[1] for i, s in enumerate(sizes)}, tmp_path / "deep.safetensors"
+    )
+    page.locator("#upload input[type=file]").set_input_files(tmp_path / "deep.safetensors")
+    expect(page.locator("#verdict")).to_contain_text("deep.safetensors")
+    expect(page.locator("#edit-line")).to_contain_text("3 layers")
+    expect(page.locator("#download-network")).to_be_disabled()
+    expect(page.locator("#weights-before .main-svg").first).to_be_visible()
+
+
 def test_a_bad_file_gives_a_sentence_and_changes_nothing(page, tmp_path):
     path = tmp_path / "net.pt"
     path.write_bytes(b"<!doctype html><html><b>not found</b></html>")

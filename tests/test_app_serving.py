@@ -132,6 +132,13 @@ def test_only_uploads_are_read(file):
         from_request(file, None)
 
 
+def test_a_data_uri_is_written_down_and_read():
+    source = from_request("data:application/octet-stream;base64,PGh0bWw+", None)
+    assert source.path is not None and Path(source.path).read_bytes() == b"<html>"
+    with pytest.raises(RequestError, match="base64"):
+        from_request("data:application/octet-stream;base64,A", None)
+
+
 def fail_with(error: Exception):
     def handler():
         raise error

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from app import actions, panels
 from app.actions import Source
@@ -42,8 +41,8 @@ class Card:
     """Widgets that show something of the chosen network: `show(source, *inputs)` gives one value per output."""
 
     show: Callable[..., Sequence[Any]]
-    inputs: list[Component]
-    outputs: list[Component]
+    inputs: list[Any]
+    outputs: list[Any]
 
 
 def build_inr_tab(demo: gr.Blocks) -> None:
@@ -89,11 +88,11 @@ def _show(source: Source, cards: list[Card], values: Sequence[Any]) -> list[Any]
     return shown
 
 
-def _inputs(cards: list[Card]) -> list[Component]:
+def _inputs(cards: list[Card]) -> list[Any]:
     return [widget for card in cards for widget in card.inputs]
 
 
-def _outputs(cards: list[Card]) -> list[Component]:
+def _outputs(cards: list[Card]) -> list[Any]:
     return [widget for card in cards for widget in card.outputs]
 
 
@@ -134,7 +133,7 @@ def _build_chooser(demo: gr.Blocks, source: gr.Textbox, cards: list[Card]) -> No
     _on([again.click], reread, [file, *convention, *inputs], [source, gallery, *outputs])
 
 
-def _build_convention() -> list[Component]:
+def _build_convention() -> list[Any]:
     """The four facts of a `SirenConvention` that files rarely state."""
     gr.HTML('<p class="line">Few files say how their SIREN is scaled. Say it here if yours does not.</p>')
     with gr.Row():
@@ -150,9 +149,9 @@ def _build_convention() -> list[Component]:
 def _build_verdict(source: gr.Textbox) -> Card:
     heading("What it shows", VERDICT)
     with gr.Row(elem_classes="split"):
-        with gr.Column(min_width=240):
+        with gr.Column(scale=6, min_width=240):
             image = picture("The picture it holds", elem_id="picture", buttons=["download", "fullscreen"])
-        with gr.Column(min_width=260):
+        with gr.Column(scale=5, min_width=240):
             text = gr.HTML(elem_id="verdict")
     domain = segmented(DOMAINS, "auto", "What kind of picture is it?", elem_id="domain")
     card = Card(views.show_verdict, [domain], [image, text])
@@ -183,7 +182,7 @@ def _build_editor() -> Card:
     return Card(views.show_edit, [style, strength], [slider, reference, line, weights, png])
 
 
-def _build_zoom(edit_inputs: list[Component]) -> Card:
+def _build_zoom(edit_inputs: list[Any]) -> Card:
     with gr.Column(scale=5, min_width=300):
         heading("Zoom in", ZOOM)
         zoom = segmented(ZOOMS, 8, "Resolution", elem_id="zoom")
@@ -195,7 +194,7 @@ def _build_zoom(edit_inputs: list[Component]) -> Card:
     return Card(views.show_zoom, [*edit_inputs, zoom], [original, edited, size])
 
 
-def _build_symmetry(source: gr.Textbox, verdict_inputs: list[Component]) -> Card:
+def _build_symmetry(source: gr.Textbox, verdict_inputs: list[Any]) -> Card:
     with gr.Column(scale=5, min_width=300):
         heading("One network, many disguises", SYMMETRY)
         permute = gr.Button("Permute the hidden neurons", variant="primary", size="md", elem_id="permute")
@@ -212,7 +211,7 @@ def _build_symmetry(source: gr.Textbox, verdict_inputs: list[Component]) -> Card
         gr.HTML(f'<p class="legend">{panels.LEGEND}</p>')
         with gr.Accordion("The weights as a table", open=False, elem_classes="quiet"):
             table = gr.Dataframe(headers=panels.TABLE_HEADERS, interactive=False, elem_id="weight-table")
-    for button, how in ((permute, "permute"), (flip, "flip")):
-        card = Card(partial(views.show_disguise, how), verdict_inputs, [after, after_note, line])
-        _update([button.click], source, [card])
+    outputs = [after, after_note, line]
+    _update([permute.click], source, [Card(partial(views.show_disguise, "permute"), verdict_inputs, outputs)])
+    _update([flip.click], source, [Card(partial(views.show_disguise, "flip"), verdict_inputs, outputs)])
     return Card(views.show_weights, verdict_inputs, [before, before_note, after, after_note, line, table])

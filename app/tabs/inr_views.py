@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from app import actions, panels
 from app.actions import RequestError, Source
@@ -40,22 +41,38 @@ def show_verdict(source: Source, domain: str):
 
 
 def show_edit(source: Source, style: str, strength: float):
-    """Before and after, the reference, a sentence on how close they are, and two files."""
-    done = actions.edit(source, style, strength)
+    """Before and after, the reference, a sentence on how close they are, and two files; or why there is no edit."""
+    try:
+        done = actions.edit(source, style, strength)
+    except RequestError as error:
+        no_file = gr.DownloadButton(value=None, interactive=False)
+        return None, None, panels.refusal(error), no_file, no_file
     before, after, reference = (
         to_pixels(x) for x in (done.result.before, done.result.after, done.result.reference)
     )
-    weights, png = keep_files(lambda folder: actions.save_edit(source, done, folder))
-    return (before, after), reference, panels.edit_line(done), weights, png
+    files = keep_files(lambda folder: actions.save_edit(source, done, folder))
+    buttons = [gr.DownloadButton(value=file, interactive=True) for file in files]
+    return (before, after), reference, panels.edit_line(done), *buttons
 
 
 def show_zoom(source: Source, style: str, strength: float, zoom: int):
-    """Both networks at `zoom` times their native resolution; hard edges only where a pixel is a pixel of the image."""
-    original = actions.draw(actions.open_network(source), zoom)
-    edited = actions.draw(actions.edit(source, style, strength).result.network, zoom)
-    look = ["picture", "pixels"] if zoom == 1 else ["picture"]
-    pictures = [gr.Image(value=to_pixels(image), elem_classes=look) for image in (original, edited)]
-    return *pictures, panels.zoom_line(original.shape[1], zoom)
+    """Both networks at `zoom` times their native resolution, as far as they can be drawn and edited."""
+    network = actions.open_network(source)
+    try:
+        original = to_pixels(actions.draw(network, zoom))
+        line = panels.zoom_line(original.shape[0], zoom)
+    except RequestError as error:
+        return None, None, panels.refusal(error)
+    try:
+        edited = to_pixels(actions.draw(actions.edit(source, style, strength).result.network, zoom))
+    except RequestError:
+        edited = None  # the edit card says why
+    return _pixels_or_smooth(original, zoom), _pixels_or_smooth(edited, zoom), line
+
+
+def _pixels_or_smooth(picture: np.ndarray | None, zoom: int):
+    """Hard edges only where a pixel is a pixel of the image."""
+    return gr.Image(value=picture, elem_classes=["picture", "pixels"] if zoom == 1 else ["picture"])
 
 
 def show_weights(source: Source, domain: str):
