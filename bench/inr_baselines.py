@@ -3,7 +3,7 @@
     python -m bench.inr_baselines train.safetensors test.safetensors --package published
 
 Files hold stacked tensors `(n, ...)` under `net.0.linear.weight`, ... and `labels`, in half precision. The row of
-figures is added to `baselines.json` beside the classifier. The published package is read from `.bench/`, where
+figures is added to `baselines.json` beside the classifier. The published package is read from `.bench/nfn-0.1.2`, where
 `make bench` installs it; the network and its training are the same lines of code for both.
 """
 
@@ -26,7 +26,7 @@ def main() -> None:
     """Train one baseline, print and record its accuracy."""
     options = parse_options()
     if options.package == "published":
-        sys.path.insert(0, str(Path(".bench").resolve()))
+        sys.path.insert(0, str(Path(".bench/nfn-0.1.2").resolve()))
     from nfn.layers import NPLinear
 
     torch.manual_seed(options.seed)
