@@ -34,9 +34,8 @@ def build(case: str, layout: str) -> dict[str, Callable[[], object]]:
     """The functions to time; `layout` is "plain" (contiguous inputs) or "stacked" (as another such layer left them)."""
     name, shapes, channels, batch = CASES[case]
     torch.manual_seed(0)
-    spec = common.NetworkSpec(
-        [common.ArraySpec(s) for s in shapes], [common.ArraySpec(s[:1]) for s in shapes]
-    )
+    weight_specs = tuple(common.ArraySpec(shape) for shape in shapes)
+    spec = common.NetworkSpec(weight_specs, tuple(common.ArraySpec(shape[:1]) for shape in shapes))
     layer = getattr(layers, name)(spec, channels, channels)
     weights = [torch.randn(batch, channels, *shape) for shape in shapes]
     biases = [torch.randn(batch, channels, shape[0]) for shape in shapes]

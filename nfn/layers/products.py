@@ -25,13 +25,17 @@ def _by_convolution(x: Tensor, out_width: int) -> bool:
 
 def _as_images(x: Tensor) -> Tensor:
     """`(B, ..., m, D)` as `(B * ..., D, m, 1)`, a view whose channels are last in memory."""
-    return x.reshape(-1, 1, *x.shape[-2:]).permute(0, 3, 2, 1)
+    return x.reshape(-1, x.shape[-2], 1, x.shape[-1]).permute(0, 3, 1, 2)
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
     """`x` (..., D) times `weight` (E, D) transposed: a new tensor (..., E)."""
     if x.dim() > 2 and _by_convolution(x, weight.shape[0]):
-        return F.conv2d(_as_images(x), weight[..., None, None]).permute(0, 3, 2, 1).reshape(*x.shape[:-1], -1)
+        return (
+            F.conv2d(_as_images(x), weight[..., None, None])
+            .permute(0, 2, 3, 1)
+            .reshape(*x.shape[:-1], -1)
+        )
     return F.linear(x, weight)
 
 
@@ -40,12 +44,15 @@ def product_plus(x: Tensor, weight: Tensor, rows: Tensor, columns: Tensor) -> Te
     rows, columns = rows.unsqueeze(2), columns.unsqueeze(1)
     if _by_convolution(x, weight.shape[0]):
         return product(x, weight).add_(rows).add_(columns)
-    out = rows + columns
+    # Not `rows + columns`: the memory layout of that sum follows its operands, and the views below need this one.
+    out = rows.expand(-1, -1, columns.shape[2], -1).contiguous().add_(columns)
     if x.is_contiguous():
-        out.flatten(0, 2).addmm_(x.flatten(0, 2), weight.t())
+        out.view(-1, out.shape[-1]).addmm_(x.flatten(0, 2), weight.t())
     else:
         # Channels first in memory: BLAS reads each network transposed, without a copy.
-        out.flatten(1, 2).baddbmm_(x.flatten(1, 2), weight.t().expand(len(x), -1, -1))
+        out.view(len(x), -1, out.shape[-1]).baddbmm_(
+            x.flatten(1, 2), weight.t().expand(len(x), -1, -1)
+        )
     return out
 
 
@@ -54,7 +61,11 @@ def outer(grad: Tensor, x: Tensor) -> Tensor:
     if x.dim() == 2:
         return grad.t() @ x
     width = grad.shape[-1]
-    if not torch.is_grad_enabled() and _by_convolution(x, width) and grad.is_contiguous():
+    if (
+        not torch.is_grad_enabled()
+        and _by_convolution(x, width)
+        and grad.is_contiguous()
+    ):
         shape = (width, x.shape[-1], 1, 1)
         return conv2d_weight(_as_images(x), shape, _as_images(grad))[..., 0, 0]
     if grad.is_contiguous() and x.is_contiguous():
