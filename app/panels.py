@@ -28,7 +28,8 @@ def verdict(classified: Classified, domain_asked: str, facts: str) -> str:
         return _panel("unlike", "Unlike the zoo", UNLIKE, guess, facts)
     how = "told by you" if domain_asked != "auto" else "found by itself"
     share = result.probabilities[result.label]
-    line = f"{_percent(share)} sure, among {escape(DOMAIN_TITLES.get(result.domain, result.domain))} ({how})."
+    sure = "More than 99.9%" if 0.999 < share < 1 else _percent(share)
+    line = f"{sure} sure, among {escape(DOMAIN_TITLES.get(result.domain, result.domain))} ({how})."
     return _panel("known", escape(result.label), line, _bars(result.probabilities), facts)
 
 
@@ -63,11 +64,11 @@ def _percent(p: float) -> str:
 
 def network_facts(source: Source, network: Network, label: str | None) -> str:
     """One line on the network itself, and the reader's notes."""
-    widths = "-".join(
+    widths = "\u2011".join(
         str(n) for n in (network.spec.get_io()[0], *(w.shape[0] for w in network.spec.weight_spec))
     )
     truth = f" Its image is labelled <b>{escape(label)}</b> in the data set." if label is not None else ""
-    line = f"<b>{escape(source.name)}</b>: {network.spec.get_num_params():,} weights ({widths}).{truth}"
+    line = f"<b>{escape(source.name)}</b>: {network.spec.get_num_params():,} weights (layers of {widths}).{truth}"
     return line + "".join(f"<br>{escape(note, 300)}" for note in network.notes)
 
 

@@ -103,6 +103,14 @@ def test_a_bad_file_is_answered_in_words(client, tmp_path):
         client.predict(handle_file(path), None, api_name="/classify_inr")
 
 
+def test_a_file_over_the_limit_is_refused_before_it_is_read(client, tmp_path):
+    path = tmp_path / "big.safetensors"
+    with path.open("wb") as file:
+        file.truncate(20 * 2**20 + 1)
+    with pytest.raises(ValueError, match="size"):
+        client.predict(handle_file(path), None, api_name="/classify_inr")
+
+
 def test_a_file_and_an_id_at_once_are_refused(client, foreign_file):
     with pytest.raises(AppError, match="exactly one"):
         client.predict(handle_file(foreign_file), SEVEN, api_name="/classify_inr")

@@ -26,6 +26,7 @@ VERDICT = (
     "Read from the network alone: the predictor sees neither the image that it was fitted to nor its label."
 )
 EDIT = "Another network rewrites the weights of yours. No pixel is touched: the new picture comes from the new weights."
+SLIDER = "Left: before. Right: after. Drag the handle."
 ZOOM = (
     "The networks hold no pixels, so ask for as many as you like. Whatever appears between the original pixels is the "
     "network's own idea."
@@ -175,7 +176,7 @@ def _build_editor() -> Card:
             )
             png = gr.DownloadButton("Download picture", size="md", elem_id="download-png")
     with gr.Column(scale=4, min_width=280):
-        slider = gr.ImageSlider(label="Before | after", format="png", interactive=False, buttons=["fullscreen"],
+        slider = gr.ImageSlider(label=SLIDER, format="png", interactive=False, buttons=["fullscreen"],
                                 elem_id="before-after", elem_classes=["picture", "pixels"])  # fmt: skip
     with gr.Column(scale=4, min_width=280):
         reference = picture("For comparison: the same edit, done on pixels", elem_id="reference", buttons=[])
