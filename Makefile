@@ -21,7 +21,7 @@ style: .venv/dev
 	$(BIN)/pyright
 
 bench: .venv/dev
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench.layers
 
 screenshots: .venv/dev browser
 	$(BIN)/python -m docs.screenshots

@@ -1,4 +1,4 @@
-"""The paper's editor for the card: one style, one step, from weights alone: `U + gamma * NFN(U)` (arXiv:2302.14040, 3.3).
+"""The paper's editor for the card (arXiv:2302.14040, 3.3): one style, one step, weights alone: `U + gamma * NFN(U)`.
 
     python -m bench.edit_baseline TRAIN_FOLDER TEST_FOLDER --style dilate --steps 4000
 

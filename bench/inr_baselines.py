@@ -36,7 +36,7 @@ def main() -> None:
     fit(model, *train, options)
     seconds = time.time() - start
     row = {
-        "model": f"{options.package}: 3 x {NPLinear.__name__}, {options.channels} channels" + extras(options),
+        "model": f"{options.package}: 3 x {NPLinear.__name__}, {options.channels} channels, {options.fourier} frequencies" + extras(options),
         "train": f"{len(train[1]):,} MNIST SIRENs", "test": f"{len(test[1]):,} of held-out images",
         "epochs": options.epochs, "accuracy": round(accuracy(model, *test), 4), "seconds": round(seconds),
         "device": f"CPU, {torch.get_num_threads()} threads",
@@ -57,6 +57,10 @@ def parse_options() -> argparse.Namespace:
         "--canonical-signs", action="store_true", help="flip neurons to one sign first (ours only)"
     )
     parser.add_argument("--channels", type=int, default=64)
+    parser.add_argument(
+        "--fourier", type=int, default=32, help="frequencies of the weights' Fourier features"
+    )
+    parser.add_argument("--fourier-scale", type=float, default=3.0)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -71,7 +75,7 @@ def extras(options: argparse.Namespace) -> str:
 
 
 def load(path: Path):
-    """Features scaled to unit size per tensor, and labels."""
+    """Features and labels."""
     from nfn.common import WeightSpaceFeatures
 
     tensors = load_file(path)
@@ -80,14 +84,16 @@ def load(path: Path):
 
 
 def build(features, options: argparse.Namespace) -> nn.Module:
-    """The paper's classifier of appendix D.3, small: IO encoding, three NP layers, pool, two-layer head."""
+    """The paper's classifier (appendix D.3, with its code's Fourier features), small: three NP layers, pool, head."""
     from nfn.common import network_spec_from_wsfeat
-    from nfn.layers import IOSinusoidalEncoding, NPLinear, NPPool, TupleOp
+    from nfn.layers import GaussianFourierFeatureTransform, IOSinusoidalEncoding, NPLinear, NPPool, TupleOp
 
     spec = network_spec_from_wsfeat(features)
+    fourier = GaussianFourierFeatureTransform(spec, 1, options.fourier, options.fourier_scale)
     encoding = IOSinusoidalEncoding(spec)
-    widths = [encoding.num_out_chan(1)] + [options.channels] * 3
-    layers: list[nn.Module] = [Scale(features, options.canonical_signs), encoding]
+    widths = [encoding.num_out_chan(fourier.out_channels)] + [options.channels] * 3
+    layers: list[nn.Module] = [CanonicalSigns()] if options.canonical_signs else []
+    layers += [fourier, encoding]
     for before, after in itertools.pairwise(widths):
         layers += [NPLinear(spec, before, after), TupleOp(nn.ReLU())]
     pooled = options.channels * NPPool.get_num_outs(spec)
@@ -96,23 +102,14 @@ def build(features, options: argparse.Namespace) -> nn.Module:
     )
 
 
-class Scale(nn.Module):
-    """Divide each tensor by the size of its entries in the training set, after making signs canonical if asked."""
-
-    def __init__(self, features, canonical: bool):
-        super().__init__()
-        self.canonical = canonical
-        self.sizes = [(float(w.square().mean().sqrt()), float(b.square().mean().sqrt())) for w, b in features]
+class CanonicalSigns(nn.Module):
+    """Flip the hidden neurons of sine networks to one sign, which changes nothing that they compute."""
 
     def forward(self, features):
         """Features to features of the same shape."""
-        if self.canonical:
-            from nfn.siren import apply_signs, canonical_signs
+        from nfn.siren import apply_signs, canonical_signs
 
-            features = apply_signs(features, canonical_signs(features))
-        return type(features).from_zipped(
-            [(w / s, b / t) for (w, b), (s, t) in zip(features, self.sizes, strict=True)]
-        )
+        return apply_signs(features, canonical_signs(features))
 
 
 def fit(

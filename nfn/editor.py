@@ -20,12 +20,13 @@ DECAYS = (0.5, 0.9)
 
 @dataclass(frozen=True)
 class InrEditorConfig:
-    """`layers` of the SIRENs that it edits, NFN width and depth, and how many steps it takes."""
+    """`layers` of the SIRENs that it edits, NFN width and depth; `steps` it is trained for, done over in `rounds`."""
 
     layers: int = 3
     channels: int = 32
     depth: int = 3
     steps: int = 6
+    rounds: int = 3
 
 
 @dataclass(frozen=True)
@@ -125,15 +126,10 @@ class InrEditor(Predictor):
         )  # fmt: skip
 
     def best(self, features: WeightSpaceFeatures, targets: torch.Tensor) -> WeightSpaceFeatures:
-        """Of each network and its states after every step, the one closest to its target: never worse than before."""
-        states = [features, *self(features, targets)]
-        errors = torch.stack([(render(s, *targets.shape[2:]).clamp(-1, 1) - targets).square().flatten(1).mean(1)
-                              for s in states]).nan_to_num(math.inf)  # fmt: skip
-        chosen, rows = errors.argmin(0), torch.arange(len(targets), device=targets.device)
-        stacks = [
-            torch.stack(tensors)[chosen, rows] for tensors in zip(*(_flat(s) for s in states), strict=True)
-        ]
-        return WeightSpaceFeatures(stacks[0::2], stacks[1::2])
+        """After each round of steps go on from the state closest to the target, so never worse than before."""
+        for _ in range(self.config.rounds):
+            features = _closest([features, *self(features, targets)], targets)
+        return features
 
     def check(self, network: Network) -> None:
         """Raise ValueError unless the network is a SIREN that this editor can edit."""
@@ -146,6 +142,15 @@ class InrEditor(Predictor):
                 f"This editor was trained on SIRENs of {self.config.layers} layers; this one has {len(network.spec)}. "
                 f"It can still be rendered and classified."
             )
+
+
+def _closest(states: list[WeightSpaceFeatures], targets: torch.Tensor) -> WeightSpaceFeatures:
+    """For each network of the batch, its weights in the state whose picture has the least error."""
+    pictures = torch.stack([render(state, *targets.shape[2:]).clamp(-1, 1) for state in states])
+    errors = (pictures - targets).square().flatten(2).mean(2).nan_to_num(math.inf)
+    chosen, rows = errors.argmin(0), torch.arange(len(targets), device=targets.device)
+    tensors = [torch.stack(x)[chosen, rows] for x in zip(*(_flat(state) for state in states), strict=True)]
+    return WeightSpaceFeatures(tensors[0::2], tensors[1::2])
 
 
 def _flat(features: WeightSpaceFeatures) -> list[torch.Tensor]:

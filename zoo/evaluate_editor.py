@@ -43,13 +43,13 @@ def style_row(model: InrEditor, collection: Collection, style: str, count: int) 
     features, size = collection.features(slice(0, count)), collection.spec.images["size"]
     pictures = render(features, size, size).clamp(-1, 1)
     target, truth = apply_style(pictures, style), apply_style(true_images(collection, count), style)
-    edited = edit_all(model, features, target)
+    edited, gradients = edit_all(model, features, target), model.config.steps * model.config.rounds
     return {
         **describe(collection), "networks": len(pictures), "style": style,
         "unedited": error(pictures, target),
         "mse": error(edited, target),
         "mse_true_image": error(edited, truth),
-        "adam_same_steps": min(error(adam(features, target, rate, model.config.steps), target) for rate in ADAM_RATES),
+        "adam_same_steps": min(error(adam(features, target, rate, gradients), target) for rate in ADAM_RATES),
         "adam_50_steps": min(error(adam(features, target, rate, 50), target) for rate in ADAM_RATES[1:3]),
     }  # fmt: skip
 

@@ -25,7 +25,10 @@ INTRO = (
 VERDICT = (
     "Read from the network alone: the predictor sees neither the image that it was fitted to nor its label."
 )
-EDIT = "Another network rewrites the weights of yours. No pixel is touched: the new picture comes from the new weights."
+EDIT = (
+    "Another network looks at what the edit asks of each weight, and rewrites them all. "
+    "What you download is again a network."
+)
 SLIDER = "Left: before. Right: after. Drag the handle."
 ZOOM = (
     "The networks hold no pixels, so ask for as many as you like. Whatever appears between the original pixels is the "
