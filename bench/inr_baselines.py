@@ -36,7 +36,7 @@ def main() -> None:
     fit(model, *train, options)
     seconds = time.time() - start
     row = {
-        "model": f"{options.package}: 3 x {NPLinear.__name__}, {options.channels} channels, {options.fourier} frequencies" + extras(options),
+        "model": f"{options.package}: 3 x {NPLinear.__name__}, {options.channels} channels" + extras(options),
         "train": f"{len(train[1]):,} MNIST SIRENs", "test": f"{len(test[1]):,} of held-out images",
         "epochs": options.epochs, "accuracy": round(accuracy(model, *test), 4), "seconds": round(seconds),
         "device": f"CPU, {torch.get_num_threads()} threads",
@@ -71,7 +71,7 @@ def parse_options() -> argparse.Namespace:
 
 def extras(options: argparse.Namespace) -> str:
     """What the model has beyond the plain stack."""
-    return ", canonical signs" if options.canonical_signs else ""
+    return f", {options.fourier} frequencies" + (", canonical signs" if options.canonical_signs else "")
 
 
 def load(path: Path):

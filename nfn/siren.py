@@ -159,7 +159,8 @@ def _from_layers(layers) -> WeightSpaceFeatures:
 
 
 def _grid_for(images: torch.Tensor) -> torch.Tensor:
-    return coordinate_grid(*images.shape[2:], images.device, images.dtype).T.expand(len(images), 2, -1)
+    grid = coordinate_grid(images.shape[2], images.shape[3], images.device, images.dtype)
+    return grid.T.expand(len(images), 2, -1)
 
 
 def _gradient(layers, inputs: torch.Tensor, target: torch.Tensor, grads) -> None:

@@ -54,10 +54,7 @@ def cycles(spec: NetworkSpec, hidden: bool, ends: bool) -> tuple[Tensor, ...]:
     """Rotate every hidden group, and / or the inputs and outputs, by one: no neuron stays unless it is alone."""
     sizes = group_sizes(spec)
     moves = [ends, *[hidden] * (len(sizes) - 2), ends]
-    return tuple(
-        torch.arange(n).roll(1 if move else 0)
-        for n, move in zip(sizes, moves, strict=True)
-    )
+    return tuple(torch.arange(n).roll(1 if move else 0) for n, move in zip(sizes, moves, strict=True))
 
 
 @thorough
@@ -69,33 +66,23 @@ def cycles(spec: NetworkSpec, hidden: bool, ends: bool) -> tuple[Tensor, ...]:
     dtypes,
     seeds,
 )
-def test_equivariant_to_hidden_permutations(
-    kind, spec, in_channels, out_channels, dtype, seed
-):
+def test_equivariant_to_hidden_permutations(kind, spec, in_channels, out_channels, dtype, seed):
     features = random_features(spec, in_channels, dtype=dtype, seed=seed)
     permutations = random_permutations(spec, torch.Generator().manual_seed(seed))
-    assert_equivariant(
-        build(kind, spec, in_channels, out_channels, dtype), features, permutations
-    )
+    assert_equivariant(build(kind, spec, in_channels, out_channels, dtype), features, permutations)
 
 
 @thorough
 @given(specs(), channel_counts, dtypes, seeds)
-def test_np_is_equivariant_to_input_and_output_permutations(
-    spec, channels, dtype, seed
-):
+def test_np_is_equivariant_to_input_and_output_permutations(spec, channels, dtype, seed):
     features = random_features(spec, channels, dtype=dtype, seed=seed)
-    permutations = random_permutations(
-        spec, torch.Generator().manual_seed(seed), ends=True
-    )
+    permutations = random_permutations(spec, torch.Generator().manual_seed(seed), ends=True)
     assert_equivariant(build("np", spec, channels, 2, dtype), features, permutations)
 
 
 @thorough
 @given(specs(min_layers=2), channel_counts, dtypes, seeds)
-def test_hnp_and_io_embed_are_not_equivariant_to_input_and_output_permutations(
-    spec, channels, dtype, seed
-):
+def test_hnp_and_io_embed_are_not_equivariant_to_input_and_output_permutations(spec, channels, dtype, seed):
     sizes = group_sizes(spec)
     features = random_features(spec, channels, dtype=dtype, seed=seed)
     if max(sizes[0], sizes[-1]) == 1:
@@ -113,9 +100,7 @@ def test_hnp_and_io_embed_are_not_equivariant_to_input_and_output_permutations(
 
 
 @thorough
-@given(
-    st.sampled_from(["np", "hnp"]), specs(min_layers=2), channel_counts, dtypes, seeds
-)
+@given(st.sampled_from(["np", "hnp"]), specs(min_layers=2), channel_counts, dtypes, seeds)
 def test_sensitive_to_uncoupled_permutations(kind, spec, channels, dtype, seed):
     layer = build(kind, spec, channels, 3, dtype)
     features = random_features(spec, channels, dtype=dtype, seed=seed)
@@ -125,20 +110,9 @@ def test_sensitive_to_uncoupled_permutations(kind, spec, channels, dtype, seed):
 def coordinates(spec: NetworkSpec) -> WeightSpaceFeatures:
     """All coordinate vectors of a weight space as one batch of networks."""
     size = spec.get_num_params()
-    shapes = [
-        s.shape
-        for pair in zip(spec.weight_spec, spec.bias_spec, strict=True)
-        for s in pair
-    ]
-    parts = torch.eye(size, dtype=torch.float64).split(
-        [math.prod(shape) for shape in shapes], 1
-    )
-    return features_of(
-        [
-            part.reshape(size, 1, *shape)
-            for part, shape in zip(parts, shapes, strict=True)
-        ]
-    )
+    shapes = [s.shape for pair in zip(spec.weight_spec, spec.bias_spec, strict=True) for s in pair]
+    parts = torch.eye(size, dtype=torch.float64).split([math.prod(shape) for shape in shapes], 1)
+    return features_of([part.reshape(size, 1, *shape) for part, shape in zip(parts, shapes, strict=True)])
 
 
 def flat(features: WeightSpaceFeatures) -> Tensor:
@@ -150,9 +124,7 @@ def orbits(spec: NetworkSpec, kind: str) -> tuple[int, int]:
     sizes = group_sizes(spec)
     moved = sizes if kind == "np" else (1, *sizes[1:-1], 1)
     basis, fixed = coordinates(spec), []
-    for element in itertools.product(
-        *(itertools.permutations(range(n)) for n in moved)
-    ):
+    for element in itertools.product(*(itertools.permutations(range(n)) for n in moved)):
         orders = [torch.tensor(order) for order in element]
         permuted = permute(basis, orders if kind == "np" else orders[1:-1])
         fixed.append(round(flat(permuted).trace().item()))
@@ -197,18 +169,11 @@ def test_complete(kind, spec):
     maps, biases = orbits(spec, kind)
     layer = build(kind, spec, 1, 1)
     basis = coordinates(spec)
-    assert (
-        torch.linalg.matrix_rank(
-            family(layer, basis, ("point_map", "line_maps", "pair_maps"))
-        )
-        == maps
-    )
+    assert torch.linalg.matrix_rank(family(layer, basis, ("point_map", "line_maps", "pair_maps"))) == maps
     assert torch.linalg.matrix_rank(family(layer, basis.select(0), ("bias",))) == biases
 
 
-def slow_fold(
-    x: Tensor, layer: int, layers: int, kind: str
-) -> tuple[tuple[int, ...], Tensor]:
+def slow_fold(x: Tensor, layer: int, layers: int, kind: str) -> tuple[tuple[int, ...], Tensor]:
     """The groups that permute this tensor and its entries as (B, *groups, channels), one case after the other."""
     if x.dim() == 3:
         if kind == "hnp" and layer == layers - 1:
@@ -230,10 +195,7 @@ def slow_fold(
 
 def slow_linear(layer, features: WeightSpaceFeatures, kind: str) -> list[Tensor]:
     """Per pair of tensors and per set of axes kept: average the rest, map channels, repeat; nothing shared."""
-    folded = [
-        slow_fold(x, i // 2, len(features), kind)
-        for i, x in enumerate(tensors_of(features))
-    ]
+    folded = [slow_fold(x, i // 2, len(features), kind) for i, x in enumerate(tensors_of(features))]
     ratio = layer.out_channels / layer.in_channels
 
     def block(matrix, order, out_tensor, in_tensor):
@@ -244,17 +206,13 @@ def slow_linear(layer, features: WeightSpaceFeatures, kind: str) -> list[Tensor]
             round(folded[out_tensor][1].shape[-1] * ratio),
         )
         column = start[in_tensor]
-        return matrix[
-            row : row + rows, column : column + folded[in_tensor][1].shape[-1]
-        ]
+        return matrix[row : row + rows, column : column + folded[in_tensor][1].shape[-1]]
 
     outs = []
     for s, (out_axes, like) in enumerate(folded):
         width = round(like.shape[-1] * ratio)
         out = torch.zeros(*like.shape[:-1], width, dtype=like.dtype)
-        biases = layer.bias.split(
-            [round(folded[i][1].shape[-1] * ratio) for i in layer.levels.order]
-        )
+        biases = layer.bias.split([round(folded[i][1].shape[-1] * ratio) for i in layer.levels.order])
         out += biases[layer.levels.order.index(s)]
         for a, (in_axes, x) in enumerate(folded):
             shared = [axis for axis in out_axes if axis in in_axes]
@@ -263,19 +221,12 @@ def slow_linear(layer, features: WeightSpaceFeatures, kind: str) -> list[Tensor]
                     if len(kept) == 2:
                         matrix = layer.pair_maps[layer.levels.pairs.index(s)]
                     elif len(kept) == 1:
-                        group = kept[0] - (
-                            kind == "hnp"
-                        )  # HNP has no level for the inputs, group 0
+                        group = kept[0] - (kind == "hnp")  # HNP has no level for the inputs, group 0
                         members = layer.levels.groups[group].members
                         matrix = block(layer.line_maps[group], members, s, a)
                     else:
                         matrix = block(layer.point_map, layer.levels.order, s, a)
-                    out += (
-                        _average_and_repeat(
-                            x, in_axes, kept, out_axes, like.shape[1:-1]
-                        )
-                        @ matrix.T
-                    )
+                    out += _average_and_repeat(x, in_axes, kept, out_axes, like.shape[1:-1]) @ matrix.T
         outs.append(out)
     return outs
 
@@ -320,15 +271,9 @@ def test_hand_written_backward_is_right_and_twice_differentiable(kind, spec):
 
 
 @both
-@pytest.mark.parametrize(
-    "channels_last", [False, True], ids=["channels first", "channels last"]
-)
-@pytest.mark.parametrize(
-    "expanded", [False, True], ids=["dense gradients", "expanded gradients"]
-)
-@pytest.mark.parametrize(
-    "spec", [NetworkSpec.mlp(2, 32, 32, 1), cnn((1, 8, 8, 3), ((3, 3), (3, 3), ()))]
-)
+@pytest.mark.parametrize("channels_last", [False, True], ids=["channels first", "channels last"])
+@pytest.mark.parametrize("expanded", [False, True], ids=["dense gradients", "expanded gradients"])
+@pytest.mark.parametrize("spec", [NetworkSpec.mlp(2, 32, 32, 1), cnn((1, 8, 8, 3), ((3, 3), (3, 3), ()))])
 def test_fast_float32_path_equals_plain_autograd(kind, channels_last, expanded, spec):
     """At sizes where oneDNN takes over, in either memory layout, against the same map under plain autograd."""
     layer = build(kind, spec, 32, 33, torch.float32)
@@ -342,10 +287,7 @@ def test_fast_float32_path_equals_plain_autograd(kind, channels_last, expanded, 
     folds = exact.folds
     folded = [fold.fold(x) for fold, x in zip(folds, slow, strict=True)]
     maps = (list(exact.pair_maps), list(exact.line_maps), exact.point_map, exact.bias)
-    want = [
-        fold.unfold(x)
-        for fold, x in zip(folds, linear_map(exact.levels, folded, *maps), strict=True)
-    ]
+    want = [fold.unfold(x) for fold, x in zip(folds, linear_map(exact.levels, folded, *maps), strict=True)]
     if expanded:
         torch.stack([x.mean() for x in got]).sum().backward()
         torch.stack([x.mean() for x in want]).sum().backward()
@@ -354,13 +296,9 @@ def test_fast_float32_path_equals_plain_autograd(kind, channels_last, expanded, 
         torch.autograd.backward(want, [torch.cos(x.detach()) for x in want])
     for a, b in zip(got, want, strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5)
-    for a, b in zip(
-        [*fast, *layer.parameters()], [*slow, *exact.parameters()], strict=True
-    ):
+    for a, b in zip([*fast, *layer.parameters()], [*slow, *exact.parameters()], strict=True):
         assert a.grad is not None and b.grad is not None
-        torch.testing.assert_close(
-            a.grad.double(), b.grad, rtol=1e-3, atol=1e-4 * b.grad.abs().max().item()
-        )
+        torch.testing.assert_close(a.grad.double(), b.grad, rtol=1e-3, atol=1e-4 * b.grad.abs().max().item())
 
 
 @both
@@ -372,9 +310,7 @@ def test_memory_layout_does_not_matter(kind):
 
 
 @both
-@pytest.mark.parametrize(
-    "spec, channels", [(SPECS["siren"], 3), (NetworkSpec.mlp(2, 32, 32, 1), 32)]
-)
+@pytest.mark.parametrize("spec, channels", [(SPECS["siren"], 3), (NetworkSpec.mlp(2, 32, 32, 1), 32)])
 def test_a_layer_reads_what_the_last_one_wrote_without_a_copy(kind, spec, channels):
     """Channels stay last in memory through a stack."""
     out = build(kind, spec, channels, channels, torch.float32)(
@@ -398,9 +334,7 @@ def test_io_embed_adds_the_embedding_to_both_ends():
     spec = SPECS["siren"]
     layer = build("np", spec, 2, 3, io_embed=True)
     plain = build("np", spec, 2, 3)
-    plain.load_state_dict(
-        {k: v for k, v in layer.state_dict().items() if not k.startswith("io_embed")}
-    )
+    plain.load_state_dict({k: v for k, v in layer.state_dict().items() if not k.startswith("io_embed")})
     features, embed = random_features(spec, 2), layer.io_embed
     weights, biases = list(features.weights), list(features.biases)
     weights[0] = weights[0] + embed.inputs
@@ -410,9 +344,7 @@ def test_io_embed_adds_the_embedding_to_both_ends():
 
 
 def test_open_hidden_sizes_run_on_any_width():
-    open_spec = NetworkSpec(
-        (ArraySpec((ANY, 2)), ArraySpec((1, ANY))), (ArraySpec((ANY,)), ArraySpec((1,)))
-    )
+    open_spec = NetworkSpec((ArraySpec((ANY, 2)), ArraySpec((1, ANY))), (ArraySpec((ANY,)), ArraySpec((1,))))
     for width in (3, 5):
         features = random_features(NetworkSpec.mlp(2, width, 1), 2)
         assert build("hnp", open_spec, 2, 4)(features).weights[0].shape == (
@@ -439,9 +371,7 @@ def test_kaiming_init_has_no_biases_and_unit_gain():
     spec = NetworkSpec.mlp(2, 3, 3, 1)
     layer = build("np", spec, 32, 32, init_type="kaiming_normal")
     assert not layer.bias.any()
-    assert layer.pair_maps[1].std().item() == pytest.approx(
-        math.sqrt(2 / layer.fan_in(2)), rel=0.1
-    )
+    assert layer.pair_maps[1].std().item() == pytest.approx(math.sqrt(2 / layer.fan_in(2)), rel=0.1)
 
 
 def _open_inputs():
@@ -454,21 +384,15 @@ ERRORS = {
         "wanted .batch, 3",
     ),
     "wrong depth": (
-        lambda: build("np", SPECS["siren"], 2, 2)(
-            random_features(SPECS["two layers"], 2)
-        ),
+        lambda: build("np", SPECS["siren"], 2, 2)(random_features(SPECS["two layers"], 2)),
         "2 layers for a layer built for 3",
     ),
     "wrong width": (
-        lambda: build("hnp", SPECS["siren"], 2, 2)(
-            random_features(NetworkSpec.mlp(3, 6, 7, 1), 2)
-        ),
+        lambda: build("hnp", SPECS["siren"], 2, 2)(random_features(NetworkSpec.mlp(3, 6, 7, 1), 2)),
         "Layer 0 weight: got features",
     ),
     "conv for linear": (
-        lambda: build("np", NetworkSpec.mlp(2, 3), 2, 2)(
-            random_features(SPECS["one convolution"], 2)
-        ),
+        lambda: build("np", NetworkSpec.mlp(2, 3), 2, 2)(random_features(SPECS["one convolution"], 2)),
         "Layer 0 weight",
     ),
     "unknown init": (
@@ -477,9 +401,7 @@ ERRORS = {
     ),
     "open inputs": (_open_inputs, "leaves open a size"),
     "open io_embed": (
-        lambda: NPLinear(
-            NetworkSpec((ArraySpec((1, ANY)),), (ArraySpec((1,)),)), 1, 1, io_embed=True
-        ),
+        lambda: NPLinear(NetworkSpec((ArraySpec((1, ANY)),), (ArraySpec((1,)),)), 1, 1, io_embed=True),
         "io_embed needs the number",
     ),
 }

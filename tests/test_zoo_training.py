@@ -1,4 +1,4 @@
-"""The training loop and the two recipes: an interrupted run ends where an uninterrupted one does, and learning happens."""
+"""The training loop and both recipes: an interrupted run ends where an uninterrupted one does; learning happens."""
 
 from pathlib import Path
 

@@ -31,11 +31,7 @@ def _as_images(x: Tensor) -> Tensor:
 def product(x: Tensor, weight: Tensor) -> Tensor:
     """`x` (..., D) times `weight` (E, D) transposed: a new tensor (..., E)."""
     if x.dim() > 2 and _by_convolution(x, weight.shape[0]):
-        return (
-            F.conv2d(_as_images(x), weight[..., None, None])
-            .permute(0, 2, 3, 1)
-            .reshape(*x.shape[:-1], -1)
-        )
+        return F.conv2d(_as_images(x), weight[..., None, None]).permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
     return F.linear(x, weight)
 
 
@@ -50,9 +46,7 @@ def product_plus(x: Tensor, weight: Tensor, rows: Tensor, columns: Tensor) -> Te
         out.view(-1, out.shape[-1]).addmm_(x.flatten(0, 2), weight.t())
     else:
         # Channels first in memory: BLAS reads each network transposed, without a copy.
-        out.view(len(x), -1, out.shape[-1]).baddbmm_(
-            x.flatten(1, 2), weight.t().expand(len(x), -1, -1)
-        )
+        out.view(len(x), -1, out.shape[-1]).baddbmm_(x.flatten(1, 2), weight.t().expand(len(x), -1, -1))
     return out
 
 
@@ -61,11 +55,7 @@ def outer(grad: Tensor, x: Tensor) -> Tensor:
     if x.dim() == 2:
         return grad.t() @ x
     width = grad.shape[-1]
-    if (
-        not torch.is_grad_enabled()
-        and _by_convolution(x, width)
-        and grad.is_contiguous()
-    ):
+    if not torch.is_grad_enabled() and _by_convolution(x, width) and grad.is_contiguous():
         shape = (width, x.shape[-1], 1, 1)
         return conv2d_weight(_as_images(x), shape, _as_images(grad))[..., 0, 0]
     if grad.is_contiguous() and x.is_contiguous():
