@@ -1,7 +1,8 @@
 """Our NF-layers beside those of the published `nfn` 0.1.2, in one run: `python -m bench.layers`.
 
-Each library runs in a process of its own. They take turns, a burst each, so that whatever else the machine does
-hits both alike; the ratio is taken per pair of turns, and the table shows medians. Writes docs/bench.md.
+Each library runs in a process of its own. They take turns, a burst each (the first two calls of one warm the
+caches up), so that whatever else the machine does hits both alike; the ratio is taken per pair of turns, and the
+table shows medians. Writes docs/bench.md.
 """
 
 import argparse
@@ -65,7 +66,7 @@ def race(published: Worker, ours: Worker, run: str, rounds: int) -> tuple[float,
     pairs = []
     for i in range(rounds):
         order = (published, ours) if i % 2 == 0 else (ours, published)
-        times = {worker: statistics.median(worker.ask(run=run, times=3)) for worker in order}
+        times = {worker: statistics.median(worker.ask(run=run, times=8)[2:]) for worker in order}
         pairs.append((times[published] * 1e3, times[ours] * 1e3))
     ratio = statistics.median(a / b for a, b in pairs)
     return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs), ratio

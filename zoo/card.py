@@ -8,6 +8,46 @@ from zoo import hub
 PAPER = "[Permutation Equivariant Neural Functionals](https://arxiv.org/abs/2302.14040)"
 
 
+TAGS = ["weight-space-learning", "inr", "siren"]
+
+# Which figures a table shows, and under what headings.
+ACCURACY = {
+    "collection": "SIRENs",
+    "recipe": "recipe",
+    "networks": "networks",
+    "psnr": "mean PSNR, dB",
+    "accuracy": "accuracy, domain told",
+    "accuracy_auto": "domain found",
+    "psnr_blurred": "worst-fitted tenth: dB at most",
+    "accuracy_blurred": "its accuracy",
+    "confidence": "mean confidence",
+    "typical": "called typical",
+}
+SYMMETRY = {
+    "collection": "SIRENs",
+    "networks": "networks",
+    "permuted": "permuted",
+    "sign_flipped": "sign-flipped",
+}
+STYLES = {
+    "collection": "SIRENs",
+    "networks": "networks",
+    "style": "style",
+    "unedited": "unedited",
+    "mse": "editor, own picture",
+    "mse_true_image": "editor, true image",
+    "adam_same_steps": "Adam, as many gradients",
+    "adam_50_steps": "Adam, 50 gradients",
+}
+STRENGTHS = {
+    "collection": "SIRENs",
+    "strength": "strength",
+    "mse": "error",
+    "moved": "moved",
+    "target_moved": "meant to move",
+}
+
+
 def table(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> str:
     """A Markdown table of `rows`; `columns` maps keys to headings."""
     lines = ["| " + " | ".join(columns.values()) + " |", "|" + " --- |" * len(columns)]
@@ -42,9 +82,8 @@ def classifier_card(
                 for row in metrics["symmetry"]]  # fmt: skip
     results = [(f"{row['images']} SIRENs, {row['recipe']} recipe", row["images"], row["accuracy"])
                for row in metrics["accuracy"]]  # fmt: skip
-    return f"""{
-        hub.card_header("Weightscope INR classifier", ["weight-space-learning", "inr", "siren"], results)
-    }
+    header = hub.card_header("Weightscope INR classifier", TAGS, results)
+    return f"""{header}
 # What does this SIREN show?
 
 Takes the weights of a SIREN of any depth and width (one or three outputs) and says which MNIST digit, Fashion-MNIST
@@ -59,39 +98,13 @@ probes see the function and not the weights, so hidden neurons may come in any o
 SIRENs of held-out test images that no training step saw. "Told": the visitor names the domain. The interval of a
 share p over n networks is about 2 sqrt(p (1 - p) / n).
 
-{
-        table(
-            accuracy,
-            {
-                "collection": "SIRENs",
-                "recipe": "recipe",
-                "networks": "networks",
-                "psnr": "mean PSNR, dB",
-                "accuracy": "accuracy, domain told",
-                "accuracy_auto": "domain found",
-                "psnr_blurred": "worst-fitted tenth: dB at most",
-                "accuracy_blurred": "its accuracy",
-                "confidence": "mean confidence",
-                "typical": "called typical",
-            },
-        )
-    }
+{table(accuracy, ACCURACY)}
 
 One prediction takes {metrics["milliseconds"]} ms (median, on the machine that evaluated).
 
 Largest change of any probability for a permuted and for a sign-flipped copy:
 
-{
-        table(
-            symmetry,
-            {
-                "collection": "SIRENs",
-                "networks": "networks",
-                "permuted": "permuted",
-                "sign_flipped": "sign-flipped",
-            },
-        )
-    }
+{table(symmetry, SYMMETRY)}
 
 Networks that show nothing, and how often they are nevertheless called typical. Untrained networks are among the
 negatives of training, as are pictures of noise and scrambled pictures; permuted networks are not:
@@ -99,6 +112,8 @@ negatives of training, as are pictures of noise and scrambled pictures; permuted
 {table(unlike, {"kind": "networks", "networks": "number", "called_typical": "called typical"})}
 
 ## Beside it: weights-only neural functionals
+
+The same training for each; with 1,000 test networks, differences of up to 3 points may be chance.
 
 {baseline_text(baselines)}
 
@@ -114,9 +129,7 @@ scrambled pictures as a class "none of these". The temperature and the "typical"
 
 It knows three small data sets. A SIREN of another subject is read as the nearest of their classes or called unlike
 the zoo, and that verdict can be wrong both ways (see the table). Outputs are assumed to run over [-1, 1] and inputs
-to be (row, col) unless the file or the visitor says otherwise. Architecture after {
-        PAPER
-    } and its successors; source: Weightscope.
+to be (row, col) unless the file or the visitor says otherwise. Architecture after {PAPER} and its successors.
 """
 
 
@@ -145,15 +158,14 @@ def editor_card(training: dict[str, Any], metrics: dict[str, Any], baselines: li
     """The card of `InrEditor`."""
     symmetry = [{**row, "permuted": f"{row['permuted']:.1e}", "sign_flipped": f"{row['sign_flipped']:.1e}"}
                 for row in metrics["symmetry"]]  # fmt: skip
-    return f"""{hub.card_header("Weightscope INR editor", ["weight-space-learning", "inr", "siren"], [])}
+    header = hub.card_header("Weightscope INR editor", TAGS, [])
+    return f"""{header}
 # Edit a picture by editing its network
 
 Takes a SIREN and gives back a SIREN of the same shape that shows the picture dilated, eroded, with more contrast,
 sharpened or as neon outlines, at any strength. `U <- U + gamma * NFN(U, gradients)`, a few times: the image operator is
 applied to the SIREN's own rendering, the gradient of the squared difference by every weight goes in as extra input
-channels, and NP-equivariant layers ({
-        PAPER
-    }, equation 3) turn weights and gradients into an update. One model serves
+channels, and NP-equivariant layers ({PAPER}, equation 3) turn weights and gradients into an update. One model serves
 all styles, strengths, and SIRENs with one or three outputs.
 
 **It needs the gradients**: the paper's editor sees weights alone, for one style, in one step.
@@ -165,53 +177,16 @@ to the image that the SIREN was fitted to (the paper's protocol; the paper repor
 0.020 on CIFAR-10 with its own SIRENs); "own picture": against the operator applied to the SIREN's rendering. "Adam"
 is plain gradient descent at the best of a few learning rates, with as many gradients as the editor uses, and with 50.
 
-{
-        table(
-            metrics["styles"],
-            {
-                "collection": "SIRENs",
-                "networks": "networks",
-                "style": "style",
-                "unedited": "unedited",
-                "mse": "editor, own picture",
-                "mse_true_image": "editor, true image",
-                "adam_same_steps": "Adam, as many gradients",
-                "adam_50_steps": "Adam, 50 gradients",
-            },
-        )
-    }
+{table(metrics["styles"], STYLES)}
 
 Strength, for dilation: the error, and how far the picture moved beside how far it was meant to.
 
-{
-        table(
-            metrics["strengths"],
-            {
-                "collection": "SIRENs",
-                "strength": "strength",
-                "mse": "error",
-                "moved": "moved",
-                "target_moved": "meant to move",
-            },
-        )
-    }
+{table(metrics["strengths"], STRENGTHS)}
 
-One edit takes {
-        metrics["milliseconds"]
-    } ms (median, on the machine that evaluated). Largest pixel difference between
+One edit takes {metrics["milliseconds"]} ms (median, on the machine that evaluated). Largest pixel difference between
 the edit of a network and of its permuted, and its sign-flipped, copy:
 
-{
-        table(
-            symmetry,
-            {
-                "collection": "SIRENs",
-                "networks": "networks",
-                "permuted": "permuted",
-                "sign_flipped": "sign-flipped",
-            },
-        )
-    }
+{table(symmetry, SYMMETRY)}
 
 ## Beside it: the paper's editor, from weights alone in one step
 
