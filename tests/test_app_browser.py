@@ -162,6 +162,8 @@ def test_a_bad_file_gives_a_sentence_and_changes_nothing(page, tmp_path):
     page.locator("#upload input[type=file]").set_input_files(path)
     expect(page.get_by_test_id("toast-body").filter(has_text="This is an HTML page")).to_be_visible()
     expect(page.locator("#verdict")).to_contain_text("mnist-sirens/test/0")
+    expect(page.locator("#upload input[type=file]")).to_have_count(1)  # ready for another file
+    expect(page.locator("#upload")).not_to_contain_text("net.pt")
 
 
 def test_a_hostile_name_is_only_text(page, tmp_path):

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from app import actions, panels
 from app.actions import Source
@@ -69,8 +70,8 @@ def build_inr_tab(demo: gr.Blocks) -> None:
     _update([control.change for control in edit.inputs], source, [edit, zoom])
 
 
-def _on(triggers: list, handler: Callable, inputs: list, outputs: list) -> None:
-    gr.on(triggers, alerting(handler), inputs, outputs, api_visibility="private",
+def _on(triggers: list, handler: Callable, inputs: list, outputs: list) -> Dependency:
+    return gr.on(triggers, alerting(handler), inputs, outputs, api_visibility="private",
           show_progress="hidden", trigger_mode="always_last")  # fmt: skip
 
 
@@ -133,7 +134,9 @@ def _build_chooser(demo: gr.Blocks, source: gr.Textbox, cards: list[Card]) -> No
     _on([demo.load, collection.change], lambda name, text: views.show_gallery(name, from_text(text)),
         [collection, source], [gallery])  # fmt: skip
     _on([gallery.select], pick, [collection, *inputs], [source, file, *outputs])
-    _on([file.upload], upload, [file, *inputs], [source, gallery, *outputs])
+    uploaded = _on([file.upload], upload, [file, *inputs], [source, gallery, *outputs])
+    # A file that was refused does not stay listed as if it were shown; the network of before stays.
+    uploaded.failure(lambda: None, None, file, api_visibility="private")
     _on([again.click], reread, [file, *convention, *inputs], [source, gallery, *outputs])
 
 
