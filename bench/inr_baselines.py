@@ -27,7 +27,6 @@ def main() -> None:
     options = parse_options()
     if options.package == "published":
         sys.path.insert(0, str(Path(".bench/nfn-0.1.2").resolve()))
-    from nfn.layers import NPLinear
 
     torch.manual_seed(options.seed)
     train, test = load(options.train), load(options.test)
@@ -36,7 +35,7 @@ def main() -> None:
     fit(model, *train, options)
     seconds = time.time() - start
     row = {
-        "model": f"{options.package}: 3 x {NPLinear.__name__}, {options.channels} channels" + extras(options),
+        "model": f"{options.package}: 3 x {options.layer.upper()}Linear, {options.channels} channels" + extras(options),
         "train": f"{len(train[1]):,} MNIST SIRENs", "test": f"{len(test[1]):,} of held-out images",
         "epochs": options.epochs, "accuracy": round(accuracy(model, *test), 4), "seconds": round(seconds),
         "device": f"CPU, {torch.get_num_threads()} threads",
@@ -56,6 +55,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--canonical-signs", action="store_true", help="flip neurons to one sign first (ours only)"
     )
+    parser.add_argument("--layer", choices=("np", "hnp"), default="np")
+    parser.add_argument("--norm", action="store_true", help="layer norm after each linear layer")
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument(
         "--fourier", type=int, default=32, help="frequencies of the weights' Fourier features"
@@ -71,7 +72,8 @@ def parse_options() -> argparse.Namespace:
 
 def extras(options: argparse.Namespace) -> str:
     """What the model has beyond the plain stack."""
-    return f", {options.fourier} frequencies" + (", canonical signs" if options.canonical_signs else "")
+    chosen = {"layer norm": options.norm, "canonical signs": options.canonical_signs}
+    return ", ".join([f", {options.fourier} frequencies", *(name for name, used in chosen.items() if used)])
 
 
 def load(path: Path):
@@ -84,21 +86,24 @@ def load(path: Path):
 
 
 def build(features, options: argparse.Namespace) -> nn.Module:
-    """The paper's classifier (appendix D.3, with its code's Fourier features), small: three NP layers, pool, head."""
+    """The paper's classifier (appendix D.3, with its code's Fourier features), small: three layers, pool, head."""
+    from nfn import layers as nf
     from nfn.common import network_spec_from_wsfeat
-    from nfn.layers import GaussianFourierFeatureTransform, IOSinusoidalEncoding, NPLinear, NPPool, TupleOp
 
     spec = network_spec_from_wsfeat(features)
-    fourier = GaussianFourierFeatureTransform(spec, 1, options.fourier, options.fourier_scale)
-    encoding = IOSinusoidalEncoding(spec)
+    linear, pool = (nf.NPLinear, nf.NPPool) if options.layer == "np" else (nf.HNPLinear, nf.HNPPool)
+    fourier = nf.GaussianFourierFeatureTransform(spec, 1, options.fourier, options.fourier_scale)
+    encoding = nf.IOSinusoidalEncoding(spec)
     widths = [encoding.num_out_chan(fourier.out_channels)] + [options.channels] * 3
-    layers: list[nn.Module] = [CanonicalSigns()] if options.canonical_signs else []
-    layers += [fourier, encoding]
+    modules: list[nn.Module] = [CanonicalSigns()] if options.canonical_signs else []
+    modules += [fourier, encoding]
     for before, after in itertools.pairwise(widths):
-        layers += [NPLinear(spec, before, after), TupleOp(nn.ReLU())]
-    pooled = options.channels * NPPool.get_num_outs(spec)
+        modules += [linear(spec, before, after)]
+        modules += [nf.SimpleLayerNorm(spec, after)] if options.norm else []
+        modules += [nf.TupleOp(nn.ReLU())]
+    pooled = options.channels * pool.get_num_outs(spec)
     return nn.Sequential(
-        *layers, NPPool(spec), nn.Flatten(), nn.Linear(pooled, 256), nn.ReLU(), nn.Linear(256, 10)
+        *modules, pool(spec), nn.Flatten(), nn.Linear(pooled, 256), nn.ReLU(), nn.Linear(256, 10)
     )
 
 
@@ -115,10 +120,10 @@ class CanonicalSigns(nn.Module):
 def fit(
     model: nn.Module, features, labels: torch.Tensor, options: argparse.Namespace, batch: int = 32
 ) -> None:
-    """Adam, 1e-3 with cosine decay, cross entropy."""
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    per_epoch = math.ceil(len(labels) / batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs * per_epoch)
+    """Adam, one cycle up to 2e-3, cross entropy."""
+    optimizer, per_epoch = torch.optim.Adam(model.parameters()), math.ceil(len(labels) / batch)
+    total_steps = options.epochs * per_epoch
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps, pct_start=0.2)
     for epoch in range(options.epochs):
         total = 0.0
         for index in torch.randperm(len(labels)).split(batch):

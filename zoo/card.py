@@ -113,7 +113,8 @@ negatives of training, as are pictures of noise and scrambled pictures; permuted
 
 ## Beside it: weights-only neural functionals
 
-The same training for each; with 1,000 test networks, differences of up to 3 points may be chance.
+The same script for each, with epochs for about the same time; with 1,000 test networks, differences of up to 3 points
+may be chance.
 
 {baseline_text(baselines)}
 
