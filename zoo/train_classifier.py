@@ -19,9 +19,9 @@ SIZE = 32
 
 @dataclass(frozen=True)
 class ClassifierRecipe:
-    """How to train. A batch holds `shares` of each image set, `siren_share` of them SIRENs, and `nothing` negatives."""
+    """How to train. A batch holds `shares` of each image set, `siren_share` of these SIRENs; the rest is negatives."""
 
-    steps: int = 6000
+    steps: int = 5000
     batch: int = 256
     learning_rate: float = 0.15
     weight_decay: float = 5e-4

@@ -18,7 +18,7 @@ from zoo.training import run_steps, step_generator
 class EditorRecipe:
     """How to train: every step edits `batch` SIRENs of one collection, a part of them in each style."""
 
-    steps: int = 3000
+    steps: int = 1800
     batch: int = 40
     learning_rate: float = 3e-3
     seed: int = 0
