@@ -12,7 +12,7 @@ from nfn.layers import LearnedScale, NPLinear, TupleOp
 from nfn.network import Network
 from nfn.operators import apply_style
 from nfn.predictor import Predictor
-from nfn.siren import apply_signs, canonical_signs, error_gradient, render
+from nfn.siren import apply_order, apply_signs, canonical_order, canonical_signs, error_gradient, render
 from nfn.spec import ANY, ArraySpec, NetworkSpec
 
 DECAYS = (0.5, 0.9)
@@ -115,7 +115,8 @@ class InrEditor(Predictor):
         self.check(network)
         features = network.normalized.to(self.device)
         size = 32 if features.weights[-1].shape[2] == 3 else 28
-        before = render(features, size, size).clamp(-1, 1)
+        # In canonical order, so that the operator's 8-bit pixels are the same for all permuted copies.
+        before = render(apply_order(features, canonical_order(features)), size, size).clamp(-1, 1)
         reference = apply_style(before, style, strength)
         edited = self.best(features, reference)
         after = render(edited, size, size).clamp(-1, 1)
@@ -126,10 +127,16 @@ class InrEditor(Predictor):
         )  # fmt: skip
 
     def best(self, features: WeightSpaceFeatures, targets: torch.Tensor) -> WeightSpaceFeatures:
-        """After each round of steps go on from the state closest to the target, so never worse than before."""
+        """After each round of steps go on from the state closest to the target, so never worse than before.
+
+        Neurons are put in a canonical order first: rounding errors grow over the steps, and so permuted copies of a
+        network have the same ones.
+        """
+        orders = canonical_order(features)
+        features = apply_order(features, orders)
         for _ in range(self.config.rounds):
             features = _closest([features, *self(features, targets)], targets)
-        return features
+        return apply_order(features, [order.argsort(1) for order in orders])
 
     def check(self, network: Network) -> None:
         """Raise ValueError unless the network is a SIREN that this editor can edit."""

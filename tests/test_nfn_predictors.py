@@ -234,6 +234,17 @@ def test_an_edit_reports_what_its_network_shows(zoo, editor):
     assert list(edit.network.tensors()) == list(network.tensors())
 
 
+@pytest.mark.parametrize("collection", COLLECTIONS)
+def test_permuted_and_flipped_copies_are_edited_into_the_same_picture(zoo, editor, collection):
+    generator = torch.Generator().manual_seed(0)
+    for network, _ in networks(zoo, collection, 10):
+        order, signs = random_permutations(network.spec, generator), random_signs(network.spec, generator)
+        before = editor.edit(network, "neon").after
+        for features in (permute(network.features, order), flip_signs(network.features, signs)):
+            after = editor.edit(with_features(network, features), "neon").after
+            torch.testing.assert_close(after, before, atol=1e-5, rtol=0)
+
+
 def test_strength_moves_the_picture_as_far_as_it_says(zoo, editor):
     network, _ = networks(zoo, "mnist-sirens", 1)[0]
     edits = [editor.edit(network, "dilate", strength) for strength in (0.0, 0.5, 1.0, 1.5)]

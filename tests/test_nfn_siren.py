@@ -12,9 +12,12 @@ from PIL import Image
 
 from nfn.features import WeightSpaceFeatures
 from nfn.network import SirenConvention
+from nfn.permutation import permute, random_permutations
 from nfn.siren import (
     FitRecipe,
+    apply_order,
     apply_signs,
+    canonical_order,
     canonical_signs,
     coordinate_grid,
     error_gradient,
@@ -122,6 +125,19 @@ def test_sign_flips_change_no_picture_and_have_one_canonical_form(spec):
         assert torch.equal(w1, w2) and torch.equal(b1, b2)
     if signs:
         assert not torch.equal(flipped.weights[0], features.weights[0])
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_permuted_copies_have_one_canonical_order_and_it_can_be_undone(spec):
+    features = random_sirens(4, spec, generator())
+    copy = permute(features, random_permutations(spec, generator(1)))
+    orders = canonical_order(copy)
+    one, two = apply_order(features, canonical_order(features)), apply_order(copy, orders)
+    back = apply_order(two, [order.argsort(1) for order in orders])
+    for first, second, third, fourth in zip(one, two, back, copy, strict=True):
+        assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
+        assert torch.equal(third[0], fourth[0]) and torch.equal(third[1], fourth[1])
+    torch.testing.assert_close(render(one, 8, 8), render(features, 8, 8), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
