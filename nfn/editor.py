@@ -9,6 +9,7 @@ from torch import nn
 
 from nfn.features import WeightSpaceFeatures
 from nfn.layers import LearnedScale, NPLinear, TupleOp
+from nfn.layers.folding import features_of, tensors_of
 from nfn.network import Network
 from nfn.operators import apply_style
 from nfn.predictor import Predictor
@@ -156,12 +157,8 @@ def _closest(states: list[WeightSpaceFeatures], targets: torch.Tensor) -> Weight
     pictures = torch.stack([render(state, *targets.shape[2:]).clamp(-1, 1) for state in states])
     errors = (pictures - targets).square().flatten(2).mean(2).nan_to_num(math.inf)
     chosen, rows = errors.argmin(0), torch.arange(len(targets), device=targets.device)
-    tensors = [torch.stack(x)[chosen, rows] for x in zip(*(_flat(state) for state in states), strict=True)]
-    return WeightSpaceFeatures(tensors[0::2], tensors[1::2])
-
-
-def _flat(features: WeightSpaceFeatures) -> list[torch.Tensor]:
-    return [x for pair in features for x in pair]
+    tensors = [torch.stack(x)[chosen, rows] for x in zip(*map(tensors_of, states), strict=True)]
+    return features_of(tensors)
 
 
 def _rms(x: torch.Tensor) -> torch.Tensor:

@@ -60,6 +60,13 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f}%"
 
 
+def symmetry_table(metrics: dict[str, Any]) -> str:
+    """How far answers move for permuted and for sign-flipped copies."""
+    changes = ("permuted", "sign_flipped")
+    rows = [{**row, **{key: f"{row[key]:.1e}" for key in changes}} for row in metrics["symmetry"]]
+    return table(rows, SYMMETRY)
+
+
 def training_facts(training: dict[str, Any]) -> str:
     """On what, how, where and how long it was trained."""
     recipe = ", ".join(f"{key} {value}" for key, value in training["recipe"].items())
@@ -78,8 +85,6 @@ def classifier_card(
     """The card of `InrClassifier`."""
     accuracy = [{**row, **{key: percent(row[key]) for key in SHARES}} for row in metrics["accuracy"]]
     unlike = [{**row, "called_typical": percent(row["called_typical"])} for row in metrics["unlike_the_zoo"]]
-    symmetry = [{**row, "permuted": f"{row['permuted']:.1e}", "sign_flipped": f"{row['sign_flipped']:.1e}"}
-                for row in metrics["symmetry"]]  # fmt: skip
     results = [(f"{row['images']} SIRENs, {row['recipe']} recipe", row["images"], row["accuracy"])
                for row in metrics["accuracy"]]  # fmt: skip
     header = hub.card_header("Weightscope INR classifier", TAGS, results)
@@ -104,7 +109,7 @@ One prediction takes {metrics["milliseconds"]} ms (median, on the machine that e
 
 Largest change of any probability for a permuted and for a sign-flipped copy:
 
-{table(symmetry, SYMMETRY)}
+{symmetry_table(metrics)}
 
 Networks that show nothing, and how often they are nevertheless called typical. Untrained networks are among the
 negatives of training, as are pictures of noise and scrambled pictures; permuted networks are not:
@@ -157,8 +162,6 @@ def baseline_text(baselines: list[dict[str, Any]]) -> str:
 
 def editor_card(training: dict[str, Any], metrics: dict[str, Any], baselines: list[dict[str, Any]]) -> str:
     """The card of `InrEditor`."""
-    symmetry = [{**row, "permuted": f"{row['permuted']:.1e}", "sign_flipped": f"{row['sign_flipped']:.1e}"}
-                for row in metrics["symmetry"]]  # fmt: skip
     header = hub.card_header("Weightscope INR editor", TAGS, [])
     return f"""{header}
 # Edit a picture by editing its network
@@ -187,7 +190,7 @@ Strength, for dilation: the error, and how far the picture moved beside how far 
 One edit takes {metrics["milliseconds"]} ms (median, on the machine that evaluated). Largest pixel difference between
 the edit of a network and of its permuted, and its sign-flipped, copy:
 
-{table(symmetry, SYMMETRY)}
+{symmetry_table(metrics)}
 
 ## Beside it: the paper's editor, from weights alone in one step
 

@@ -1,8 +1,8 @@
 """Measure `InrClassifier` on SIRENs of held-out images, on their mirror copies, and on networks that show nothing."""
 
+import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,16 +75,19 @@ def describe(collection: Collection) -> dict[str, Any]:
 def symmetry_row(model: InrClassifier, collection: Collection, generator: torch.Generator) -> dict[str, Any]:
     """The largest change of any probability when hidden neurons are permuted and their signs flipped."""
     features = collection.features(slice(0, BATCH))
-    spec = network_spec_from_wsfeat(features, set_all_dims=True)
-    shuffled = permute(features, random_permutations(spec, generator))
-    signs = [(torch.rand(b.shape, generator=generator) < 0.5) * 2.0 - 1 for b in features.biases[:-1]]
     before = probabilities(model, features)
-    return {
-        "collection": collection.folder.name,
-        "networks": len(before),
-        "permuted": float((probabilities(model, shuffled) - before).abs().max()),
-        "sign_flipped": float((probabilities(model, apply_signs(features, signs)) - before).abs().max()),
+    changes = {
+        name: float((probabilities(model, copy) - before).abs().max())
+        for name, copy in disguises(features, generator).items()
     }
+    return {"collection": collection.folder.name, "networks": len(before), **changes}
+
+
+def disguises(features: WeightSpaceFeatures, generator: torch.Generator) -> dict[str, WeightSpaceFeatures]:
+    """Copies of SIRENs that compute the same: with hidden neurons permuted, and with their signs flipped."""
+    order = random_permutations(network_spec_from_wsfeat(features, set_all_dims=True), generator)
+    signs = [(torch.rand(b.shape, generator=generator) < 0.5) * 2.0 - 1 for b in features.biases[:-1]]
+    return {"permuted": permute(features, order), "sign_flipped": apply_signs(features, signs)}
 
 
 def unlike_rows(
@@ -126,12 +129,18 @@ def unlike_row(model: InrClassifier, kind: str, features: WeightSpaceFeatures) -
 
 def latency(model: InrClassifier, collection: Collection) -> float:
     """The median time of `predict` on one network, in milliseconds."""
-    network, times = collection.network(collection.rows["id"][0].as_py()), []
-    for _ in range(30):
+    network = collection.network(collection.rows["id"][0].as_py())
+    return median_milliseconds(lambda: model.predict(network))
+
+
+def median_milliseconds(call: Callable[[], object], times: int = 30) -> float:
+    """The median time of a call."""
+    seconds = []
+    for _ in range(times):
         start = time.perf_counter()
-        asdict(model.predict(network))
-        times.append(time.perf_counter() - start)
-    return round(sorted(times)[len(times) // 2] * 1000, 2)
+        call()
+        seconds.append(time.perf_counter() - start)
+    return round(statistics.median(seconds) * 1000, 2)
 
 
 def mean(values: Sequence[float]) -> float:

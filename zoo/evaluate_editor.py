@@ -1,6 +1,5 @@
 """Measure `InrEditor`: against the image-space operators, against doing nothing, and against plain Adam."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,11 @@ from typing import Any
 import torch
 
 from nfn.editor import InrEditor
-from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.features import WeightSpaceFeatures
 from nfn.operators import STYLES, apply_style
-from nfn.permutation import permute, random_permutations
-from nfn.siren import apply_signs, error_gradient, render
+from nfn.siren import error_gradient, render
 from zoo.collection import Collection
-from zoo.evaluate_classifier import describe
+from zoo.evaluate_classifier import describe, disguises, median_milliseconds
 from zoo.images import load_images, to_pixels
 
 ADAM_RATES = (1e-3, 2e-3, 4e-3, 8e-3)
@@ -103,21 +101,15 @@ def symmetry_row(model: InrEditor, collection: Collection, generator: torch.Gene
     """The largest pixel difference between edits of a network and of its permuted, and sign-flipped, copy."""
     features, size = collection.features(slice(0, 50)), collection.spec.images["size"]
     target = apply_style(render(features, size, size), "dilate")
-    order = random_permutations(network_spec_from_wsfeat(features, set_all_dims=True), generator)
-    signs = [(torch.rand(b.shape, generator=generator) < 0.5) * 2.0 - 1 for b in features.biases[:-1]]
     edited = edit_all(model, features, target)
-    copies = {"permuted": permute(features, order), "sign_flipped": apply_signs(features, signs)}
     differences = {
-        name: float((edit_all(model, copy, target) - edited).abs().max()) for name, copy in copies.items()
+        name: float((edit_all(model, copy, target) - edited).abs().max())
+        for name, copy in disguises(features, generator).items()
     }
     return {"collection": collection.folder.name, "networks": len(edited), **differences}
 
 
 def latency(model: InrEditor, collection: Collection) -> float:
     """The median time of `edit` on one network, in milliseconds."""
-    network, times = collection.network(collection.rows["id"][0].as_py()), []
-    for _ in range(15):
-        start = time.perf_counter()
-        model.edit(network, "dilate")
-        times.append(time.perf_counter() - start)
-    return round(sorted(times)[len(times) // 2] * 1000, 1)
+    network = collection.network(collection.rows["id"][0].as_py())
+    return median_milliseconds(lambda: model.edit(network, "dilate"), times=15)
