@@ -12,8 +12,10 @@ app = typer.Typer(help="The zoo of networks and predictors.", no_args_is_help=Tr
 
 building = typer.Typer(help="Build a collection of networks.", no_args_is_help=True)
 building.command("siren")(build.build_siren)
+building.command("cnn")(build.build_cnn)
 app.add_typer(building, name="build")
 
+app.command("sample")(build.sample)
 app.command("list")(browse.list_zoo)
 app.command("show")(browse.show)
 app.command("index")(browse.index)

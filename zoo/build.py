@@ -7,16 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from zoo.build_siren import RECIPES, SirenBuild, build_shard, finish, is_built
 from zoo.errors import ZooError
 from zoo.files import read_json, write_json
-from zoo.images import split_size
+from zoo.shards import Build, finish, is_built, shard_count, shard_numbers
 
 SETTINGS = "build.json"
 """Names the settings of a folder whose build is under way; `spec.json` takes its place at the end."""
@@ -25,15 +23,13 @@ _made: Any = None
 """In a worker: how many networks all workers have made, shared with the parent."""
 
 
-def run_build(
-    build: SirenBuild, folder: Path, device: str, workers: int, on_fit: Callable[[int], None]
-) -> None:
+def run_build(build: Build, folder: Path, device: str, workers: int, on_fit: Callable[[int], None]) -> None:
     """Make every shard that is not there yet, then the manifest; the files do not depend on `workers`.
 
     `on_fit` hears how many networks each step adds, those of an earlier run first.
     Raises ZooError for rows that the images do not have and for a folder that belongs to other settings.
     """
-    check_settings(build)
+    build.check()
     claim_folder(build, folder)
     if not (folder / "spec.json").exists():
         _build_shards(build, folder, device, workers, on_fit)
@@ -44,11 +40,11 @@ def run_build(
 
 
 def _build_shards(
-    build: SirenBuild, folder: Path, device: str, workers: int, on_fit: Callable[[int], None]
+    build: Build, folder: Path, device: str, workers: int, on_fit: Callable[[int], None]
 ) -> None:
-    done = [shard for shard in range(build.shards) if is_built(folder, shard)]
-    todo = [shard for shard in range(build.shards) if shard not in done]
-    on_fit(sum(len(build.numbers(shard)) for shard in done))
+    done = [shard for shard in range(shard_count(build)) if is_built(folder, shard)]
+    todo = [shard for shard in range(shard_count(build)) if shard not in done]
+    on_fit(sum(len(shard_numbers(build, shard)) for shard in done))
     if device == "cpu" and min(workers, len(todo)) > 1:
         _build_in_processes(build, folder, todo, min(workers, len(todo)), on_fit)
     else:
@@ -70,30 +66,20 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def check_settings(build: SirenBuild) -> None:
-    """Raise ZooError unless the recipe is known and the split has every image that the build names."""
-    if build.recipe not in RECIPES:
-        raise ZooError(f"Unknown recipe {build.recipe!r}: choose {' or '.join(RECIPES)}.")
-    if build.count < 1 or build.copies < 1 or build.first < 0 or build.seed < 0:
-        raise ZooError("Count and copies start at 1, the first row and the seed at 0.")
-    size = split_size(build.images, build.split)
-    if build.first + build.count > size:
-        raise ZooError(
-            f"The {build.split} split of {build.images} has {size} images; rows {build.first} to "
-            f"{build.first + build.count - 1} were asked for. Lower --count or --first."
-        )
-
-
-def claim_folder(build: SirenBuild, folder: Path) -> None:
+def claim_folder(build: Build, folder: Path) -> None:
     """Write the settings into an empty folder, or check that the folder's settings are these."""
     manifest, settings = folder / "spec.json", folder / SETTINGS
     if manifest.exists() or settings.exists():
         found = read_json(manifest).get("build") if manifest.exists() else read_json(settings)
-        return _check_same(found, asdict(build), folder)
+        return _check_same(found, _settings(build), folder)
     if folder.exists() and any(folder.iterdir()):
         raise ZooError(f"{folder.name} holds files, but no {SETTINGS} of a build: choose an empty folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(settings, asdict(build))
+    write_json(settings, _settings(build))
+
+
+def _settings(build: Build) -> dict:
+    return build.describe()["build"]
 
 
 def _check_same(found: object, wanted: dict, folder: Path) -> None:
@@ -111,11 +97,11 @@ def _check_same(found: object, wanted: dict, folder: Path) -> None:
 
 
 def _build_here(
-    build: SirenBuild, folder: Path, shards: list[int], device: str, on_fit: Callable[[int], None]
+    build: Build, folder: Path, shards: list[int], device: str, on_fit: Callable[[int], None]
 ) -> None:
     with _one_thread():
         for shard in shards:
-            build_shard(build, shard, folder, device, on_fit)
+            build.make_shard(shard, device, on_fit).write(folder, shard)
 
 
 @contextmanager
@@ -130,7 +116,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _build_in_processes(
-    build: SirenBuild, folder: Path, shards: list[int], workers: int, on_fit: Callable[[int], None]
+    build: Build, folder: Path, shards: list[int], workers: int, on_fit: Callable[[int], None]
 ) -> None:
     """One thread each: two such processes beat one process with two threads, the matrices being small."""
     context = multiprocessing.get_context("spawn")
@@ -166,8 +152,8 @@ def _start_worker(made, stop) -> None:
     threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
 
 
-def _work(build: SirenBuild, shard: int, folder: Path) -> None:
-    build_shard(build, shard, folder, "cpu", _report)
+def _work(build: Build, shard: int, folder: Path) -> None:
+    build.make_shard(shard, "cpu", _report).write(folder, shard)
 
 
 def _report(count: int) -> None:

@@ -177,7 +177,7 @@ class Zoo:
             return self._opened[name]
 
     def rows(self, collection: str, limit: int | None = None) -> list[dict[str, Any]]:
-        """The facts of the first `limit` networks: whole id, split, label (its name), PSNR and recipe."""
+        """The facts of the first `limit` networks: whole id, split, recipe, label (its name) and PSNR or accuracy."""
         if limit is not None and limit < 0:
             raise ZooError(f"The limit must be 0 or more, got {limit}.")
         opened = self.collection(collection)
@@ -223,6 +223,8 @@ class Zoo:
     def _describe(self, name: str, opened: Collection, row: dict[str, Any]) -> dict[str, Any]:
         place = ("id", "label", "shard", "row")
         facts = {key: value for key, value in row.items() if key not in place}
+        if "label" not in row:
+            return {"id": f"{name}/{row['id']}", **facts}
         label = row["label"]
         if not 0 <= label < len(opened.spec.label_names):
             raise ZooError(
@@ -323,7 +325,7 @@ def _collection_info(folder: Path) -> CollectionInfo:
     return CollectionInfo(
         name=folder.name,
         title=collection.spec.title,
-        kind="siren",
+        kind=collection.spec.kind,
         count=len(collection),
         splits=collection.splits,
         size=sum(file.size for file in files),

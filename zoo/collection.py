@@ -12,14 +12,18 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from nfn.features import WeightSpaceFeatures
-from nfn.network import LayerNames, Network, SirenConvention
-from nfn.spec import NetworkSpec
+from nfn.network import Kind, LayerNames, Network, SirenConvention
+from nfn.spec import ArraySpec, NetworkSpec
 from zoo.errors import ZooError, shorten
 from zoo.files import read_json, short_name
 
 FORMAT = 1
-COLUMNS = {"id": pa.string(), "split": pa.string(), "label": pa.int64(), "psnr": pa.float64(),
-           "shard": pa.int64(), "row": pa.int64()}  # fmt: skip
+COLUMNS = {"id": pa.string(), "split": pa.string(), "shard": pa.int64(), "row": pa.int64()}
+COLUMNS_OF_KIND = {
+    "siren": {"label": pa.int64(), "psnr": pa.float64()},
+    "classifier": {"activation": pa.string(), "test_accuracy": pa.float64(), "final": pa.bool_()},
+}
+"""The columns that `networks.parquet` must have for each kind of network."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class CollectionSpec:
     """What all networks of a collection share: `spec.json`, with the folder's name where it has no title."""
 
     title: str
+    kind: Kind
     network: NetworkSpec
     siren: SirenConvention
     names: tuple[LayerNames, ...]
@@ -51,14 +56,14 @@ class Collection:
 
     @cached_property
     def rows(self) -> pa.Table:
-        """One row of facts per network: id, split, label, psnr, recipe, and where its weights are."""
+        """One row of facts per network: id, split, what is known of it, recipe, and where its weights are."""
         path = self.folder / "networks.parquet"
         _check_exists(path)
         try:
             table = pq.read_table(path)
         except pa.ArrowInvalid as error:
             raise ZooError(f"{short_name(path)} is damaged: it is not a parquet file.") from error
-        for name, kind in COLUMNS.items():
+        for name, kind in {**COLUMNS, **COLUMNS_OF_KIND[self.spec.kind]}.items():
             if (
                 name not in table.schema.names
                 or table.schema.field(name).type != kind
@@ -74,7 +79,7 @@ class Collection:
 
     @cached_property
     def labels(self) -> torch.Tensor:
-        """The class numbers `(n,)` of all rows; `spec.label_names` says what they mean."""
+        """The class numbers `(n,)` of all rows of SIRENs; `spec.label_names` says what they mean."""
         return torch.tensor(self.rows["label"].to_numpy())
 
     def row(self, network_id: str) -> dict[str, Any]:
@@ -83,10 +88,10 @@ class Collection:
 
     def network(self, network_id: str) -> Network:
         """One network, read without loading the rest of its shard."""
-        row = self._row_number(network_id)
-        features = self._read_shard(self.rows["shard"][row].as_py(), [self.rows["row"][row].as_py()])
-        facts = {"kind": "siren"}
-        return Network(features, self.spec.network, "siren", self.spec.names, self.spec.siren, facts)
+        row, kind = self.row(network_id), self.spec.kind
+        features = self._read_shard(row["shard"], [row["row"]])
+        facts = {"kind": kind, **({"activation": row["activation"]} if kind == "classifier" else {})}
+        return Network(features, self.spec.network, kind, self.spec.names, self.spec.siren, facts)
 
     def features(self, rows: Sequence[int] | slice = slice(None)) -> WeightSpaceFeatures:
         """The weights `(n, 1, ...)` of many rows, in the order asked for."""
@@ -175,9 +180,10 @@ def read_spec(folder: Path) -> CollectionSpec:
             f"{folder.name} has no spec.json: it is not a collection, or its build is not finished."
         )
     content = read_json(path)
-    if content.get("format") != FORMAT or content.get("kind") != "siren":
+    if content.get("format") != FORMAT or content.get("kind") not in COLUMNS_OF_KIND:
         got = f"format {content.get('format')!r} of kind {content.get('kind')!r}"
-        raise ZooError(f"{short_name(path)} has {got}; this version reads format {FORMAT} of kind 'siren'.")
+        kinds = " or ".join(map(repr, COLUMNS_OF_KIND))
+        raise ZooError(f"{short_name(path)} has {got}; this version reads format {FORMAT} of kind {kinds}.")
     try:
         return _parse_spec(content, folder.name)
     except (KeyError, TypeError, ValueError) as error:
@@ -185,17 +191,33 @@ def read_spec(folder: Path) -> CollectionSpec:
 
 
 def _parse_spec(content: dict[str, Any], folder_name: str) -> CollectionSpec:
-    layers, names = content["layers"], content["tensor_names"]
-    if len(layers) != len(names) + 1 or not all(isinstance(n, int) and 0 < n <= 4096 for n in layers):
-        raise ValueError(f"layers {layers} and {len(names)} pairs of tensor names do not fit")
+    network, names = _parse_network(content), content["tensor_names"]
+    if len(network) != len(names):
+        wanted = content.get("layers", content.get("shapes"))
+        raise ValueError(f"layers {wanted} and {len(names)} pairs of tensor names do not fit")
     return CollectionSpec(
         title=str(content.get("title", folder_name)),
-        network=NetworkSpec.mlp(*layers),
-        siren=SirenConvention(**content["siren"]),
+        kind=content["kind"],
+        network=network,
+        siren=SirenConvention(**content.get("siren", {})),
         names=tuple(LayerNames(str(weight), str(bias)) for weight, bias in names),
         label_names=tuple(str(label) for label in content["labels"]),
         images=dict(content["images"]),
         build=dict(content["build"]),
+    )
+
+
+def _parse_network(content: dict[str, Any]) -> NetworkSpec:
+    """`layers`, the widths of a SIREN, or `shapes`, the weight shapes of a classifier."""
+    siren = content["kind"] == "siren"
+    numbers = content["layers"] if siren else [size for shape in content["shapes"] for size in shape]
+    if not all(isinstance(n, int) and 0 < n <= 4096 for n in numbers):
+        raise ValueError(f"sizes {numbers} are not whole numbers from 1 to 4096")
+    if siren:
+        return NetworkSpec.mlp(*numbers)
+    shapes = content["shapes"]
+    return NetworkSpec(
+        tuple(ArraySpec(tuple(shape)) for shape in shapes), tuple(ArraySpec((shape[0],)) for shape in shapes)
     )
 
 

@@ -80,6 +80,14 @@ def to_pixels(images: torch.Tensor) -> torch.Tensor:
     return images.float() / 127.5 - 1
 
 
+def to_gray(images: torch.Tensor) -> torch.Tensor:
+    """uint8 `(n, c, H, W)` to `(n, 1, H, W)`: the luma of ITU-R BT.601, as PIL and TensorFlow have it."""
+    if images.shape[1] == 1:
+        return images
+    weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+    return (images.float() * weights).sum(1, keepdim=True).round().to(torch.uint8)
+
+
 def find_image_set(name: str) -> ImageSet:
     """The image set of that name; a ValueError lists the known ones."""
     if name not in IMAGE_SETS:

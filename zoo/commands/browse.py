@@ -50,18 +50,21 @@ def index(folder: Annotated[Path, typer.Argument(help="folder of the zoo")] = EM
 
 def _collection_facts(opened: Zoo, name: str) -> dict[str, object]:
     collection = opened.collection(name)
-    spec, psnr = collection.spec, collection.rows["psnr"].to_numpy()
+    spec = collection.spec
+    measured = {"siren": ("psnr", "PSNR in dB"), "classifier": ("test_accuracy", "test accuracy")}
+    column, title = measured[spec.kind]
+    values = collection.rows[column].to_numpy()
     return {
         "name": name,
         "title": spec.title,
         "networks": ", ".join(f"{split} {count:,}" for split, count in collection.splits.items()),
         "weights": ", ".join(str(weight.shape) for weight in spec.network.weight_spec),
         "tensor names": ", ".join(f"{names.weight}, {names.bias}" for names in spec.names),
-        "convention": _joined(asdict(spec.siren)),
+        **({"convention": _joined(asdict(spec.siren))} if spec.kind == "siren" else {}),
         "labels": ", ".join(spec.label_names),
         "images": _joined(spec.images),
         "build": _joined(spec.build),
-        "PSNR in dB": f"{psnr.mean():.1f} on average, {psnr.min():.1f} to {psnr.max():.1f}",
+        title: f"{values.mean():.3g} on average, {values.min():.3g} to {values.max():.3g}",
     }
 
 

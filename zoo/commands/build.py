@@ -4,22 +4,27 @@ from pathlib import Path
 from time import perf_counter
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.console import Console
 
 from zoo.build import find_device, run_build, usable_cores
+from zoo.build_cnn import CnnBuild
 from zoo.build_siren import SirenBuild
 from zoo.collection import Collection
+from zoo.sample import sample_collection
+from zoo.shards import Build
 from zoo.training import progress_bar
 
 console = Console()
+Out = Annotated[Path, typer.Option(help="folder of the collection; a build that was stopped there goes on")]
+Seed = Annotated[int, typer.Option(help="the same seed gives the same files")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 
 
 def build_siren(
     images: Annotated[str, typer.Option(help="mnist, fashion_mnist or cifar10")],
-    out: Annotated[
-        Path, typer.Option(help="folder of the collection; a build that was stopped there goes on")
-    ],
+    out: Out,
     split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
     count: Annotated[int, typer.Option(help="how many images")] = 1000,
     first: Annotated[int, typer.Option(help="row of the first image in the split")] = 0,
@@ -27,22 +32,59 @@ def build_siren(
     recipe: Annotated[
         str, typer.Option(help="fixed, or varied: learning rate and steps drawn at random")
     ] = "fixed",
-    seed: Annotated[int, typer.Option(help="the same seed gives the same files")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    seed: Seed = 0,
+    device: Device = "auto",
 ) -> None:
     """Fit one SIREN to each image and copy."""
     build = SirenBuild(images, split, count, first, copies, recipe, seed)
-    found = find_device(device)
-    started = perf_counter()
+    seconds = run(build, out, device)
+    psnr = Collection(out).rows["psnr"].to_numpy()
+    console.print(
+        f"{len(psnr)} SIRENs in {out}: PSNR {psnr.mean():.1f} dB on average, {psnr.min():.1f} dB at least; "
+        f"{seconds:.1f} s."
+    )
+
+
+def build_cnn(
+    images: Annotated[str, typer.Option(help="cifar10 (made gray), fashion_mnist or mnist")],
+    out: Out,
+    count: Annotated[int, typer.Option(help="how many networks to train")] = 1000,
+    min_steps: Annotated[int, typer.Option(help="the fewest training steps that a network may get")] = 150,
+    max_steps: Annotated[int, typer.Option(help="the most")] = 8000,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Train small CNNs under random hyperparameters, and measure each."""
+    seconds = run(CnnBuild(images, count, seed, min_steps, max_steps), out, device)
+    accuracy = Collection(out).rows["test_accuracy"].to_numpy()
+    low, middle, high = np.quantile(accuracy, [0.1, 0.5, 0.9])
+    console.print(
+        f"{len(accuracy)} networks in {out}: test accuracy {middle:.1%} in the middle, {low:.1%} to {high:.1%} for "
+        f"80% of them, {accuracy.max():.1%} at best; {seconds:.1f} s."
+    )
+
+
+def run(build: Build, out: Path, device: str) -> float:
+    """Run a build with progress; the seconds it took. Ctrl-C ends it with advice, and exit status 130."""
+    found, started = find_device(device), perf_counter()
     with progress_bar() as progress:
-        task = progress.add_task(f"{images} on {found}", total=build.total)
+        task = progress.add_task(f"{out.name} on {found}", total=build.total)
         try:
             run_build(build, out, found, usable_cores(), lambda count: progress.advance(task, count))
         except KeyboardInterrupt:
             console.print("Stopped. Run the same command again to go on from the last finished shard.")
             raise typer.Exit(130) from None
-    psnr = Collection(out).rows["psnr"].to_numpy()
-    console.print(
-        f"{len(psnr)} SIRENs in {out}: PSNR {psnr.mean():.1f} dB on average, {psnr.min():.1f} dB at least; "
-        f"{perf_counter() - started:.1f} s."
-    )
+    return perf_counter() - started
+
+
+def sample(
+    sources: Annotated[list[Path], typer.Argument(help="folders of collections of one kind and shape")],
+    out: Annotated[Path, typer.Option(help="folder of the new collection")],
+    count: Annotated[int, typer.Option(help="how many networks")],
+    split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
+    final_only: Annotated[bool, typer.Option(help="leave out checkpoints along training")] = False,
+    seed: Seed = 0,
+) -> None:
+    """Draw a small collection from larger ones."""
+    sample_collection(sources, out, split, count, final_only, seed)
+    console.print(f"{count} networks in {out}. `python -m zoo index` puts them into the catalog.")

@@ -1,0 +1,99 @@
+"""Shards of a collection under construction: which networks each holds, and its files, whole or not there."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import save_file
+
+from nfn.features import WeightSpaceFeatures
+from zoo.files import write_json, write_whole
+
+
+class Build(Protocol):
+    """What `zoo.build.run_build` makes: a frozen dataclass of settings that can make each of its shards."""
+
+    @property
+    def total(self) -> int:
+        """How many networks are trained in all."""
+        ...
+
+    @property
+    def shard_size(self) -> int:
+        """How many of them a shard holds."""
+        ...
+
+    def check(self) -> None:
+        """Raise ZooError where the settings cannot be."""
+        ...
+
+    def make_shard(self, shard: int, device: str, on_fit: Callable[[int], None]) -> "Shard":
+        """One shard, a pure function of (settings, shard number); `on_fit` hears how many networks each step adds."""
+        ...
+
+    def describe(self) -> dict:
+        """The content of `spec.json`."""
+        ...
+
+
+class Shard:
+    """The networks `(n, 1, ...)` of a shard, a row of facts for each (its split among them), their tensor names."""
+
+    def __init__(self, features: WeightSpaceFeatures, rows: list[dict], names: Sequence[tuple[str, str]]):
+        self.features, self.rows, self.names = features, rows, names
+
+    def write(self, folder: Path, number: int) -> None:
+        """Write one stacked tensor `(n, ...)` per parameter, then the rows."""
+        tensors: dict[str, torch.Tensor] = {}
+        for (weight_name, bias_name), (weight, bias) in zip(self.names, self.features, strict=True):
+            tensors[weight_name], tensors[bias_name] = weight[:, 0].contiguous(), bias[:, 0].contiguous()
+        places = [{"shard": number, "row": row} for row in range(len(self.rows))]
+        table = pa.Table.from_pylist([{**row, **at} for row, at in zip(self.rows, places, strict=True)])
+        weights_path, rows_path = shard_paths(folder, number)
+        write_whole(weights_path, lambda part: save_file(tensors, part))
+        write_whole(rows_path, lambda part: pq.write_table(table, part))
+
+
+def shard_count(build: Build) -> int:
+    """How many shards a build has."""
+    return math.ceil(build.total / build.shard_size)
+
+
+def shard_numbers(build: Build, shard: int) -> range:
+    """Which networks of the build a shard holds."""
+    return range(shard * build.shard_size, min((shard + 1) * build.shard_size, build.total))
+
+
+def shard_paths(folder: Path, shard: int) -> tuple[Path, Path]:
+    """Where a shard's stacked tensors and its rows of facts go."""
+    return folder / f"weights-{shard:05d}.safetensors", folder / f"networks-{shard:05d}.parquet"
+
+
+def is_built(folder: Path, shard: int) -> bool:
+    """Whether a shard is there; its files are written whole or not at all."""
+    return all(path.exists() for path in shard_paths(folder, shard))
+
+
+def finish(build: Build, folder: Path) -> None:
+    """Join the rows of all shards and write `spec.json` last: where it is, the collection is complete."""
+    parts = [shard_paths(folder, shard)[1] for shard in range(shard_count(build))]
+    table = pa.concat_tables([pq.read_table(part) for part in parts])
+    table = table.add_column(0, "id", pa.array(number_by_split(table["split"].to_pylist())))
+    write_whole(folder / "networks.parquet", lambda part: pq.write_table(table, part))
+    write_json(folder / "spec.json", build.describe())
+    for part in parts:
+        part.unlink()
+
+
+def number_by_split(splits: list[str]) -> list[str]:
+    """`split/number`, counted within each split."""
+    seen: dict[str, int] = {}
+    ids = []
+    for split in splits:
+        ids.append(f"{split}/{seen.get(split, 0)}")
+        seen[split] = seen.get(split, 0) + 1
+    return ids
