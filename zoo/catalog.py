@@ -38,6 +38,12 @@ def _load_editor(folder: Path):
     return InrEditor.load(folder)
 
 
+def _load_generalization(folder: Path):
+    from nfn.generalization import GeneralizationPredictor
+
+    return GeneralizationPredictor.load(folder)
+
+
 @dataclass(frozen=True)
 class PredictorKind:
     """A predictor that a zoo can hold; `load` takes its folder, and imports its code only then."""
@@ -55,6 +61,9 @@ PREDICTORS = {
             "inr-classifier", "What an image network shows", "INR classification", _load_classifier
         ),
         PredictorKind("inr-editor", "Edits of image networks", "INR editing", _load_editor),
+        PredictorKind(
+            "generalization", "Test accuracy of small CNNs", "generalization prediction", _load_generalization
+        ),
     )
 }
 
