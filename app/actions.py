@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from PIL import Image
@@ -21,6 +21,9 @@ from nfn.permutation import flip_signs, permute, random_permutations, random_sig
 from nfn.reader import NetworkFileError, read_network, write_network
 from nfn.siren import coordinate_grid, evaluate, render
 from zoo.catalog import EMBEDDED, CollectionInfo, Zoo
+
+if TYPE_CHECKING:
+    from nfn.network import ClassifierConvention
 
 MAX_STRENGTH = 2.0
 MAX_EDITED = 250_000
@@ -39,11 +42,12 @@ class RequestError(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """The network a visitor chose: a zoo id, or an uploaded file and how it writes a SIREN down."""
+    """The network a visitor chose: a zoo id, or an uploaded file and how it writes a SIREN or a classifier down."""
 
     zoo_id: str | None = None
     path: str | None = None
     convention: SirenConvention | None = None
+    classifier: "ClassifierConvention | None" = None
 
     def __post_init__(self):
         if (self.zoo_id is None) == (self.path is None):
@@ -248,16 +252,11 @@ def check_symmetry(source: Source, how: Symmetry, seed: int, domain: str = "auto
     before = open_network(source)
     after = replace(before, features=_disguise(before, how, torch.Generator().manual_seed(seed)))
     first, second = classify_network(before, domain).result, classify_network(after, domain).result
-    pairs = [
-        (a, b)
-        for x, y in zip(before.features, after.features, strict=True)
-        for a, b in zip(x, y, strict=True)
-    ]
     return SymmetryCheck(
         how=how,
         before=before,
         after=after,
-        moved=sum(int((a != b).sum()) for a, b in pairs),
+        moved=count_moved(before, after),
         total=before.spec.get_num_params(),
         pixel_difference=float((draw(before) - draw(after)).abs().max()),
         probability_difference=max(
@@ -266,6 +265,12 @@ def check_symmetry(source: Source, how: Symmetry, seed: int, domain: str = "auto
         verdict_before=first,
         verdict_after=second,
     )
+
+
+def count_moved(before: Network, after: Network) -> int:
+    """How many weights and biases differ between two networks of one spec."""
+    pairs = zip(before.features, after.features, strict=True)
+    return sum(int((a != b).sum()) for x, y in pairs for a, b in zip(x, y, strict=True))
 
 
 def _disguise(network: Network, how: Symmetry, generator: torch.Generator) -> WeightSpaceFeatures:

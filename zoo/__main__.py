@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from zoo.commands import browse, build, evaluate, predict, train
+from zoo.commands import browse, build, bundle, evaluate, predict, train
 
 app = typer.Typer(help="The zoo of networks and predictors.", no_args_is_help=True, add_completion=False)
 
@@ -16,6 +16,7 @@ building.command("cnn")(build.build_cnn)
 app.add_typer(building, name="build")
 
 app.command("sample")(build.sample)
+app.command("bundle")(bundle.bundle)
 app.command("list")(browse.list_zoo)
 app.command("show")(browse.show)
 app.command("index")(browse.index)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from PIL import Image
@@ -61,9 +62,12 @@ def load_images(name: str, split: str, rows: Sequence[int] | slice) -> tuple[tor
     path = _parquet_path(image_set, "test" if split == "test" else "train")
     table = pq.read_table(path, columns=[image_set.column, "label"])
     table = table.take(_split_rows(split, len(table))[rows if isinstance(rows, slice) else list(rows)])
-    pixels = [
-        np.asarray(Image.open(io.BytesIO(cell["bytes"]))) for cell in table[image_set.column].to_pylist()
-    ]
+    return decode_images(table, image_set.column)
+
+
+def decode_images(table: pa.Table, column: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images `(n, c, H, W)` uint8 and labels `(n,)` of a table with a column of encoded images, as the Hub has it."""
+    pixels = [np.asarray(Image.open(io.BytesIO(cell["bytes"]))) for cell in table[column].to_pylist()]
     stacked = torch.from_numpy(np.stack(pixels))
     images = stacked[:, None] if stacked.ndim == 3 else stacked.permute(0, 3, 1, 2).contiguous()
     return images, torch.from_numpy(table["label"].to_numpy().copy())

@@ -1,0 +1,294 @@
+"""Generalization: how well a small image classifier will do, read from its weights, and then measured. No gradio."""
+
+import math
+import time
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import torch
+
+from app.actions import MAX_ACTIVATIONS, RequestError, Source, count_moved, device, predictor, zoo
+from nfn.cnn import class_scores
+from nfn.network import Network
+from nfn.permutation import permute, random_permutations
+from nfn.reader import NetworkFileError, read_network
+from zoo.bundled import bundled_images
+from zoo.catalog import CollectionInfo
+from zoo.images import to_pixels
+
+if TYPE_CHECKING:
+    from nfn.generalization import Generalization
+
+    from nfn.network import ClassifierConvention
+
+MAX_WEIGHTS = 250_000
+"""Weights of a classifier that is read here."""
+MAX_MEASURING = 10**11
+"""Weights times places times images when a network is run: some ten seconds of CPU."""
+BATCH = 100
+"""Images that a network sees at once, and after which progress shows."""
+SUPPORTED = (
+    "Supported: 3×3 convolutions of stride 2 with ReLU or tanh, then global average pooling and one linear layer "
+    "to 10 classes, on gray images (28×28 or 32×32)."
+)
+
+
+def classifier_collections() -> list[CollectionInfo]:
+    """The collections whose networks classify images, as the catalog lists them."""
+    return [info for info in zoo().collections() if info.kind == "classifier"]
+
+
+def first_classifier() -> str:
+    """The zoo id that a visitor sees before choosing one."""
+    return zoo().rows(classifier_collections()[0].name, limit=1)[0]["id"]
+
+
+def open_upload(path: str | None, classifier: "ClassifierConvention | None" = None) -> Source:
+    """An upload as a source, opened once so that a bad file is refused before anything changes on screen."""
+    if path is None:
+        raise RequestError("Upload a file first.")
+    source = Source(path=path, classifier=classifier)
+    open_classifier(source)
+    return source
+
+
+@lru_cache(maxsize=32)
+def open_classifier(source: Source) -> Network:
+    """The small CNN behind `source`, checked; RequestError says what is supported where it is something else."""
+    if source.zoo_id is not None:
+        return only_small_cnns(zoo().network(source.zoo_id))
+    try:
+        return only_small_cnns(read_network(Path(source.path or ""), classifier=source.classifier))
+    except FileNotFoundError as error:
+        raise RequestError("This upload is no longer kept here. Please upload the file again.") from error
+    except NetworkFileError:
+        raise
+    except ValueError as error:  # a convention that cannot be
+        raise RequestError(str(error)) from error
+
+
+def only_small_cnns(network: Network) -> Network:
+    """The network itself if it is of the family that the predictor learned from; RequestError otherwise."""
+    fault = _fault(network)
+    if fault is not None:
+        raise RequestError(f"{fault} {SUPPORTED}")
+    return network
+
+
+def _fault(network: Network) -> str | None:
+    if network.kind != "classifier":
+        return f"This is a {network.kind}, not an image classifier; the INR tab reads SIRENs."
+    ranks = [len(array.shape) for array in network.spec.weight_spec]
+    if 4 not in ranks:
+        return (
+            "This is a plain MLP, without convolutions: reading those would take a zoo of them to learn from."
+        )
+    if ranks != [4] * (len(ranks) - 1) + [2]:
+        return (
+            f"This CNN ends in {ranks.count(2)} linear layers: reading those would take a zoo of such networks to "
+            "learn from."
+        )
+    channels, classes = network.spec.get_io()
+    if channels != 1:
+        return (
+            f"This CNN takes images of {channels} channels, and the zoo that the predictor learned from is gray: "
+            "reading colour would take a zoo of colour networks. Train yours on grayscale images to have it read."
+        )
+    if classes != 10:
+        return f"This CNN tells {classes} classes apart: reading that would take a zoo of such networks to learn from."
+    if network.spec.get_num_params() > MAX_WEIGHTS:
+        return f"Networks of up to {MAX_WEIGHTS:,} weights are read here; this has {network.spec.get_num_params():,}."
+    return None
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A prediction, where it stands among the zoo, and how long the predictor took.
+
+    `percentile` is the share, 0 to 100, of the zoo's finished networks on `result.images` that measure below the
+    predicted accuracy, None where the zoo has none of them; `measured` is what a zoo network reaches on all test
+    images, 0 to 1, and None for an upload.
+    """
+
+    result: "Generalization"
+    percentile: float | None
+    measured: float | None
+    predictor: str
+    seconds: float
+
+
+def predict(source: Source) -> Predicted:
+    """Read a classifier's test accuracy from its weights."""
+    measured = None if source.zoo_id is None else zoo().row(source.zoo_id)["test_accuracy"]
+    start = time.perf_counter()
+    result = predict_network(open_classifier(source))
+    seconds = time.perf_counter() - start
+    return Predicted(result, percentile(result), measured, predictor("generalization").name, seconds)
+
+
+@torch.no_grad()
+def predict_network(network: Network) -> "Generalization":
+    """What the predictor says of a network at hand; RequestError where it cannot read it."""
+    try:
+        return predictor("generalization").predict(network)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+
+
+def percentile(result: "Generalization") -> float | None:
+    """See `Predicted`."""
+    accuracies = _finished_accuracies(result.images)
+    return 100 * bisect_left(accuracies, result.test_accuracy) / len(accuracies) if accuracies else None
+
+
+@cache
+def _finished_accuracies(images: str) -> list[float]:
+    return sorted(
+        row["test_accuracy"]
+        for info in classifier_collections()
+        if zoo().collection(info.name).images == images
+        for row in zoo().rows(info.name)
+        if row["final"]
+    )
+
+
+@dataclass(frozen=True)
+class ZooPoint:
+    """A network of the zoo: measured and predicted test accuracy (0 to 1), and its row of facts."""
+
+    zoo_id: str
+    images: str
+    measured: float
+    predicted: float
+    low: float
+    high: float
+    typical: bool
+    row: dict
+
+
+@cache
+def zoo_points(images: str | None = None) -> list[ZooPoint]:
+    """Every classifier of the zoo, or those on one image set; each collection is predicted once, in a batch."""
+    points = [point for info in classifier_collections() for point in _points(info.name)]
+    return [point for point in points if images in (None, point.images)]
+
+
+@cache
+@torch.no_grad()
+def _points(collection: str) -> list[ZooPoint]:
+    opened, rows = zoo().collection(collection), zoo().rows(collection)
+    features = opened.features().to(device())
+    results = predictor("generalization").predict_batch(features, [row["activation"] for row in rows])
+    return [
+        ZooPoint(
+            zoo_id=row["id"],
+            images=opened.images,
+            measured=row["test_accuracy"],
+            predicted=result.test_accuracy,
+            low=result.low,
+            high=result.high,
+            typical=result.typical,
+            row=row,
+        )
+        for row, result in zip(rows, results, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class PermutedCopy:
+    """One network in two orders of its hidden neurons, and how far the two predictions are apart (0 to 1)."""
+
+    before: Network
+    after: Network
+    moved: int
+    total: int
+    prediction_before: "Generalization"
+    prediction_after: "Generalization"
+    difference: float
+
+
+def check_symmetry(source: Source, seed: int) -> PermutedCopy:
+    """Reorder the hidden neurons, predict again, and look at what changes: accuracy and both ends of the interval."""
+    before = open_classifier(source)
+    permutations = random_permutations(before.spec, torch.Generator().manual_seed(seed))
+    after = replace(before, features=permute(before.features, permutations))
+    first, second = predict_network(before), predict_network(after)
+    return PermutedCopy(
+        before=before,
+        after=after,
+        moved=count_moved(before, after),
+        total=before.spec.get_num_params(),
+        prediction_before=first,
+        prediction_after=second,
+        difference=max(
+            abs(getattr(first, name) - getattr(second, name)) for name in ("test_accuracy", "low", "high")
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`right` of the `seen` images so far, of `total`; accuracy with its 95% interval (Wilson), 0 to 1."""
+
+    right: int
+    seen: int
+    total: int
+    seconds: float
+
+    @property
+    def accuracy(self) -> float:
+        return self.right / self.seen
+
+    @property
+    def low(self) -> float:
+        return wilson(self.right, self.seen)[0]
+
+    @property
+    def high(self) -> float:
+        return wilson(self.right, self.seen)[1]
+
+
+def measure_accuracy(source: Source, images: str) -> Iterator[Measured]:
+    """Run the network on the bundled test images of a set; give what is known after each batch, the last being all.
+
+    Its activation is the one it was told to have, else the one that the predictor takes it for.
+    """
+    network = open_classifier(source)
+    pixels, labels = bundled_images(images)
+    _check_measuring(network, pixels)
+    activation = network.classifier.activation or predict_network(network).activation
+    features = network.normalized.to(device())
+    widest = max(bias.shape[0] for bias in network.spec.bias_spec)
+    batch = max(1, min(BATCH, MAX_ACTIVATIONS // (widest * pixels[0].numel())))
+    right, seen, start = 0, 0, time.perf_counter()
+    for part, wanted in zip(pixels.split(batch), labels.split(batch), strict=True):
+        with torch.no_grad():
+            scores = class_scores(features, to_pixels(part).to(device()), activation)[0]
+        right, seen = right + int((scores.argmax(1).cpu() == wanted).sum()), seen + len(part)
+        yield Measured(right, seen, len(pixels), time.perf_counter() - start)
+
+
+def _check_measuring(network: Network, pixels: torch.Tensor) -> None:
+    """Raise RequestError where running the network would take too long, or its images are too small for it."""
+    size, work = pixels.shape[-1], 0
+    for array in network.spec.weight_spec[:-1]:
+        size = (size - max(array.shape[2:])) // 2 + 1
+        work += math.prod(array.shape) * max(size, 0) ** 2 * len(pixels)
+    if size < 1:
+        raise RequestError(f"Images of {pixels.shape[-1]} pixels a side are too small for this network.")
+    if work > MAX_MEASURING:
+        raise RequestError("This network is too large to be run on a thousand images here.")
+
+
+def wilson(right: int, total: int, coverage: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share (Wilson 1927, JASA 22): honest for few images and near 0 and 1."""
+    z = NormalDist().inv_cdf((1 + coverage) / 2)
+    share, weight = right / total, 1 + z**2 / total
+    centre = (share + z**2 / (2 * total)) / weight
+    spread = z / weight * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    return max(0.0, centre - spread), min(1.0, centre + spread)

@@ -1,0 +1,82 @@
+"""Real test images that ship with the zoo, so that a classifier can be measured where no data set can be reached."""
+
+import io
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+
+from zoo.catalog import EMBEDDED
+from zoo.errors import ZooError
+from zoo.files import short_name, write_whole
+from zoo.images import IMAGE_SETS, ImageSet, decode_images, find_image_set, load_images, to_gray
+
+FOLDER = EMBEDDED / "images"
+COUNT = 1_000
+"""How many images of each set ship: the first rows of its published test split."""
+
+
+@cache
+def bundled_images(name: str, folder: Path = FOLDER) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first test images of a set in gray, `(1000, 1, size, size)` uint8, and their labels `(1000,)`.
+
+    Raises ValueError for an unknown set, and ZooError where its file is missing.
+    """
+    path = _path(find_image_set(name), folder)
+    if not path.is_file():
+        raise ZooError(f"{short_name(path)} is missing: `python -m zoo bundle` writes it.")
+    return decode_images(pq.read_table(path), "image")
+
+
+def write_bundle(name: str, folder: Path = FOLDER, count: int = COUNT) -> Path:
+    """Write the first `count` test images of a set, in gray, as parquet of PNGs like those of the Hub."""
+    image_set = find_image_set(name)
+    images, labels = load_images(name, "test", slice(count))
+    cells = [{"bytes": _png(image), "path": None} for image in to_gray(images)[:, 0]]
+    source = {
+        "repo": image_set.repo,
+        "split": "test",
+        "rows": f"0 to {len(cells) - 1}",
+        "licence": image_set.licence,
+    }
+    schema = pa.schema(
+        [("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])), ("label", pa.int64())], source
+    )
+    table = pa.table({"image": cells, "label": labels.tolist()}, schema)
+    path = _path(image_set, folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, lambda part: pq.write_table(table, part, compression="zstd"))
+    return path
+
+
+def write_notice(folder: Path = FOLDER) -> None:
+    """Write `README.md`: what the images are, where they come from, and under which licence."""
+    lines = "\n".join(_notice(image_set) for image_set in IMAGE_SETS.values())
+    text = f"""# Test images
+
+The first {COUNT:,} rows of published test splits, colour made gray (ITU-R BT.601 luma), as parquet of PNGs.
+Written by `python -m zoo bundle`; the app measures classifiers on them.
+
+| file | images | source | licence |
+| --- | --- | --- | --- |
+{lines}
+"""
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _notice(image_set: ImageSet) -> str:
+    source = f"[{image_set.repo}](https://huggingface.co/datasets/{image_set.repo})"
+    return f"| {image_set.name}.parquet | {image_set.title} | {source} | {image_set.licence} |"
+
+
+def _path(image_set: ImageSet, folder: Path) -> Path:
+    return folder / f"{image_set.name}.parquet"
+
+
+def _png(image: torch.Tensor) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image.numpy()).save(buffer, "png", optimize=True)
+    return buffer.getvalue()

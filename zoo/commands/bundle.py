@@ -1,0 +1,20 @@
+"""`python -m zoo bundle`: write the real test images that ship with the zoo."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from zoo.bundled import FOLDER, write_bundle, write_notice
+from zoo.images import IMAGE_SETS
+
+console = Console()
+
+
+def bundle(out: Annotated[Path, typer.Option(help="where the files go")] = FOLDER) -> None:
+    """Write the first test images of each set, small and in gray, with a note on their sources."""
+    for name in IMAGE_SETS:
+        path = write_bundle(name, out)
+        console.print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+    write_notice(out)
