@@ -3,7 +3,7 @@
 from nfn.classifier import InrClassification, InrClassifier
 from nfn.editor import InrEdit, InrEditor
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
-from nfn.network import Network, SirenConvention
+from nfn.network import ClassifierConvention, Network, SirenConvention
 from nfn.operators import STYLES, apply_style
 from nfn.reader import NetworkFileError, read_network, write_network
 from nfn.siren import fit_sirens, render
@@ -12,6 +12,7 @@ from nfn.spec import ArraySpec, NetworkSpec
 __all__ = [
     "STYLES",
     "ArraySpec",
+    "ClassifierConvention",
     "InrClassification",
     "InrClassifier",
     "InrEdit",

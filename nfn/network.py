@@ -50,6 +50,33 @@ class SirenConvention:
 
 
 @dataclass(frozen=True)
+class ClassifierConvention:
+    """What a classifier's file means: its activation (None: not told), and the pixels that its images have.
+
+    The network sees `(pixel / 255 - pixel_mean) / pixel_std`; ours see pixels from -1 to 1.
+    """
+
+    activation: Literal["relu", "tanh"] | None = None
+    pixel_mean: float = 0.5
+    pixel_std: float = 0.5
+
+    def normalize(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """The same function of the image with pixels in [-1, 1], exactly (if no convolution pads its image)."""
+        return _rescale_input(features, 0.5 / self.pixel_std, (0.5 - self.pixel_mean) / self.pixel_std)
+
+    def denormalize(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """The inverse of `normalize`: from pixels in [-1, 1] back to the file's."""
+        return _rescale_input(features, 2 * self.pixel_std, 2 * self.pixel_mean - 1)
+
+
+def _rescale_input(features: WeightSpaceFeatures, scale: float, shift: float) -> WeightSpaceFeatures:
+    """A first layer that takes `x` where the given one takes `scale * x + shift`."""
+    (weight, bias), *rest = features
+    moved = bias + shift * weight.flatten(3).sum(3)
+    return WeightSpaceFeatures.from_zipped([(weight * scale, moved), *rest])
+
+
+@dataclass(frozen=True)
 class LayerNames:
     """The tensor names of one layer as they arrived; `bias` is None where the file had none (zeros are used)."""
 
@@ -71,15 +98,22 @@ class Network:
     siren: SirenConvention = field(default_factory=SirenConvention)
     metadata: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    classifier: ClassifierConvention = field(default_factory=ClassifierConvention)
 
     @property
     def normalized(self) -> WeightSpaceFeatures:
-        """A SIREN's features in our one convention (see `SirenConvention.normalize`)."""
-        return self.siren.normalize(self.features)
+        """The features in our one convention: see `normalize` of `SirenConvention` and `ClassifierConvention`."""
+        return self._convention.normalize(self.features) if self._convention else self.features
 
     def with_normalized(self, features: WeightSpaceFeatures) -> "Network":
         """This network with new weights, given in our convention, under its own names and convention."""
-        return replace(self, features=self.siren.denormalize(features))
+        return replace(
+            self, features=self._convention.denormalize(features) if self._convention else features
+        )
+
+    @property
+    def _convention(self) -> SirenConvention | ClassifierConvention | None:
+        return {"siren": self.siren, "classifier": self.classifier}.get(self.kind)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Name to tensor, as the file had them; a bias that the file lacked appears as `<weight name>.bias`."""

@@ -1,21 +1,22 @@
 """Collections on disk: many networks of one spec, read one at a time or in bulk."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from nfn.features import WeightSpaceFeatures
-from nfn.network import Kind, LayerNames, Network, SirenConvention
+from nfn.network import ClassifierConvention, Kind, LayerNames, Network, SirenConvention
 from nfn.spec import ArraySpec, NetworkSpec
 from zoo.errors import ZooError, shorten
 from zoo.files import read_json, short_name
+from zoo.stacked import LocalStacked, Stacked
+from zoo.table import read_table
 
 FORMAT = 1
 COLUMNS = {"id": pa.string(), "split": pa.string(), "shard": pa.int64(), "row": pa.int64()}
@@ -44,11 +45,13 @@ class Collection:
     """A folder with `spec.json`, `networks.parquet` and `weights-*.safetensors`.
 
     Row numbers count through the table; an id is `split/index`, such as `test/17`.
-    Everything that is missing or does not fit raises ZooError.
+    Everything that is missing or does not fit raises ZooError. `open_shard(path, places)` gives the file whose rows
+    at these places will be read.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, open_shard: Callable[[Path, Sequence[int]], Stacked] | None = None):
         self.folder = Path(folder)
+        self._open_shard = open_shard or _open_local
         self.spec = read_spec(self.folder)
 
     def __len__(self) -> int:
@@ -59,10 +62,7 @@ class Collection:
         """One row of facts per network: id, split, what is known of it, recipe, and where its weights are."""
         path = self.folder / "networks.parquet"
         _check_exists(path)
-        try:
-            table = pq.read_table(path)
-        except pa.ArrowInvalid as error:
-            raise ZooError(f"{short_name(path)} is damaged: it is not a parquet file.") from error
+        table = read_table(path)
         for name, kind in {**COLUMNS, **COLUMNS_OF_KIND[self.spec.kind]}.items():
             if (
                 name not in table.schema.names
@@ -90,8 +90,13 @@ class Collection:
         """One network, read without loading the rest of its shard."""
         row, kind = self.row(network_id), self.spec.kind
         features = self._read_shard(row["shard"], [row["row"]])
-        facts = {"kind": kind, **({"activation": row["activation"]} if kind == "classifier" else {})}
-        return Network(features, self.spec.network, kind, self.spec.names, self.spec.siren, facts)
+        network = Network(
+            features, self.spec.network, kind, self.spec.names, self.spec.siren, metadata={"kind": kind}
+        )
+        if kind != "classifier":
+            return network
+        facts = {"kind": kind, "activation": row["activation"]}
+        return replace(network, metadata=facts, classifier=ClassifierConvention(row["activation"]))
 
     def features(self, rows: Sequence[int] | slice = slice(None)) -> WeightSpaceFeatures:
         """The weights `(n, 1, ...)` of many rows, in the order asked for."""
@@ -126,21 +131,26 @@ class Collection:
 
     def _read_shard(self, shard: int, places: list[int]) -> WeightSpaceFeatures:
         path = self.folder / f"weights-{shard:05d}.safetensors"
-        _check_exists(path)
         try:
-            with safe_open(path, "pt") as file:
-                return self._read_places(file, places, path)
+            return self._read_places(self._open_shard(path, places), places, path)
         except SafetensorError as error:
             raise ZooError(f"{short_name(path)} is damaged ({error}): build or download it again.") from error
 
-    def _read_places(self, file, places: list[int], path: Path) -> WeightSpaceFeatures:
-        pairs = []
+    def _read_places(self, file: Stacked, places: list[int], path: Path) -> WeightSpaceFeatures:
+        names, shapes = [], []
         layers = zip(self.spec.names, self.spec.network.weight_spec, self.spec.network.bias_spec, strict=True)
-        for names, weight, bias in layers:
-            assert names.bias is not None, "read_spec gives every layer a bias name."
-            pairs.append((_read_tensor(file, names.weight, weight.shape, places, path),
-                          _read_tensor(file, names.bias, bias.shape, places, path)))  # fmt: skip
-        return WeightSpaceFeatures.from_zipped(pairs)
+        for layer, weight, bias in layers:
+            assert layer.bias is not None, "read_spec gives every layer a bias name."
+            names += [layer.weight, layer.bias]
+            shapes += [weight.shape, bias.shape]
+        for name, shape in zip(names, shapes, strict=True):
+            _check_shape(file.shape(name), name, shape, places, path)
+        tensors = file.rows(names, places)
+        for name, tensor in zip(names, tensors, strict=True):
+            if tensor.dtype != torch.float32 or not torch.isfinite(tensor).all():
+                raise ZooError(f"{short_name(path)} is damaged: {name} must hold finite float32 numbers.")
+        stacked = [tensor[:, None] for tensor in tensors]
+        return WeightSpaceFeatures.from_zipped(list(zip(stacked[::2], stacked[1::2], strict=True)))
 
     def _empty(self, count: int) -> WeightSpaceFeatures:
         spec = self.spec.network
@@ -154,22 +164,23 @@ def _flat(features: WeightSpaceFeatures) -> list[torch.Tensor]:
     return [*features.weights, *features.biases]
 
 
-def _read_tensor(file, name: str, shape: tuple[int, ...], places: list[int], path: Path) -> torch.Tensor:
-    """`(len(places), 1, *shape)` from a stacked tensor `(n, *shape)`; one place is read on its own."""
-    stacked = file.get_slice(name)
-    count, *found = stacked.get_shape() or [0]
-    if tuple(found) != shape:
+def _open_local(path: Path, places: Sequence[int]) -> LocalStacked:
+    _check_exists(path)
+    return LocalStacked(path)
+
+
+def _check_shape(
+    found: tuple[int, ...], name: str, shape: tuple[int, ...], places: list[int], path: Path
+) -> None:
+    """A stacked tensor must be `(n, *shape)` and have all places."""
+    if not found or found[1:] != shape:
         raise ZooError(
-            f"{short_name(path)}: {name} holds tensors of shape {tuple(found)}, spec.json says {shape}."
+            f"{short_name(path)}: {name} holds tensors of shape {found[1:]}, spec.json says {shape}."
         )
-    if not 0 <= min(places) <= max(places) < count:
+    if not 0 <= min(places) <= max(places) < found[0]:
         raise ZooError(
-            f"{short_name(path)} holds {count} networks; networks.parquet asks for rows up to {max(places)}."
+            f"{short_name(path)} holds {found[0]} networks; networks.parquet asks for rows up to {max(places)}."
         )
-    tensor = stacked[places[0] : places[0] + 1] if len(places) == 1 else file.get_tensor(name)[places]
-    if tensor.dtype != torch.float32 or not torch.isfinite(tensor).all():
-        raise ZooError(f"{short_name(path)} is damaged: {name} must hold finite float32 numbers.")
-    return tensor[:, None]
 
 
 def read_spec(folder: Path) -> CollectionSpec:

@@ -1,14 +1,14 @@
 """How a file says which kind of network it holds, and how a SIREN's numbers become a picture."""
 
 import json
-import math
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from collections.abc import Mapping
+from typing import get_args
 
 from nfn.network import Kind, SirenConvention
 from nfn.reader import limits
-from nfn.reader.errors import NetworkFileError, quote
+from nfn.reader.errors import NetworkFileError
+from nfn.reader.facts import first, normal, normalized, parse_number, parse_range, unreadable
 
 _OMEGA = ("omega_0", "omega0", "omega", "w0", "w_0", "siren_omega_0")
 _FIRST_OMEGA = ("first_omega", "first_omega_0", "omega_first", "w0_initial", "w0_first", "first_w0")
@@ -29,15 +29,15 @@ def read_convention(metadata: Mapping[str, str]) -> SirenConvention:
     Raises:
         NetworkFileError: an entry is there but not readable.
     """
-    facts = {_normal(key): (key, value) for key, value in metadata.items()}
-    omega = _first(facts, _OMEGA, _parse_omega) or 30.0
-    low, high = _first(facts, _RANGE, _parse_range) or (-1.0, 1.0)
+    facts = normalized(metadata)
+    omega = first(facts, _OMEGA, _parse_omega) or 30.0
+    low, high = first(facts, _RANGE, parse_range) or (-1.0, 1.0)
     return SirenConvention(
-        first_omega=_first(facts, _FIRST_OMEGA, _parse_omega) or omega,
-        hidden_omega=_first(facts, _HIDDEN_OMEGA, _parse_omega) or omega,
+        first_omega=first(facts, _FIRST_OMEGA, _parse_omega) or omega,
+        hidden_omega=first(facts, _HIDDEN_OMEGA, _parse_omega) or omega,
         low=low,
         high=high,
-        coordinates=_first(facts, _COORDINATES, _parse_coordinates) or "row_col",
+        coordinates=first(facts, _COORDINATES, _parse_coordinates) or "row_col",
     )
 
 
@@ -50,7 +50,7 @@ def write_convention(metadata: Mapping[str, str], siren: SirenConvention) -> dic
         "coordinates": siren.coordinates,
     }
     known = {*_OMEGA, *_FIRST_OMEGA, *_HIDDEN_OMEGA, *_RANGE, *_COORDINATES}
-    plain = {key: value for key, value in metadata.items() if _normal(key) not in known}
+    plain = {key: value for key, value in metadata.items() if normal(key) not in known}
     return {**(metadata if _says(metadata, siren) else plain), **ours}
 
 
@@ -84,9 +84,9 @@ def read_layer_order(metadata: Mapping[str, str]) -> list[str] | None:
     try:
         order = json.loads(metadata[LAYER_ORDER])
     except (ValueError, RecursionError) as error:
-        raise _unreadable(LAYER_ORDER, metadata[LAYER_ORDER], "a JSON list of tensor names") from error
+        raise unreadable(LAYER_ORDER, metadata[LAYER_ORDER], "a JSON list of tensor names") from error
     if not isinstance(order, list) or not all(isinstance(name, str) for name in order):
-        raise _unreadable(LAYER_ORDER, metadata[LAYER_ORDER], "a JSON list of tensor names")
+        raise unreadable(LAYER_ORDER, metadata[LAYER_ORDER], "a JSON list of tensor names")
     return order
 
 
@@ -97,48 +97,13 @@ def cap_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     return dict(list(short.items())[: limits.METADATA_ENTRIES])
 
 
-def _normal(key: str) -> str:
-    return key.strip().lower().replace("-", "_").replace(" ", "_")
-
-
-def _first(
-    facts: Mapping[str, tuple[str, str]], names: tuple[str, ...], parse: Callable[[str, str], Any]
-) -> Any:
-    return next((parse(*facts[name]) for name in names if name in facts), None)
-
-
 def _parse_omega(key: str, text: str) -> float:
-    numbers = _numbers(text)
-    if len(numbers) != 1 or not 0 < numbers[0] <= limits.OMEGA:
-        raise _unreadable(key, text, f"a number above 0, at most {limits.OMEGA:,.0f}")
-    return numbers[0]
-
-
-def _parse_range(key: str, text: str) -> tuple[float, float]:
-    numbers = _numbers(text)
-    if len(numbers) != 2 or not -limits.PIXEL <= numbers[0] < numbers[1] <= limits.PIXEL:
-        raise _unreadable(key, text, "two numbers such as [-1, 1]")
-    return numbers[0], numbers[1]
+    return parse_number(key, text, 0, limits.OMEGA)
 
 
 def _parse_coordinates(key: str, text: str) -> str:
     order = re.match(r"\W*([a-z_]+(?:\W*,\W*[a-z]+)?)", text[:100].lower())
     found = _ORDERS.get(re.sub(r"[^a-z_,]", "", order[1])) if order else None
     if found is None:
-        raise _unreadable(key, text, "'row_col' or 'col_row'")
+        raise unreadable(key, text, "'row_col' or 'col_row'")
     return found
-
-
-def _numbers(text: str) -> list[float]:
-    """The numbers of `text`, or none if it is anything but numbers in brackets."""
-    try:
-        numbers = [float(part) for part in text[:200].strip(" []()").split(",")]
-    except ValueError:
-        return []
-    return numbers if all(math.isfinite(number) for number in numbers) else []
-
-
-def _unreadable(key: str, text: str, wanted: str) -> NetworkFileError:
-    return NetworkFileError(
-        f"The metadata {quote(key)} is {quote(text)}; wanted {wanted}. Correct or remove it."
-    )

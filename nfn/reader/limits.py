@@ -23,6 +23,7 @@ METADATA_ENTRIES = 64
 METADATA_CHARACTERS = 1_000
 OMEGA = 10_000.0
 PIXEL = 10_000.0
+PIXEL_STD = 1e-6
 
 ORDER_STEPS = 5_000
 """Partial chains tried when the layers' order has to be found from their shapes."""

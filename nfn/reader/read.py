@@ -1,14 +1,20 @@
 """`read_network`: from a file that anyone may have made to one checked `Network`."""
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import torch
 
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
-from nfn.network import Kind, LayerNames, Network, SirenConvention
+from nfn.network import ClassifierConvention, Kind, LayerNames, Network, SirenConvention
 from nfn.reader import limits
+from nfn.reader.classifier_convention import (
+    check_classifier_convention,
+    read_classifier_convention,
+    tells_pixels,
+)
 from nfn.reader.convention import cap_metadata, check_convention, read_convention, read_kind, read_layer_order
 from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
 from nfn.reader.layers import Layer, find_layers
@@ -18,15 +24,21 @@ from nfn.reader.state_dict import read_torch
 from nfn.reader.tensors import StoredTensor
 
 
-def read_network(path: str | Path, kind: Kind | None = None, siren: SirenConvention | None = None) -> Network:
+def read_network(
+    path: str | Path,
+    kind: Kind | None = None,
+    siren: SirenConvention | None = None,
+    classifier: ClassifierConvention | None = None,
+) -> Network:
     """Read a network from a safetensors file or a state_dict saved by `torch.save`; nothing in it is run.
 
-    `kind` and `siren` overrule what the file says of itself; where neither speaks, a chain of linear layers
-    from 2 inputs to 1 or 3 outputs is a SIREN in the usual convention, and anything else a classifier.
+    `kind`, `siren` and `classifier` overrule what the file says of itself; where neither speaks, a chain of
+    linear layers from 2 inputs to 1 or 3 outputs is a SIREN in the usual convention, and anything else a
+    classifier of an unknown activation and of pixels in [-1, 1].
 
     Raises:
         NetworkFileError: the file is not a network that is supported; the message is one for a visitor.
-        ValueError: `kind` or `siren` is not valid.
+        ValueError: `kind`, `siren` or `classifier` is not valid.
 
     Example: `read_network("net.safetensors").spec.get_io()` is `(2, 1)` for a grayscale SIREN.
     """
@@ -34,12 +46,15 @@ def read_network(path: str | Path, kind: Kind | None = None, siren: SirenConvent
         raise ValueError(f"Got the kind {kind!r}; wanted one of {', '.join(get_args(Kind))}.")
     if siren is not None:
         check_convention(siren)
+    if classifier is not None:
+        check_classifier_convention(classifier)
     data = _read_bytes(Path(path))
     layout = sniff(data)
     tensors, metadata, notes = _read_tensors(data, layout)
     order = _recorded_order(metadata, tensors)
     layers, layer_notes = find_layers(tensors, in_order=layout == "zip", known_order=order)
-    return _assemble(layers, metadata, kind, siren, (*_name_note(Path(path), layout), *notes, *layer_notes))
+    notes = (*_name_note(Path(path), layout), *notes, *layer_notes)
+    return _interpret(_assemble(layers, metadata, notes), kind, siren, classifier)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -87,30 +102,52 @@ def _name_note(path: Path, layout: Format) -> tuple[str, ...]:
     return (f"The file name ends in {quote(path.suffix)}, but its content is {actual}; it was read as such.",)
 
 
-def _assemble(
-    layers: list[Layer],
-    metadata: dict[str, str],
-    kind: Kind | None,
-    siren: SirenConvention | None,
-    notes: tuple[str, ...],
-) -> Network:
+def _assemble(layers: list[Layer], metadata: dict[str, str], notes: tuple[str, ...]) -> Network:
     features = WeightSpaceFeatures(
         [torch.from_numpy(layer.weight)[None, None] for layer in layers],
         [torch.from_numpy(layer.bias)[None, None] for layer in layers],
     )
-    kind = kind or read_kind(metadata) or ("siren" if _siren_fault(features) is None else "classifier")
-    if kind == "siren":
-        _check_siren(features)
-        siren = siren or read_convention(metadata)
     return Network(
         features=features,
         spec=network_spec_from_wsfeat(features, set_all_dims=True),
-        kind=kind,
+        kind=read_kind(metadata) or ("siren" if _siren_fault(features) is None else "classifier"),
         names=tuple(LayerNames(layer.weight_name, layer.bias_name) for layer in layers),
+        metadata=metadata,
+        notes=notes,
+    )
+
+
+def _interpret(
+    network: Network,
+    kind: Kind | None,
+    siren: SirenConvention | None,
+    classifier: ClassifierConvention | None,
+) -> Network:
+    """The network as what the caller takes it for, or else as what its metadata says."""
+    kind, metadata, notes = kind or network.kind, network.metadata, network.notes
+    if kind == "siren":
+        _check_siren(network.features)
+        siren = siren or read_convention(metadata)
+    elif kind == "classifier":
+        notes = (*notes, *_pixel_note(network, metadata, classifier))
+        classifier = classifier or read_classifier_convention(metadata)
+    return replace(
+        network,
+        kind=kind,
         siren=siren or SirenConvention(),
+        classifier=classifier or ClassifierConvention(),
         metadata=cap_metadata(metadata),
         notes=notes,
     )
+
+
+def _pixel_note(
+    network: Network, metadata: dict[str, str], classifier: ClassifierConvention | None
+) -> tuple[str, ...]:
+    """What is assumed of a convolutional network that says nothing of its images."""
+    if classifier or tells_pixels(metadata) or network.features.weights[0].dim() != 6:
+        return ()
+    return ("The file does not tell which pixels the network was trained on: from -1 to 1 is assumed.",)
 
 
 def _check_siren(features: WeightSpaceFeatures) -> None:

@@ -9,6 +9,7 @@ from safetensors.torch import save
 
 from nfn.network import Network
 from nfn.reader.chain import LayerShape, order_layers
+from nfn.reader.classifier_convention import write_classifier_convention
 from nfn.reader.convention import LAYER_ORDER, write_convention
 from nfn.reader.errors import NetworkFileError
 
@@ -36,6 +37,8 @@ def _metadata(network: Network) -> dict[str, str]:
     metadata = {**network.metadata, "kind": network.kind}
     if network.kind == "siren":
         metadata = write_convention(metadata, network.siren)
+    elif network.kind == "classifier":
+        metadata = write_classifier_convention(metadata, network.classifier)
     order = [names.weight for names in network.names]
     if _order_by_names(network) != order:
         metadata[LAYER_ORDER] = json.dumps(order)
