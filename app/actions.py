@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from PIL import Image
@@ -15,15 +15,12 @@ from app.figures import to_pixels
 from nfn.classifier import InrClassification
 from nfn.editor import InrEdit
 from nfn.features import WeightSpaceFeatures
-from nfn.network import Network, SirenConvention
+from nfn.network import ClassifierConvention, Network, SirenConvention
 from nfn.operators import STYLES
 from nfn.permutation import flip_signs, permute, random_permutations, random_signs
 from nfn.reader import NetworkFileError, read_network, write_network
 from nfn.siren import coordinate_grid, evaluate, render
 from zoo.catalog import EMBEDDED, CollectionInfo, Zoo
-
-if TYPE_CHECKING:
-    from nfn.network import ClassifierConvention
 
 MAX_STRENGTH = 2.0
 MAX_EDITED = 250_000
@@ -47,7 +44,7 @@ class Source:
     zoo_id: str | None = None
     path: str | None = None
     convention: SirenConvention | None = None
-    classifier: "ClassifierConvention | None" = None
+    classifier: ClassifierConvention | None = None
 
     def __post_init__(self):
         if (self.zoo_id is None) == (self.path is None):

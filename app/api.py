@@ -1,19 +1,22 @@
 """The API of the app, also its MCP tools: plain functions with types and docstrings."""
 
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
 from gradio.events import api
 
-from app import actions
+from app import actions, batch, generalization
 from app.alerts import alerting
-from app.sources import from_request
+from app.sources import files_from_request, from_request
 from app.widgets import keep_files
 
 
 def add_endpoints() -> None:
     """Publish every endpoint in the `gr.Blocks` at hand."""
-    for endpoint in (list_networks, classify_inr, edit_inr):
+    for endpoint in (
+        list_networks, predict_generalization, predict_generalization_batch, classify_inr, edit_inr
+    ):  # fmt: skip
         api(endpoint, api_name=endpoint.__name__, concurrency_id="predict")
 
 
@@ -22,13 +25,64 @@ def list_networks(collection: str, limit: int = 20) -> list[dict[str, Any]]:
     """List networks of the zoo, with their facts.
 
     Args:
-        collection: A collection of the zoo: mnist-sirens, fashion-mnist-sirens or cifar10-sirens.
+        collection: A collection of the zoo: cifar10-cnns (image classifiers), mnist-sirens, fashion-mnist-sirens or
+            cifar10-sirens (pictures).
         limit: How many networks to list, from the first on.
 
     Returns:
-        One row per network: its zoo id, split, label, PSNR in dB and the recipe it was fitted with.
+        One row per network: its zoo id, split, what is known of it (a SIREN's label and PSNR in dB, a classifier's
+        measured accuracies from 0 to 1) and the recipe it was trained with.
     """
     return actions.list_networks(collection, limit)
+
+
+@alerting
+def predict_generalization(
+    file: gr.FileData | None, zoo_id: str | None, activation: str = "auto", pixels: str = "auto"
+) -> dict[str, Any]:
+    """Predict the test accuracy of a small image classifier (a CNN) from its weights alone, without any data.
+
+    Args:
+        file: A checkpoint of the network, safetensors or torch zip, at most 20 MB, uploaded to this app or as a
+            data: URI in base64 (no other URL); null when zoo_id is given.
+        zoo_id: A network of the zoo, such as cifar10-cnns/test/17; null when a file is given.
+        activation: relu or tanh; auto takes the file's word for it, else finds it out.
+        pixels: What black and white become before the network sees them, such as [0, 1]; auto takes the file's word
+            for it, else [-1, 1].
+
+    Returns:
+        test_accuracy, low and high (0 to 1; the interval holds the truth in a share of `coverage` of networks like
+        the zoo's), percentile (0 to 100: the share of the zoo's networks that measure below this prediction),
+        typical (false: unlike the zoo, do not believe the number), predictor and seconds.
+    """
+    source = generalization.tell(from_request(file, zoo_id), activation, pixels)
+    done = generalization.predict(source)
+    result = done.result
+    return {
+        "test_accuracy": result.test_accuracy,
+        "low": result.low,
+        "high": result.high,
+        "coverage": result.coverage,
+        "percentile": done.percentile,
+        "typical": result.typical,
+        "predictor": done.predictor,
+        "seconds": round(done.seconds, 4),
+    }
+
+
+@alerting
+def predict_generalization_batch(files: list[gr.FileData]) -> list[dict[str, Any]]:
+    """Predict the test accuracy of many small image classifiers (CNNs) from their weights alone.
+
+    Args:
+        files: Up to 200 checkpoints, as for predict_generalization; or one file of up to 1,000 stacked networks,
+            whose tensors all have the networks as their first axis.
+
+    Returns:
+        One row per network: its name (the file's, and the place in a stack), predicted accuracy, low and high (0 to
+        1), typical, images and activation that it looks trained with, and error: why there is no prediction, or "".
+    """
+    return [asdict(row) for row in batch.predict_files(files_from_request(files))]
 
 
 @alerting

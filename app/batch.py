@@ -1,32 +1,26 @@
-"""Predictions for many classifiers at once: a file per network, or one safetensors of stacked networks. No gradio."""
+"""Predictions for many classifiers at once: a file per network, or files of stacked networks. No gradio."""
 
 import csv
 import io
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import torch
-from nfn.reader.stack import is_stack, read_stack
-
-from app.actions import RequestError, Source, device, predictor
-from app.generalization import only_small_cnns, open_classifier, predict_network
-from nfn.features import WeightSpaceFeatures
-from nfn.network import Network
-from nfn.reader import NetworkFileError
-
-if TYPE_CHECKING:
-    from nfn.generalization import Generalization
+from app.actions import RequestError, predictor
+from zoo.small_cnns import Answer, predict_file
 
 MAX_FILES = 200
+MAX_NETWORKS = 1_000
+"""Networks of all files together after which no further file is read."""
+TOO_MANY = f"More than {MAX_NETWORKS:,} networks came at once: send this file on its own."
+GONE = "This upload is no longer kept here. Please upload the file again."
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a cell's text for a formula."""
 
 
 @dataclass(frozen=True)
 class BatchRow:
-    """One network of a batch: its prediction, or the sentence that says why there is none."""
+    """One network of a batch: its prediction (accuracies from 0 to 1), or the sentence that says why there is none."""
 
     name: str
     predicted: float | None = None
@@ -46,47 +40,33 @@ def predict_files(paths: Sequence[str]) -> list[BatchRow]:
         raise RequestError(
             f"Got {len(paths)} files; at most {MAX_FILES} are read at once. Stack them into one."
         )
-    return [row for path in paths for row in _rows(path)]
+    rows: list[BatchRow] = []
+    for path in paths:
+        rows += [_row(answer) for answer in _answers(path, room=len(rows) < MAX_NETWORKS)]
+    return rows
 
 
-def _rows(path: str) -> list[BatchRow]:
-    name = Path(path).name
+def _answers(path: str, room: bool) -> list[Answer]:
+    if not room:
+        return [Answer(Path(path).name, error=TOO_MANY)]
     try:
-        if is_stack(path):
-            return predict_stack(path)
-        return [_row(name, predict_network(open_classifier(Source(path=path))))]
-    except (RequestError, NetworkFileError) as error:
-        return [BatchRow(name, error=str(error))]
+        return predict_file(predictor("generalization"), path)
+    except FileNotFoundError:
+        return [Answer(Path(path).name, error=GONE)]
 
 
-def predict_stack(path: str) -> list[BatchRow]:
-    """A row per network of one safetensors file of stacked tensors `(n, ...)`, named `<file>[i]`."""
-    name, rows, good = Path(path).name, {}, {}
-    for i, network in enumerate(read_stack(path)):
-        try:
-            good[i] = only_small_cnns(network)
-        except RequestError as error:
-            rows[i] = BatchRow(f"{name}[{i}]", error=str(error))
-    for i, result in zip(good, _predict_together(list(good.values())), strict=True):
-        rows[i] = _row(f"{name}[{i}]", result)
-    return [rows[i] for i in sorted(rows)]
-
-
-@torch.no_grad()
-def _predict_together(networks: list[Network]) -> "list[Generalization]":
-    if not networks:
-        return []
-    features = WeightSpaceFeatures.cat([network.normalized for network in networks])
-    activations = [network.classifier.activation for network in networks]
-    try:
-        return predictor("generalization").predict_batch(features.to(device()), activations)
-    except ValueError as error:
-        raise RequestError(str(error)) from error
-
-
-def _row(name: str, result: "Generalization") -> BatchRow:
+def _row(answer: Answer) -> BatchRow:
+    result = answer.result
+    if result is None:
+        return BatchRow(answer.name, error=answer.error)
     return BatchRow(
-        name, result.test_accuracy, result.low, result.high, result.typical, result.images, result.activation
+        name=answer.name,
+        predicted=result.test_accuracy,
+        low=result.low,
+        high=result.high,
+        typical=result.typical,
+        images=result.images,
+        activation=result.activation,
     )
 
 

@@ -6,7 +6,6 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,11 @@ import torch
 
 from app.actions import MAX_ACTIVATIONS, RequestError, Source, count_moved, device, predictor, zoo
 from nfn.cnn import class_scores
-from nfn.network import Network
+from nfn.network import ClassifierConvention, Network
 from nfn.permutation import permute, random_permutations
-from nfn.reader import NetworkFileError, read_network
+from nfn.reader import NetworkFileError
+from nfn.reader.stack import read_networks
+from zoo import small_cnns
 from zoo.bundled import bundled_images
 from zoo.catalog import CollectionInfo
 from zoo.images import to_pixels
@@ -24,7 +25,6 @@ from zoo.images import to_pixels
 if TYPE_CHECKING:
     from nfn.generalization import Generalization
 
-    from nfn.network import ClassifierConvention
 
 MAX_WEIGHTS = 250_000
 """Weights of a classifier that is read here."""
@@ -32,10 +32,6 @@ MAX_MEASURING = 10**11
 """Weights times places times images when a network is run: some ten seconds of CPU."""
 BATCH = 100
 """Images that a network sees at once, and after which progress shows."""
-SUPPORTED = (
-    "Supported: 3×3 convolutions of stride 2 with ReLU or tanh, then global average pooling and one linear layer "
-    "to 10 classes, on gray images (28×28 or 32×32)."
-)
 
 
 def classifier_collections() -> list[CollectionInfo]:
@@ -48,7 +44,7 @@ def first_classifier() -> str:
     return zoo().rows(classifier_collections()[0].name, limit=1)[0]["id"]
 
 
-def open_upload(path: str | None, classifier: "ClassifierConvention | None" = None) -> Source:
+def open_upload(path: str | None, classifier: ClassifierConvention | None = None) -> Source:
     """An upload as a source, opened once so that a bad file is refused before anything changes on screen."""
     if path is None:
         raise RequestError("Upload a file first.")
@@ -57,53 +53,51 @@ def open_upload(path: str | None, classifier: "ClassifierConvention | None" = No
     return source
 
 
-@lru_cache(maxsize=32)
-def open_classifier(source: Source) -> Network:
-    """The small CNN behind `source`, checked; RequestError says what is supported where it is something else."""
-    if source.zoo_id is not None:
-        return only_small_cnns(zoo().network(source.zoo_id))
+def tell(source: Source, activation: str = "auto", pixels: str = "auto") -> Source:
+    """The source with its activation, or what black and white become, told over what its file says; auto leaves it."""
+    if activation == pixels == "auto":
+        return source
+    if source.path is None:
+        raise RequestError("The zoo knows activation and pixels of its networks: leave both at auto.")
     try:
-        return only_small_cnns(read_network(Path(source.path or ""), classifier=source.classifier))
-    except FileNotFoundError as error:
-        raise RequestError("This upload is no longer kept here. Please upload the file again.") from error
-    except NetworkFileError:
-        raise
-    except ValueError as error:  # a convention that cannot be
+        return replace(
+            source, classifier=small_cnns.tell(open_classifier(source), activation, pixels).classifier
+        )
+    except ValueError as error:
         raise RequestError(str(error)) from error
 
 
-def only_small_cnns(network: Network) -> Network:
-    """The network itself if it is of the family that the predictor learned from; RequestError otherwise."""
-    fault = _fault(network)
-    if fault is not None:
-        raise RequestError(f"{fault} {SUPPORTED}")
+@lru_cache(maxsize=32)
+def open_classifier(source: Source) -> Network:
+    """The small CNN behind `source`, checked; RequestError says what is supported where it is something else."""
+    try:
+        return _check(_read(source))
+    except FileNotFoundError as error:
+        raise RequestError("This upload is no longer kept here. Please upload the file again.") from error
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+
+
+def _read(source: Source) -> Network:
+    if source.zoo_id is not None:
+        return zoo().network(source.zoo_id)
+    network, *others = read_networks(source.path or "", classifier=source.classifier)
+    if others:
+        raise RequestError(
+            f"This file stacks {1 + len(others):,} networks: give it to the batch, which reads them all."
+        )
+    if isinstance(network, NetworkFileError):
+        raise network
     return network
 
 
-def _fault(network: Network) -> str | None:
-    if network.kind != "classifier":
-        return f"This is a {network.kind}, not an image classifier; the INR tab reads SIRENs."
-    ranks = [len(array.shape) for array in network.spec.weight_spec]
-    if 4 not in ranks:
-        return (
-            "This is a plain MLP, without convolutions: reading those would take a zoo of them to learn from."
+def _check(network: Network) -> Network:
+    weights = network.spec.get_num_params()
+    if weights > MAX_WEIGHTS:
+        raise RequestError(
+            f"Networks of up to {MAX_WEIGHTS:,} weights are read here; this one has {weights:,}."
         )
-    if ranks != [4] * (len(ranks) - 1) + [2]:
-        return (
-            f"This CNN ends in {ranks.count(2)} linear layers: reading those would take a zoo of such networks to "
-            "learn from."
-        )
-    channels, classes = network.spec.get_io()
-    if channels != 1:
-        return (
-            f"This CNN takes images of {channels} channels, and the zoo that the predictor learned from is gray: "
-            "reading colour would take a zoo of colour networks. Train yours on grayscale images to have it read."
-        )
-    if classes != 10:
-        return f"This CNN tells {classes} classes apart: reading that would take a zoo of such networks to learn from."
-    if network.spec.get_num_params() > MAX_WEIGHTS:
-        return f"Networks of up to {MAX_WEIGHTS:,} weights are read here; this has {network.spec.get_num_params():,}."
-    return None
+    return small_cnns.check_small_cnn(network)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Not a `gr.State`: a page with one keeps a connection open for as long as it is s
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from gradio.processing_utils import save_base64_to_cache
 from gradio.utils import get_upload_folder
 
 from app.actions import RequestError, Source
-from nfn.network import SirenConvention
+from nfn.network import ClassifierConvention, SirenConvention
 
 NUMBERS = ("first_omega", "hidden_omega", "low", "high")
 
@@ -28,9 +28,10 @@ def from_text(text: str) -> Source:
         fields = json.loads(text)
         file = None if fields["path"] is None else {"path": fields["path"]}
         zoo_id, convention = fields["zoo_id"], fields["convention"] and _convention(fields["convention"])
+        classifier = fields["classifier"] and _classifier(fields["classifier"])
     except (TypeError, KeyError, ValueError) as error:
         raise RequestError("The page has lost track of your network. Please reload it.") from error
-    return from_request(file, zoo_id, convention)
+    return replace(from_request(file, zoo_id), convention=convention, classifier=classifier)
 
 
 def _convention(fields: dict[str, Any]) -> SirenConvention:
@@ -38,11 +39,25 @@ def _convention(fields: dict[str, Any]) -> SirenConvention:
     return SirenConvention(**numbers, coordinates=fields["coordinates"])
 
 
-def from_request(file: Any, zoo_id: Any, convention: SirenConvention | None = None) -> Source:
+def _classifier(fields: dict[str, Any]) -> ClassifierConvention:
+    activation = fields["activation"]
+    if activation not in (None, "relu", "tanh"):
+        raise ValueError("not an activation")
+    return ClassifierConvention(activation, float(fields["pixel_mean"]), float(fields["pixel_std"]))
+
+
+def from_request(file: Any, zoo_id: Any) -> Source:
     """The source that API arguments name. Gradio passes on what the client sent, whatever the type hints say."""
     if zoo_id is not None and not isinstance(zoo_id, str):
         raise RequestError("zoo_id must be text such as mnist-sirens/test/17, or null.")
-    return Source(zoo_id or None, None if file is None else _path_of(file), convention)
+    return Source(zoo_id or None, None if file is None else _path_of(file))
+
+
+def files_from_request(files: Any) -> list[str]:
+    """Where the uploaded files are that an API argument lists."""
+    if not isinstance(files, list):
+        raise RequestError("files must be a list of uploaded files.")
+    return [_path_of(file) for file in files]
 
 
 def _path_of(file: Any) -> str:

@@ -21,9 +21,10 @@ app.command("list")(browse.list_zoo)
 app.command("show")(browse.show)
 app.command("index")(browse.index)
 
-predicting = typer.Typer(help="Ask a predictor about one network: a file or a zoo id.", no_args_is_help=True)
+predicting = typer.Typer(help="Ask a predictor about networks: files or zoo ids.", no_args_is_help=True)
 predicting.command("inr")(predict.predict_inr)
 predicting.command("edit")(predict.predict_edit)
+predicting.command("generalization")(predict.predict_generalization)
 app.add_typer(predicting, name="predict")
 
 training = typer.Typer(help="Train a predictor.", no_args_is_help=True)

@@ -1,7 +1,7 @@
 """`read_network`: from a file that anyone may have made to one checked `Network`."""
 
 import stat
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +13,7 @@ from nfn.reader import limits
 from nfn.reader.classifier_convention import (
     check_classifier_convention,
     read_classifier_convention,
+    read_norm_after,
     tells_pixels,
 )
 from nfn.reader.convention import cap_metadata, check_convention, read_convention, read_kind, read_layer_order
@@ -48,13 +49,38 @@ def read_network(
         check_convention(siren)
     if classifier is not None:
         check_classifier_convention(classifier)
-    data = _read_bytes(Path(path))
+    return to_network(open_file(Path(path)), kind, siren, classifier)
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """What a file holds, not yet taken for a network; `in_order` where it keeps the order of the modules."""
+
+    tensors: dict[str, StoredTensor]
+    metadata: dict[str, str]
+    notes: tuple[str, ...]
+    in_order: bool
+
+
+def open_file(path: Path) -> StoredFile:
+    """Read and parse a file; NetworkFileError where it is of no known format, or malformed."""
+    data = _read_bytes(path)
     layout = sniff(data)
     tensors, metadata, notes = _read_tensors(data, layout)
-    order = _recorded_order(metadata, tensors)
-    layers, layer_notes = find_layers(tensors, in_order=layout == "zip", known_order=order)
-    notes = (*_name_note(Path(path), layout), *notes, *layer_notes)
-    return _interpret(_assemble(layers, metadata, notes), kind, siren, classifier)
+    return StoredFile(tensors, metadata, (*_name_note(path, layout), *notes), in_order=layout == "zip")
+
+
+def to_network(
+    stored: StoredFile,
+    kind: Kind | None = None,
+    siren: SirenConvention | None = None,
+    classifier: ClassifierConvention | None = None,
+) -> Network:
+    """The network that a file's tensors are; checked arguments and NetworkFileErrors as of `read_network`."""
+    order = _recorded_order(stored.metadata, stored.tensors)
+    layers, notes = find_layers(stored.tensors, stored.in_order, order, read_norm_after(stored.metadata))
+    network = _assemble(layers, stored.metadata, (*stored.notes, *notes))
+    return _interpret(network, kind, siren, classifier)
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -7,14 +7,22 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from nfn.network import Network
 from zoo.catalog import EMBEDDED, Zoo
 from zoo.commands.browse import ZooOption
 from zoo.errors import ZooError
+from zoo.small_cnns import Answer, predict_alike, predict_file, tell
 
 console = Console()
+NetworksArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE|ZOO_ID...", help="checkpoints, stacks of them, or e.g. cifar10-cnns/test/17"
+    ),
+]
 NetworkArgument = Annotated[
     str, typer.Argument(metavar="FILE|ZOO_ID", help="a checkpoint, or e.g. mnist-sirens/test/17")
 ]
@@ -56,13 +64,74 @@ def predict_edit(
     console.print(f"{out}: {style} at {strength:g}, PSNR {result.psnr:.1f} dB against the edited picture.")
 
 
+def predict_generalization(
+    networks: NetworksArgument,
+    activation: Annotated[
+        str, typer.Option(help="relu, tanh, or auto: the file's word, or found out")
+    ] = "auto",
+    pixels: Annotated[
+        str, typer.Option(help="what black and white become, e.g. 0,1; auto: the file's word, or -1,1")
+    ] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="print an object a line, one per network")] = False,
+    zoo: ZooOption = EMBEDDED,
+) -> None:
+    """Predict the test accuracy of small image classifiers from their weights."""
+    opened = Zoo(zoo)
+    answers = [a for text in networks for a in answer_for(opened, text, activation, pixels)]
+    if as_json:
+        for answer in answers:
+            facts = {"error": answer.error} if answer.result is None else asdict(answer.result)
+            print(json.dumps({"network": answer.name, **facts}))
+    else:
+        print_generalization(answers)
+    if any(answer.error for answer in answers):
+        raise typer.Exit(1)
+
+
+def answer_for(zoo: Zoo, text: str, activation: str, pixels: str) -> list[Answer]:
+    """An answer per network of a file, or for the one of a zoo id."""
+    predictor = zoo.predictor("generalization")
+    if is_file(zoo, text):
+        return predict_file(predictor, text, activation, pixels)
+    return predict_alike(predictor, [text], [tell(zoo.network(text), activation, pixels)])
+
+
+def print_generalization(answers: list[Answer]) -> None:
+    """A table of what could be predicted, and a line for each network that could not."""
+    table = Table("Network", "Test accuracy", "Interval", "Images", "Activation", "")
+    for answer in answers:
+        result = answer.result
+        if result is not None:
+            interval = f"{result.low:.1%} to {result.high:.1%} ({result.coverage:.0%})"
+            doubt = "" if result.typical else "unlike the zoo"
+            table.add_row(
+                escape(answer.name),
+                f"{result.test_accuracy:.1%}",
+                interval,
+                result.images,
+                result.activation,
+                doubt,
+            )
+    if table.rows:
+        console.print(table)
+    for answer in answers:
+        if answer.error:
+            console.print(f"[bold red]{escape(answer.name)}:[/] {escape(answer.error)}", highlight=False)
+
+
 def open_network(zoo: Zoo, text: str) -> Network:
     """The network in a file or under a zoo id; ZooError where the text is both or neither."""
-    path = Path(text)
-    if not path.is_file():
+    if not is_file(zoo, text):
         return zoo.network(text)
-    if text.split("/")[0] in {info.name for info in zoo.collections()}:
-        raise ZooError(f"{text!r} is a file and looks like a zoo id: write ./{text} for the file.")
     from nfn.reader import read_network
 
-    return read_network(path)
+    return read_network(text)
+
+
+def is_file(zoo: Zoo, text: str) -> bool:
+    """Whether the text names a file and not a network of the zoo; ZooError where it looks like both."""
+    if not Path(text).is_file():
+        return False
+    if text.split("/")[0] in {info.name for info in zoo.collections()}:
+        raise ZooError(f"{text!r} is a file and looks like a zoo id: write ./{text} for the file.")
+    return True

@@ -1,0 +1,102 @@
+"""`read_networks`: many networks of one spec from one file, whose tensors all have the networks as their first axis.
+
+Such files come from `torch.func.stack_module_state`, and from `torch.stack` over the entries of state_dicts.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from nfn.network import ClassifierConvention, Network
+from nfn.reader import limits
+from nfn.reader.classifier_convention import check_classifier_convention
+from nfn.reader.convention import LAYER_ORDER
+from nfn.reader.errors import NetworkFileError, quote
+from nfn.reader.read import StoredFile, open_file, to_network
+from nfn.reader.tensors import StoredTensor, check_tensor, contiguous_strides, show_count
+
+NETWORKS = 1_000
+"""Networks of one file."""
+STACKED_RANKS = (3, 5)
+"""A linear weight (n, out, in) or a convolution's (n, out, in, h, w): one network has neither."""
+
+
+def read_networks(
+    path: str | Path, classifier: ClassifierConvention | None = None
+) -> list[Network | NetworkFileError]:
+    """The networks of a stack, in their order, or the one network of any other file that `read_network` takes.
+
+    A network of a stack that cannot be read, such as one with NaN, is replaced by its error.
+
+    Raises:
+        NetworkFileError: the file, or every network in it, is refused.
+        ValueError: `classifier` is not valid.
+    """
+    if classifier is not None:
+        check_classifier_convention(classifier)
+    stored = open_file(Path(path))
+    if not any(len(tensor.shape) in STACKED_RANKS for tensor in stored.tensors.values()):
+        return [to_network(stored, classifier=classifier)]
+    _check_stack(stored)
+    count = _count(stored.tensors)
+    order = [layer.weight for layer in to_network(_map(stored, _blank)).names]
+    known = {**stored.metadata, LAYER_ORDER: json.dumps(order)}
+    stored = replace(stored, metadata=known)
+    return [_read_one(_map(stored, partial(_entry, i=i)), classifier) for i in range(count)]
+
+
+def _check_stack(stored: StoredFile) -> None:
+    """Check whole tensors against their bytes, so that no part of a stack is used more than once."""
+    for name, tensor in stored.tensors.items():
+        if not tensor.is_integer:  # counters of batch norm; any other is refused with its network
+            check_tensor(name, tensor)
+    total = sum(tensor.numel for tensor in stored.tensors.values())
+    if total > limits.ELEMENTS:
+        raise NetworkFileError(
+            f"The stack has {show_count(total)} values; at most {limits.ELEMENTS:,} are supported. Split it."
+        )
+
+
+def _count(tensors: dict[str, StoredTensor]) -> int:
+    """How many networks the file stacks: the first size that all tensors share."""
+    counts = {tensor.shape[0] if tensor.shape else 0: name for name, tensor in tensors.items()}
+    if len(counts) > 1:
+        (one, first), (other, second), *_ = counts.items()
+        raise NetworkFileError(
+            f"Tensors of 3 or 5 dimensions were found, so this was taken for a stack of networks, and each tensor's "
+            f"first size for their number; but {quote(first)} has {one:,} and {quote(second)} has {other:,}. "
+            f"Stack every tensor (torch.stack). 1D and 3D convolutions are not supported."
+        )
+    (count,) = counts
+    if not 1 <= count <= NETWORKS:
+        raise NetworkFileError(
+            f"The file stacks {count:,} networks; 1 to {NETWORKS:,} are read at once. Split it."
+        )
+    return count
+
+
+def _read_one(stored: StoredFile, classifier: ClassifierConvention | None) -> Network | NetworkFileError:
+    try:
+        return to_network(stored, classifier=classifier)
+    except NetworkFileError as error:
+        return error
+
+
+def _map(stored: StoredFile, part: Callable[[StoredTensor], StoredTensor]) -> StoredFile:
+    return replace(stored, tensors={name: part(tensor) for name, tensor in stored.tensors.items()})
+
+
+def _entry(tensor: StoredTensor, i: int) -> StoredTensor:
+    """Entry `i` of the first axis: another view of the same bytes."""
+    offset = tensor.offset + i * tensor.strides[0]
+    return replace(tensor, shape=tensor.shape[1:], strides=tensor.strides[1:], offset=offset)
+
+
+def _blank(tensor: StoredTensor) -> StoredTensor:
+    """An entry of zeros: in a network of these only shapes and names can be wrong."""
+    shape = tensor.shape[1:]
+    zeros = memoryview(bytes(8 * math.prod(shape)))
+    return StoredTensor(tensor.dtype, shape, contiguous_strides(shape), 0, zeros)
