@@ -140,7 +140,7 @@ DAMAGE = {
         set_spec(layers=[2, 32, 3]),
         r"layers \[2, 32, 3\] and 3 pairs of tensor names do not fit",
     ),
-    "huge layer": (set_spec(layers=[2, 10**9, 32, 3]), "do not fit"),
+    "huge layer": (set_spec(layers=[2, 10**9, 32, 3]), "are not whole numbers"),
     "no labels": (set_spec(labels=None), "spec.json is damaged"),
     "wrong widths": (
         set_spec(layers=[2, 32, 32, 1]),

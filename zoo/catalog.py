@@ -5,7 +5,7 @@ run `python -m zoo index`.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,8 +17,10 @@ from nfn.predictor import CONFIG_FILE, WEIGHTS_FILE
 from zoo.collection import Collection
 from zoo.errors import ZooError, shorten
 from zoo.files import read_json, sha256, short_name, write_json
+from zoo.source import EMBEDDED, FileInfo, Files, LocalFiles, ZooSource
+from zoo.stacked import Stacked
 
-EMBEDDED = Path(__file__).parent / "embedded"
+CARD_FILE = "README.md"
 FORMAT = 1
 NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -66,15 +68,6 @@ PREDICTORS = {
         ),
     )
 }
-
-
-@dataclass(frozen=True)
-class FileInfo:
-    """A file of an entry: its name, its size in bytes and its SHA-256."""
-
-    name: str
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -154,15 +147,22 @@ def _did_you_mean(names: Iterable[str]) -> str:
 class Zoo:
     """A folder with `catalog.json`, `collections/` and `predictors/`; all of it is found through the catalog.
 
-    What is missing, damaged or misspelled raises ZooError.
+    `files` bring what is not in the folder yet. What is missing, damaged or misspelled raises ZooError; what cannot
+    be fetched, HubError.
     """
 
-    def __init__(self, root: Path = EMBEDDED):
+    def __init__(self, root: Path = EMBEDDED, files: Files | None = None):
         self.root = Path(root)
+        self.files = files or LocalFiles(self.root)
         self._collection_infos, self._predictor_infos = read_catalog(self.root)
         self._opened: dict[str, Collection] = {}
         self._loaded: dict[str, Any] = {}
         self._lock = Lock()
+
+    @property
+    def source(self) -> ZooSource:
+        """Where this zoo comes from."""
+        return self.files.source
 
     def collections(self) -> list[CollectionInfo]:
         """The collections, as the catalog lists them."""
@@ -177,13 +177,24 @@ class Zoo:
         info = _find(self._collection_infos, name, "collection")
         with self._lock:
             if name not in self._opened:
-                opened = Collection(self.root / "collections" / name)
+                opened = self._open_collection(info)
                 if len(opened) != info.count:
                     raise ZooError(
                         f"The catalog lists {info.count} networks in {name}, its table has {len(opened)}."
                     )
                 self._opened[name] = opened
             return self._opened[name]
+
+    def _open_collection(self, info: CollectionInfo) -> Collection:
+        """A collection whose shards the catalog lists, so that only files of known size and checksum are read."""
+        folder = f"collections/{info.name}"
+        for needed in ("spec.json", "networks.parquet"):
+            self.files.need(f"{folder}/{needed}", _listed_file(info, needed))
+
+        def open_shard(path: Path, places: Sequence[int]) -> Stacked:
+            return self.files.open_shard(f"{folder}/{path.name}", _listed_file(info, path.name), places)
+
+        return Collection(self.root / folder, open_shard)
 
     def rows(self, collection: str, limit: int | None = None) -> list[dict[str, Any]]:
         """The facts of the first `limit` networks: whole id, split, recipe, label (its name) and PSNR or accuracy."""
@@ -217,17 +228,36 @@ class Zoo:
             if name not in self._loaded:
                 folder = self.root / "predictors" / name
                 for needed in (CONFIG_FILE, WEIGHTS_FILE):
+                    self.files.need(f"predictors/{name}/{needed}", _listed_file(info, needed))
                     _check_file(folder, _listed_file(info, needed))
                 self._loaded[name] = _predictor_kind(name).load(folder)
             return self._loaded[name]
 
+    def card(self, name: str = "") -> str:
+        """The card of a predictor, or with no name that of the whole zoo: Markdown, "" where there is none."""
+        if not name:
+            return self.files.card()
+        info = _find(self._predictor_infos, name, "predictor")
+        found = [file for file in info.files if file.name == CARD_FILE]
+        for file in found:
+            self.files.need(f"predictors/{name}/{CARD_FILE}", file)
+        path = self.root / "predictors" / name / CARD_FILE
+        return path.read_text(encoding="utf-8", errors="replace") if found and path.is_file() else ""
+
+    def listed(self) -> dict[str, FileInfo]:
+        """Every file that the catalog lists, by its path in the zoo."""
+        entries = [("collections", self.collections()), ("predictors", self.predictors())]
+        return {
+            f"{kind}/{info.name}/{file.name}": file
+            for kind, infos in entries
+            for info in infos
+            for file in info.files
+        }
+
     def verify(self) -> None:
         """Check size and SHA-256 of every file that the catalog lists."""
-        entries = [("collections", self.collections()), ("predictors", self.predictors())]
-        for kind, infos in entries:
-            for info in infos:
-                for file in info.files:
-                    _check_file(self.root / kind / info.name, file)
+        for path, file in self.listed().items():
+            _check_file((self.root / path).parent, file)
 
     def _describe(self, name: str, opened: Collection, row: dict[str, Any]) -> dict[str, Any]:
         place = ("id", "label", "shard", "row")
@@ -281,7 +311,7 @@ def _find(infos: dict[str, Any], name: str, what: str):
     raise ZooError(f"There is no {what} {shorten(name)} in this zoo.{_did_you_mean(near)}{listed}")
 
 
-def _listed_file(info: PredictorInfo, name: str) -> FileInfo:
+def _listed_file(info: CollectionInfo | PredictorInfo, name: str) -> FileInfo:
     for file in info.files:
         if file.name == name:
             return file

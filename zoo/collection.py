@@ -51,7 +51,7 @@ class Collection:
 
     def __init__(self, folder: Path, open_shard: Callable[[Path, Sequence[int]], Stacked] | None = None):
         self.folder = Path(folder)
-        self._open_shard = open_shard or _open_local
+        self._open_shard = open_shard or (lambda path, places: open_stacked(path))
         self.spec = read_spec(self.folder)
 
     def __len__(self) -> int:
@@ -164,7 +164,8 @@ def _flat(features: WeightSpaceFeatures) -> list[torch.Tensor]:
     return [*features.weights, *features.biases]
 
 
-def _open_local(path: Path, places: Sequence[int]) -> LocalStacked:
+def open_stacked(path: Path) -> LocalStacked:
+    """A shard on this disk."""
     _check_exists(path)
     return LocalStacked(path)
 

@@ -1,0 +1,73 @@
+"""The folder for what comes from the Hub: a snapshot per repository and commit, up to a quota."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from zoo import hub
+from zoo.errors import HubError
+
+CACHE_VARIABLE, QUOTA_VARIABLE = "WEIGHTSCOPE_CACHE", "WEIGHTSCOPE_CACHE_GB"
+USED = ".used"
+_lock = Lock()
+
+
+def folder() -> Path:
+    """Where snapshots are kept: `WEIGHTSCOPE_CACHE`, or beside the client's own cache."""
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else hub.home() / "weightscope"
+
+
+def quota() -> int:
+    """How many bytes snapshots may take together: `WEIGHTSCOPE_CACHE_GB`, 4 GB if unset."""
+    return round(float(os.environ.get(QUOTA_VARIABLE) or 4) * 1e9)
+
+
+def snapshot(repo: str, sha: str) -> Path:
+    """The folder of a repository `owner/name` at a commit, there or not."""
+    return folder() / hub.host().replace(":", "_") / repo.replace("/", "--") / sha
+
+
+def touch(snapshot_folder: Path) -> None:
+    """Make the folder, and note that it is in use."""
+    with disk():
+        snapshot_folder.mkdir(parents=True, exist_ok=True)
+        (snapshot_folder / USED).touch()
+
+
+def make_room(snapshot_folder: Path, size: int) -> None:
+    """Delete other snapshots, the least recently used first, until `size` more bytes fit; HubError if they cannot."""
+    with _lock, disk():
+        sizes = {path: _size(path) for path in _by_last_use(snapshot_folder)}
+        excess = sum(sizes.values()) + _size(snapshot_folder) + size - quota()
+        if excess > sum(sizes.values()):
+            raise HubError(
+                f"This needs {size / 1e6:,.1f} MB more, and downloads may take {quota() / 1e6:,.0f} MB here "
+                f"({QUOTA_VARIABLE}): it was not fetched."
+            )
+        for path, freed in sizes.items():
+            if excess <= 0:
+                return
+            shutil.rmtree(path, ignore_errors=True)
+            excess -= freed
+
+
+@contextmanager
+def disk() -> Iterator[None]:
+    """Turn what the disk raises into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise HubError(hub.disk_sentence(error)) from error
+
+
+def _by_last_use(but: Path) -> list[Path]:
+    marks = [mark for mark in folder().glob(f"*/*/*/{USED}") if mark.parent != but]
+    return [mark.parent for mark in sorted(marks, key=lambda mark: mark.stat().st_mtime_ns)]
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
