@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from zoo.commands import browse, build, bundle, evaluate, predict, train
+from zoo.commands import browse, build, bundle, evaluate, hub, import_, predict, train
 
 app = typer.Typer(help="The zoo of networks and predictors.", no_args_is_help=True, add_completion=False)
 
@@ -15,11 +15,19 @@ building.command("siren")(build.build_siren)
 building.command("cnn")(build.build_cnn)
 app.add_typer(building, name="build")
 
+importing = typer.Typer(help="Turn a published folder of networks into a collection.", no_args_is_help=True)
+importing.command("small-cnn-zoo")(import_.import_small_cnn_zoo)
+importing.command("nfn-sirens")(import_.import_nfn_sirens)
+importing.command("dws-sirens")(import_.import_dws_sirens)
+app.add_typer(importing, name="import")
+
 app.command("sample")(build.sample)
 app.command("bundle")(bundle.bundle)
 app.command("list")(browse.list_zoo)
 app.command("show")(browse.show)
 app.command("index")(browse.index)
+app.command("push")(hub.push)
+app.command("pull")(hub.pull)
 
 predicting = typer.Typer(help="Ask a predictor about networks: files or zoo ids.", no_args_is_help=True)
 predicting.command("inr")(predict.predict_inr)
@@ -30,11 +38,13 @@ app.add_typer(predicting, name="predict")
 training = typer.Typer(help="Train a predictor.", no_args_is_help=True)
 training.command("inr-classifier")(train.train_classifier)
 training.command("inr-editor")(train.train_editor)
+training.command("generalization")(train.train_generalization)
 app.add_typer(training, name="train")
 
 evaluating = typer.Typer(help="Measure a predictor and write its model card.", no_args_is_help=True)
 evaluating.command("inr-classifier")(evaluate.evaluate_classifier)
 evaluating.command("inr-editor")(evaluate.evaluate_editor)
+evaluating.command("generalization")(evaluate.evaluate_generalization)
 app.add_typer(evaluating, name="evaluate")
 
 

@@ -10,12 +10,15 @@ from rich.console import Console
 
 from nfn.classifier import InrClassifier
 from nfn.editor import InrEditor
+from nfn.generalization import GeneralizationPredictor
 from zoo.build import find_device
 from zoo.card import classifier_card, editor_card
+from zoo.card_generalization import generalization_card
 from zoo.catalog import EMBEDDED
 from zoo.commands.train import TRAINING_FILE, Device
 from zoo.evaluate_classifier import evaluate_classifier as measure_classifier
 from zoo.evaluate_editor import evaluate_editor as measure_editor
+from zoo.evaluate_generalization import evaluate_generalization as measure_generalization
 
 METRICS_FILE, BASELINES_FILE, CARD_FILE = "metrics.json", "baselines.json", "README.md"
 Collections = Annotated[list[Path], typer.Argument(help="folders of SIRENs fitted to held-out images")]
@@ -44,6 +47,18 @@ def evaluate_editor(
     """Measure the editor of SIRENs and write its card."""
     model = InrEditor.load(folder, find_device(device))
     write_card(folder, editor_card, measure_editor(model, collections, count))
+
+
+def evaluate_generalization(
+    collections: Annotated[list[Path], typer.Argument(help="folders of small CNNs; their test splits count")],
+    folder: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED
+    / "predictors"
+    / "generalization",
+    device: Device = "auto",
+) -> None:
+    """Measure the predictor of test accuracies and write its card."""
+    model = GeneralizationPredictor.load(folder, find_device(device))
+    write_card(folder, generalization_card, measure_generalization(model, collections))
 
 
 def write_card(folder: Path, card: Callable[..., str], metrics: dict[str, Any]) -> None:

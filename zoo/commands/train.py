@@ -21,6 +21,9 @@ from zoo.train_classifier import ClassifierRecipe, calibrate
 from zoo.train_classifier import train_classifier as fit_classifier
 from zoo.train_editor import EditorRecipe
 from zoo.train_editor import train_editor as fit_editor
+from zoo.train_generalization import GeneralizationRecipe
+from zoo.train_generalization import describe as describe_cnns
+from zoo.train_generalization import train_generalization as fit_generalization
 
 TRAINING_FILE = "training.json"
 Collections = Annotated[list[Path], typer.Argument(help="folders of SIRENs fitted to training images")]
@@ -65,13 +68,37 @@ def train_editor(
     save(model, out, collections, {"recipe": asdict(recipe), "seconds": round(time.time() - start)})
 
 
+def train_generalization(
+    collections: Annotated[
+        list[Path], typer.Argument(help="folders of small CNNs; their splits are respected")
+    ],
+    out: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED
+    / "predictors"
+    / "generalization",
+    work: Work = Path("work/generalization"),
+    steps: Annotated[int, typer.Option(help="training steps")] = GeneralizationRecipe.steps,
+    seed: Seed = 0,
+) -> None:
+    """Train the predictor of test accuracies, and calibrate its intervals; minutes on a CPU."""
+    recipe, start = GeneralizationRecipe(steps=steps, seed=seed), time.time()
+    model = fit_generalization(collections, recipe, work)
+    facts = {"recipe": asdict(recipe), "seconds": round(time.time() - start), "probes": model.config.probes,
+             "members": model.config.members}  # fmt: skip
+    save(model, out, collections, facts)
+
+
 def save(model: Predictor, folder: Path, collections: list[Path], facts: dict[str, Any]) -> None:
     """Write the predictor and, beside it, what it was trained on and where."""
     device = str(model.device)
     model.cpu().save(folder)
     facts = {**facts, "device": device, "machine": machine(), "torch": torch.__version__,
-             "collections": [describe(Collection(path)) for path in collections]}  # fmt: skip
+             "collections": [describe_any(Collection(path)) for path in collections]}  # fmt: skip
     (folder / TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def describe_any(collection: Collection) -> dict[str, Any]:
+    """The facts of a collection of either kind, for cards."""
+    return describe(collection) if collection.spec.kind == "siren" else describe_cnns(collection)
 
 
 def machine() -> str:

@@ -1,0 +1,158 @@
+"""Baselines for the card of the generalization predictor: StatNN and the paper's NP and HNP models, same networks.
+
+    python -m bench.cnn_baselines COLLECTION... --model hnp
+
+The models are those of arXiv:2302.14040, D.1 (3 NF-layers of 16, 16, 5 channels, mean pool, MLP of 1,000 units;
+NP also standardizes its input and encodes inputs and outputs); StatNN is mean, variance and quartiles and the same MLP.
+Binary cross entropy, Adam 1e-3, batch 8 there, an option here. The epoch with the best validation tau counts.
+A row of figures for each image set is added to `baselines.json` beside the predictor.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.layers import HNPLinear, HNPPool, IOSinusoidalEncoding, NPLinear, NPPool, StatFeaturizer, TupleOp
+from nfn.spec import NetworkSpec
+from zoo.catalog import EMBEDDED
+from zoo.collection import Collection
+from zoo.evaluate_generalization import kendall_tau
+
+CHANNELS = (16, 16, 5)
+
+
+def main() -> None:
+    """Train one baseline on all image sets together, print and record its figures."""
+    options = parse_options()
+    torch.manual_seed(options.seed)
+    opened = [Collection(path) for path in options.collections]
+    features = WeightSpaceFeatures.cat([collection.features() for collection in opened])
+    facts = [{**row, "images": c.images} for c in opened for row in c.rows.to_pylist()]
+    truth = torch.tensor([fact["test_accuracy"] for fact in facts])
+    model = Baseline(options.model, features.select(rows_of(facts, "train")))
+    start = time.time()
+    epoch = fit(model, features, truth, facts, options)
+    for images in dict.fromkeys(fact["images"] for fact in facts):
+        chosen = [i for i in rows_of(facts, "test") if facts[i]["final"] and facts[i]["images"] == images]
+        predicted = predict(model, features.select(chosen))
+        row = {
+            "model": options.model, "images": images, "networks": len(chosen),
+            "tau": round(kendall_tau(predicted, truth[chosen]), 4),
+            "mae": round(float((predicted - truth[chosen]).abs().mean()), 4),
+            "trained_on": f"{len(rows_of(facts, 'train')):,} networks and checkpoints of all sets",
+            "epochs": f"{epoch} of {options.epochs}", "seconds": round(time.time() - start),
+            "device": f"CPU, {torch.get_num_threads()} threads",
+        }  # fmt: skip
+        print(row)
+        record(options.out, row)
+
+
+def parse_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("collections", type=Path, nargs="+")
+    parser.add_argument("--model", choices=("statnn", "np", "hnp"), required=True)
+    parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--seed", type=int, default=0)
+    out = EMBEDDED / "predictors" / "generalization" / "baselines.json"
+    parser.add_argument("--out", type=Path, default=out)
+    return parser.parse_args()
+
+
+def rows_of(facts: list[dict[str, Any]], split: str) -> list[int]:
+    """The networks of a split."""
+    return [i for i, fact in enumerate(facts) if fact["split"] == split]
+
+
+class Baseline(nn.Module):
+    """StatNN, or a stack of NF-layers."""
+
+    def __init__(self, kind: str, training: WeightSpaceFeatures):
+        super().__init__()
+        spec = network_spec_from_wsfeat(training)
+        self.body = build_body(kind, spec)
+        self.head = nn.Sequential(nn.LazyLinear(1000), nn.ReLU(), nn.Linear(1000, 1000), nn.ReLU(),
+                                  nn.Linear(1000, 1000), nn.ReLU(), nn.Linear(1000, 1))  # fmt: skip
+        spread = training.map(lambda x: x.std(0, keepdim=True).mean() + 1e-6)
+        one = training.map(lambda x: torch.ones(()))
+        self.spread = spread if kind == "np" else one
+        self.head(self.read(training.select(slice(0, 2))))
+
+    def read(self, features: WeightSpaceFeatures) -> Tensor:
+        """What the head sees."""
+        return self.body(features.combine(self.spread, torch.div)).flatten(1)
+
+    def forward(self, features: WeightSpaceFeatures) -> Tensor:
+        """Logits of the accuracy `(n,)`."""
+        return self.head(self.read(features))[:, 0]
+
+
+def build_body(kind: str, spec: NetworkSpec) -> nn.Module:
+    """From networks to a vector each."""
+    if kind == "statnn":
+        return StatFeaturizer()
+    linear, pool = (NPLinear, NPPool) if kind == "np" else (HNPLinear, HNPPool)
+    modules: list[nn.Module] = []
+    channels = 1
+    for wanted in CHANNELS:
+        if kind == "np":
+            encoding = IOSinusoidalEncoding(spec, 10.0, 6)
+            modules.append(encoding)
+            channels = encoding.num_out_chan(channels)
+        modules += [linear(spec, channels, wanted), TupleOp(nn.ReLU())]
+        channels = wanted
+    return nn.Sequential(*modules, pool(spec))
+
+
+def fit(
+    model: Baseline, features: WeightSpaceFeatures, truth: Tensor, facts: list[dict[str, Any]], options
+) -> int:
+    """Train; the epoch whose weights are kept."""
+    train, validation = rows_of(facts, "train"), rows_of(facts, "validation")
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    generator = torch.Generator().manual_seed(options.seed)
+    best, kept, state = -1.0, 0, {}
+    for epoch in range(1, options.epochs + 1):
+        order = torch.randperm(len(train), generator=generator).tolist()
+        for at in range(0, len(order), options.batch):
+            chosen = [train[i] for i in order[at : at + options.batch]]
+            loss = F.binary_cross_entropy_with_logits(model(features.select(chosen)), truth[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        tau = kendall_tau(predict(model, features.select(validation)), truth[validation])
+        print(f"epoch {epoch}/{options.epochs} validation tau {tau:.4f}", flush=True)
+        if tau > best:
+            best, kept, state = tau, epoch, {k: v.clone() for k, v in model.state_dict().items()}
+    model.load_state_dict(state)
+    return kept
+
+
+@torch.no_grad()
+def predict(model: Baseline, features: WeightSpaceFeatures) -> Tensor:
+    """Accuracies `(n,)`."""
+    count = len(features.weights[0])
+    return torch.cat([model(features.select(slice(i, i + 256))).sigmoid() for i in range(0, count, 256)])
+
+
+def record(path: Path, row: dict[str, Any]) -> None:
+    """Put a row into the file in place of one of the same model and images."""
+    rows = json.loads(path.read_text()) if path.exists() else []
+    same = ("model", "images")
+    rows = [known for known in rows if any(known[key] != row[key] for key in same)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([*rows, row], indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Measure `GeneralizationPredictor` on the test splits of its collections, on disguised copies, on odd networks."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.generalization import Generalization, GeneralizationPredictor
+from nfn.permutation import permute, random_permutations
+from zoo.collection import Collection
+from zoo.train_generalization import noise_like, shuffle, uncouple, untrained
+
+BATCH = 32
+
+
+def evaluate_generalization(
+    model: GeneralizationPredictor, collections: Sequence[Path], seed: int = 0
+) -> dict[str, Any]:
+    """All figures of the model card."""
+    generator = torch.Generator().manual_seed(seed)
+    tested = [tested_networks(Collection(path)) for path in collections]
+    names = list(dict.fromkeys(images for _, _, images in tested))
+    rows = []
+    for name in names:
+        features = WeightSpaceFeatures.cat([f for f, _, images in tested if images == name])
+        facts = [fact for _, part, images in tested if images == name for fact in part]
+        rows += accuracy_rows(model, features, facts, name)
+    features = tested[0][0]
+    return {
+        "accuracy": rows,
+        "unlike_the_zoo": unlike_rows(model, features, generator),
+        "symmetry": symmetry(model, features.select(slice(0, 100)), generator),
+        "coverage": model.config.coverage,
+        "typical_from": model.config.typical_from,
+        "milliseconds": milliseconds(model, features.select(0)),
+    }
+
+
+def tested_networks(collection: Collection) -> tuple[WeightSpaceFeatures, list[dict[str, Any]], str]:
+    """The test split: networks, facts, and the name of their images."""
+    table = collection.rows.to_pylist()
+    chosen = [i for i, row in enumerate(table) if row["split"] == "test"]
+    return collection.features(chosen), [table[i] for i in chosen], collection.images
+
+
+def predictions(
+    model: GeneralizationPredictor, features: WeightSpaceFeatures, activations: Sequence[str | None]
+) -> list[Generalization]:
+    """Predictions for many networks."""
+    starts = range(0, len(activations), BATCH)
+    parts = [
+        model.predict_batch(features.select(slice(i, i + BATCH)), activations[i : i + BATCH]) for i in starts
+    ]
+    return [result for part in parts for result in part]
+
+
+def accuracy_rows(
+    model: GeneralizationPredictor, features: WeightSpaceFeatures, facts: list[dict[str, Any]], images: str
+) -> list[dict[str, Any]]:
+    """Rows for networks that ended training (all, ReLU, tanh; activation not told), and for checkpoints before."""
+    told = predictions(model, features, [fact["activation"] for fact in facts])
+    found = predictions(model, features, [None] * len(facts))
+    groups: list[tuple[str, list[Generalization], Callable[[dict], bool]]] = [
+        ("finished", told, lambda fact: fact["final"]),
+        ("finished, ReLU", told, lambda fact: fact["final"] and fact["activation"] == "relu"),
+        ("finished, tanh", told, lambda fact: fact["final"] and fact["activation"] == "tanh"),
+        ("finished, activation not told", found, lambda fact: fact["final"]),
+        ("checkpoints along training", told, lambda fact: not fact["final"]),
+    ]
+    rows = []
+    for title, results, belongs in groups:
+        mine = [i for i, fact in enumerate(facts) if belongs(fact)]
+        row = figures([results[i] for i in mine], [facts[i] for i in mine], images)
+        rows.append({"images": images, "which": title, **row})
+    return rows
+
+
+def figures(results: list[Generalization], facts: list[dict[str, Any]], images: str) -> dict[str, Any]:
+    """Kendall's tau and its ceiling, R2, mean absolute error, coverage and width of the intervals where typical."""
+    truth = torch.tensor([fact["test_accuracy"] for fact in facts], dtype=torch.float64)
+    predicted = torch.tensor([r.test_accuracy for r in results], dtype=torch.float64)
+    inside = [r.low <= t <= r.high for r, t in zip(results, truth.tolist(), strict=True) if r.typical]
+    widths = torch.tensor([r.high - r.low for r in results if r.typical])
+    guessed = [r.activation == fact["activation"] for r, fact in zip(results, facts, strict=True)]
+    return {
+        "networks": len(facts),
+        "accuracy_spread": [
+            round(float(q), 3) for q in truth.quantile(torch.tensor([0.1, 0.5, 0.9]).double())
+        ],
+        "tau": round(kendall_tau(predicted, truth), 4),
+        "tau_ceiling": round(tie_ceiling(truth), 4),
+        "r2": round(float(1 - ((predicted - truth) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()), 4),
+        "mae": round(float((predicted - truth).abs().mean()), 4),
+        "coverage": round(sum(inside) / max(1, len(inside)), 4),
+        "width": round(float(widths.mean()), 4),
+        "narrowest_tenth": round(float(widths.quantile(0.1)), 4),
+        "widest_tenth": round(float(widths.quantile(0.9)), 4),
+        "typical": round(sum(r.typical for r in results) / len(results), 4),
+        "images_found": round(sum(r.images == images for r in results) / len(results), 4),
+        "activation_found": round(sum(guessed) / len(guessed), 4),
+    }
+
+
+def kendall_tau(a: Tensor, b: Tensor) -> float:
+    """Kendall's tau-b of two vectors `(n,)`."""
+    first, second = (a[:, None] - a).sign(), (b[:, None] - b).sign()
+    return float((first * second).sum() / ((first != 0).sum() * (second != 0).sum()).double().sqrt())
+
+
+def tie_ceiling(truth: Tensor) -> float:
+    """The largest tau-b that predictions without ties can have, given the ties in `truth`."""
+    different = (truth[:, None] != truth).sum()
+    return float((different / (len(truth) * (len(truth) - 1))).double().sqrt())
+
+
+def unlike_rows(
+    model: GeneralizationPredictor, features: WeightSpaceFeatures, generator: torch.Generator
+) -> list[dict[str, Any]]:
+    """Networks unlike the zoo's, and how often they are nevertheless called typical."""
+    some = features.select(slice(0, 200))
+    count = len(some.weights[0])
+    wide = WeightSpaceFeatures(
+        [duplicate(w, i, len(some)) for i, w in enumerate(some.weights)],
+        [torch.cat([b, b], 2) if i < len(some) - 1 else b for i, b in enumerate(some.biases)],
+    )
+    kinds = {
+        "untrained": untrained(count, generator),
+        "rows permuted without their columns": uncouple(some, generator),
+        "entries shuffled": some.map(lambda x: shuffle(x, generator)),
+        "noise of the same mean and spread": some.map(lambda x: noise_like(x, generator)),
+        "twice as wide": wide,
+    }
+    rows = []
+    for kind, networks in kinds.items():
+        results = predictions(model, networks, [None] * count)
+        share = sum(r.typical for r in results) / count
+        rows.append({"kind": kind, "networks": count, "called_typical": round(share, 4)})
+    return rows
+
+
+def duplicate(weight: Tensor, layer: int, layers: int) -> Tensor:
+    """A layer's weight in the network with every hidden channel doubled, which computes the same."""
+    weight = torch.cat([weight, weight], 3) / 2 if layer else weight
+    return weight if layer == layers - 1 else torch.cat([weight, weight], 2)
+
+
+def symmetry(
+    model: GeneralizationPredictor, features: WeightSpaceFeatures, generator: torch.Generator
+) -> dict[str, Any]:
+    """The largest change of a predicted accuracy when neurons are permuted."""
+    count = len(features.weights[0])
+    spec = network_spec_from_wsfeat(features, set_all_dims=True)
+    copies = permute(features, random_permutations(spec, generator))
+    before, after = (predictions(model, f, [None] * count) for f in (features, copies))
+    change = max(abs(a.test_accuracy - b.test_accuracy) for a, b in zip(before, after, strict=True))
+    return {"networks": count, "permuted": change}
+
+
+def milliseconds(model: GeneralizationPredictor, features: WeightSpaceFeatures) -> float:
+    """Median time of one prediction."""
+    model.predict_batch(features, [None])
+    times = []
+    for _ in range(21):
+        start = time.perf_counter()
+        model.predict_batch(features, [None])
+        times.append(time.perf_counter() - start)
+    return round(1000 * sorted(times)[len(times) // 2], 1)
