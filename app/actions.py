@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from app.figures import to_pixels
+from app.zoos import zoo_at
 from nfn.classifier import InrClassification
 from nfn.editor import InrEdit
 from nfn.features import WeightSpaceFeatures
@@ -20,7 +21,7 @@ from nfn.operators import STYLES
 from nfn.permutation import flip_signs, permute, random_permutations, random_signs
 from nfn.reader import NetworkFileError, read_network, write_network
 from nfn.siren import coordinate_grid, evaluate, render
-from zoo.catalog import EMBEDDED, CollectionInfo, Zoo
+from zoo.catalog import CollectionInfo, Zoo
 
 MAX_STRENGTH = 2.0
 MAX_EDITED = 250_000
@@ -39,12 +40,16 @@ class RequestError(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """The network a visitor chose: a zoo id, or an uploaded file and how it writes a SIREN or a classifier down."""
+    """The network a visitor chose: a zoo id, or an uploaded file and how it writes a SIREN or a classifier down.
+
+    `zoo` is the zoo that the id is of: "" for the app's own, else as `app.zoos.zoo_at` takes it.
+    """
 
     zoo_id: str | None = None
     path: str | None = None
     convention: SirenConvention | None = None
     classifier: ClassifierConvention | None = None
+    zoo: str = ""
 
     def __post_init__(self):
         if (self.zoo_id is None) == (self.path is None):
@@ -67,10 +72,9 @@ def prepare() -> None:
     torch.set_num_threads(max(1, min(4, (os.cpu_count() or 2) // 2)))
 
 
-@cache
-def zoo() -> Zoo:
-    """The zoo that ships with the app."""
-    return Zoo(EMBEDDED)
+def zoo(where: str = "") -> Zoo:
+    """The app's own zoo, or the one that a source names."""
+    return zoo_at(where)
 
 
 @cache
@@ -92,7 +96,7 @@ def first_network() -> str:
 
 def label_in_zoo(source: Source) -> str | None:
     """The label of the image that a zoo network was fitted to; None for an upload."""
-    return None if source.zoo_id is None else zoo().row(source.zoo_id)["label"]
+    return None if source.zoo_id is None else zoo(source.zoo).row(source.zoo_id)["label"]
 
 
 def list_networks(collection: str, limit: int) -> list[dict[str, Any]]:
@@ -106,7 +110,7 @@ def list_networks(collection: str, limit: int) -> list[dict[str, Any]]:
 def open_network(source: Source) -> Network:
     """The SIREN behind `source`, checked. Gradio names an upload's folder by its content, so paths do not go stale."""
     if source.zoo_id is not None:
-        return _only_pictures(zoo().network(source.zoo_id))
+        return _only_pictures(zoo(source.zoo).network(source.zoo_id))
     try:
         return _only_pictures(read_network(Path(source.path or ""), siren=source.convention))
     except FileNotFoundError as error:

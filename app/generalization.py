@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import cast
 
 import torch
 
 from app.actions import MAX_ACTIVATIONS, RequestError, Source, count_moved, device, predictor, zoo
-from nfn.cnn import class_scores
+from nfn.cnn import Activation, class_scores
+from nfn.features import WeightSpaceFeatures
+from nfn.generalization import Generalization
 from nfn.network import ClassifierConvention, Network
 from nfn.permutation import permute, random_permutations
 from nfn.reader import NetworkFileError
@@ -22,14 +24,8 @@ from zoo.bundled import bundled_images
 from zoo.catalog import CollectionInfo
 from zoo.images import to_pixels
 
-if TYPE_CHECKING:
-    from nfn.generalization import Generalization
-
-
 MAX_WEIGHTS = 250_000
 """Weights of a classifier that is read here."""
-MAX_MEASURING = 10**11
-"""Weights times places times images when a network is run: some ten seconds of CPU."""
 BATCH = 100
 """Images that a network sees at once, and after which progress shows."""
 
@@ -80,7 +76,7 @@ def open_classifier(source: Source) -> Network:
 
 def _read(source: Source) -> Network:
     if source.zoo_id is not None:
-        return zoo().network(source.zoo_id)
+        return zoo(source.zoo).network(source.zoo_id)
     network, *others = read_networks(source.path or "", classifier=source.classifier)
     if others:
         raise RequestError(
@@ -109,7 +105,7 @@ class Predicted:
     images, 0 to 1, and None for an upload.
     """
 
-    result: "Generalization"
+    result: Generalization
     percentile: float | None
     measured: float | None
     predictor: str
@@ -118,7 +114,7 @@ class Predicted:
 
 def predict(source: Source) -> Predicted:
     """Read a classifier's test accuracy from its weights."""
-    measured = None if source.zoo_id is None else zoo().row(source.zoo_id)["test_accuracy"]
+    measured = None if source.zoo_id is None else zoo(source.zoo).row(source.zoo_id)["test_accuracy"]
     start = time.perf_counter()
     result = predict_network(open_classifier(source))
     seconds = time.perf_counter() - start
@@ -126,7 +122,7 @@ def predict(source: Source) -> Predicted:
 
 
 @torch.no_grad()
-def predict_network(network: Network) -> "Generalization":
+def predict_network(network: Network) -> Generalization:
     """What the predictor says of a network at hand; RequestError where it cannot read it."""
     try:
         return predictor("generalization").predict(network)
@@ -134,7 +130,7 @@ def predict_network(network: Network) -> "Generalization":
         raise RequestError(str(error)) from error
 
 
-def percentile(result: "Generalization") -> float | None:
+def percentile(result: Generalization) -> float | None:
     """See `Predicted`."""
     accuracies = _finished_accuracies(result.images)
     return 100 * bisect_left(accuracies, result.test_accuracy) / len(accuracies) if accuracies else None
@@ -173,11 +169,10 @@ def zoo_points(images: str | None = None) -> list[ZooPoint]:
 
 
 @cache
-@torch.no_grad()
 def _points(collection: str) -> list[ZooPoint]:
     opened, rows = zoo().collection(collection), zoo().rows(collection)
-    features = opened.features().to(device())
-    results = predictor("generalization").predict_batch(features, [row["activation"] for row in rows])
+    activations = [row["activation"] for row in rows]
+    results = small_cnns.predict_many(predictor("generalization"), opened.features(), activations)
     return [
         ZooPoint(
             zoo_id=row["id"],
@@ -201,8 +196,8 @@ class PermutedCopy:
     after: Network
     moved: int
     total: int
-    prediction_before: "Generalization"
-    prediction_after: "Generalization"
+    prediction_before: Generalization
+    prediction_after: Generalization
     difference: float
 
 
@@ -253,30 +248,32 @@ def measure_accuracy(source: Source, images: str) -> Iterator[Measured]:
     Its activation is the one it was told to have, else the one that the predictor takes it for.
     """
     network = open_classifier(source)
-    pixels, labels = bundled_images(images)
-    _check_measuring(network, pixels)
-    activation = network.classifier.activation or predict_network(network).activation
+    pixels, labels = _test_images(images)
+    activation = cast(Activation, network.classifier.activation or predict_network(network).activation)
     features = network.normalized.to(device())
     widest = max(bias.shape[0] for bias in network.spec.bias_spec)
     batch = max(1, min(BATCH, MAX_ACTIVATIONS // (widest * pixels[0].numel())))
     right, seen, start = 0, 0, time.perf_counter()
     for part, wanted in zip(pixels.split(batch), labels.split(batch), strict=True):
-        with torch.no_grad():
-            scores = class_scores(features, to_pixels(part).to(device()), activation)[0]
-        right, seen = right + int((scores.argmax(1).cpu() == wanted).sum()), seen + len(part)
+        right += int((_guess(features, part, activation) == wanted).sum())
+        seen += len(part)
         yield Measured(right, seen, len(pixels), time.perf_counter() - start)
 
 
-def _check_measuring(network: Network, pixels: torch.Tensor) -> None:
-    """Raise RequestError where running the network would take too long, or its images are too small for it."""
-    size, work = pixels.shape[-1], 0
-    for array in network.spec.weight_spec[:-1]:
-        size = (size - max(array.shape[2:])) // 2 + 1
-        work += math.prod(array.shape) * max(size, 0) ** 2 * len(pixels)
-    if size < 1:
-        raise RequestError(f"Images of {pixels.shape[-1]} pixels a side are too small for this network.")
-    if work > MAX_MEASURING:
-        raise RequestError("This network is too large to be run on a thousand images here.")
+def _test_images(name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    try:
+        return bundled_images(name)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+
+
+@torch.no_grad()
+def _guess(features: WeightSpaceFeatures, pixels: torch.Tensor, activation: Activation) -> torch.Tensor:
+    """The class `(M,)` that one network gives to each image `(M, 1, H, W)` uint8."""
+    try:
+        return class_scores(features, to_pixels(pixels).to(device()), activation)[0].argmax(1).cpu()
+    except ValueError as error:
+        raise RequestError(str(error)) from error
 
 
 def wilson(right: int, total: int, coverage: float = 0.95) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.theme import STYLESHEET, build_theme
+from app.theme import STYLESHEETS, build_theme
 
 MAX_FILE_SIZE = "20mb"
 MAX_BODY = 32 * 2**20
@@ -23,7 +23,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "server_port": int(os.environ.get("GRADIO_SERVER_PORT", "7860")),
         "theme": build_theme(),
-        "css_paths": [STYLESHEET],
+        "css_paths": STYLESHEETS,
         "max_file_size": MAX_FILE_SIZE,
         "footer_links": ["api", "settings"],
         "mcp_server": importlib.util.find_spec("mcp") is not None,

@@ -13,6 +13,7 @@ from gradio.utils import get_upload_folder
 
 from app.actions import RequestError, Source
 from nfn.network import ClassifierConvention, SirenConvention
+from zoo.remote import HUB_ID
 
 NUMBERS = ("first_omega", "hidden_omega", "low", "high")
 
@@ -29,9 +30,10 @@ def from_text(text: str) -> Source:
         file = None if fields["path"] is None else {"path": fields["path"]}
         zoo_id, convention = fields["zoo_id"], fields["convention"] and _convention(fields["convention"])
         classifier = fields["classifier"] and _classifier(fields["classifier"])
+        zoo = _zoo(fields["zoo"])
     except (TypeError, KeyError, ValueError) as error:
         raise RequestError("The page has lost track of your network. Please reload it.") from error
-    return replace(from_request(file, zoo_id), convention=convention, classifier=classifier)
+    return replace(from_request(file, zoo_id), convention=convention, classifier=classifier, zoo=zoo)
 
 
 def _convention(fields: dict[str, Any]) -> SirenConvention:
@@ -44,6 +46,12 @@ def _classifier(fields: dict[str, Any]) -> ClassifierConvention:
     if activation not in (None, "relu", "tanh"):
         raise ValueError("not an activation")
     return ClassifierConvention(activation, float(fields["pixel_mean"]), float(fields["pixel_std"]))
+
+
+def _zoo(where: Any) -> str:
+    if not isinstance(where, str) or (where and not HUB_ID.fullmatch(where)):
+        raise ValueError("not a zoo")
+    return where
 
 
 def from_request(file: Any, zoo_id: Any) -> Source:

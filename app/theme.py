@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gradio import themes
 
-STYLESHEET = Path(__file__).with_name("style.css")
+STYLESHEETS = [Path(__file__).with_name(name) for name in ("style.css", "zoo.css")]
 
 BLUE = themes.Color(
     name="weightscope",

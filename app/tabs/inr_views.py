@@ -17,8 +17,13 @@ from nfn.network import SirenConvention
 def show_gallery(collection: str, source: Source):
     """The pictures of a collection, the chosen network marked if it is one of them."""
     ids = [row["id"] for row in actions.zoo().rows(collection)]
-    marked = ids.index(source.zoo_id) if source.zoo_id in ids else None
+    marked = ids.index(source.zoo_id) if source.zoo_id in ids and source.zoo == "" else None
     return gr.Gallery(value=thumbnail_files(collection), selected_index=marked)
+
+
+def collection_of(source: Source, otherwise: str) -> str:
+    """The collection of this app's zoo that a network is of, for the gallery to show; `otherwise` if it is of none."""
+    return source.zoo_id.partition("/")[0] if source.zoo_id and source.zoo == "" else otherwise
 
 
 def picked(collection: str, index: int) -> Source:

@@ -1,0 +1,15 @@
+// Things to pick, for gr.HTML: elements with data-pick. The picked value goes to the `select` event.
+// Gradio runs this once per element, with `element`, `trigger`, `props` and `watch`.
+const mark = () => {
+  for (const item of element.querySelectorAll("[data-pick]"))
+    item.setAttribute("aria-pressed", item.dataset.pick === props.chosen);
+};
+element.addEventListener("click", (event) => {
+  const item = event.target.closest("[data-pick]");
+  if (!item || item.disabled) return;
+  if (!item.hasAttribute("data-step")) props.chosen = item.dataset.pick;
+  mark();
+  trigger("select", { index: 0, value: item.dataset.pick });
+});
+watch(["value", "chosen"], mark);
+mark();
