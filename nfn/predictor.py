@@ -40,6 +40,21 @@ class Predictor(nn.Module):
         (folder / CONFIG_FILE).write_text(text + "\n")
 
     @classmethod
+    def from_pretrained(cls, place: Path | str, revision: str | None = None) -> Self:
+        """`load` from a folder, or from a model repository `owner/name` on the Hub, at a branch, tag or commit.
+
+        The Hub's client comes in here only, so that this works without a zoo, with the client's cache and token. A
+        folder of that name wins: for names that strangers type, see `zoo.remote.open_hub_zoo`.
+        """
+        folder = Path(place)
+        if not folder.is_dir():
+            from huggingface_hub import snapshot_download
+
+            files = [CONFIG_FILE, WEIGHTS_FILE]
+            folder = Path(snapshot_download(str(place), revision=revision, allow_patterns=files))
+        return cls.load(folder)
+
+    @classmethod
     def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
         """The predictor saved in `folder`, in evaluation mode; any name or shape that does not match raises."""
         folder = Path(folder)

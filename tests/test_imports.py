@@ -50,13 +50,14 @@ def test_imports_point_one_way(package):
 
 def test_the_library_needs_little():
     for path in sources("nfn"):
-        extra = imported(path) - LIBRARY_IMPORTS - sys.stdlib_module_names
+        door = {"huggingface_hub"} if path.name == "predictor.py" else set()  # inside from_pretrained only
+        extra = imported(path) - LIBRARY_IMPORTS - door - sys.stdlib_module_names
         assert not extra, f"{path.relative_to(ROOT)} imports {extra}"
 
 
 def test_each_foreign_service_has_one_door():
     assert all(name == "app.py" or name.startswith("app/") for name in importers("gradio"))
-    assert importers("huggingface_hub") == {"zoo/hub.py"}
+    assert importers("huggingface_hub") == {"zoo/hub.py", "nfn/predictor.py"}
     assert importers("cv2") <= {"nfn/operators.py"}
 
 

@@ -6,6 +6,7 @@ hangs, and hands out the copy in its cache without a word where the Hub is down.
 """
 
 import errno
+import hashlib
 import os
 import re
 import time
@@ -123,6 +124,11 @@ def list_files(repo: HubRepo, revision: str | None = None, token: bool | None = 
             raise ValueError("the Hub names no commit")
         files = {file.rfilename: _remote_file(file) for file in vars(info).get("siblings") or ()}
         return Listing(str(info.sha), files)
+
+
+def blob_id(content: bytes) -> str:
+    """Git's name for a file's content, by which the Hub lists small files."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def find_files(repo: HubRepo) -> Listing | None:
@@ -276,10 +282,10 @@ def _status_sentence(error: HfHubHTTPError, repo: HubRepo, what: str, revision: 
 
 
 def create_repo(repo: HubRepo, private: bool) -> None:
-    """Create a repository, if it is not there, with the caller's own token."""
+    """Create a repository with the caller's own token."""
     api = HfApi(endpoint=endpoint())
     with _in_words(repo, f"the creation of {repo.id}"):
-        _within(60, lambda: api.create_repo(repo.id, repo_type=repo.kind, private=private, exist_ok=True))
+        _within(60, lambda: api.create_repo(repo.id, repo_type=repo.kind, private=private))
 
 
 def commit(repo: HubRepo, files: dict[str, Path | bytes], deleted: Sequence[str], parent: str) -> str:

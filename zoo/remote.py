@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import cache as keep
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from zoo import cache, hub
 from zoo.catalog import Zoo
@@ -186,7 +187,7 @@ def fetch(repo: HubRepo, sha: str, name: str, size: int, check: Callable[[Path],
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(prefix=".part-", dir=target.parent)
     try:
-        with cache.disk(), open(handle, "wb") as file:
+        with cache.disk(), _open_part(handle) as file:
             hub.download(repo, sha, name, size, file.write)
         if not check(Path(part)):
             raise HubError(
@@ -196,6 +197,10 @@ def fetch(repo: HubRepo, sha: str, name: str, size: int, check: Callable[[Path],
             os.replace(part, target)
     finally:
         Path(part).unlink(missing_ok=True)
+
+
+def _open_part(handle: int) -> BinaryIO:
+    return open(handle, "wb")
 
 
 def _is_sha256(size: int, wanted: str) -> Callable[[Path], bool]:
@@ -211,8 +216,7 @@ def _is_blob(listed: RemoteFile) -> Callable[[Path], bool]:
 
     def check(path: Path) -> bool:
         content = path.read_bytes()
-        blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-        return len(content) == listed.size and listed.blob_id in (None, blob)
+        return len(content) == listed.size and listed.blob_id in (None, hub.blob_id(content))
 
     return check
 

@@ -6,32 +6,43 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from zoo.catalog import EMBEDDED, Zoo, write_catalog
+from zoo.remote import open_zoo
 
 console = Console()
-ZooOption = Annotated[Path, typer.Option("--zoo", help="folder of the zoo; the embedded one if not given")]
+ZooOption = Annotated[
+    str | None,
+    typer.Option(
+        "--zoo",
+        envvar="WEIGHTSCOPE_ZOO",
+        help="a folder, or owner/name[@revision] on the Hub; embedded if not given",
+    ),
+]
 
 
-def list_zoo(zoo: ZooOption = EMBEDDED) -> None:
+def list_zoo(zoo: ZooOption = None) -> None:
     """List the collections and predictors of a zoo."""
-    opened = Zoo(zoo)
+    opened = open_zoo(zoo)
     table = Table(Column("Name", no_wrap=True), "What it is", "Networks", "Splits", "Size", "Images' licence")
     for info in opened.collections():
         splits = ", ".join(f"{split} {count}" for split, count in info.splits.items())
-        table.add_row(info.name, info.title, f"{info.count:,}", splits, _megabytes(info.size), info.licence)
+        table.add_row(info.name, plain(info.title), f"{info.count:,}", plain(splits), _megabytes(info.size),
+                      plain(info.licence))  # fmt: skip
     for info in opened.predictors():
-        table.add_row(info.name, f"{info.title} ({info.task})", "", "", _megabytes(info.size), "")
+        table.add_row(info.name, plain(f"{info.title} ({info.task})"), "", "", _megabytes(info.size), "")
+    console.print(f"{opened.source}:", highlight=False)
     console.print(table)
 
 
 def show(
     name: Annotated[str, typer.Argument(help="a collection, a predictor or a zoo id")],
-    zoo: ZooOption = EMBEDDED,
+    zoo: ZooOption = None,
 ) -> None:
     """Show the facts of a collection, a predictor or one network."""
-    opened = Zoo(zoo)
+    opened = open_zoo(zoo)
     if "/" in name:
         return _print_facts(opened.row(name))
     infos = {info.name: info for info in opened.predictors()}
@@ -45,7 +56,7 @@ def show(
 def index(folder: Annotated[Path, typer.Argument(help="folder of the zoo")] = EMBEDDED) -> None:
     """Write the catalog of a zoo anew, from what lies in its folders."""
     write_catalog(folder)
-    list_zoo(folder)
+    list_zoo(str(folder.resolve()))
 
 
 def _collection_facts(opened: Zoo, name: str) -> dict[str, object]:
@@ -75,8 +86,13 @@ def _joined(facts: dict[str, object]) -> str:
 def _print_facts(facts: dict[str, object]) -> None:
     table = Table(show_header=False, box=None)
     for key, value in facts.items():
-        table.add_row(f"[bold]{key}", str(value))
+        table.add_row(f"[bold]{plain(key)}", plain(str(value)))
     console.print(table)
+
+
+def plain(text: str) -> str:
+    """A stranger's text for a terminal: no markup, no control characters."""
+    return escape("".join(letter if letter.isprintable() else " " for letter in text))
 
 
 def _megabytes(size: int) -> str:

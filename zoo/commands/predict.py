@@ -11,9 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from nfn.network import Network
-from zoo.catalog import EMBEDDED, Zoo
+from zoo.catalog import Zoo
 from zoo.commands.browse import ZooOption
 from zoo.errors import ZooError
+from zoo.remote import open_zoo
 from zoo.small_cnns import Answer, predict_alike, predict_file, tell
 
 console = Console()
@@ -32,10 +33,10 @@ def predict_inr(
     network: NetworkArgument,
     domain: Annotated[str, typer.Option(help="auto, mnist, fashion_mnist or cifar10")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
-    zoo: ZooOption = EMBEDDED,
+    zoo: ZooOption = None,
 ) -> None:
     """Say what the image network shows."""
-    opened = Zoo(zoo)
+    opened = open_zoo(zoo)
     result = opened.predictor("inr-classifier").predict(open_network(opened, network), domain)
     if as_json:
         return print(json.dumps({"network": network, **asdict(result)}))
@@ -53,12 +54,12 @@ def predict_edit(
     style: Annotated[str, typer.Option(help="dilate, erode, contrast, sharpen or neon")],
     out: Annotated[Path, typer.Option(help="where the edited network goes (safetensors)")],
     strength: Annotated[float, typer.Option(help="0 changes nothing, 1 is the style, more is more")] = 1.0,
-    zoo: ZooOption = EMBEDDED,
+    zoo: ZooOption = None,
 ) -> None:
     """Edit the image network, and save it under the tensor names that it came with."""
     from nfn.reader import write_network
 
-    opened = Zoo(zoo)
+    opened = open_zoo(zoo)
     result = opened.predictor("inr-editor").edit(open_network(opened, network), style, strength)
     write_network(result.network, out)
     console.print(f"{out}: {style} at {strength:g}, PSNR {result.psnr:.1f} dB against the edited picture.")
@@ -73,10 +74,10 @@ def predict_generalization(
         str, typer.Option(help="what black and white become, e.g. 0,1; auto: the file's word, or -1,1")
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="print an object a line, one per network")] = False,
-    zoo: ZooOption = EMBEDDED,
+    zoo: ZooOption = None,
 ) -> None:
     """Predict the test accuracy of small image classifiers from their weights."""
-    opened = Zoo(zoo)
+    opened = open_zoo(zoo)
     answers = [a for text in networks for a in answer_for(opened, text, activation, pixels)]
     if as_json:
         for answer in answers:
