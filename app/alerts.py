@@ -3,7 +3,8 @@
 import functools
 import html
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import gradio as gr
@@ -24,16 +25,34 @@ UNEXPECTED = (
 
 
 def alerting(handler: Callable[P, R]) -> Callable[P, R]:
-    """The same handler; what it raises becomes a `gr.Error`, escaped, for Gradio shows the text as HTML."""
+    """The same handler; what it raises becomes a `gr.Error`."""
 
     @functools.wraps(handler)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
+        with _alerts(handler):
             return handler(*args, **kwargs)
-        except SENTENCES as error:
-            raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from error
-        except Exception as error:
-            logging.getLogger(__name__).exception("%s failed", handler)
-            raise gr.Error(UNEXPECTED, print_exception=False) from error
 
     return guarded
+
+
+def alerting_steps(handler: Callable[P, Iterator[R]]) -> Callable[P, Iterator[R]]:
+    """The same handler that shows one value after another; what it raises on the way becomes a `gr.Error`."""
+
+    @functools.wraps(handler)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        with _alerts(handler):
+            yield from handler(*args, **kwargs)
+
+    return guarded
+
+
+@contextmanager
+def _alerts(handler: Callable) -> Iterator[None]:
+    """Exceptions as `gr.Error`, escaped, for Gradio shows the text as HTML."""
+    try:
+        yield
+    except SENTENCES as error:
+        raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from error
+    except Exception as error:
+        logging.getLogger(__name__).exception("%s failed", handler)
+        raise gr.Error(UNEXPECTED, print_exception=False) from error

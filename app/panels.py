@@ -88,18 +88,20 @@ def symmetry_line(check: SymmetryCheck) -> str:
     same = before.label == after.label and before.typical == after.typical
     outcome = "stayed" if same else "<b>did not stay</b>"
     return (
-        f'<dl class="numbers">{_number(f"{check.moved:,} of {check.total:,}", "weights that are not what they were")}'
-        f"{_number(_tiny(check.pixel_difference), 'largest difference of a pixel, on a scale from −1 to 1')}"
-        f"{_number(_tiny(check.probability_difference), 'largest difference of a probability')}</dl>"
+        f'<dl class="numbers">{number(f"{check.moved:,} of {check.total:,}", "weights that are not what they were")}'
+        f"{number(tiny(check.pixel_difference), 'largest difference of a pixel, on a scale from −1 to 1')}"
+        f"{number(tiny(check.probability_difference), 'largest difference of a probability')}</dl>"
         f'<p class="line">The weights {what}; the picture and the verdict {outcome}.</p>'
     )
 
 
-def _number(value: str, meaning: str) -> str:
+def number(value: str, meaning: str) -> str:
+    """A number and what it says, for a `dl` of the class `numbers`."""
     return f"<div><dt>{meaning}</dt><dd>{value}</dd></div>"
 
 
-def _tiny(value: float) -> str:
+def tiny(value: float) -> str:
+    """A difference near zero: seven digits, which is what float32 has."""
     return "0" if value == 0 else "less than 0.0000001" if value < 1e-7 else f"{value:.7f}"
 
 

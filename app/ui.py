@@ -5,9 +5,13 @@ import gradio as gr
 from app import actions
 from app.api import add_endpoints
 from app.footer import footer, header
+from app.opening import follow_links
+from app.tabs.doors import build_doors
+from app.tabs.generalization import build_generalization_tab
 from app.tabs.inr import build_inr_tab
+from app.tabs.zoo import build_zoo_tab
 
-TABS = (("INR", build_inr_tab),)
+TABS = (("INR", build_inr_tab), ("Generalization", build_generalization_tab), ("Zoo", build_zoo_tab))
 """Tab name and the function that builds its content inside the tab and returns nothing."""
 
 KEEP_UPLOADS_SECONDS = 3600
@@ -21,10 +25,12 @@ def build_app() -> gr.Blocks:
         title="Weightscope", delete_cache=(600, KEEP_UPLOADS_SECONDS), analytics_enabled=False
     ) as demo:
         gr.HTML(header())
-        with gr.Tabs():
+        build_doors(name for name, _ in TABS)
+        with gr.Tabs(elem_id="tabs"):
             for name, build_tab in TABS:
-                with gr.Tab(name, id=name):
+                with gr.Tab(name, id=name, elem_id=f"tab-{name.lower()}"):
                     build_tab(demo)
+        follow_links(demo)
         gr.HTML(footer(KEEP_UPLOADS_SECONDS))
         add_endpoints()
     demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=2)

@@ -15,6 +15,9 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
 
+PICKER_JS = Path(__file__).with_name("picker.js").read_text(encoding="utf-8")
+NETWORKS_JS = Path(__file__).with_name("networks.js").read_text(encoding="utf-8")
+
 
 def heading(title: str, text: str) -> gr.HTML:
     """The title of a card and the sentence under it (both ours: not escaped)."""
@@ -38,6 +41,16 @@ def picture(label: str, **kwargs) -> gr.Image:
         elem_classes=["picture", "pixels"],
         **kwargs,
     )
+
+
+def network_list(**kwargs) -> gr.HTML:
+    """HTML in which networks are chosen: its `select` event has the zoo id as value, `chosen` is the one marked."""
+    return gr.HTML(js_on_load=NETWORKS_JS, chosen=None, apply_default_css=False, **kwargs)
+
+
+def picker(**kwargs) -> gr.HTML:
+    """HTML of things to pick: its `select` event has the `data-pick` of what was clicked; `chosen` is marked."""
+    return gr.HTML(js_on_load=PICKER_JS, chosen=None, apply_default_css=False, **kwargs)
 
 
 def plot_data(figure: go.Figure) -> PlotData:

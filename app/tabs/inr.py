@@ -1,18 +1,16 @@
 """The INR tab: pick or upload a SIREN, see what it shows, edit it, zoom in, and permute its neurons."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import gradio as gr
-from gradio.events import Dependency
 
 from app import actions, panels
 from app.actions import Source
-from app.alerts import alerting
 from app.sources import from_text, to_text
 from app.tabs import inr_views as views
+from app.tabs.cards import Card, inputs_of, on, outputs_of, show, update
+from app.tabs.doors import door, opened
 from app.widgets import heading, picture, segmented
 from nfn.operators import STYLES
 
@@ -41,15 +39,6 @@ SYMMETRY = (
 )
 
 
-@dataclass(frozen=True)
-class Card:
-    """Widgets that show something of the chosen network: `show(source, *inputs)` gives one value per output."""
-
-    show: Callable[..., Sequence[Any]]
-    inputs: list[Any]
-    outputs: list[Any]
-
-
 def build_inr_tab(demo: gr.Blocks) -> None:
     """The chosen network, as text (see `app.sources`), and five cards: one to choose it and four that show it."""
     first = Source(zoo_id=actions.first_network())
@@ -66,39 +55,8 @@ def build_inr_tab(demo: gr.Blocks) -> None:
         weights = _build_symmetry(source, verdict.inputs)
     with chooser:
         _build_chooser(demo, source, [verdict, edit, zoom, weights])
-    _update([zoom.inputs[-1].change], source, [zoom])
-    _update([control.change for control in edit.inputs], source, [edit, zoom])
-
-
-def _on(triggers: list, handler: Callable, inputs: list, outputs: list) -> Dependency:
-    return gr.on(triggers, alerting(handler), inputs, outputs, api_visibility="private",
-          show_progress="hidden", trigger_mode="always_last")  # fmt: skip
-
-
-def _update(triggers: list, source: gr.Textbox, cards: list[Card]) -> None:
-    """Show `cards` anew in one request, however many they are."""
-    _on(
-        triggers,
-        lambda text, *values: _show(from_text(text), cards, values),
-        [source, *_inputs(cards)],
-        _outputs(cards),
-    )
-
-
-def _show(source: Source, cards: list[Card], values: Sequence[Any]) -> list[Any]:
-    shown, rest = [], list(values)
-    for card in cards:
-        mine, rest = rest[: len(card.inputs)], rest[len(card.inputs) :]
-        shown += card.show(source, *mine)
-    return shown
-
-
-def _inputs(cards: list[Card]) -> list[Any]:
-    return [widget for card in cards for widget in card.inputs]
-
-
-def _outputs(cards: list[Card]) -> list[Any]:
-    return [widget for card in cards for widget in card.outputs]
+    update([zoom.inputs[-1].change], source, [zoom])
+    update([control.change for control in edit.inputs], source, [edit, zoom])
 
 
 def _build_chooser(demo: gr.Blocks, source: gr.Textbox, cards: list[Card]) -> None:
@@ -108,36 +66,43 @@ def _build_chooser(demo: gr.Blocks, source: gr.Textbox, cards: list[Card]) -> No
     collection = segmented(choices, infos[0].name, "Collection", elem_id="collection")
     gallery = gr.Gallery(label="Networks of the zoo", show_label=False, height=272, object_fit="contain",
                          allow_preview=False, interactive=False, buttons=[], elem_id="gallery")  # fmt: skip
-    file = gr.File(label="Or upload your own: .safetensors or .pt, up to 20 MB", elem_id="upload", height=104)
+    file = gr.File(label="Or upload your own: .safetensors or .pt, up to 20 MB", elem_id="upload",
+                   elem_classes="upload", height=104)  # fmt: skip
     with gr.Accordion("The picture of my upload looks wrong", open=False, elem_classes="quiet"):
         convention = _build_convention()
         again = gr.Button("Read my upload this way", size="sm")
 
     def pick(event: gr.SelectData, name: str, *values: Any):
         chosen = views.picked(name, event.index)
-        return to_text(chosen), None, *_show(chosen, cards, values)
+        return to_text(chosen), None, *show(chosen, cards, values)
 
     def upload(path: str | None, *values: Any):
         chosen = actions.open_upload(path)
-        return to_text(chosen), gr.Gallery(selected_index=None), *_show(chosen, cards, values)
+        return to_text(chosen), gr.Gallery(selected_index=None), *show(chosen, cards, values)
 
     def reread(path: str | None, *values: Any):
         chosen = views.uploaded(path, *values[: len(convention)])
         return (
             to_text(chosen),
             gr.Gallery(selected_index=None),
-            *_show(chosen, cards, values[len(convention) :]),
+            *show(chosen, cards, values[len(convention) :]),
         )
 
-    inputs, outputs = _inputs(cards), _outputs(cards)
-    _update([demo.load], source, cards)
-    _on([demo.load, collection.change], lambda name, text: views.show_gallery(name, from_text(text)),
+    def come_in(text: str, name: str, *values: Any):
+        chosen = from_text(opened(text))
+        name = views.collection_of(chosen, name)
+        return to_text(chosen), name, views.show_gallery(name, chosen), None, *show(chosen, cards, values)
+
+    inputs, outputs = inputs_of(cards), outputs_of(cards)
+    opener = door(demo, "INR")
+    on([opener.change], come_in, [opener, collection, *inputs], [source, collection, gallery, file, *outputs])
+    on([collection.change], lambda name, text: views.show_gallery(name, from_text(text)),
         [collection, source], [gallery])  # fmt: skip
-    _on([gallery.select], pick, [collection, *inputs], [source, file, *outputs])
-    uploaded = _on([file.upload], upload, [file, *inputs], [source, gallery, *outputs])
+    on([gallery.select], pick, [collection, *inputs], [source, file, *outputs])
+    uploaded = on([file.upload], upload, [file, *inputs], [source, gallery, *outputs])
     # A file that was refused does not stay listed as if it were shown; the network of before stays.
     uploaded.failure(lambda: None, None, file, api_visibility="private")
-    _on([again.click], reread, [file, *convention, *inputs], [source, gallery, *outputs])
+    on([again.click], reread, [file, *convention, *inputs], [source, gallery, *outputs])
 
 
 def _build_convention() -> list[Any]:
@@ -162,7 +127,7 @@ def _build_verdict(source: gr.Textbox) -> Card:
             text = gr.HTML(elem_id="verdict")
     domain = segmented(DOMAINS, "auto", "What kind of picture is it?", elem_id="domain")
     card = Card(views.show_verdict, [domain], [image, text])
-    _update([domain.change], source, [card])
+    update([domain.change], source, [card])
     return card
 
 
@@ -219,6 +184,6 @@ def _build_symmetry(source: gr.Textbox, verdict_inputs: list[Any]) -> Card:
         with gr.Accordion("The weights as a table", open=False, elem_classes="quiet"):
             table = gr.Dataframe(headers=panels.TABLE_HEADERS, interactive=False, elem_id="weight-table")
     outputs = [after, after_note, line]
-    _update([permute.click], source, [Card(partial(views.show_disguise, "permute"), verdict_inputs, outputs)])
-    _update([flip.click], source, [Card(partial(views.show_disguise, "flip"), verdict_inputs, outputs)])
+    update([permute.click], source, [Card(partial(views.show_disguise, "permute"), verdict_inputs, outputs)])
+    update([flip.click], source, [Card(partial(views.show_disguise, "flip"), verdict_inputs, outputs)])
     return Card(views.show_weights, verdict_inputs, [before, before_note, after, after_note, line, table])

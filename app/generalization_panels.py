@@ -1,0 +1,313 @@
+"""What the Generalization tab says, as HTML. Every string that a visitor or a file may have written is escaped here."""
+
+from collections.abc import Sequence
+
+from app.actions import Source
+from app.batch import BatchRow
+from app.generalization import Measured, PermutedCopy, Predicted, ZooPoint
+from app.generalization_figures import Dot, Span, interval_strip, scatter
+from app.panels import escape, number, tiny
+from nfn.generalization import Generalization
+from nfn.network import Network
+
+IMAGE_TITLES = {"cifar10": "CIFAR-10 in gray", "fashion_mnist": "Fashion-MNIST", "mnist": "MNIST"}
+ACTIVATION_TITLES = {"relu": "ReLU", "tanh": "tanh"}
+OPTIMIZER_TITLES = {"sgd": "SGD", "adam": "Adam", "rmsprop": "RMSprop"}
+
+RESTS_ON = (
+    "It rests on the weights, and on how the network answers some training pictures that the predictor carries with "
+    "it; no test image is used. The interval is as wide as it had to be to hold for {held} of networks like the zoo’s "
+    "that were kept aside."
+)
+UNLIKE = (
+    "No number to be trusted: this network resembles none of those that the predictor learned from, so nothing is "
+    "known of how far off it is. Untrained networks, noise, other architectures and misread inputs end here. "
+    "Measuring still works."
+)
+
+
+def image_title(images: str) -> str:
+    """What visitors call an image set."""
+    return IMAGE_TITLES.get(images, escape(images))
+
+
+def percent(share: float) -> str:
+    """A share, 0 to 1, as 41.2%."""
+    return f"{100 * share:.1f}%"
+
+
+def networks_table(points: Sequence[ZooPoint]) -> str:
+    """The zoo's networks by measured accuracy, the best first; `networks.js` sorts and picks."""
+    ordered = sorted(points, key=lambda point: point.measured, reverse=True)
+    best = max((point.measured for point in points), default=1.0)
+    heads = [
+        ("", "Network"),
+        (' aria-sort="descending"', "Measured"),
+        ("", "Predicted"),
+        ("", "Trained with"),
+    ]
+    cells = "".join(
+        f'<th scope="col"{order}><button type="button">{name}</button></th>' for order, name in heads
+    )
+    rows = "".join(_row(point, best) for point in ordered)
+    table = (
+        f'<table class="networks" role="grid"><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>'
+    )
+    return f'<div class="scroller">{table}</div>'
+
+
+def _row(point: ZooPoint, best: float) -> str:
+    number = point.zoo_id.rpartition("/")[2]
+    bar = f'<span class="track"><span style="width:{100 * point.measured / best:.1f}%"></span></span>'
+    guess = percent(point.predicted) if point.typical else "unlike the zoo"
+    return (
+        f'<tr data-zoo-id="{escape(point.zoo_id)}"><td data-value="{escape(number)}">No. {escape(number)}</td>'
+        f'<td data-value="{point.measured:.4f}">{bar}{percent(point.measured)}</td>'
+        f'<td data-value="{point.predicted:.4f}">{guess}</td><td>{_recipe(point.row)}</td></tr>'
+    )
+
+
+def _recipe(row: dict) -> str:
+    activation = ACTIVATION_TITLES.get(row["activation"], escape(row["activation"]))
+    optimizer = row.get("optimizer")
+    return (
+        activation
+        if optimizer is None
+        else f"{activation}, {OPTIMIZER_TITLES.get(optimizer, escape(optimizer))}"
+    )
+
+
+def accuracy(predicted: Predicted, measured: Measured | None, zoo: Sequence[float], facts: str) -> str:
+    """The predicted accuracy with its interval, as a number and as a picture; or why there is none."""
+    result, truth = predicted.result, truth_of(predicted, measured)
+    guess = guess_of(result)
+    strip = interval_strip(guess, truth, zoo, _strip_says(result, truth))
+    head = _believed(predicted) if result.typical else _withheld(result)
+    known = _truth(result, truth, predicted, measured)
+    rests = RESTS_ON.format(held=f"{result.coverage:.0%}")
+    return (
+        f'<div class="accuracy verdict"><div class="split">{head}{known}</div>{strip}{_strip_legend(result, truth)}'
+        f'<p class="rests">{rests}</p><p class="facts">{facts}</p></div>'
+    )
+
+
+def guess_of(result: Generalization) -> Span | None:
+    """The prediction as a span; None where it is not to be believed."""
+    return Span(result.test_accuracy, result.low, result.high) if result.typical else None
+
+
+def truth_of(predicted: Predicted, measured: Measured | None) -> Span | None:
+    """What was measured here, else what the zoo knows, else None."""
+    if measured is not None:
+        return Span(measured.accuracy, measured.low, measured.high)
+    known = predicted.measured
+    return None if known is None else Span(known, known, known)
+
+
+def _believed(predicted: Predicted) -> str:
+    result = predicted.result
+    nine = f"{10 * result.coverage:.0f} of 10"
+    return (
+        f'<div class="known"><p class="caption">Predicted</p><p class="number">{percent(result.test_accuracy)}</p>'
+        f"<p>between <b>{percent(result.low)}</b> and <b>{percent(result.high)}</b> in {nine} cases</p>"
+        f'<p class="standing">{_standing(predicted)}</p></div>'
+    )
+
+
+def _standing(predicted: Predicted) -> str:
+    title, share = image_title(predicted.result.images), predicted.percentile
+    if share is None:
+        return f"Looks trained on {title}; the zoo has no networks to compare it with."
+    return f"Better than <b>{share:.0f}%</b> of the zoo’s networks trained on {title}."
+
+
+def _withheld(result: Generalization) -> str:
+    return (
+        '<div class="unlike"><p class="title">Unlike the zoo</p>'
+        f'<p class="number"><s aria-label="withheld">{percent(result.test_accuracy)}</s></p><p>{UNLIKE}</p></div>'
+    )
+
+
+def _truth(
+    result: Generalization, truth: Span | None, predicted: Predicted, measured: Measured | None
+) -> str:
+    if truth is None:
+        return '<div class="truth"><p class="caption">Measured</p><p class="number none">not yet</p></div>'
+    how = (
+        f"on {measured.total:,} test images, just now"
+        if measured
+        else "on all test images, when the zoo was built"
+    )
+    return (
+        f'<div class="truth"><p class="caption">Measured</p><p class="number">{percent(truth.value)}</p><p>{how}</p>'
+        f'<p class="standing">{_agreement(result, truth)}</p></div>'
+    )
+
+
+def _agreement(result: Generalization, truth: Span) -> str:
+    """Whether the measured accuracy lies in the predicted interval, in words."""
+    if not result.typical:
+        return "There is no interval for it to lie in."
+    off = 100 * abs(truth.value - result.test_accuracy)
+    where = "inside" if result.low <= truth.value <= result.high else "<b>outside</b>"
+    return f"{off:.1f} points from the prediction, {where} the interval."
+
+
+def _strip_says(result: Generalization, truth: Span | None) -> str:
+    known = f" Measured: {percent(truth.value)}." if truth else ""
+    if not result.typical:
+        return f"The accuracies of the zoo's networks; no prediction is shown.{known}"
+    span = f"from {percent(result.low)} to {percent(result.high)}"
+    return f"The predicted interval {span} on the accuracies of the zoo's networks.{known}"
+
+
+def _strip_legend(result: Generalization, truth: Span | None) -> str:
+    keys = [("zoo", f"the zoo’s networks on {image_title(result.images)}")]
+    keys += [("predicted", "predicted, with its interval")] * result.typical
+    keys += [("measured", "measured")] * (truth is not None)
+    return legend(keys)
+
+
+def legend(keys: Sequence[tuple[str, str]]) -> str:
+    """What the marks of a figure mean."""
+    return f'<p class="keys">{"".join(f"<span><i class={kind!r}></i>{words}</span>" for kind, words in keys)}</p>'
+
+
+def network_facts(source: Source, network: Network, result: Generalization, row: dict | None) -> str:
+    """What is known of the network itself, how it was read, and the reader's notes."""
+    widths = "\u2011".join(str(array.shape[0]) for array in network.spec.weight_spec)
+    told = "" if network.classifier.activation else " (found by itself)"
+    activation = ACTIVATION_TITLES.get(result.activation, escape(result.activation))
+    line = (
+        f"<b>{escape(source.name)}</b>: {network.spec.get_num_params():,} weights (layers of {widths}), "
+        f"{activation}{told}; it looks trained on {image_title(result.images)}."
+    )
+    return line + _training(row) + "".join(f"<br>{escape(note, 300)}" for note in network.notes)
+
+
+def _training(row: dict | None) -> str:
+    if row is None or row.get("optimizer") is None:
+        return ""
+    optimizer = OPTIMIZER_TITLES.get(row["optimizer"], escape(row["optimizer"]))
+    return (
+        f" Trained with {optimizer} at a learning rate of {row['learning_rate']:.2g} for {row['steps']:,} steps, on "
+        f"{row['train_share']:.0%} of the training images."
+    )
+
+
+def zoo_scatter(points: Sequence[ZooPoint], predicted: Predicted, measured: Measured | None) -> str:
+    """Predicted against measured for the zoo's networks, with the chosen network on it."""
+    dots = [
+        Dot(p.zoo_id, p.measured, Span(p.predicted, p.low, p.high), _dot_label(p))
+        for p in points
+        if p.typical
+    ]
+    guess, truth = guess_of(predicted.result), truth_of(predicted, measured)
+    says = f"Predicted against measured accuracy of {len(dots)} networks of the zoo. {scatter_line(points)}"
+    keys = [("dot", "a network of the zoo: click to choose it"), ("diagonal", "predicted = measured")]
+    keys += [("band", "this network’s interval")] * (guess is not None)
+    keys += [("measured", "this network")] * (truth is not None)
+    axes = '<p class="axis up">predicted ↑</p><p class="axis across">measured →</p>'
+    drawing = f'{scatter(dots, guess, truth, says)}{axes}<div class="tip" hidden></div>'
+    return f'<div class="plot">{drawing}</div>{legend(keys)}'
+
+
+def _dot_label(point: ZooPoint) -> str:
+    number = point.zoo_id.rpartition("/")[2]
+    return f"No. {number}: predicted {percent(point.predicted)}, measured {percent(point.measured)}"
+
+
+def scatter_line(points: Sequence[ZooPoint]) -> str:
+    """How far off the predictions are for the networks in the plot, counted from them."""
+    believed = [point for point in points if point.typical]
+    if not believed:
+        return "The zoo has no networks to compare with."
+    off = sum(abs(point.predicted - point.measured) for point in believed) / len(believed)
+    held = sum(point.low <= point.measured <= point.high for point in believed)
+    return (
+        f"On the {len(believed):,} networks of the plot, none of which the predictor learned from, it is off by "
+        f"{100 * off:.1f} points on average; {held:,} of them ({held / len(believed):.0%}) lie in their interval."
+    )
+
+
+def measuring(measured: Measured, images: str) -> str:
+    """How far the measuring has come."""
+    return (
+        f'<div class="line" role="status"><progress max="{measured.total}" value="{measured.seen}"></progress>'
+        f"<p>{measured.seen:,} of {measured.total:,} {image_title(images)} images seen, "
+        f"{measured.right:,} of them named rightly.</p></div>"
+    )
+
+
+def measured_line(measured: Measured, images: str, predicted: Predicted) -> str:
+    """What was measured, with its interval, and how it compares."""
+    found = (
+        f'<p><b class="big">{percent(measured.accuracy)}</b> on {measured.total:,} test images of '
+        f"{image_title(images)}: {measured.right:,} named rightly. With so many images the true accuracy is between "
+        f"{percent(measured.low)} and {percent(measured.high)} (95%). Took {measured.seconds:.2f} s.</p>"
+    )
+    return f'<div class="line" role="status">{found}<p>{_verdict(measured, images, predicted)}</p></div>'
+
+
+def _verdict(measured: Measured, images: str, predicted: Predicted) -> str:
+    result = predicted.result
+    if images != result.images:
+        return (
+            f"The prediction was for {image_title(result.images)}, which these images are not: the two numbers "
+            "cannot be compared, and the plot stays as it is."
+        )
+    if not result.typical:
+        return "There was no prediction to hold it against."
+    where = "meet" if measured.low <= result.high and result.low <= measured.high else "<b>do not meet</b>"
+    return f"Predicted: {percent(result.test_accuracy)}. The two intervals {where}."
+
+
+def symmetry_line(check: PermutedCopy) -> str:
+    """What moved and what did not, in numbers and a sentence."""
+    before, after = check.prediction_before, check.prediction_after
+    stayed = "stayed" if check.difference < 1e-3 else "<b>did not stay</b>"
+    return (
+        f'<dl class="numbers">{number(f"{check.moved:,} of {check.total:,}", "weights that are not what they were")}'
+        f"{number(f'{_guess(before)} → {_guess(after)}', 'predicted before and after')}"
+        f"{number(tiny(check.difference), 'largest difference, of accuracies from 0 to 1')}</dl>"
+        f'<p class="line">The weights changed places; the prediction {stayed}.</p>'
+    )
+
+
+def _guess(result: Generalization) -> str:
+    return f"{100 * result.test_accuracy:.3f}%" if result.typical else "unlike the zoo"
+
+
+BATCH_HEADERS = ["file", "predicted %", "from %", "to %", "images", "activation", "remark"]
+
+
+def batch_table(rows: Sequence[BatchRow]) -> list[list[object]]:
+    """A row per network; numbers where they are to be believed, and a remark where they are not."""
+    return [_batch_row(row) for row in rows]
+
+
+def _batch_row(row: BatchRow) -> list[object]:
+    shares = (row.predicted, row.low, row.high)
+    numbers = [None if x is None or not row.typical else round(100 * x, 1) for x in shares]
+    remark = row.error or ("" if row.typical else "unlike the zoo: no number to be trusted")
+    activation = ACTIVATION_TITLES.get(row.activation, row.activation)
+    return [row.name, *numbers, IMAGE_TITLES.get(row.images, row.images), activation, remark]
+
+
+def batch_line(rows: Sequence[BatchRow]) -> str:
+    """How many networks were read, and how many were not."""
+    failed, unlike = sum(bool(row.error) for row in rows), sum(row.typical is False for row in rows)
+    rest = [f"{failed:,} could not be read"] * bool(failed) + [f"{unlike:,} are unlike the zoo"] * bool(
+        unlike
+    )
+    read = f"{len(rows) - failed - unlike:,} of {len(rows):,} networks have a prediction"
+    return f'<p class="line" role="status">{"; ".join([read, *rest])}.</p>'
+
+
+NOT_YET = '<div class="not-yet low">Press the button: the weights will move, the prediction will not.</div>'
+NO_BATCH = '<div class="not-yet">One row per network will stand here, to sort and to take away as CSV.</div>'
+WEIGHTS_LEGEND = (
+    '<span class="minus"></span> below zero <span class="plus"></span> above, white at zero. A row of kernels per '
+    "neuron (the first layer, which has one kernel per neuron, is laid out as a square); under it, how many weights "
+    "have which value. Each layer has its own colour range, written above it."
+)

@@ -1,0 +1,82 @@
+// Networks to choose from, for gr.HTML: rows of a table that sorts, dots of a plot. Both carry data-zoo-id.
+// Gradio runs this once per element, with `element`, `trigger`, `props` and `watch`.
+const NEAR = 18; // pixels from a dot within which it is meant
+const rows = () => [...element.querySelectorAll("tbody tr")];
+const choose = (id) => trigger("select", { index: 0, value: id });
+
+// The table: the chosen row is marked, and is the one that the tab key reaches; arrows move on from there.
+const mark = () => {
+  const all = rows();
+  const chosen = all.find((row) => row.dataset.zooId === props.chosen);
+  for (const row of all) {
+    row.setAttribute("aria-selected", row === chosen);
+    row.tabIndex = row === (chosen ?? all[0]) ? 0 : -1;
+  }
+};
+
+const value = (row, column) => Number(row.cells[column].dataset.value ?? NaN);
+const compare = (a, b, column) =>
+  value(a, column) - value(b, column) ||
+  a.cells[column].textContent.localeCompare(b.cells[column].textContent, "en", { numeric: true });
+
+const sort = (head) => {
+  const down = head.getAttribute("aria-sort") === "ascending";
+  for (const other of element.querySelectorAll("th")) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", down ? "descending" : "ascending");
+  const sorted = rows().sort((a, b) => compare(a, b, head.cellIndex) * (down ? -1 : 1));
+  element.querySelector("tbody").append(...sorted);
+};
+
+const step = (row, key) => {
+  const next = key === "ArrowDown" ? row.nextElementSibling : row.previousElementSibling;
+  next?.focus();
+};
+
+// The plot: what is meant is the dot nearest to the pointer.
+const nearest = (event) => {
+  const drawing = element.querySelector(".drawing");
+  if (!drawing) return null;
+  const box = drawing.getBoundingClientRect();
+  const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+  let best = null;
+  for (const dot of drawing.querySelectorAll(".dot")) {
+    const distance = Math.hypot(dot.cx.baseVal.value - x, dot.cy.baseVal.value - y);
+    if (distance < NEAR && distance < (best?.distance ?? Infinity)) best = { dot, distance };
+  }
+  return best?.dot ?? null;
+};
+
+const point = (dot) => {
+  for (const other of element.querySelectorAll(".dot.near")) other.classList.toggle("near", other === dot);
+  const tip = element.querySelector(".tip");
+  if (!tip) return;
+  tip.hidden = !dot;
+  element.style.cursor = dot ? "pointer" : "";
+  if (!dot) return;
+  dot.classList.add("near");
+  tip.textContent = dot.dataset.label;
+  const [x, width] = [dot.cx.baseVal.value, element.querySelector(".drawing").clientWidth];
+  tip.style.left = `${Math.min(Math.max(x, 80), width - 80)}px`;
+  tip.style.top = `${dot.cy.baseVal.value}px`;
+};
+
+element.addEventListener("click", (event) => {
+  const head = event.target.closest("th");
+  if (head) return sort(head);
+  const found = event.target.closest("[data-zoo-id]") ?? nearest(event);
+  if (!found) return;
+  props.chosen = found.dataset.zooId;
+  mark();
+  choose(found.dataset.zooId);
+});
+element.addEventListener("keydown", (event) => {
+  const row = event.target.closest("tbody tr");
+  if (!row || !["ArrowDown", "ArrowUp", "Enter", " "].includes(event.key)) return;
+  event.preventDefault();
+  if (event.key.startsWith("Arrow")) step(row, event.key);
+  else row.click();
+});
+element.addEventListener("pointermove", (event) => point(nearest(event)));
+element.addEventListener("pointerleave", () => point(null));
+watch(["value", "chosen"], mark);
+mark();

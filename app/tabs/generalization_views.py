@@ -1,0 +1,131 @@
+"""What the Generalization tab's widgets show: a source and the controls in, values for the widgets out."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from app import batch, generalization, panels
+from app import generalization_panels as said
+from app.actions import RequestError, Source, zoo
+from app.generalization import Measured, Predicted, ZooPoint
+from app.generalization_figures import layer_figures
+from app.sources import from_request
+from app.widgets import keep_files
+
+
+def image_choices() -> list[tuple[str, str]]:
+    """(title, name) of the image sets that the zoo's classifiers were trained on."""
+    names = [zoo().collection(info.name).images for info in generalization.classifier_collections()]
+    return [(said.image_title(name), name) for name in dict.fromkeys(names)]
+
+
+def images_of(source: Source) -> str | None:
+    """The image set that a zoo network was trained on; None for an upload."""
+    return (
+        None if source.zoo_id is None else zoo(source.zoo).collection(source.zoo_id.partition("/")[0]).images
+    )
+
+
+def listed_images(source: Source, listed: str) -> str:
+    """The image set whose networks to list beside the chosen one: its own where the app's zoo has that."""
+    images = images_of(source)
+    return images if images is not None and images in dict(image_choices()).values() else listed
+
+
+def show_networks(images: str, source: Source):
+    """The zoo's networks on one image set, the chosen one marked if it is one of them."""
+    table = said.networks_table(generalization.zoo_points(images))
+    return gr.HTML(value=table, chosen=None if source.zoo else source.zoo_id)
+
+
+def picked(event: gr.SelectData) -> Source:
+    """The network that was clicked in the table or in the plot."""
+    source = from_request(None, event.value)
+    generalization.open_classifier(source)
+    return source
+
+
+def uploaded(path: str | None, activation: str, pixels: str) -> Source:
+    """The uploaded file, read as it says, or as the visitor says."""
+    source = generalization.tell(generalization.open_upload(path), activation, pixels)
+    generalization.predict(source)
+    return source
+
+
+def show_result(source: Source):
+    """The accuracy card, the plot, and the measuring controls as they are before measuring."""
+    predicted, images = generalization.predict(source), images_of(source)
+    choice = gr.Radio(value=images or predicted.result.images, visible=images is None)
+    line = said.scatter_line(_points(predicted))
+    return _accuracy(source, predicted), _plot(predicted), line, choice, *_measuring("", running=False)
+
+
+def _points(predicted: Predicted) -> list[ZooPoint]:
+    return generalization.zoo_points(predicted.result.images)
+
+
+def _accuracy(source: Source, predicted: Predicted, measured: Measured | None = None) -> str:
+    network = generalization.open_classifier(source)
+    row = None if source.zoo_id is None else zoo(source.zoo).row(source.zoo_id)
+    facts = said.network_facts(source, network, predicted.result, row)
+    return said.accuracy(predicted, measured, [point.measured for point in _points(predicted)], facts)
+
+
+def _plot(predicted: Predicted, measured: Measured | None = None) -> str:
+    return said.zoo_scatter(_points(predicted), predicted, measured)
+
+
+def _measuring(line: str, running: bool):
+    return line, gr.Button(interactive=not running), gr.Button(visible=running)
+
+
+def measure(source: Source, images: str) -> Iterator[tuple[Any, ...]]:
+    """Measure step by step: the accuracy card, the plot, the line under the button, and the buttons."""
+    images, measured = images_of(source) or images, None
+    for measured in generalization.measure_accuracy(source, images):
+        yield gr.skip(), gr.skip(), *_measuring(said.measuring(measured, images), running=True)
+    if measured is None:
+        raise RequestError("There are no test images to measure on.")
+    predicted = generalization.predict(source)
+    line = said.measured_line(measured, images, predicted)
+    if images != predicted.result.images:
+        yield gr.skip(), gr.skip(), *_measuring(line, running=False)
+    else:
+        shown = _accuracy(source, predicted, measured), _plot(predicted, measured)
+        yield *shown, *_measuring(line, running=False)
+
+
+def stopped():
+    """The controls after "Cancel"."""
+    return _measuring('<p class="line" role="status">Stopped; nothing was measured.</p>', running=False)
+
+
+def show_weights(source: Source):
+    """The weights as they came, an empty place for the disguise, and a table."""
+    network = generalization.open_classifier(source)
+    return layer_figures(network.features), said.NOT_YET, "", panels.layer_rows(network)
+
+
+def show_disguise(source: Source):
+    """The permuted weights, and the numbers."""
+    check = generalization.check_symmetry(source, random.randrange(2**31))
+    return layer_figures(check.after.features), said.symmetry_line(check)
+
+
+def show_batch(paths: list[str] | None):
+    """Nothing in the place of the table, the table of a batch, a sentence on it, and the CSV."""
+    rows = batch.predict_files(paths or [])
+
+    def write(folder):
+        (folder / "predictions.csv").write_text(batch.to_csv(rows), encoding="utf-8")
+        return [folder / "predictions.csv"]
+
+    (file,) = keep_files(write)
+    return (
+        "",
+        gr.Dataframe(value=said.batch_table(rows), visible=True),
+        said.batch_line(rows),
+        gr.DownloadButton(value=file, visible=True),
+    )

@@ -1,0 +1,202 @@
+"""Figures and words of the Generalization tab: every mark where it belongs, and nothing from a file becomes markup."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from app import generalization_panels as said
+from app.actions import Source
+from app.batch import BatchRow
+from app.generalization import Measured, PermutedCopy, Predicted, ZooPoint
+from app.generalization_figures import (
+    Axis,
+    Dot,
+    Span,
+    axis_for,
+    interval_strip,
+    kernel_mosaic,
+    layer_figures,
+    scatter,
+    weight_bars,
+)
+from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.generalization import Generalization
+from nfn.network import LayerNames, Network
+
+HOSTILE = '<img src=x onerror=alert(1)>&"'
+
+
+def result(typical: bool = True, accuracy: float = 0.412) -> Generalization:
+    low, high = (accuracy - 0.03, accuracy + 0.03) if typical else (0.0, 1.0)
+    return Generalization(accuracy, low, high, 0.9, typical, 0.9, "cifar10", "relu")
+
+
+def predicted(typical: bool = True, measured: float | None = None) -> Predicted:
+    return Predicted(result(typical), 72.0, measured, "generalization", 0.01)
+
+
+def point(number: int, measured: float, guess: float, typical: bool = True) -> ZooPoint:
+    row = {"activation": "tanh", "optimizer": "sgd"}
+    return ZooPoint(
+        f"zoo/test/{number}", "cifar10", measured, guess, guess - 0.02, guess + 0.02, typical, row
+    )
+
+
+def small_cnn(name: str = "0") -> Network:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(4, 1, 3, 3), (4, 4, 3, 3), (10, 4)]
+    pairs = [
+        (torch.randn(1, 1, *shape, generator=generator), torch.zeros(1, 1, shape[0])) for shape in shapes
+    ]
+    features = WeightSpaceFeatures.from_zipped(pairs)
+    names = tuple(LayerNames(f"{name}{i}.weight", f"{name}{i}.bias") for i in range(3))
+    return Network(features, network_spec_from_wsfeat(features, set_all_dims=True), "classifier", names,
+                   notes=(f"{name} was read.",))  # fmt: skip
+
+
+def attributes(html: str, kind: str, name: str) -> list[float]:
+    tags = re.findall(rf'<[a-z]+ class="{kind}"[^>]*>', html)
+    return [float(re.search(rf'\b{name}="([\d.]+)%?"', tag)[1]) for tag in tags]  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("highest", "end"), [(0.04, 0.05), (0.25, 0.25), (0.42, 0.5), (0.93, 1.0), (1.0, 1.0)]
+)
+def test_an_axis_holds_everything_and_ends_on_a_mark(highest, end):
+    axis = axis_for([0.01, highest])
+    assert axis.high == pytest.approx(end) == pytest.approx(axis.ticks[-1]) and len(axis.ticks) <= 6
+    assert axis.at(0) == 0 and axis.at(end) == 100 and axis.at(2.0) == 100
+
+
+def test_the_strip_shows_interval_prediction_and_truth_where_they_are():
+    html = interval_strip(Span(0.4, 0.35, 0.45), Span(0.42, 0.42, 0.42), [0.1, 0.2, 0.5], "in words")
+    (left,), (width,) = attributes(html, "band", "x"), attributes(html, "band", "width")
+    assert (left, width) == (70, 20)
+    assert attributes(html, "predicted", "cx") == [80] and attributes(html, "measured", "x") == [84]
+    assert len(attributes(html, "zoo", "x")) == 3 and 'aria-label="in words"' in html
+
+
+def test_the_strip_shows_no_number_that_is_not_believed():
+    html = interval_strip(None, None, [0.1, 0.2], "")
+    assert 'class="band"' not in html and 'class="predicted"' not in html
+
+
+def test_every_dot_lies_where_it_was_measured_and_predicted():
+    dots = [
+        Dot("zoo/test/1", 0.5, Span(0.25, 0.2, 0.3), "one"),
+        Dot("zoo/test/2", 1.0, Span(1.0, 0.9, 1.0), "two"),
+    ]
+    html = scatter(dots, Span(0.5, 0.4, 0.6), None, "")
+    assert attributes(html, "dot", "cx") == [50, 100] and attributes(html, "dot", "cy") == [75, 0]
+    assert attributes(html, "band", "y") == [40] and attributes(html, "band", "height") == [20]
+    assert 'class="measured"' not in html
+    assert attributes(scatter(dots, Span(0.5, 0.4, 0.6), Span(0.45, 0.4, 0.5), ""), "measured", "x") == [45]
+
+
+def test_kernels_are_tiles_with_gaps():
+    weight = np.random.default_rng(0).normal(size=(4, 5, 3, 3))
+    picture = kernel_mosaic(weight)
+    assert picture.dtype == np.uint8 and picture.shape[2] == 4
+    solid = (picture[..., 3] == 255).any(0)
+    assert np.diff(solid.astype(int)).tolist().count(-1) == 4, "five kernels, four gaps"
+    assert (kernel_mosaic(np.zeros((2, 2)))[0, 0] == kernel_mosaic(np.zeros((2, 2)))[0, 1]).all()
+
+
+@pytest.mark.parametrize(
+    "shape", [(16, 1, 3, 3), (5, 1, 3, 3), (10, 16), (300, 200, 5, 5), (1, 1), (3, 1, 1, 7)]
+)
+def test_layers_of_every_shape_can_be_drawn(shape):
+    weight = np.random.default_rng(0).normal(size=shape)
+    assert min(kernel_mosaic(weight).shape) >= 1 and max(kernel_mosaic(weight).shape) < 2000
+    assert "<rect" in weight_bars(weight)
+
+
+def test_red_is_below_zero_and_blue_above():
+    red, white, blue = (kernel_mosaic(np.array([[value, -1.0, 1.0]]))[0, 0] for value in (-1.0, 0.0, 1.0))
+    assert red[0] > red[2] and blue[2] > blue[0] and min(white) >= 240
+
+
+def test_every_layer_gets_a_figure():
+    html = layer_figures(small_cnn().features)
+    assert html.count("<figure>") == html.count("<img") == 3 and "Last layer" in html
+
+
+def test_the_result_leads_with_number_interval_and_place():
+    html = said.accuracy(predicted(measured=0.42), None, [0.1, 0.2], "")
+    for words in ("41.2%", "38.2%", "44.2%", "9 of 10", "72%", "CIFAR-10 in gray", "42.0%", "inside"):
+        assert words in html
+    assert "not yet" in said.accuracy(predicted(), None, [], "")
+    assert "outside" in said.accuracy(predicted(measured=0.6), None, [], "")
+
+
+def test_an_untypical_number_is_struck_out_and_has_no_interval():
+    html = said.accuracy(predicted(typical=False), None, [0.1], "")
+    assert "Unlike the zoo" in html and re.search(r"<s [^>]*>41.2%</s>", html)
+    assert "between" not in html and 'class="band"' not in html and "Better than" not in html
+
+
+def test_what_was_measured_replaces_what_the_zoo_knows():
+    html = said.accuracy(predicted(measured=0.42), Measured(400, 1000, 1000, 0.1), [], "")
+    assert "40.0%" in html and "1,000 test images" in html and "42.0%" not in html
+
+
+@pytest.mark.parametrize(("right", "words"), [(410, "meet"), (700, "do not meet")])
+def test_measuring_is_held_against_the_prediction(right, words):
+    line = said.measured_line(Measured(right, 1000, 1000, 0.1), "cifar10", predicted())
+    assert words in line and f"{right:,} named rightly" in line
+    assert "cannot be compared" in said.measured_line(Measured(right, 1000, 1000, 0.1), "mnist", predicted())
+
+
+def test_the_table_lists_the_best_first_and_the_plot_counts():
+    points = [point(1, 0.2, 0.21), point(2, 0.4, 0.5), point(3, 0.3, 0.9, typical=False)]
+    rows = re.findall(r'<tr data-zoo-id="zoo/test/(\d)"', said.networks_table(points))
+    assert rows == ["2", "3", "1"] and "unlike the zoo" in said.networks_table(points)
+    line = said.scatter_line(points)
+    assert "2 networks" in line and "5.5 points" in line and "1 of them (50%)" in line
+    assert said.networks_table([]) and "no networks" in said.scatter_line([])
+    assert said.zoo_scatter(points, predicted(), None).count("data-zoo-id") == 2
+
+
+def test_a_batch_shows_numbers_only_where_they_are_believed():
+    rows = [
+        BatchRow("good", 0.41, 0.38, 0.44, True, "cifar10", "relu"),
+        BatchRow("odd", 0.9, 0.0, 1.0, False, "cifar10", "tanh"),
+        BatchRow("bad", error="Not a network."),
+    ]
+    table = said.batch_table(rows)
+    assert table[0][1:4] == [41.0, 38.0, 44.0] and table[1][1:4] == table[2][1:4] == [None] * 3
+    assert "unlike" in str(table[1][-1]) and table[2][-1] == "Not a network."
+    assert "1 of 3" in said.batch_line(rows) and "1 could not be read" in said.batch_line(rows)
+    assert all(len(row) == len(said.BATCH_HEADERS) for row in table)
+
+
+def test_a_disguise_that_changes_the_prediction_is_said_so():
+    network = small_cnn()
+    same = PermutedCopy(network, network, 7, 9, result(), result(), 1e-8)
+    other = PermutedCopy(network, network, 7, 9, result(), result(accuracy=0.5), 0.088)
+    assert "prediction stayed" in said.symmetry_line(same) and "7 of 9" in said.symmetry_line(same)
+    assert "did not stay" in said.symmetry_line(other)
+
+
+def test_nothing_from_a_file_becomes_markup():
+    network, row = small_cnn(HOSTILE), {"activation": HOSTILE, "optimizer": HOSTILE, "learning_rate": 0.1,
+                                        "steps": 1, "train_share": 0.5}  # fmt: skip
+    odd = ZooPoint(f"zoo/test/{HOSTILE}", HOSTILE, 0.2, 0.2, 0.1, 0.3, True, row)
+    answer = Generalization(0.4, 0.3, 0.5, 0.9, True, 0.9, HOSTILE, HOSTILE)
+    shown = Predicted(answer, 50.0, None, "generalization", 0.01)
+    pieces = [
+        said.network_facts(Source(path=f"/uploads/{HOSTILE.replace('/', '')}"), network, answer, row),
+        said.accuracy(shown, None, [], ""),
+        said.networks_table([odd]),
+        said.zoo_scatter([odd], shown, None),
+        said.measured_line(Measured(1, 2, 2, 0.1), HOSTILE, shown),
+        said.measuring(Measured(1, 2, 2, 0.1), HOSTILE),
+    ]
+    for piece in pieces:
+        assert "<img" not in piece and "&lt;img" in piece
+
+
+def test_an_axis_puts_what_is_outside_at_its_end():
+    assert Axis(0.0, 0.5, ()).at(0.9) == 100
