@@ -16,6 +16,7 @@ os.environ.update(  # read when the libraries are imported, so set before
 
 import pytest  # noqa: E402
 from foreign import FOREIGN_METADATA, fit_foreign_siren  # noqa: E402
+from foreign_cnn import train_tiny_file  # noqa: E402
 
 IMAGES = Path(__file__).parent / "data" / "images"
 
@@ -76,4 +77,13 @@ def foreign_file(real_images, tmp_path_factory):
     image, _ = real_images("mnist", 0)
     path = tmp_path_factory.mktemp("foreign") / "somebody's net.safetensors"
     save_file(fit_foreign_siren(image).state_dict(), path, metadata=FOREIGN_METADATA)
+    return path
+
+
+@pytest.fixture(scope="session")
+def foreign_cnn_file(tmp_path_factory):
+    """A `TinyNet` with ReLU, trained on real Fashion-MNIST images as somebody else would: a bare state_dict."""
+    path = tmp_path_factory.mktemp("foreign") / "somebody's classifier.pt"
+    folder = IMAGES / "zalando-datasets" / "fashion_mnist" / "fashion_mnist"
+    train_tiny_file(folder / "train-00000-of-00001.parquet", path)
     return path

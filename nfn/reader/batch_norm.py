@@ -1,20 +1,26 @@
-"""Fold batch norm in its evaluation mode into the layer before it (arXiv:1502.03167, section 3.1).
+"""Fold batch norm in its evaluation mode into a layer beside it (arXiv:1502.03167, section 3.1).
 
-`gamma * (W x + b - mean) / sqrt(var + eps) + beta` is the layer `scale * W`, `scale * (b - mean) + beta` with
-`scale = gamma / sqrt(var + eps)` per output.
+Before the activation, `gamma * (W x + b - mean) / sqrt(var + eps) + beta` is the layer `scale * W`,
+`scale * (b - mean) + beta` with `scale = gamma / sqrt(var + eps)` per output. After the activation, batch norm is
+part of the next layer: `W (scale * x + shift) + b` with `shift = beta - scale * mean` per input, which is exact
+where that layer pads nothing; averages between the two do not matter.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from nfn.reader.errors import NetworkFileError, quote
+from nfn.reader.errors import NetworkFileError, StructureError, quote
 from nfn.reader.names import natural_key, numbers_of, template_of
 from nfn.reader.tensors import StoredTensor, read_array
 
 EPS = 1e-5
 """The default of `torch.nn.BatchNorm2d`; a state_dict does not hold it."""
+
+
+_NUMBERED = re.compile(r"(.*?)([0-9]+)$")
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ def place_batch_norms(
         fitting = [name for name in order if tensors[name].shape[0] == tensors[norm.mean].shape[0]]
         layer = before if before in fitting else _before_by_name(norm, fitting)
         if layer is None or layer in placed:
-            raise NetworkFileError(
+            raise StructureError(
                 f"Batch norm {quote(norm.stem)} of size {tensors[norm.mean].shape[0]} could not be matched "
                 f"to the one layer before it. Supported: batch norm right after a layer, numbered like it."
             )
@@ -72,9 +78,11 @@ def _before_in_file(norm: BatchNorm, tensors: Mapping[str, StoredTensor], order:
 
 
 def _before_by_name(norm: BatchNorm, fitting: list[str]) -> str | None:
-    """The only layer of its size, or the one with its numbers (`conv2`, `bn2`), or the one before."""
-    if len(fitting) == 1:
-        return fitting[0]
+    """The only layer of its size or in its module, or the one with its numbers (`conv2`, `bn2`), or the one before."""
+    beside = [name for name in fitting if _module_of(name) == _module_of(norm.mean) != ""]
+    for only in (fitting, beside):
+        if len(only) == 1:
+            return only[0]
     same = [name for name in fitting if numbers_of(name) == numbers_of(norm.stem)]
     if len(same) == 1 and numbers_of(norm.stem):
         return same[0]
@@ -83,15 +91,35 @@ def _before_by_name(norm: BatchNorm, fitting: list[str]) -> str | None:
     return earlier[-1] if earlier else None
 
 
+def _module_of(name: str) -> str:
+    """The module that holds a layer: `stem` of `stem.conv.weight`, `` of `conv.weight`."""
+    return ".".join(name.split(".")[:-2])
+
+
+def stands_after_activation(norm: BatchNorm, layer: str) -> bool:
+    """Whether the numbers of a Sequential leave room between the two: 0 (layer), 1 (activation), 2 (batch norm)."""
+    ours, theirs = _NUMBERED.match(norm.stem), _NUMBERED.match(layer.removesuffix(".weight"))
+    if ours is None or theirs is None or ours[1] != theirs[1]:
+        return False
+    return int(ours[2][:18]) - int(theirs[2][:18]) > 1
+
+
+def fold_into_next(
+    norm: BatchNorm, tensors: Mapping[str, StoredTensor], weight: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The weight (out, in[, kh, kw]) and bias (out,) of a layer with the batch norm of its input, in float64."""
+    mean, variance, gamma, beta = _statistics(norm, tensors, weight.shape[1])
+    scale = gamma / np.sqrt(variance + EPS)
+    weight, shift = weight.astype(np.float64), beta - mean * scale
+    moved = bias + weight.reshape(*weight.shape[:2], -1).sum(2) @ shift
+    return weight * scale.reshape(-1, *[1] * (weight.ndim - 2)), moved
+
+
 def fold(
     norm: BatchNorm, tensors: Mapping[str, StoredTensor], weight: np.ndarray, bias: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The weight (out, in[, kh, kw]) and bias (out,) of layer and batch norm together, in float64."""
     mean, variance, gamma, beta = _statistics(norm, tensors, len(weight))
-    if (variance < 0).any():
-        raise NetworkFileError(
-            f"Batch norm {quote(norm.variance)} holds a negative variance; wanted running variances."
-        )
     scale = gamma / np.sqrt(variance + EPS)
     folded = weight.astype(np.float64) * scale.reshape(-1, *[1] * (weight.ndim - 1))
     return folded, (bias.astype(np.float64) - mean) * scale + beta
@@ -108,4 +136,8 @@ def _statistics(norm: BatchNorm, tensors: Mapping[str, StoredTensor], width: int
                 f"Batch norm {quote(name)} has {array.size} values; wanted {width}, as the layer has outputs."
             )
         arrays.append(array)
+    if (arrays[1] < 0).any():
+        raise NetworkFileError(
+            f"Batch norm {quote(norm.variance)} holds a negative variance; wanted running variances."
+        )
     return arrays

@@ -1,10 +1,11 @@
 """The order of a network's layers, from their shapes: each layer's outputs are the next one's inputs."""
 
 import itertools
+import math
 from dataclasses import dataclass
 
 from nfn.reader import limits
-from nfn.reader.errors import NetworkFileError, quote, quote_some
+from nfn.reader.errors import NetworkFileError, StructureError, quote, quote_some
 from nfn.reader.names import natural_key, template_of
 from nfn.reader.tensors import show_shape
 
@@ -97,12 +98,12 @@ def _too_many(total: int) -> NetworkFileError:
     )
 
 
-def _no_chain(layers: list[LayerShape]) -> NetworkFileError:
+def _no_chain(layers: list[LayerShape]) -> StructureError:
     at = _first_break(layers)
     assert at is not None, "layers that are a chain in this order were not found by the search"
     before, after = layers[at - 1], layers[at]
     shapes = " ".join(show_shape(layer.shape) for layer in layers[:6]) + (" …" if len(layers) > 6 else "")
-    return NetworkFileError(
+    return StructureError(
         f"{SUPPORTED}. Found {len(layers)} layers that do not form a chain: {shapes}. "
         f"First mismatch at layer {at} ({quote(after.name)}): {_explain(before, after)}."
     )
@@ -113,7 +114,18 @@ def _explain(before: LayerShape, after: LayerShape) -> str:
     if len(before.shape) < len(after.shape):
         return "a convolution after a linear layer"
     if len(before.shape) == 4 and len(after.shape) == 2 and got % wanted == 0:
-        return f"{got:,} inputs after {wanted:,} channels, which is flattening; use global average pooling"
+        return _explain_flattening(wanted, got)
     if len(after.shape) == 4 and got == 1:
-        return f"1 input channel after {wanted:,}, a grouped convolution"
+        return f"1 input channel after {wanted:,}, a grouped (depthwise) convolution"
     return f"it takes {got:,} inputs, but {quote_some([before.name])} before it gives {wanted:,} outputs"
+
+
+def _explain_flattening(channels: int, inputs: int) -> str:
+    """Flattening reads every place of the picture by weights of its own."""
+    places, side = inputs // channels, math.isqrt(inputs // channels)
+    size = f"{side}x{side}" if side * side == places else f"{places:,}"
+    return (
+        f"{inputs:,} inputs after {channels:,} channels, which is flattening (a picture of {size} places); "
+        f"use global average pooling (AdaptiveAvgPool2d(1)) before the linear layer, which then has "
+        f"{channels:,} inputs, and train again"
+    )

@@ -12,6 +12,7 @@ _ACTIVATION = ("activation", "nonlinearity", "act", "activation_function")
 _MEAN = ("pixel_mean", "input_mean", "image_mean")
 _STD = ("pixel_std", "input_std", "image_std")
 _RANGE = ("pixel_range", "input_range")
+_BATCH_NORM = ("batch_norm", "batchnorm", "norm_position")
 _ACTIVATIONS = ("relu", "tanh")
 
 
@@ -24,6 +25,17 @@ def read_classifier_convention(metadata: Mapping[str, str]) -> ClassifierConvent
     facts = normalized(metadata)
     mean, std = _read_pixels(facts)
     return ClassifierConvention(first(facts, _ACTIVATION, _parse_activation), mean, std)
+
+
+def tells_no_sine(metadata: Mapping[str, str]) -> bool:
+    """Whether the metadata names an activation, and one that no SIREN has."""
+    told = first(normalized(metadata), _ACTIVATION, lambda _, text: text)
+    return told is not None and "sin" not in told.lower()
+
+
+def read_norm_after(metadata: Mapping[str, str]) -> bool | None:
+    """Whether batch norm stands after the activation, or None where the metadata does not tell."""
+    return first(normalized(metadata), _BATCH_NORM, _parse_norm_after)
 
 
 def tells_pixels(metadata: Mapping[str, str]) -> bool:
@@ -81,6 +93,12 @@ def _parse_activation(key: str, text: str) -> str:
     if len(found) != 1:
         raise unreadable(key, text, "'relu' or 'tanh'")
     return found.pop()
+
+
+def _parse_norm_after(key: str, text: str) -> bool | None:
+    """`after`, `before`, and also `True`, as a setting of whoever trained the network, which tells nothing."""
+    words = re.findall(r"[a-z]+", text[:200].lower())
+    return words[0] == "after" if words and words[0] in ("after", "before") else None
 
 
 def _says(metadata: Mapping[str, str], classifier: ClassifierConvention) -> bool:

@@ -12,6 +12,10 @@ class NetworkFileError(ValueError):
     """A file is not a network that can be read; the message is meant for the person who chose the file."""
 
 
+class StructureError(NetworkFileError):
+    """The tensors are sound, but not those of a plain chain of layers."""
+
+
 def quote(name: object) -> str:
     """A name from a file in quotes, control and right-to-left characters escaped, cut to some length."""
     text = str(name)[: SHOWN_CHARACTERS + 1]

@@ -4,6 +4,7 @@ Weights are the tensors of two or four dimensions, biases the vectors that share
 "net.0.weight"), batch norm the vectors with running statistics.
 """
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,9 +12,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nfn.reader import limits
-from nfn.reader.batch_norm import BatchNorm, find_batch_norms, fold, place_batch_norms
+from nfn.reader.architectures import recognise, refuse_residual
+from nfn.reader.batch_norm import (
+    BatchNorm,
+    find_batch_norms,
+    fold,
+    fold_into_next,
+    place_batch_norms,
+    stands_after_activation,
+)
 from nfn.reader.chain import LayerShape, check_chain, order_layers
-from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote, quote_some
+from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, StructureError, quote, quote_some
 from nfn.reader.tensors import (
     StoredTensor,
     check_finite,
@@ -26,6 +35,12 @@ from nfn.reader.tensors import (
 
 _WEIGHT_WORD = re.compile(r"(?i)weight|kernel|w(?=s?[\d_.]*$)")
 _BIAS_WORDS = {"weight": "bias", "kernel": "bias", "w": "b"}
+
+
+_RANKS = {
+    3: " (it looks like a 1D convolution, or a stack of networks)",
+    5: " (it looks like a 3D convolution, or a stack of networks)",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,25 +62,49 @@ class _Sorted:
 
 
 def find_layers(
-    tensors: Mapping[str, StoredTensor], in_order: bool, known_order: list[str] | None = None
+    tensors: Mapping[str, StoredTensor],
+    in_order: bool,
+    known_order: list[str] | None = None,
+    norm_after: bool | None = None,
 ) -> tuple[list[Layer], list[str]]:
     """The layers from input to output, and notes on what was done.
 
     `in_order` says that the file keeps the order in which the modules were made; `known_order` names the
-    weights from input to output where the file records it.
+    weights from input to output where the file records it; `norm_after` says whether batch norm stands after the
+    activation, where that is known.
 
     Raises:
         NetworkFileError: a tensor is refused, or the tensors are not one chain of layers.
     """
     tensors = _without_counters(tensors)
+    try:
+        return _find_chain(tensors, in_order, known_order, norm_after)
+    except StructureError as error:
+        raise recognise(tensors, error) from error
+
+
+def _find_chain(
+    tensors: Mapping[str, StoredTensor],
+    in_order: bool,
+    known_order: list[str] | None,
+    norm_after: bool | None,
+) -> tuple[list[Layer], list[str]]:
     parts = _sort(tensors)
+    refuse_residual(parts.weights)
     norms = find_batch_norms(parts.vectors)
     biases = _match_biases(tensors, parts.weights, _left_over(parts.vectors, norms))
     order = _order(tensors, parts.weights, in_order, known_order)
     placed = place_batch_norms(norms, tensors, order, in_order)
     _check_budget(tensors)
-    layers = [_build(tensors, name, biases.get(name), placed.get(name)) for name in order]
-    return layers, _notes(tensors, order, biases, placed)
+    after = {
+        name: norm
+        for name, norm in placed.items()
+        if name != order[-1] and (stands_after_activation(norm, name) if norm_after is None else norm_after)
+    }
+    before = {name: norm for name, norm in placed.items() if name not in after}
+    inputs = {next_: after[name] for name, next_ in itertools.pairwise(order) if name in after}
+    layers = [_build(tensors, n, biases.get(n), inputs.get(n), before.get(n)) for n in order]
+    return layers, _notes(tensors, order, biases, before, inputs)
 
 
 def _order(
@@ -78,8 +117,12 @@ def _order(
 
 
 def _without_counters(tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
-    """Drop the integers by which batch norm counts its batches."""
-    return {n: t for n, t in tensors.items() if not (n.endswith("num_batches_tracked") and t.is_integer)}
+    """Drop single integers, such as batch norm's count of its batches: no weights, facts at most."""
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not (tensor.is_integer and (tensor.shape == () or name.endswith("num_batches_tracked")))
+    }
 
 
 def _sort(tensors: Mapping[str, StoredTensor]) -> _Sorted:
@@ -89,8 +132,9 @@ def _sort(tensors: Mapping[str, StoredTensor]) -> _Sorted:
         check_tensor(name, tensor)
         rank = len(tensor.shape)
         if rank not in (1, 2, 4):
-            raise NetworkFileError(
-                f"Tensor {quote(name)} of shape {show_shape(tensor.shape)} belongs to no supported layer. "
+            raise StructureError(
+                f"Tensor {quote(name)} of shape {show_shape(tensor.shape)} belongs to no supported layer"
+                f"{_RANKS.get(rank, '')}. "
                 f"Supported: linear weights [out, in], 2D convolutions [out, in, h, w], biases, batch norm."
             )
         (parts.vectors if rank == 1 else parts.weights).append(name)
@@ -163,18 +207,31 @@ def _match_by_length(
         fitting = [w for w in weights if w not in matched and tensors[w].shape[0] == tensors[vector].shape[0]]
         rivals = [v for v in free if tensors[v].shape == tensors[vector].shape]
         if len(fitting) != 1 or len(rivals) != 1:
-            raise NetworkFileError(
+            raise StructureError(
                 f"Tensor {quote(vector)} of shape {show_shape(tensors[vector].shape)} belongs to no "
-                f"supported layer (a bias beside its weight, or batch norm with running statistics). Remove it, "
-                f"or export a network of linear layers and convolutions."
+                f"supported layer{_guess_vector(vector, free)}. Supported: a bias beside its weight, and batch norm "
+                f"with running statistics. Export a network of linear layers and convolutions."
             )
         matched[fitting[0]] = vector
 
 
+def _guess_vector(name: str, vectors: list[str]) -> str:
+    """What a weight that is a vector may be: norms have a bias beside it, PReLU has none."""
+    stem = re.sub(r"(weight|bias)$", "", name)
+    if stem == name or stem + "weight" not in vectors:
+        return ""
+    if stem + "bias" in vectors:
+        return (
+            " (it looks like layer norm or group norm, which depend on the image and cannot be folded away)"
+        )
+    return " (it looks like PReLU, an activation with parameters)"
+
+
 def _check_bias(weight: str, weight_shape: tuple[int, ...], bias: str, bias_shape: tuple[int, ...]) -> None:
     if bias_shape[0] != weight_shape[0]:
-        hint = " The weight looks transposed." if bias_shape[0] == weight_shape[1] else ""
-        raise NetworkFileError(
+        looks = "like a transposed convolution" if len(weight_shape) == 4 else "transposed"
+        hint = f" The weight looks {looks}." if bias_shape[0] == weight_shape[1] else ""
+        raise StructureError(
             f"The bias {quote(bias)} has {show_count(bias_shape[0])} values, but its weight {quote(weight)} "
             f"of shape {show_shape(weight_shape)} has {show_count(weight_shape[0])} outputs. "
             f"Wanted weights stored as [out, in], as torch.nn.Linear does.{hint}"
@@ -190,7 +247,11 @@ def _check_budget(tensors: Mapping[str, StoredTensor]) -> None:
 
 
 def _build(
-    tensors: Mapping[str, StoredTensor], name: str, bias_name: str | None, norm: BatchNorm | None
+    tensors: Mapping[str, StoredTensor],
+    name: str,
+    bias_name: str | None,
+    norm_of_input: BatchNorm | None,
+    norm: BatchNorm | None,
 ) -> Layer:
     weight = read_array(name, tensors[name])
     bias = (
@@ -198,10 +259,11 @@ def _build(
         if bias_name is None
         else read_array(bias_name, tensors[bias_name])
     )
-    if norm is not None:
-        weight, bias = fold(norm, tensors, weight, bias)
-        check_finite(norm.names[0], weight)
-        check_finite(norm.names[0], bias)
+    for found, into in ((norm_of_input, fold_into_next), (norm, fold)):
+        if found is not None:
+            weight, bias = into(found, tensors, weight, bias)
+            check_finite(found.names[0], weight)
+            check_finite(found.names[0], bias)
     layer = Layer(name, bias_name, weight, bias)
     return replace(layer, weight=to_float32(name, weight), bias=to_float32(bias_name or name, bias))
 
@@ -210,19 +272,29 @@ def _notes(
     tensors: Mapping[str, StoredTensor],
     order: list[str],
     biases: Mapping[str, str],
-    placed: Mapping[str, BatchNorm],
+    before: Mapping[str, BatchNorm],
+    inputs: Mapping[str, BatchNorm],
 ) -> list[str]:
     notes = []
     cast = sorted({tensor.dtype for tensor in tensors.values()} - {"float32"})
     if cast:
         notes.append(f"Values of type {' and '.join(cast)} were read as float32.")
-    bare = [name for name in order if name not in biases and name not in placed]
+    bare = [name for name in order if not any(name in had for had in (biases, before, inputs))]
     if bare:
         notes.append(f"No bias beside {quote_some(bare)}: zeros are used.")
-    if placed:
-        pairs = [f"{norm.stem} into {name}" for name, norm in placed.items()]
+    if before:
         notes.append(
-            f"Batch norm was folded into the layer right before it, with eps 1e-5 ({quote_some(pairs)}); "
-            f"a written copy has the folded weights and no batch norm."
+            f"Batch norm was folded into the layer right before it, with eps 1e-5 ({_pairs(before)}); "
+            f"a written copy has the folded weights and no batch norm. This is right where batch norm comes "
+            f"before the activation; if it comes after, say batch_norm = 'after' in the file's metadata."
+        )
+    if inputs:
+        notes.append(
+            f"Batch norm after the activation was folded into the layer that follows, with eps 1e-5 "
+            f"({_pairs(inputs)}); a written copy has the folded weights and no batch norm."
         )
     return notes
+
+
+def _pairs(folded: Mapping[str, BatchNorm]) -> str:
+    return quote_some([f"{norm.stem} into {name}" for name, norm in folded.items()])

@@ -14,6 +14,7 @@ from nfn.reader.classifier_convention import (
     check_classifier_convention,
     read_classifier_convention,
     read_norm_after,
+    tells_no_sine,
     tells_pixels,
 )
 from nfn.reader.convention import cap_metadata, check_convention, read_convention, read_kind, read_layer_order
@@ -136,11 +137,16 @@ def _assemble(layers: list[Layer], metadata: dict[str, str], notes: tuple[str, .
     return Network(
         features=features,
         spec=network_spec_from_wsfeat(features, set_all_dims=True),
-        kind=read_kind(metadata) or ("siren" if _siren_fault(features) is None else "classifier"),
+        kind=read_kind(metadata) or _guess_kind(features, metadata),
         names=tuple(LayerNames(layer.weight_name, layer.bias_name) for layer in layers),
         metadata=metadata,
         notes=notes,
     )
+
+
+def _guess_kind(features: WeightSpaceFeatures, metadata: dict[str, str]) -> Kind:
+    is_siren = _siren_fault(features) is None and not tells_no_sine(metadata)
+    return "siren" if is_siren else "classifier"
 
 
 def _interpret(

@@ -7,7 +7,7 @@ from typing import Any
 from nfn.reader import limits
 from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote, quote_some
 from nfn.reader.pickle_plan import Inert, read_plan
-from nfn.reader.tensors import StoredTensor
+from nfn.reader.tensors import INTEGERS, StoredTensor
 from nfn.reader.torch_zip import read_members
 
 _DEPTH = 4
@@ -150,8 +150,24 @@ def _scalars(table: Any) -> dict[str, str]:
 
 
 def _scalar_text(value: Any) -> str | None:
+    if isinstance(value, StoredTensor):
+        return _integer_text(value)
     if isinstance(value, (str, bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
         return str(value)
-    if isinstance(value, (list, tuple)) and len(value) == 2 and all(type(v) in (int, float) for v in value):
-        return f"[{float(value[0])}, {float(value[1])}]" if all(abs(v) < 1e300 for v in value) else None
+    if (
+        isinstance(value, (list, tuple))
+        and 0 < len(value) < 4
+        and all(type(v) in (int, float) for v in value)
+    ):
+        return str([float(v) for v in value]) if all(abs(v) < 1e300 for v in value) else None
     return None
+
+
+def _integer_text(tensor: StoredTensor) -> str | None:
+    """A single integer that was saved as a tensor, such as a label."""
+    if not tensor.is_integer or tensor.shape != ():
+        return None
+    size = INTEGERS[tensor.dtype]
+    data = bytes(tensor.data[tensor.offset * size :][:size]) if tensor.offset >= 0 else b""
+    signed = not tensor.dtype.startswith("u")
+    return str(int.from_bytes(data, "little", signed=signed)) if len(data) == size else None
