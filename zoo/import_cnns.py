@@ -233,10 +233,10 @@ def _variable(row: dict[str, Any], path: Path) -> Variable:
     return Variable(match[1], match[2] == "kernel", start, stop, shape)
 
 
-def _names(folder: Path) -> list[list[str]]:
+def _names(folder: Path) -> list[tuple[str, str]]:
     """Tensor names as PyTorch has them: `conv2d.weight`, `dense.bias`."""
     stems = [kernel.layer.rpartition("/")[2] for kernel, _ in _layers(folder)]
-    return [[f"{stem}.weight", f"{stem}.bias"] for stem in stems]
+    return [(f"{stem}.weight", f"{stem}.bias") for stem in stems]
 
 
 def _read_csv(path: Path) -> pa.Table:

@@ -207,5 +207,5 @@ def _read_splits(folder: Path) -> dict[str, str]:
         ) from error
 
 
-def _names(network: Network) -> list[list[str]]:
-    return [[layer.weight, layer.bias or f"{layer.weight}.bias"] for layer in network.names]
+def _names(network: Network) -> list[tuple[str, str]]:
+    return [(layer.weight, layer.bias or f"{layer.weight}.bias") for layer in network.names]
