@@ -9,12 +9,23 @@ import numpy as np
 import pytest
 import torch
 from foreign import fit_foreign_siren
+from foreign_cnn import TinyNet, read_gray, train
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 from safetensors.torch import load_file
 
+from zoo.bundled import FOLDER
+
 SEVEN = "mnist-sirens/test/0"
+CNN = "cifar10-cnns/test/0"
+ENDPOINTS = {
+    "list_networks",
+    "classify_inr",
+    "edit_inr",
+    "predict_generalization",
+    "predict_generalization_batch",
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +35,14 @@ def client(app_url):
 
 def test_exactly_the_documented_endpoints_are_public(client):
     described = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(described) == {"/list_networks", "/classify_inr", "/edit_inr"}
-    for endpoint, words in (("/classify_inr", "SIREN"), ("/edit_inr", "SIREN"), ("/list_networks", "zoo")):
+    assert set(described) == {f"/{name}" for name in ENDPOINTS}
+    for endpoint, words in (
+        ("/classify_inr", "SIREN"),
+        ("/edit_inr", "SIREN"),
+        ("/list_networks", "zoo"),
+        ("/predict_generalization", "without any data"),
+        ("/predict_generalization_batch", "CNNs"),
+    ):
         assert words in described[endpoint]["description"]
 
 
@@ -81,7 +98,65 @@ def test_an_edited_network_can_be_read_again(client):
     assert client.predict(handle_file(weights), None, api_name="/classify_inr")["label"] == "7"
 
 
+GENERALIZATION = {
+    "test_accuracy", "low", "high", "coverage", "percentile", "typical", "predictor", "seconds",
+}  # fmt: skip
+
+
+def test_predict_generalization_of_a_network_of_the_zoo(client):
+    result = client.predict(None, CNN, api_name="/predict_generalization")
+    assert set(result) == GENERALIZATION
+    assert 0 <= result["low"] <= result["test_accuracy"] <= result["high"] <= 1
+    assert result["coverage"] == 0.9 and 0 <= result["percentile"] <= 100
+    assert result["predictor"] == "generalization" and result["seconds"] > 0
+
+
+@pytest.fixture(scope="module")
+def cnn_files(tmp_path_factory):
+    """A CNN by code that knows nothing of this project, trained a little; the second file tells its activation."""
+    torch.manual_seed(0)
+    net, (x, y) = TinyNet("tanh"), read_gray(FOLDER / "fashion_mnist.parquet")
+    train(net, 2 * x - 1, y, steps=40, lr=3e-3)
+    folder = tmp_path_factory.mktemp("cnns")
+    torch.save({"model": net.state_dict(), "epoch": 1}, folder / "net.pt")
+    torch.save({"model": net.state_dict(), "activation": "tanh"}, folder / "told.pt")
+    return folder / "net.pt", folder / "told.pt"
+
+
+def test_predict_generalization_of_a_network_trained_by_other_code(client, cnn_files):
+    results = [
+        client.predict(handle_file(cnn_files[0]), None, "tanh", api_name="/predict_generalization"),
+        client.predict(handle_file(cnn_files[1]), None, api_name="/predict_generalization"),
+    ]
+    assert all(set(result) == GENERALIZATION for result in results)
+    assert results[0]["test_accuracy"] == pytest.approx(results[1]["test_accuracy"], abs=1e-4)
+    assert results[0]["typical"] == results[1]["typical"]
+
+
+def test_predict_generalization_batch(client, cnn_files, foreign_file):
+    files = [handle_file(path) for path in (*cnn_files, foreign_file)]
+    rows = client.predict(files, api_name="/predict_generalization_batch")
+    assert set(rows[0]) == {"name", "predicted", "low", "high", "typical", "images", "activation", "error"}
+    assert [0 <= row["predicted"] <= 1 for row in rows[:2]] == [True, True]
+    assert rows[1]["activation"] == "tanh" and rows[2]["predicted"] is None
+    assert "of kind siren" in rows[2]["error"]
+
+
+def test_a_stack_of_networks_is_a_batch(client, cnn_files, tmp_path):
+    one = torch.load(cnn_files[1])["model"]
+    torch.save({name: torch.stack([tensor, tensor]) for name, tensor in one.items()}, tmp_path / "stack.pt")
+    rows = client.predict([handle_file(tmp_path / "stack.pt")], api_name="/predict_generalization_batch")
+    assert [row["name"] for row in rows] == ["stack.pt[0]", "stack.pt[1]"]
+    assert rows[0]["predicted"] == pytest.approx(rows[1]["predicted"], abs=1e-4)
+
+
 @pytest.mark.parametrize(("arguments", "endpoint", "words"), [
+    ((None, None), "/predict_generalization", "exactly one"),
+    ((None, SEVEN), "/predict_generalization", "of kind siren"),
+    ((None, CNN), "/classify_inr", "classifier"),
+    ((None, CNN, "relu"), "/predict_generalization", "leave both at auto"),
+    ((None, "cifar10-cnns/test/99999"), "/predict_generalization", "test/0"),
+    (([],), "/predict_generalization_batch", "at least one"),
     ((None, None), "/classify_inr", "exactly one"),
     ((None, "mnist-sirens/test/99999"), "/classify_inr", "test/0"),
     ((None, "mnist_sirens/test/1"), "/classify_inr", "mnist-sirens/test/1"),
@@ -118,9 +193,12 @@ def test_a_file_and_an_id_at_once_are_refused(client, foreign_file):
 
 def test_the_endpoints_are_mcp_tools(app_url):
     tools = mcp(app_url, "tools/list", {})["tools"]
-    assert {tool["name"] for tool in tools} == {"list_networks", "classify_inr", "edit_inr"}
-    arguments = next(tool for tool in tools if tool["name"] == "classify_inr")["inputSchema"]["properties"]
-    assert all(arguments[name]["description"] for name in ("file", "zoo_id", "domain"))
+    assert {tool["name"] for tool in tools} == ENDPOINTS
+    arguments = {tool["name"]: tool["inputSchema"]["properties"] for tool in tools}
+    assert all(arguments["classify_inr"][name]["description"] for name in ("file", "zoo_id", "domain"))
+    for name in ("file", "zoo_id", "activation", "pixels"):
+        assert arguments["predict_generalization"][name]["description"]
+    assert arguments["predict_generalization_batch"]["files"]["description"]
 
 
 def test_an_mcp_client_sends_a_file_as_a_data_uri(app_url, foreign_file):
@@ -140,15 +218,15 @@ def mcp(app_url: str, method: str, parameters: dict) -> dict:
     return json.loads(data.removeprefix("data: "))["result"]
 
 
-def call(app_url: str, data: list) -> str:
-    """A raw request to /classify_inr, as no client library would send it; the text of the answer."""
+def call(app_url: str, data: list, endpoint: str = "classify_inr") -> str:
+    """A raw request, as no client library would send it; the text of the answer."""
     body = json.dumps({"data": data}).encode()
     headers = {"content-type": "application/json"}
     with urllib.request.urlopen(
-        urllib.request.Request(f"{app_url}gradio_api/call/classify_inr", body, headers)
+        urllib.request.Request(f"{app_url}gradio_api/call/{endpoint}", body, headers)
     ) as answer:
         event = json.load(answer)["event_id"]
-    with urllib.request.urlopen(f"{app_url}gradio_api/call/classify_inr/{event}") as answer:
+    with urllib.request.urlopen(f"{app_url}gradio_api/call/{endpoint}/{event}") as answer:
         return answer.read().decode()
 
 
@@ -158,9 +236,31 @@ def test_files_of_the_server_are_not_read(app_url, file):
     assert "event: error" in answer and ("uploaded" in answer or "file must be" in answer)
 
 
-def test_files_by_url_are_not_fetched(app_url):
-    data = [{"path": "http://127.0.0.1:9/x", "meta": {"_type": "gradio.FileData"}}, None, "auto"]
+@pytest.mark.parametrize(
+    "files", [[{"path": "/etc/hostname"}], ["/etc/hostname"], [7], [[]], 7, None, {"path": "/x"}]
+)
+def test_files_of_the_server_are_not_read_in_a_batch(app_url, files):
+    answer = call(app_url, [files], "predict_generalization_batch")
+    assert "event: error" in answer and ("uploaded" in answer or "file must be" in answer)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"), [([7, "auto"], "choose one of"), (["auto", [0, 1]], "such as 0,1")]
+)
+def test_conventions_of_a_wrong_type_are_answered_in_words(app_url, cnn_files, told, words):
+    data = base64.b64encode(cnn_files[0].read_bytes()).decode()
+    file = f"data:application/octet-stream;base64,{data}"
+    answer = call(app_url, [file, None, *told], "predict_generalization")
+    assert "event: error" in answer and words in answer
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["classify_inr", "predict_generalization", "predict_generalization_batch"]
+)
+def test_files_by_url_are_not_fetched(app_url, endpoint):
+    file = {"path": "http://127.0.0.1:9/x", "meta": {"_type": "gradio.FileData"}}
+    data = [[file]] if endpoint.endswith("batch") else [file, None, "auto"]
     with pytest.raises(urllib.error.HTTPError) as caught:
-        call(app_url, data)
+        call(app_url, data, endpoint)
     assert caught.value.code == 400
     caught.value.close()

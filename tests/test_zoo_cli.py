@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from foreign_cnn import TinyNet
 from typer.testing import CliRunner
 
 from nfn.classifier import InrClassifier, InrClassifierConfig
 from nfn.editor import InrEditor, InrEditorConfig
+from nfn.generalization import GeneralizationConfig, GeneralizationPredictor
 from nfn.reader import read_network, write_network
 from zoo import images
 from zoo.__main__ import app
@@ -100,6 +103,64 @@ def test_predict_edit_writes_a_network_under_the_names_that_came_in(zoo, tmp_pat
     said = run("predict", "edit", "tiny-sirens/test/1", "--style", "contrast", "--out", out, "--zoo", zoo)
     assert "contrast at 1" in said
     assert read_network(out).names == Zoo(zoo).network("tiny-sirens/test/1").names
+
+
+@pytest.fixture
+def cnns(zoo, tmp_path) -> Path:
+    """A folder with two CNNs, a stack of both, and a file that is none; their predictor is in the zoo."""
+    config = GeneralizationConfig(
+        probes=4, width=4, members=1, half_widths={"cifar10": 1.0, "fashion_mnist": 1.0}
+    )
+    GeneralizationPredictor(config).save(zoo / "predictors" / "generalization")
+    run("index", zoo)
+    nets = []
+    for i in range(2):
+        torch.manual_seed(i)
+        nets.append(TinyNet("tanh").state_dict())
+        torch.save({"model": nets[i], "activation": "tanh"}, tmp_path / f"{i}.pt")
+    torch.save({name: torch.stack([net[name] for net in nets]) for name in nets[0]}, tmp_path / "both.pt")
+    (tmp_path / "page[b].pt").write_bytes(b"<!doctype html>")
+    return tmp_path
+
+
+def test_predict_generalization_of_files_and_stacks_in_one_table(zoo, cnns):
+    names = ("0.pt", "1.pt", "both.pt")
+    said = run("predict", "generalization", *(cnns / name for name in names), "--zoo", zoo)
+    lines = [line for line in said.splitlines() if "%" in line]
+    assert len(lines) == 4 and "both.pt[1]" in lines[3] and "tanh" in lines[0]
+
+
+def test_predict_generalization_as_json_is_a_line_each(zoo, cnns):
+    arguments = ["predict", "generalization", cnns / "1.pt", "--zoo", zoo, "--json"]
+    (told,) = map(json.loads, run(*arguments).splitlines())
+    assert told["network"] == "1.pt" and told["activation"] == "tanh" and 0 <= told["test_accuracy"] <= 1
+    (other,) = map(json.loads, run(*arguments, "--activation", "relu", "--pixels", "0,1").splitlines())
+    assert other["activation"] == "relu"
+    with pytest.raises(ValueError, match="such as 0,1"):
+        run(*arguments, "--pixels", "gray")
+
+
+def test_predict_generalization_goes_on_after_a_bad_file_and_says_so(zoo, cnns):
+    bad, good = str(cnns / "page[b].pt"), str(cnns / "0.pt")
+    result = CliRunner().invoke(app, ["predict", "generalization", bad, good, "--zoo", str(zoo)])
+    assert result.exit_code == 1
+    assert "page[b].pt: This is an HTML page" in result.output and "0.pt" in result.output
+    result = CliRunner().invoke(app, ["predict", "generalization", bad, good, "--zoo", str(zoo), "--json"])
+    first, second = map(json.loads, result.output.splitlines())
+    assert "HTML" in first["error"] and "error" not in second
+
+
+def test_predict_generalization_refuses_a_picture(zoo, cnns):
+    result = CliRunner().invoke(app, ["predict", "generalization", "tiny-sirens/test/0", "--zoo", str(zoo)])
+    assert result.exit_code == 1 and "of kind siren, not an image classifier" in result.output
+
+
+def test_bundle_writes_the_images_that_ship(tmp_path):
+    assert "cifar10.parquet" in run("bundle", "--out", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "README.md",
+        *(f"{n}.parquet" for n in images.IMAGE_SETS),
+    }
 
 
 def test_a_name_that_is_both_a_file_and_an_id_is_refused(zoo, tmp_path, monkeypatch):

@@ -3,25 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from nfn.features import WeightSpaceFeatures
+from nfn.generalization import Generalization, GeneralizationPredictor
 from nfn.network import Network
 from nfn.reader import NetworkFileError
 from nfn.reader.classifier_convention import read_classifier_convention
 from nfn.reader.stack import read_networks
 from zoo.errors import ZooError, shorten
 
-if TYPE_CHECKING:
-    from nfn.generalization import Generalization, GeneralizationPredictor
-
 ACTIVATIONS = ("auto", "relu", "tanh")
 SUPPORTED = (
     "Supported: 3×3 convolutions of stride 2 with ReLU or tanh, then global average pooling and one linear layer "
     "to 10 classes, on gray images."
 )
+AT_ONCE = 50
+"""Networks that are predicted together: on the widest, their answers to all probes take some 200 MB."""
 NEEDED = "reading those would take a zoo of them to learn from"
 
 
@@ -80,12 +79,12 @@ class Answer:
     """One network's prediction, or the sentence that says why there is none."""
 
     name: str
-    result: "Generalization | None" = None
+    result: Generalization | None = None
     error: str = ""
 
 
 def predict_file(
-    predictor: "GeneralizationPredictor", path: str | Path, activation: str = "auto", pixels: str = "auto"
+    predictor: GeneralizationPredictor, path: str | Path, activation: str = "auto", pixels: str = "auto"
 ) -> list[Answer]:
     """An answer for the one network of a file, under the file's name, or one per network of a stack, as `name[i]`.
 
@@ -102,7 +101,7 @@ def predict_file(
 
 
 def predict_alike(
-    predictor: "GeneralizationPredictor", names: Sequence[str], networks: Sequence[Network | NetworkFileError]
+    predictor: GeneralizationPredictor, names: Sequence[str], networks: Sequence[Network | NetworkFileError]
 ) -> list[Answer]:
     """An answer for each of some networks of one spec, or for the error that came in its place."""
     checked = [_checked(network) for network in networks]
@@ -124,10 +123,17 @@ def _checked(network: Network | NetworkFileError) -> Network | str:
         return str(error)
 
 
-@torch.no_grad()
-def _predict(predictor: "GeneralizationPredictor", networks: list[Network]) -> "list[Generalization]":
+def _predict(predictor: GeneralizationPredictor, networks: list[Network]) -> list[Generalization]:
     if not networks:
         return []
     features = WeightSpaceFeatures.cat([network.normalized for network in networks])
-    activations = [network.classifier.activation for network in networks]
-    return predictor.predict_batch(features.to(predictor.device), activations)
+    return predict_many(predictor, features, [network.classifier.activation for network in networks])
+
+
+@torch.no_grad()
+def predict_many(
+    predictor: GeneralizationPredictor, features: WeightSpaceFeatures, activations: Sequence[str | None]
+) -> list[Generalization]:
+    """Predictions for networks `(n, 1, ...)` of pixels in [-1, 1], a few at a time, which bounds the memory."""
+    parts = [slice(i, i + AT_ONCE) for i in range(0, len(activations), AT_ONCE)]
+    return [r for part in parts for r in predictor.predict_batch(features.select(part), activations[part])]

@@ -1,0 +1,324 @@
+"""What the generalization tab does, on networks of the zoo and on one trained by code that knows nothing of it."""
+
+import csv
+import io
+import itertools
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from foreign_cnn import TinyNet, accuracy, read_gray, train
+from safetensors.torch import save_file
+from torch import nn
+
+from app import actions, batch, generalization
+from app.actions import RequestError, Source
+from app.batch import BatchRow
+from nfn.network import ClassifierConvention, LayerNames, Network
+from nfn.permutation import permute, random_permutations
+from nfn.reader import write_network
+from zoo.bundled import FOLDER
+
+PIXELS = {"[-1, 1]": lambda x: 2 * x - 1, "[0, 1]": lambda x: x}
+
+
+@pytest.fixture(scope="module")
+def articles():
+    """The bundled Fashion-MNIST images `(1000, 1, 28, 28)` in [0, 1] and their labels, read by foreign code."""
+    return read_gray(FOLDER / "fashion_mnist.parquet")
+
+
+@pytest.fixture(scope="module")
+def nets(articles, tmp_path_factory):
+    """Networks trained on those images, by activation and pixels, each with its file, which says neither."""
+    made, folder = {}, tmp_path_factory.mktemp("nets")
+    for activation in ("relu", "tanh"):
+        for pixels, change in PIXELS.items():
+            torch.manual_seed(0)
+            net = TinyNet(activation)
+            train(net, change(articles[0]), articles[1], steps=40, lr=6e-3)
+            path = folder / f"{activation} {pixels}.pt"
+            torch.save(net.state_dict(), path)  # keeps the order of the layers, which these names do not tell
+            made[activation, pixels] = SimpleNamespace(net=net, path=str(path))
+    return made
+
+
+@pytest.fixture(scope="module")
+def file(nets) -> str:
+    """One of those files, in the usual pixels."""
+    return nets["relu", "[-1, 1]"].path
+
+
+@pytest.fixture(scope="module")
+def zoo_id() -> str:
+    return generalization.first_classifier()
+
+
+def last(steps):
+    *_, end = steps
+    return end
+
+
+def test_a_network_of_the_zoo(zoo_id):
+    done = generalization.predict(Source(zoo_id=zoo_id))
+    result = done.result
+    assert 0 <= result.low <= result.test_accuracy <= result.high <= 1
+    assert done.predictor == "generalization" and done.seconds > 0
+    assert done.measured == actions.zoo().row(zoo_id)["test_accuracy"]
+
+
+def test_the_percentile_is_the_share_of_finished_networks_below(zoo_id):
+    done = generalization.predict(Source(zoo_id=zoo_id))
+    points = generalization.zoo_points(done.result.images)
+    finished = [point.measured for point in points if point.row["final"]]
+    below = sum(measured < done.result.test_accuracy for measured in finished)
+    assert done.percentile == pytest.approx(100 * below / len(finished))
+
+
+def test_no_percentile_where_the_zoo_has_no_such_networks(zoo_id):
+    result = generalization.predict(Source(zoo_id=zoo_id)).result
+    assert generalization.percentile(replace(result, images="mnist")) is None
+
+
+def test_the_points_of_the_zoo_are_its_networks_and_what_each_is_predicted_alone(zoo_id):
+    points = {point.zoo_id: point for point in generalization.zoo_points()}
+    assert len(points) == sum(info.count for info in generalization.classifier_collections())
+    point, result = points[zoo_id], generalization.predict(Source(zoo_id=zoo_id)).result
+    assert (point.measured, point.typical) == (point.row["test_accuracy"], result.typical)
+    for name, value in (("predicted", result.test_accuracy), ("low", result.low), ("high", result.high)):
+        assert getattr(point, name) == pytest.approx(value, abs=1e-4)
+    sets = {point.images for point in points.values()}
+    assert sum(len(generalization.zoo_points(images)) for images in sets) == len(points)
+
+
+def test_an_upload_is_predicted_without_being_measured(file):
+    done = generalization.predict(generalization.open_upload(file))
+    assert 0 <= done.result.low <= done.result.test_accuracy <= done.result.high <= 1
+    assert done.measured is None
+
+
+def test_the_zoo_is_predicted_well_enough_to_be_of_use():
+    points = generalization.zoo_points()
+    errors = sorted(abs(point.predicted - point.measured) for point in points)
+    assert errors[len(errors) // 2] < 0.05
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_permuted_copy_gets_the_same_prediction(zoo_id, file, seed):
+    for source in (Source(zoo_id=zoo_id), Source(path=file)):
+        check = generalization.check_symmetry(source, seed)
+        assert check.difference < 1e-4 and check.total / 2 < check.moved <= check.total
+
+
+def test_a_permuted_file_gets_the_same_prediction(file, tmp_path):
+    network = generalization.open_classifier(Source(path=file))
+    order = random_permutations(network.spec, torch.Generator().manual_seed(3))
+    copy = replace(network, features=permute(network.features, order))
+    write_network(copy, tmp_path / "copy.safetensors")
+    first = generalization.predict(Source(path=file)).result
+    second = generalization.predict(Source(path=str(tmp_path / "copy.safetensors"))).result
+    assert second.test_accuracy == pytest.approx(first.test_accuracy, abs=1e-4)
+
+
+@pytest.mark.parametrize("pixels", PIXELS)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_measured_is_what_the_network_does_in_plain_torch(nets, articles, activation, pixels):
+    one = nets[activation, pixels]
+    source = generalization.tell(Source(path=one.path), activation, pixels)
+    steps = list(generalization.measure_accuracy(source, "fashion_mnist"))
+    assert [step.seen for step in steps] == list(range(100, 1001, 100))
+    assert all(step.total == 1000 and step.low <= step.accuracy <= step.high for step in steps)
+    wanted = accuracy(one.net, PIXELS[pixels](articles[0]), articles[1])
+    assert steps[-1].accuracy == pytest.approx(wanted, abs=0.002)  # images on the edge between two classes
+    assert wanted > 0.2, "the test would pass on an untrained network"
+
+
+def test_pixels_that_are_told_are_the_same_network_in_other_words(nets):
+    """A network of pixels in [0, 1] and the one that computes the same from [-1, 1] get one prediction."""
+    path = nets["tanh", "[0, 1]"].path
+    told = generalization.tell(Source(path=path), "tanh", "0,1")
+    assert told.classifier == ClassifierConvention("tanh", 0.0, 1.0)
+    network = generalization.open_classifier(told)
+    same = replace(network, features=network.normalized, classifier=ClassifierConvention("tanh"))
+    first, second = (generalization.predict_network(n) for n in (network, same))
+    assert first.test_accuracy == pytest.approx(second.test_accuracy, abs=1e-4)
+    assert first.activation == "tanh"
+
+
+def test_auto_leaves_what_the_file_says(nets, tmp_path):
+    net = nets["tanh", "[0, 1]"].net
+    save_file(
+        net.state_dict(), tmp_path / "says.safetensors", {"activation": "tanh", "pixel_range": "[0, 1]"}
+    )
+    source = Source(path=str(tmp_path / "says.safetensors"))
+    assert generalization.tell(source) is source
+    assert generalization.tell(source, "relu").classifier == ClassifierConvention("relu", 0.0, 1.0)
+    assert generalization.tell(source, pixels="-1,1").classifier == ClassifierConvention("tanh", 0.5, 0.5)
+
+
+@pytest.mark.parametrize(("activation", "pixels"), [
+    ("gelu", "auto"), (7, "auto"), (["relu"], "auto"), ("auto", "black"), ("auto", "1,0"), ("auto", 5),
+    ("auto", "nan,1"), ("auto", None),
+])  # fmt: skip
+def test_conventions_that_cannot_be(file, activation, pixels):
+    with pytest.raises(RequestError, match=r"choose one of auto|such as 0,1"):
+        generalization.tell(Source(path=file), activation, pixels)
+
+
+def test_the_zoo_is_not_told_what_it_knows(zoo_id):
+    with pytest.raises(RequestError, match="leave both at auto"):
+        generalization.tell(Source(zoo_id=zoo_id), "relu")
+
+
+@pytest.mark.parametrize("images", ["mnist", "fashion_mnist", "cifar10"])
+def test_any_network_runs_on_any_of_the_sets(file, images):
+    end = last(generalization.measure_accuracy(Source(path=file), images))
+    assert end.seen == 1000 and 0 < end.accuracy < 1
+
+
+def test_the_measured_accuracy_agrees_with_what_the_zoo_measured_on_all_test_images(zoo_id):
+    end = last(generalization.measure_accuracy(Source(zoo_id=zoo_id), "cifar10"))
+    low, high = generalization.wilson(end.right, end.total, coverage=0.9999)
+    assert low < actions.zoo().row(zoo_id)["test_accuracy"] < high
+
+
+def test_wilson():
+    assert generalization.wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert generalization.wilson(0, 10) == pytest.approx((0, 0.2775), abs=1e-4)
+    assert generalization.wilson(10, 10)[1] == 1
+
+
+def test_unknown_images_and_networks_too_deep_for_them(file, tmp_path):
+    with pytest.raises(RequestError, match="choose one of mnist"):
+        next(generalization.measure_accuracy(Source(path=file), "svhn"))
+    deep = generalization.tell(Source(path=saved(tmp_path, small_cnn(depth=5))), "relu")
+    with pytest.raises(RequestError, match="too small for 5 convolutions"):
+        next(generalization.measure_accuracy(deep, "mnist"))
+
+
+def small_cnn(
+    channels: int = 1, classes: int = 10, width: int = 8, depth: int = 3, head: tuple = ()
+) -> nn.Module:
+    convolutions = [nn.Conv2d(channels if i == 0 else width, width, 3, 2) for i in range(depth)]
+    widths = (width, *head, classes)
+    linear = [nn.Linear(n, m) for n, m in itertools.pairwise(widths)]
+    return nn.Sequential(*convolutions, *linear)
+
+
+def saved(folder, net: nn.Module) -> str:
+    save_file(net.state_dict(), folder / "net.safetensors")
+    return str(folder / "net.safetensors")
+
+
+@pytest.mark.parametrize(("net", "words"), [
+    (small_cnn(channels=3), "3 channels: reading those would take a zoo.*grayscale"),
+    (small_cnn(classes=7), "7 classes apart: .*Supported: 3×3 convolutions"),
+    (small_cnn(head=(20,)), "ends in 2 linear layers"),
+    (small_cnn(width=300), "up to 250,000 weights"),
+    (nn.Sequential(nn.Linear(784, 16), nn.Linear(16, 10)), "plain MLP"),
+    (nn.Sequential(nn.Linear(2, 16), nn.Linear(16, 1)), "of kind siren"),
+    (nn.Sequential(nn.Conv2d(1, 8, 3), nn.Linear(8 * 36, 10)), "global average pool"),
+    (nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 16, 3), nn.Conv2d(8, 16, 1), nn.Linear(16, 10)), "Supported"),
+])  # fmt: skip
+def test_other_networks_are_refused_in_words(tmp_path, net, words):
+    path = saved(tmp_path, net)
+    with pytest.raises(RequestError, match=words):
+        generalization.open_upload(path)
+    (row,) = batch.predict_files([path])
+    assert row.predicted is None and (row.error or "250,000" in words)
+
+
+@pytest.mark.parametrize(
+    "net", [small_cnn(width=3), small_cnn(width=40), small_cnn(depth=1), small_cnn(depth=4)]
+)
+def test_other_widths_and_depths_get_an_answer_or_a_sentence(tmp_path, net):
+    try:
+        done = generalization.predict(Source(path=saved(tmp_path, net)))
+    except RequestError as error:
+        assert str(error).endswith(".")
+    else:
+        assert 0 <= done.result.test_accuracy <= 1
+
+
+def test_files_that_are_not_there_any_more(tmp_path):
+    gone = str(tmp_path / "gone.safetensors")
+    with pytest.raises(RequestError, match="no longer kept"):
+        generalization.open_classifier(Source(path=gone))
+    assert "no longer kept" in batch.predict_files([gone])[0].error
+    with pytest.raises(RequestError, match="Upload a file"):
+        generalization.open_upload(None)
+
+
+@pytest.fixture(scope="module")
+def stack(nets, tmp_path_factory) -> str:
+    """The four networks in one file, and a fifth that diverged."""
+    states = [one.net.state_dict() for one in nets.values()]
+    states.append({name: torch.full_like(tensor, torch.nan) for name, tensor in states[0].items()})
+    path = tmp_path_factory.mktemp("stack") / "stack.pt"
+    torch.save({name: torch.stack([state[name] for state in states]) for name in states[0]}, path)
+    return str(path)
+
+
+def test_a_batch_of_files_is_each_file_alone_and_a_bad_one_stops_none(nets, stack, tmp_path):
+    (tmp_path / "page.pt").write_bytes(b"<!doctype html>")
+    good = [one.path for one in nets.values()]
+    rows = batch.predict_files([good[0], str(tmp_path / "page.pt"), *good[1:], stack])
+    assert [row.name for row in rows[:2]] == ["relu [-1, 1].pt", "page.pt"]
+    assert [row.name for row in rows[-5:]] == [f"stack.pt[{i}]" for i in range(5)]
+    assert "HTML" in rows[1].error and "NaN" in rows[-1].error and rows[-1].predicted is None
+    for row, in_stack, path in zip([rows[0], *rows[2:5]], rows[5:9], good, strict=True):
+        alone = generalization.predict(Source(path=path)).result
+        assert row.predicted == pytest.approx(alone.test_accuracy, abs=1e-4) and not row.error
+        assert (row.typical, row.images, row.activation) == (alone.typical, alone.images, alone.activation)
+        assert in_stack.predicted == pytest.approx(alone.test_accuracy, abs=1e-4)
+
+
+def test_a_stack_is_not_one_network(stack):
+    with pytest.raises(RequestError, match="stacks 5 networks: give it to the batch"):
+        generalization.open_upload(stack)
+
+
+def test_batches_have_an_end(file, monkeypatch):
+    with pytest.raises(RequestError, match="at least one"):
+        batch.predict_files([])
+    with pytest.raises(RequestError, match="at most 200"):
+        batch.predict_files([file] * 201)
+    monkeypatch.setattr(batch, "MAX_NETWORKS", 1)
+    first, second = batch.predict_files([file, file])
+    assert first.predicted is not None and "send this file on its own" in second.error
+
+
+def test_the_table_as_csv_starts_no_formula():
+    names = ["net.pt", "=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\tx", 'a,"b"\nc']
+    text = batch.to_csv([BatchRow(name, error="=x") for name in names])
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["name"] for row in rows] == ["net.pt", *(f"'{name}" for name in names[1:6]), names[6]]
+    assert {row["error"] for row in rows} == {"'=x"} and {row["predicted"] for row in rows} == {""}
+    (row,) = csv.DictReader(
+        io.StringIO(batch.to_csv([BatchRow("a", 0.5, 0.25, 0.75, True, "cifar10", "relu")]))
+    )
+    assert (row["predicted"], row["low"], row["typical"]) == ("0.500000", "0.250000", "True")
+
+
+def test_a_network_that_the_predictor_cannot_read_is_a_sentence(monkeypatch, file):
+    """Whatever the predictor refuses, it says so by a ValueError, and that reaches the visitor."""
+
+    def refuse(*_):
+        raise ValueError("Too deep for me.")
+
+    stub = SimpleNamespace(predict=refuse, predict_batch=refuse, device="cpu", name="generalization")
+    for module in (generalization, batch):
+        monkeypatch.setattr(module, "predictor", lambda name: stub)
+    with pytest.raises(RequestError, match="Too deep"):
+        generalization.predict(Source(path=file))
+    assert batch.predict_files([file])[0].error == "Too deep for me."
+
+
+def test_counting_moved_weights_counts_each_once():
+    spec = generalization.open_classifier(Source(zoo_id=generalization.first_classifier())).spec
+    zeros = Network(actions.zoo().collection("cifar10-cnns").features([0]) * 0.0, spec, "classifier",
+                    tuple(LayerNames(f"{i}.weight", None) for i in range(len(spec))))  # fmt: skip
+    ones = replace(zeros, features=zeros.features.map(torch.ones_like))
+    assert actions.count_moved(zeros, zeros) == 0
+    assert actions.count_moved(zeros, ones) == spec.get_num_params()
