@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import re
+import socket
 import sys
 import threading
 from contextlib import suppress
@@ -49,7 +50,7 @@ class LoopbackHub:
         self.requests: list[Request] = []
         self.healed = threading.Event()
         self._failure: Failure | None = None
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        self._server = _Server(("127.0.0.1", port), _handler(self))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -64,6 +65,7 @@ class LoopbackHub:
         """Be down: connections are refused from now on."""
         self.heal()
         self._server.shutdown()
+        self._server.hang_up()
         self._server.server_close()
 
     def fail(self, kind: str, path: str = "", times: int | None = None) -> None:
@@ -107,6 +109,23 @@ class LoopbackHub:
         """A commit by its id, or the newest for main."""
         commits = self.repos[kind, repo]
         return commits[-1] if revision == "main" else next((c for c in commits if c[0] == revision), None)
+
+
+class _Server(ThreadingHTTPServer):
+    """Knows its connections, for clients keep them open and would find a stopped server still there."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._connections = []
+
+    def process_request(self, request, client_address):
+        self._connections.append(request)
+        super().process_request(request, client_address)
+
+    def hang_up(self) -> None:
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def blob_id(content: bytes) -> str:

@@ -31,8 +31,8 @@ from zoo.sample import sample_collection
 ROOT = Path(__file__).parent.parent
 NAME = "someone/zoo"
 DATASET, MODEL = ("datasets", NAME), ("models", f"{NAME}-inr-editor")
-DEADLINE = 4
-"""Seconds that any failure may take here: the Hub has one to answer, and this machine may be busy."""
+DEADLINE = 6
+"""Seconds that any failure may take here: where it is about time, the Hub has one to answer."""
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +49,13 @@ def made(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """A Hub that the client in this process talks to, an empty cache, and one second to answer."""
+    """A Hub that the client in this process talks to, and an empty cache."""
     constants = huggingface_hub.constants
     with LoopbackHub() as served:
         for name, value in {"HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True}.items():
             monkeypatch.setattr(constants, name, value)
         environment = {"HF_ENDPOINT": served.url, "HF_TOKEN": "hf_loopback", "WEIGHTSCOPE_CACHE": str(tmp_path / "cache"),
-                       "WEIGHTSCOPE_HUB_SECONDS": "1"}  # fmt: skip
+                       "WEIGHTSCOPE_HUB_SECONDS": "5"}  # fmt: skip
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         yield served
@@ -154,10 +154,8 @@ def test_a_zoo_on_the_hub_is_the_zoo_that_was_pushed(pushed, made):
     ):
         assert torch.equal(ours[0], theirs[0]) and torch.equal(ours[1], theirs[1])
     network = here.network("tiny-sirens/test/3")
-    torch.testing.assert_close(
-        there.predictor("inr-editor").edit(network, "dilate", 1.0).pixels,
-        here.predictor("inr-editor").edit(network, "dilate", 1.0).pixels,
-    )
+    edits = [zoo.predictor("inr-editor").edit(network, "dilate", 1.0) for zoo in (here, there)]
+    assert same(edits[0].network, edits[1].network)
     assert not [r for r in pushed.requests if r.token], "reading lends nobody our token"
 
 
@@ -236,7 +234,7 @@ def test_reading_fails_in_one_sentence_within_seconds(pushed, failure, tmp_path)
     before = cached(zoo.root)
     pushed.fail(failure, "/large/")
     check_failure(lambda: zoo.rows("tiny-sirens"), FAILURES[failure] if failure != "404" else r"\(404\)")
-    check_failure(lambda: zoo.predictor("inr-editor"), FAILURES[failure].replace("dataset", "model"))
+    check_failure(lambda: zoo.predictor("inr-editor"), FAILURES[failure] if failure != "404" else r"\(404\)")
     assert cached(zoo.root) - before <= {"spec.json", "config.json"}, "nothing half-written stays"
     pushed.heal()
     assert zoo.rows("tiny-sirens", limit=1) and zoo.predictor("inr-editor")
@@ -253,7 +251,9 @@ def test_byte_ranges_fail_in_one_sentence_too(pushed, failure, monkeypatch):
 
 def check_failure(deed, sentence: str) -> None:
     started = time.monotonic()
-    with pytest.raises(HubError, match=sentence) as caught:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(HubError, match=sentence) as caught:
+        if "silent" in sentence or "slow" in sentence:
+            patch.setenv("WEIGHTSCOPE_HUB_SECONDS", "1")
         deed()
     assert time.monotonic() - started < DEADLINE
     assert (
@@ -333,7 +333,7 @@ def test_the_cache_keeps_to_its_quota_and_lets_the_least_used_go(hub, made, monk
     assert kept == {"a--zoo", "c--zoo"}
     monkeypatch.setenv(cache.QUOTA_VARIABLE, "0.00001")
     with pytest.raises(HubError, match=r"MB more, and downloads may take 0 MB here .WEIGHTSCOPE_CACHE_GB."):
-        open_hub_zoo("b/zoo").rows("tiny-sirens")
+        open_hub_zoo("b/zoo").network("tiny-sirens/test/0")
 
 
 def test_sizes_are_refused_before_anything_is_fetched(pushed, monkeypatch):
