@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from app.figures import to_pixels
+from app.gpu import device
 from app.zoos import zoo_at
 from nfn.classifier import InrClassification
 from nfn.editor import InrEdit
@@ -59,12 +60,6 @@ class Source:
     def name(self) -> str:
         """What to call it on screen and in file names."""
         return self.zoo_id or Path(self.path or "").name
-
-
-@cache
-def device() -> torch.device:
-    """Where predictors run: the GPU when there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def prepare() -> None:

@@ -3,8 +3,10 @@
 import tomllib
 from pathlib import Path
 
-from app import actions
+from app import zoo_panels
+from app.gpu import device, zero_gpu
 from app.panels import escape
+from app.zoos import own_zoo
 
 PAPER = "https://arxiv.org/abs/2302.14040"
 
@@ -18,18 +20,20 @@ BIBTEX = """@inproceedings{zhou2023permutation,
 
 
 def header() -> str:
-    """The name, one sentence, and the paper one line away."""
+    """The name, one sentence, and the paper one line away; and why the zoo is not the one asked for, if so."""
+    notice = zoo_panels.failure(own_zoo().notice)
     return (
         '<header class="masthead"><h1>Weightscope</h1>'
         "<p>Neural networks that read other neural networks. Pick one below, and see what its weights hold.</p>"
         f'<p class="paper">After <a href="{PAPER}" target="_blank" rel="noopener">Permutation Equivariant Neural '
         "Functionals</a> (Zhou et al., NeurIPS 2023): networks that take other networks as their input.</p></header>"
+        f"{notice}"
     )
 
 
 def footer(keep_seconds: int) -> str:
     """Version, device, how long files are kept, licence, and how to cite."""
-    where = "a GPU" if actions.device().type == "cuda" else "a CPU"
+    where = "ZeroGPU" if zero_gpu() else "a GPU" if device().type == "cuda" else "a CPU"
     return (
         f'<footer class="colophon"><p>Weightscope {escape(version())}, running on {where}. Uploads are read as '
         f"numbers, never executed, and deleted {_duration(keep_seconds)} after they arrive. MIT licence.</p>"

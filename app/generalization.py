@@ -11,7 +11,8 @@ from typing import cast
 
 import torch
 
-from app.actions import MAX_ACTIVATIONS, RequestError, Source, count_moved, device, predictor, zoo
+from app.actions import MAX_ACTIVATIONS, RequestError, Source, count_moved, predictor, zoo
+from app.gpu import lent_device, on_gpu
 from nfn.cnn import Activation, class_scores
 from nfn.features import WeightSpaceFeatures
 from nfn.generalization import Generalization
@@ -36,8 +37,9 @@ def classifier_collections() -> list[CollectionInfo]:
 
 
 def first_classifier() -> str:
-    """The zoo id that a visitor sees before choosing one."""
-    return zoo().rows(classifier_collections()[0].name, limit=1)[0]["id"]
+    """The zoo id that a visitor sees before choosing one: the best network of the first collection."""
+    rows = zoo().rows(classifier_collections()[0].name)
+    return max(rows, key=lambda row: row["test_accuracy"])["id"]
 
 
 def open_upload(path: str | None, classifier: ClassifierConvention | None = None) -> Source:
@@ -114,9 +116,10 @@ class Predicted:
 
 def predict(source: Source) -> Predicted:
     """Read a classifier's test accuracy from its weights."""
+    network = open_classifier(source)
     measured = None if source.zoo_id is None else zoo(source.zoo).row(source.zoo_id)["test_accuracy"]
     start = time.perf_counter()
-    result = predict_network(open_classifier(source))
+    result = predict_network(network)
     seconds = time.perf_counter() - start
     return Predicted(result, percentile(result), measured, predictor("generalization").name, seconds)
 
@@ -250,10 +253,20 @@ def measure_accuracy(source: Source, images: str) -> Iterator[Measured]:
     network = open_classifier(source)
     pixels, labels = _test_images(images)
     activation = cast(Activation, network.classifier.activation or predict_network(network).activation)
-    features = network.normalized.to(device())
     widest = max(bias.shape[0] for bias in network.spec.bias_spec)
     batch = max(1, min(BATCH, MAX_ACTIVATIONS // (widest * pixels[0].numel())))
-    right, seen, start = 0, 0, time.perf_counter()
+    yield from _measure(network.normalized, pixels, labels, activation, batch)
+
+
+@on_gpu(seconds=15)
+def _measure(
+    features: WeightSpaceFeatures,
+    pixels: torch.Tensor,
+    labels: torch.Tensor,
+    activation: Activation,
+    batch: int,
+) -> Iterator[Measured]:
+    features, right, seen, start = features.to(lent_device()), 0, 0, time.perf_counter()
     for part, wanted in zip(pixels.split(batch), labels.split(batch), strict=True):
         right += int((_guess(features, part, activation) == wanted).sum())
         seen += len(part)
@@ -271,7 +284,11 @@ def _test_images(name: str) -> tuple[torch.Tensor, torch.Tensor]:
 def _guess(features: WeightSpaceFeatures, pixels: torch.Tensor, activation: Activation) -> torch.Tensor:
     """The class `(M,)` that one network gives to each image `(M, 1, H, W)` uint8."""
     try:
-        return class_scores(features, to_pixels(pixels).to(device()), activation)[0].argmax(1).cpu()
+        return (
+            class_scores(features, to_pixels(pixels).to(features.weights[0].device), activation)[0]
+            .argmax(1)
+            .cpu()
+        )
     except ValueError as error:
         raise RequestError(str(error)) from error
 

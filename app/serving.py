@@ -29,6 +29,7 @@ def launch_options() -> dict[str, Any]:
         "mcp_server": importlib.util.find_spec("mcp") is not None,
         "run_history": False,
         "enable_monitoring": False,
+        "ssr_mode": False,
         "app_kwargs": {"middleware": [Middleware(RefuseUrls)]},
     }
 
