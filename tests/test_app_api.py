@@ -245,7 +245,7 @@ def test_files_of_the_server_are_not_read_in_a_batch(app_url, files):
 
 
 @pytest.mark.parametrize(
-    ("told", "words"), [([7, "auto"], "choose one of"), (["auto", [0, 1]], "such as 0,1")]
+    ("told", "words"), [([7, "auto"], "choose one of"), (["auto", {"low": 0}], "such as 0,1")]
 )
 def test_conventions_of_a_wrong_type_are_answered_in_words(app_url, cnn_files, told, words):
     data = base64.b64encode(cnn_files[0].read_bytes()).decode()
