@@ -5,6 +5,7 @@ answer is the same for every order of its neurons. Statistics of the weights (St
 what kind of network it is. Intervals are split conformal (arXiv:2107.07511, section 2.2) with a learned scale.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -35,15 +36,10 @@ class GeneralizationConfig:
     probes: int = 128
     width: int = 128
     members: int = 5
-    dropout: float = 0.3
+    dropout: float = 0.2
     coverage: float = 0.9
     half_widths: dict[str, float] = field(default_factory=dict)
     typical_from: float = 0.5
-
-    @property
-    def answers(self) -> int:
-        """How many logits the probes give."""
-        return len(self.sizes) * self.probes * SPEC.get_io()[1]
 
 
 @dataclass(frozen=True)
@@ -65,8 +61,49 @@ class Generalization:
     activation: str
 
 
+class Member(nn.Module):
+    """From summaries and answers of one image set to the logit of an accuracy: a head, and a linear shortcut."""
+
+    base: Tensor
+
+    def __init__(self, inputs: int, width: int, dropout: float):
+        super().__init__()
+        self.deep, self.direct = head(inputs, width, 1, dropout), nn.Linear(SUMMARIES, 1)
+        self.register_buffer("base", torch.zeros(()))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Accuracies `(n,)`."""
+        return (self.base + self.deep(inputs)[:, 0] + self.direct(inputs[:, :SUMMARIES])[:, 0]).sigmoid()
+
+
+class Ensemble(nn.Module):
+    """What reads the networks of one image set: members, and the scale of their error."""
+
+    def __init__(self, config: GeneralizationConfig):
+        super().__init__()
+        inputs = SUMMARIES + config.probes * SPEC.get_io()[1]
+        self.members = nn.ModuleList(
+            Member(inputs, config.width, config.dropout) for _ in range(config.members)
+        )
+        self.scale = head(SUMMARIES, 32, 1, 0.0)
+
+    def start_from(self, accuracy: float) -> None:
+        """Let untrained members answer about `accuracy`."""
+        for member in self.members:
+            assert isinstance(member, Member), "The list holds nothing else."
+            member.base.fill_(math.log(accuracy / (1 - accuracy)))
+
+    def accuracy(self, inputs: Tensor) -> Tensor:
+        """The mean of the members `(n,)`."""
+        return torch.stack([member(inputs) for member in self.members]).mean(0)
+
+    def error_scale(self, inputs: Tensor) -> Tensor:
+        """The scale `(n,)` that errors on such networks have; 0.001 at least."""
+        return 1e-3 + nn.functional.softplus(self.scale(inputs[:, :SUMMARIES])[:, 0] - 4)
+
+
 class GeneralizationPredictor(Predictor):
-    """An ensemble that reads probe answers, and one head that tells image set, activation and typicality."""
+    """Tells image set, activation and typicality of a network; the ensemble of that image set reads the accuracy."""
 
     name = "generalization"
     config_class = GeneralizationConfig
@@ -77,8 +114,9 @@ class GeneralizationPredictor(Predictor):
 
     def __init__(self, config: GeneralizationConfig):
         super().__init__(config)
-        sets = len(config.sizes)
-        kind_size = StatFeaturizer.get_num_outs(SPEC) + 2 * sets * SUMMARIES
+        sets, statistics = len(config.sizes), StatFeaturizer.get_num_outs(SPEC)
+        kind_size = statistics + len(KINDS) * sets * SUMMARIES
+        answers = config.probes * SPEC.get_io()[1]
         self.probes = nn.ParameterList(
             nn.Parameter(torch.zeros(config.probes, 1, size, size), requires_grad=False)
             for size in config.sizes.values()
@@ -86,51 +124,45 @@ class GeneralizationPredictor(Predictor):
         self.register_buffer("probe_labels", torch.zeros(sets, config.probes, dtype=torch.int64))
         self.register_buffer("center", torch.zeros(kind_size))
         self.register_buffer("spread", torch.ones(kind_size))
-        self.register_buffer("answer_center", torch.zeros(len(KINDS), config.answers))
-        inputs = sets * SUMMARIES + config.answers
-        self.members = nn.ModuleList(
-            head(inputs, config.width, 1, config.dropout) for _ in range(config.members)
-        )
-        self.scale = head(sets * SUMMARIES, 32, 1, 0.0)
+        self.register_buffer("answer_center", torch.zeros(len(KINDS), sets, answers))
+        self.ensembles = nn.ModuleList(Ensemble(config) for _ in range(sets))
         self.kind = head(kind_size, config.width, sets + 2, config.dropout)
+
+    def ensemble(self, images: int) -> Ensemble:
+        """The ensemble of image set number `images`."""
+        found = self.ensembles[images]
+        assert isinstance(found, Ensemble), "The list holds nothing else."
+        return found
 
     @torch.no_grad()
     def look(self, features: WeightSpaceFeatures) -> tuple[Tensor, Tensor, Tensor]:
-        """Statistics `(n, 56)`, and summaries and answers `(2, n, ...)` with each activation, of n networks."""
+        """Statistics `(n, 56)`; summaries and answers `(n, activations, image sets, ...)`, of n networks."""
         statistics = signed_log(StatFeaturizer()(features).flatten(1))
         summaries, answers = [], []
         for activation in KINDS:
-            scores = [class_scores(features, probes, activation) for probes in self.probes]
-            scores = [s - s.mean(2, keepdim=True) for s in scores]
-            summaries.append(
-                torch.cat(
-                    [summarize(s, labels) for s, labels in zip(scores, self.probe_labels, strict=True)], 1
-                )
-            )
-            answers.append(torch.cat([scale_free(s).flatten(1) for s in scores], 1))
-        return statistics, torch.stack(summaries), torch.stack(answers)  # fmt: skip
+            for probes, labels in zip(self.probes, self.probe_labels, strict=True):
+                scores = class_scores(features, probes, activation)
+                scores = scores - scores.mean(2, keepdim=True)
+                summaries.append(summarize(scores, labels))
+                answers.append(scale_free(scores).flatten(1))
+        shape = (len(KINDS), len(self.config.sizes))
+        return (
+            statistics,
+            torch.stack(summaries, 1).unflatten(1, shape),
+            torch.stack(answers, 1).unflatten(1, shape),
+        )
 
     def kind_input(self, statistics: Tensor, summaries: Tensor) -> Tensor:
-        """What the kind head reads: standardized statistics and summaries with both activations."""
-        raw = torch.cat([statistics, *summaries], 1)
+        """What the kind head reads: standardized statistics and all summaries, `(n, ...)`."""
+        raw = torch.cat([statistics, summaries.flatten(1)], 1)
         return ((raw - self.center) / self.spread).clamp(-6, 6)
 
-    def member_input(self, summaries: Tensor, answers: Tensor, kind: int) -> Tensor:
-        """What a member reads, with activation number `kind`."""
-        at = StatFeaturizer.get_num_outs(SPEC) + kind * summaries.shape[1]
-        part = slice(at, at + summaries.shape[1])
-        z = ((summaries - self.center[part]) / self.spread[part]).clamp(-6, 6)
-        return torch.cat([z, 0.3 * (answers - self.answer_center[kind])], 1)
-
-    def accuracy_and_scale(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """The ensemble's accuracy `(n,)`, and the scale `(n,)` that errors of such networks have."""
-        accuracies = torch.cat([member(inputs) for member in self.members], 1).sigmoid()
-        return accuracies.mean(1), self.error_scale(inputs)
-
-    def error_scale(self, inputs: Tensor) -> Tensor:
-        """The scale of error `(n,)` by the summaries in a member's input; 0.001 at least."""
-        raw = self.scale(inputs[:, : len(self.config.sizes) * SUMMARIES])[:, 0]
-        return 1e-3 + nn.functional.softplus(raw - 4)
+    def member_input(self, summaries: Tensor, answers: Tensor, kind: int, images: int) -> Tensor:
+        """What the members of image set `images` read, with activation number `kind`."""
+        at = StatFeaturizer.get_num_outs(SPEC) + (kind * len(self.config.sizes) + images) * SUMMARIES
+        part = slice(at, at + SUMMARIES)
+        z = ((summaries[:, kind, images] - self.center[part]) / self.spread[part]).clamp(-6, 6)
+        return torch.cat([z, 0.3 * (answers[:, kind, images] - self.answer_center[kind, images])], 1)
 
     @torch.no_grad()
     def predict_batch(
@@ -144,17 +176,11 @@ class GeneralizationPredictor(Predictor):
         if reason:
             raise ValueError(reason)
         looked = self.look(features.to(self.device))
-        kinds = self.kind(self.kind_input(*looked[:2]))
-        sets = len(self.config.sizes)
-        told = [KINDS.index(a) if a else int(kinds[i, sets] > 0) for i, a in enumerate(activations)]
-        inputs = torch.cat([
-            self.member_input(looked[1][kind, i : i + 1], looked[2][kind, i : i + 1], kind)
-            for i, kind in enumerate(told)])  # fmt: skip
-        accuracies, scales = self.accuracy_and_scale(inputs)
+        kinds = self.kind(self.kind_input(*looked[:2])).cpu()
         same_width = features.weights[0].shape[2] == SPEC.weight_spec[0].shape[0]
         return [
-            self._explain(float(accuracies[i]), float(scales[i]), kinds[i].cpu(), KINDS[kind], same_width)
-            for i, kind in enumerate(told)
+            self._explain(tuple(part[i : i + 1] for part in looked), kinds[i], told, same_width)
+            for i, told in enumerate(activations)
         ]
 
     def predict(self, network: Network) -> Generalization:
@@ -164,16 +190,21 @@ class GeneralizationPredictor(Predictor):
         return self.predict_batch(network.normalized, [network.classifier.activation])[0]
 
     def _explain(
-        self, accuracy: float, scale: float, kind: Tensor, activation: str, same_width: bool
+        self, looked: tuple[Tensor, ...], kind: Tensor, told: str | None, same_width: bool
     ) -> Generalization:
+        """The result for one network, from what was looked at and from the outputs of the kind head."""
         sets = list(self.config.sizes)
-        images = sets[int(kind[: len(sets)].argmax())]
+        images = int(kind[: len(sets)].argmax())
+        activation = KINDS.index(told) if told else int(kind[-2] > 0)
+        inputs = self.member_input(looked[1], looked[2], activation, images)
+        ensemble = self.ensemble(images)
+        accuracy = float(ensemble.accuracy(inputs))
+        reach = self.config.half_widths.get(sets[images], 0.0) * float(ensemble.error_scale(inputs))
         typicality = float(kind[-1].sigmoid()) if same_width else 0.0
         typical = typicality >= self.config.typical_from
-        reach = self.config.half_widths.get(images, 0.0) * scale
         low, high = (max(0.0, accuracy - reach), min(1.0, accuracy + reach)) if typical else (0.0, 1.0)
         return Generalization(
-            accuracy, low, high, self.config.coverage, typical, typicality, images, activation
+            accuracy, low, high, self.config.coverage, typical, typicality, sets[images], KINDS[activation]
         )
 
 

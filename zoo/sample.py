@@ -34,7 +34,9 @@ def sample_collection(
     chosen = sorted(wanted[i] for i in torch.randperm(len(wanted), generator=generator)[:count].tolist())
     rows = table.take(chosen).to_pylist()
     parts = [opened[row["source"]].features([row["place"]]) for row in rows]
-    _write(out, opened[0], WeightSpaceFeatures.cat(parts), rows)
+    facts = {"split": split, "count": count, "final_only": final_only, "seed": seed,
+             "sample_of": [c.spec.build for c in opened]}  # fmt: skip
+    _write(out, opened[0], WeightSpaceFeatures.cat(parts), rows, facts)
 
 
 def _with_source(collection: Collection, number: int) -> pa.Table:
@@ -47,7 +49,7 @@ def _facts(table: pa.Table, final_only: bool) -> list[str]:
     return ["split", "final"] if final_only else [name for name in table.schema.names if name == "split"]
 
 
-def _write(out: Path, like: Collection, features: WeightSpaceFeatures, rows: list[dict]) -> None:
+def _write(out: Path, like: Collection, features: WeightSpaceFeatures, rows: list[dict], build: dict) -> None:
     out.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, torch.Tensor] = {}
     for names, (weight, bias) in zip(like.spec.names, features, strict=True):
@@ -58,4 +60,4 @@ def _write(out: Path, like: Collection, features: WeightSpaceFeatures, rows: lis
     facts = [{**row, "id": i, "shard": 0, "row": n} for n, (row, i) in enumerate(zip(kept, ids, strict=True))]
     write_whole(out / "weights-00000.safetensors", lambda part: save_file(tensors, part))
     write_whole(out / "networks.parquet", lambda part: pq.write_table(pa.Table.from_pylist(facts), part))
-    write_json(out / "spec.json", read_json(like.folder / "spec.json"))
+    write_json(out / "spec.json", {**read_json(like.folder / "spec.json"), "build": build})

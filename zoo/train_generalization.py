@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nfn.cnn import init_cnns, small_cnn_spec
 from nfn.features import WeightSpaceFeatures
-from nfn.generalization import KINDS, GeneralizationConfig, GeneralizationPredictor
+from nfn.generalization import KINDS, Ensemble, GeneralizationConfig, GeneralizationPredictor
 from nfn.permutation import permute_uncoupled
 from zoo.build_cnn import CnnBuild, draw_recipe, gray_images
 from zoo.collection import Collection
@@ -24,7 +24,7 @@ CHUNK = 32
 class GeneralizationRecipe:
     """How to train: `steps` of `batch` networks for every member and for the head that tells kinds."""
 
-    steps: int = 4000
+    steps: int = 3000
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
@@ -34,8 +34,8 @@ class GeneralizationRecipe:
 
 @dataclass(frozen=True)
 class Examples:
-    """Networks as the predictor reads them: statistics `(n, 56)`, summaries and answers `(2, n, ...)`, and the facts
-    `(n,)`: numbers of image set, activation and training run, accuracy, whether training had ended."""
+    """Networks as the predictor looks at them: statistics `(n, 56)`, summaries and answers `(n, 2, sets, ...)`; and
+    facts `(n,)`: numbers of image set, activation and training run, accuracy, whether training had ended."""
 
     statistics: Tensor
     summaries: Tensor
@@ -49,13 +49,14 @@ class Examples:
     def __len__(self) -> int:
         return len(self.accuracy)
 
-    def inputs(self, model: GeneralizationPredictor) -> Tensor:
-        """What the members read, with the true activations."""
-        out = torch.empty(len(self), self.summaries.shape[2] + self.answers.shape[2])
-        for kind in range(len(KINDS)):
-            mine = self.activation == kind
-            out[mine] = model.member_input(self.summaries[kind, mine], self.answers[kind, mine], kind)
-        return out
+    def select(self, index: Tensor) -> "Examples":
+        """The examples at `index`, numbers or a mask."""
+        return Examples(**{name: values[index] for name, values in vars(self).items()})
+
+    def inputs(self, model: GeneralizationPredictor, images: int) -> Tensor:
+        """What the members of an image set read, with the true activations."""
+        parts = [model.member_input(self.summaries, self.answers, kind, images) for kind in range(len(KINDS))]
+        return torch.where(self.activation[:, None] == 0, *parts)
 
 
 def train_generalization(
@@ -71,8 +72,11 @@ def train_generalization(
     examples = read_collections(model, collections, "train", folder)
     odd = read_negatives(model, collections, recipe, folder)
     standardize(model, examples)
-    _train_members(model, examples, recipe, folder / "members")
-    _train_scale(model, examples, recipe, folder / "scale")
+    for number, name in enumerate(model.config.sizes):
+        mine = examples.select(examples.images == number)
+        inputs, ensemble = mine.inputs(model, number), model.ensemble(number)
+        _train_members(ensemble, inputs, mine, recipe, folder / f"{name}-members")
+        _train_scale(ensemble, inputs, mine, recipe, folder / f"{name}-scale")
     _train_kind(model, examples, odd, recipe, folder / "kind")
     calibrate(model.eval(), read_collections(model, collections, "validation", folder))
     return model
@@ -121,13 +125,12 @@ def look(model: GeneralizationPredictor, features: WeightSpaceFeatures) -> tuple
     count = len(features.weights[0])
     parts = [model.look(features.select(slice(i, i + CHUNK))) for i in range(0, count, CHUNK)]
     statistics, summaries, answers = zip(*parts, strict=True)
-    return torch.cat(statistics), torch.cat(summaries, 1), torch.cat(answers, 1)
+    return torch.cat(statistics), torch.cat(summaries), torch.cat(answers)
 
 
 def join(parts: Sequence[Examples]) -> Examples:
     """All examples as one."""
-    axis = {"summaries": 1, "answers": 1}
-    return Examples(**{k: torch.cat([vars(p)[k] for p in parts], axis.get(k, 0)) for k in vars(parts[0])})
+    return Examples(**{name: torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])})
 
 
 def read_negatives(
@@ -143,7 +146,7 @@ def read_negatives(
             chosen = [i for i, split in enumerate(collection.rows["split"].to_pylist()) if split == "train"]
             features = collection.features(chosen[:: round(1 / recipe.negatives)])
             parts.append(look(model, negatives(features, generator))[:2])
-        torch.save((torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts], 1)), cache)
+        torch.save(tuple(torch.cat(part) for part in zip(*parts, strict=True)), cache)
     return torch.load(cache, weights_only=True)
 
 
@@ -191,11 +194,11 @@ def noise_like(x: Tensor, generator: torch.Generator) -> Tensor:
 
 def standardize(model: GeneralizationPredictor, examples: Examples) -> None:
     """Set the means and spreads that inputs are measured in."""
-    raw = torch.cat([examples.statistics, *examples.summaries], 1)
+    raw = torch.cat([examples.statistics, examples.summaries.flatten(1)], 1)
     model.center.copy_(raw.mean(0))
     model.spread.copy_(raw.std(0) + 1e-3)
     for kind in range(len(KINDS)):
-        model.answer_center[kind] = examples.answers[kind, examples.activation == kind].mean(0)
+        model.answer_center[kind] = examples.answers[examples.activation == kind, kind].mean(0)
 
 
 def left_out(examples: Examples, members: int) -> Tensor:
@@ -204,38 +207,39 @@ def left_out(examples: Examples, members: int) -> Tensor:
 
 
 def _train_members(
-    model: GeneralizationPredictor, examples: Examples, recipe: GeneralizationRecipe, folder: Path
+    ensemble: Ensemble, inputs: Tensor, examples: Examples, recipe: GeneralizationRecipe, folder: Path
 ) -> None:
-    inputs, outside = examples.inputs(model), left_out(examples, len(model.members))
-    mine = [(outside != i).nonzero()[:, 0] for i in range(len(model.members))]
+    outside = left_out(examples, len(ensemble.members))
+    mine = [(outside != i).nonzero()[:, 0] for i in range(len(ensemble.members))]
+    ensemble.start_from(float(examples.accuracy.mean()))
 
     def step(i: int) -> Tensor:
         generator = step_generator(recipe.seed, i)
         total = torch.zeros(())
-        for member, rows in zip(model.members, mine, strict=True):
+        for member, rows in zip(ensemble.members, mine, strict=True):
             chosen = rows[torch.randint(len(rows), (recipe.batch,), generator=generator)]
-            predicted = member(inputs[chosen])[:, 0].sigmoid()
-            total = total + 10 * F.smooth_l1_loss(predicted, examples.accuracy[chosen], beta=0.02)
-        return total / len(model.members)
+            loss = F.smooth_l1_loss(member(inputs[chosen]), examples.accuracy[chosen], beta=0.02)
+            total = total + 10 * loss
+        return total
 
-    _fit(model.members, step, recipe, folder)
+    _fit(ensemble.members, step, recipe, folder)
 
 
 def _train_scale(
-    model: GeneralizationPredictor, examples: Examples, recipe: GeneralizationRecipe, folder: Path
+    ensemble: Ensemble, inputs: Tensor, examples: Examples, recipe: GeneralizationRecipe, folder: Path
 ) -> None:
     """Laplace likelihood of the error that each network's left-out member makes: an honest one, out of its training."""
-    inputs, outside = examples.inputs(model), left_out(examples, len(model.members))
+    outside = left_out(examples, len(ensemble.members))
     with torch.no_grad():
-        predicted = torch.cat([member(inputs) for member in model.members], 1).sigmoid()
+        predicted = torch.stack([member(inputs) for member in ensemble.members], 1)
     error = (predicted.gather(1, outside[:, None])[:, 0] - examples.accuracy).abs()
 
     def step(i: int) -> Tensor:
         chosen = torch.randint(len(examples), (recipe.batch,), generator=step_generator(recipe.seed, i))
-        scale = model.error_scale(inputs[chosen])
+        scale = ensemble.error_scale(inputs[chosen])
         return (error[chosen] / scale + scale.log()).mean()
 
-    _fit(model.scale, step, replace(recipe, steps=recipe.steps // 4), folder)
+    _fit(ensemble.scale, step, replace(recipe, steps=recipe.steps // 4), folder)
 
 
 def _train_kind(
@@ -285,13 +289,13 @@ def _fit(part: torch.nn.Module, loss_of, recipe: GeneralizationRecipe, folder: P
 @torch.no_grad()
 def calibrate(model: GeneralizationPredictor, examples: Examples) -> None:
     """Split conformal prediction per image set, and the typicality threshold, on finished validation networks."""
-    accuracy, scale = model.accuracy_and_scale(examples.inputs(model))
-    surprise = (accuracy - examples.accuracy).abs() / scale
     half_widths = {}
     for number, name in enumerate(model.config.sizes):
-        mine = surprise[examples.final & (examples.images == number)].sort().values
-        rank = math.ceil((len(mine) + 1) * model.config.coverage)
-        half_widths[name] = float(mine[min(rank, len(mine)) - 1])
+        mine = examples.select(examples.final & (examples.images == number))
+        inputs, ensemble = mine.inputs(model, number), model.ensemble(number)
+        error = (ensemble.accuracy(inputs) - mine.accuracy).abs() / ensemble.error_scale(inputs)
+        rank = math.ceil((len(error) + 1) * model.config.coverage)
+        half_widths[name] = float(error.sort().values[min(rank, len(error)) - 1])
     typicality = model.kind(model.kind_input(examples.statistics, examples.summaries))[:, -1].sigmoid()
     threshold = float(typicality[examples.final].quantile(0.01))
     model.config = replace(model.config, half_widths=half_widths, typical_from=round(threshold, 4))
