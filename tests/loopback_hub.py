@@ -53,6 +53,8 @@ class LoopbackHub:
         self._server = _Server(("127.0.0.1", port), _handler(self))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.storage = self.url.replace("127.0.0.1", "localhost")
+        """Where large files are sent for: another host, as on the Hub."""
 
     def __enter__(self) -> "LoopbackHub":
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -245,7 +247,7 @@ def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
                 name = sha256(content)
                 hub.large[name] = content
                 facts |= {"X-Linked-Etag": f'"{name}"', "X-Linked-Size": str(len(content))}
-                return self._send(302, b"", {**facts, "Location": f"{hub.url}/large/{name}"})
+                return self._send(302, b"", {**facts, "Location": f"{hub.storage}/large/{name}"})
             self._send_file(content, failure, facts)
 
         def _find(self, kind: str, repo: str, revision: str):

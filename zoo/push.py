@@ -47,7 +47,7 @@ class Push:
         homes = {}
         for name, repo in self.homes.items():
             listing = hub.find_files(repo)
-            homes[name] = (repo, listing.sha if listing else "")
+            homes[name] = (repo, listing.sha if listing else "0" * 40)
             yield from self._uploads(repo, self._predictor_files(name), listing)
         yield from self._uploads(self.repo, self._dataset_files(homes), hub.find_files(self.repo))
 
@@ -162,7 +162,7 @@ def dataset_card(zoo: Zoo, repo: str, homes: dict[str, HubRepo]) -> str:
 # Networks to be read by networks
 
 A zoo of trained networks. A collection has its facts, one row a network, in `networks.parquet`, what all of them
-share in `spec.json`, and their weights as stacked tensors, the first axis being the network, in `weights-*.safetensors`.
+share in `spec.json`, and their weights as stacked tensors in `weights-*.safetensors`; the first axis is the network.
 
 {table(lines, columns)}
 
