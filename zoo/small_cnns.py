@@ -19,8 +19,8 @@ SUPPORTED = (
     "Supported: 3×3 convolutions of stride 2 with ReLU or tanh, then global average pooling and one linear layer "
     "to 10 classes, on gray images."
 )
-AT_ONCE = 50
-"""Networks that are predicted together: on the widest, their answers to all probes take some 200 MB."""
+AT_ONCE = 8
+"""Networks that are predicted together: with more, their answers to the probes no longer fit a CPU core's cache."""
 NEEDED = "reading those would take a zoo of them to learn from"
 
 
