@@ -21,29 +21,36 @@ from zoo.catalog import Zoo
 from zoo.errors import ZooError
 
 FOLLOW = """(text, style) => {
+  %s
+  if (!window.linkWasRead || window.tabShown !== "%s") return;
   const source = JSON.parse(text), url = new URL(location);
   const set = (key, value) => value ? url.searchParams.set(key, value) : url.searchParams.delete(key);
-  set("zoo", source.zoo); set("network", source.zoo_id); set("tab", "%s"); set("style", style);
+  set("zoo", source.zoo); set("network", source.zoo_id); set("tab", window.tabShown); set("style", style);
   history.replaceState(0, "", url.href.replaceAll("%%2F", "/").replaceAll("%%40", "@"));
 }"""
-"""Write the network of a tab, and the style if it has one, into the address."""
+"""Write the network of a tab, and the style if it has one, into the address; only when it is on screen and
+the link that the page was opened by was read. `window.tabShown` and `linkWasRead` are ours."""
 
 
 def follow_links(demo: gr.Blocks) -> None:
     """Open every tab's door when the page loads, and keep the address at what is shown."""
     doors = [door(demo, name) for name in TABS.values()]
     style, tabs = by_id(demo, "style"), by_id(demo, "tabs")
-    demo.load(
+    read = demo.load(
         alerting_steps(_open), None, [tabs, *doors, style], api_visibility="private", show_progress="hidden"
     )
+    read.then(None, js="() => { window.linkWasRead = true; }", api_visibility="private")
     _follow(demo, "inr", by_id(demo, "source"), style)
     _follow(demo, "generalization", by_id(demo, "cnn-source"))
 
 
 def _follow(demo: gr.Blocks, tab: str, source: Any, style: Any = None) -> None:
-    inputs = [source, style] if style else [source]
-    triggers = [by_id(demo, f"tab-{tab}").select, *(widget.change for widget in inputs)]
-    gr.on(triggers, None, inputs, None, js=FOLLOW % tab, api_visibility="private")
+    inputs, selected = [source, style] if style else [source], f'window.tabShown = "{tab}";'
+    by_id(demo, f"tab-{tab}").select(
+        None, inputs, None, js=FOLLOW % (selected, tab), api_visibility="private"
+    )
+    changes = [widget.change for widget in inputs]
+    gr.on(changes, None, inputs, None, js=FOLLOW % ("", tab), api_visibility="private")
 
 
 def _open(request: gr.Request) -> Iterator[list[Any]]:

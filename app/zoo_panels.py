@@ -28,19 +28,20 @@ def origin(zoo: Zoo, notice: str) -> str:
     link = ""
     if source.url:
         link = f' <a href="{escape(source.url, 500)}" target="_blank" rel="noopener noreferrer">See it on the Hub</a>'
+    commit = {"Commit": f"<code>{escape(source.revision)}</code>"} if source.revision else {}
     facts = {
         "Zoo": f"<b>{escape(_zoo_name(zoo))}</b>{link}",
-        "Commit": f"<code>{escape(source.revision)}</code>" if source.revision else "ships with this app",
+        **commit,
         "Holds": f"{networks:,} networks in {_count(len(zoo.collections()), 'collection')}, "
         f"{_count(len(zoo.predictors()), 'predictor')}, {_megabytes(size)}",
     }
-    if source.kind == "folder":
-        facts["Commit"] = "a folder of this machine"
     warning = failure(notice) if notice else ""
     return warning + _definitions(facts)
 
 
 def _zoo_name(zoo: Zoo) -> str:
+    if zoo.source.kind == "embedded":
+        return "The embedded zoo, which ships with this app"
     return zoo.source.repo or str(zoo.source)
 
 
@@ -172,7 +173,7 @@ def network(image: np.ndarray, row: Mapping[str, Any], source: object) -> str:
     picture = inline_image(image, f"what {escape(row['id'])} draws, or the weights of its first layer")
     return (
         f'<div class="zoo-network"><figure>{picture}</figure><div><h2>{escape(row["id"])}</h2>'
-        f"<p>From the {escape(source)}.</p>{_definitions(facts)}</div></div>"
+        f"<p>{escape(source)}</p>{_definitions(facts)}</div></div>"
     )
 
 
@@ -196,7 +197,13 @@ def _definitions(facts: Mapping[str, str]) -> str:
 
 
 def _joined(facts: Mapping[str, object]) -> str:
-    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in facts.items())
+    return ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in facts.items())
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return " and ".join(f"({_plain(item)})" for item in value)
+    return _joined(value) if isinstance(value, dict) else str(value)
 
 
 def _count(count: int, one: str) -> str:

@@ -22,16 +22,24 @@ ADDRESS = "Another zoo on the Hugging Face Hub"
 ORDERS = [("As stored", "stored"), ("Best first", "best"), ("Worst first", "worst")]
 
 SHOW_LINK = """(query) => {
+  %s
   const url = new URL(location.origin + location.pathname + query);
-  history.replaceState(0, "", url);
+  if (window.linkWasRead && window.tabShown === "zoo") history.replaceState(0, "", url);
   return url.href;
 }"""
-"""The address of this page for the link's box, and in the browser's own."""
+"""The address of what is shown for the link's box, and for the browser's own while this tab is (see `app.opening`)."""
+
+SCROLL = """() => {
+  document.querySelector("#zoo-networks [aria-pressed=true]") &&
+    document.querySelector("#zoo-chosen")?.scrollIntoView({ behavior: "smooth", block: "nearest" });
+}"""
+"""Bring the chosen network's card into sight."""
 
 
 def build_zoo_tab(demo: gr.Blocks) -> None:
     """The view, as text (see `app.zoo_browser.View`); cards for the zoo, its entries, one entry and one network."""
     view = gr.Textbox(View().text(), visible="hidden", label="The view of the zoo", elem_id="zoo-view")
+    query = gr.Textbox(visible="hidden", label="The query of the link", elem_id="zoo-query")
     with gr.Row(elem_classes="card"):
         origin, failure, address, go, home = _build_origin()
     with gr.Row(elem_classes="cards"):
@@ -47,9 +55,9 @@ def build_zoo_tab(demo: gr.Blocks) -> None:
                 gallery = picker(elem_id="zoo-networks")
                 pager = picker(elem_id="zoo-pager")
     with gr.Column(elem_classes="card", elem_id="zoo-chosen") as chosen:
-        network, ids, button = _build_network(demo, view)
+        network, zoo_id, button = _build_network(demo, view, query)
     frame, page = [origin, home, entries], [about, browse, group, order, histogram, gallery, pager]
-    outputs = [view, *frame, *page, chosen, network, *ids, button]
+    outputs = [view, *frame, *page, chosen, network, query, zoo_id, button]
     _wire(demo, outputs, failure, [address, go, home], [entries, group, order, gallery, pager])
 
 
@@ -73,18 +81,19 @@ def _build_origin() -> tuple[Any, ...]:
     return origin, failure, address, go, home
 
 
-def _build_network(demo: gr.Blocks, view: gr.Textbox) -> tuple[gr.HTML, list[gr.Textbox], gr.Button]:
+def _build_network(demo: gr.Blocks, view: gr.Textbox, query: gr.Textbox) -> tuple[Any, ...]:
     network = gr.HTML(elem_id="zoo-network")
-    query = gr.Textbox(visible="hidden", label="The query of the link", elem_id="zoo-query")
     with gr.Row():
         zoo_id = _copyable("Its id, for the API and the command line", "zoo-id")
         link = _copyable("A link to it", "zoo-link")
     button = gr.Button("Open it", variant="primary", elem_id="zoo-open-network")
-    query.change(None, query, link, js=SHOW_LINK, api_visibility="private")
+    query.change(None, query, link, js=SHOW_LINK % "", api_visibility="private")
+    selected = SHOW_LINK % 'window.tabShown = "zoo";'
+    by_id(demo, "tab-zoo").select(None, query, link, js=selected, api_visibility="private")
     tabs = by_id(demo, "tabs")
     doors = [door(demo, tab) for tab in views.OPENERS.values()]
     _event([button.click], lambda text: views.open_network(parse_view(text)), [view], [tabs, *doors], network)
-    return network, [query, zoo_id], button
+    return network, zoo_id, button
 
 
 def _copyable(label: str, elem_id: str) -> gr.Textbox:
@@ -114,7 +123,9 @@ def _wire(demo: gr.Blocks, outputs: list, failure: gr.HTML, places: list, picks:
         def handler(text: str, event: gr.SelectData):
             return views.show(lambda: change(parse_view(text), str(event.value)), len(outputs))
 
-        _event([widget.select], handler, [view], shown, failure)
+        _event([widget.select], handler, [view], shown, failure).then(
+            None, js=SCROLL, api_visibility="private"
+        )
 
     opener = door(demo, "Zoo")
     on([opener.change], lambda _, text: parse_view(opened(text)), [opener])

@@ -103,8 +103,7 @@ def _network(zoo: Zoo, view: View) -> list[Any]:
 
 
 def _no_network(view: View) -> list[Any]:
-    query = Link(view.where, "", "zoo").query() if view.where else gr.skip()
-    return [gr.Column(visible=False), "", query, "", gr.skip()]
+    return [gr.Column(visible=False), "", Link(view.where, "", "zoo").query(), "", gr.skip()]
 
 
 def open_network(view: View) -> list[Any]:

@@ -1,0 +1,93 @@
+"""The Zoo tab in a real browser: browse, open in a tab, links that restore a view, a zoo of the Hub and its failures."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from test_app_browser import PATIENCE, Complaints, chromium  # noqa: F401  (a fixture)
+from test_zoo_hub import hub, made, put  # noqa: F401  (fixtures)
+
+from app import zoos
+
+pytestmark = pytest.mark.browser
+ADDRESS = "#zoo-address textarea, #zoo-address input"
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:  # noqa: F811
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    shown = context.new_page()
+    shown.set_default_timeout(PATIENCE)
+    yield shown
+    context.close()
+
+
+def test_browse_and_open_in_a_tab(page, app_url):
+    complaints = Complaints()
+    complaints.listen(page, app_url)
+    page.goto(f"{app_url}?tab=zoo")
+    page.locator("[data-pick='cifar10-sirens']").click()
+    expect(page.locator("#zoo-about h2")).to_have_text("CIFAR-10 objects as SIRENs")
+    page.locator("[data-pick='1']").click()
+    expect(page.locator("#zoo-pager")).to_contain_text("49 to 96 of 120")
+    page.locator("[data-pick='cifar10-sirens/test/50']").click()
+    expect(page.locator(".zoo-network h2")).to_have_text("cifar10-sirens/test/50")
+    expect(page.locator("#zoo-id textarea, #zoo-id input")).to_have_value("cifar10-sirens/test/50")
+    expect(page).to_have_url(re.compile(r"network=cifar10-sirens/test/50&tab=zoo$"))
+    page.locator("#zoo-open-network").click()
+    expect(page.locator("#verdict")).to_contain_text("cifar10-sirens/test/50:")
+    expect(page).to_have_url(re.compile(r"network=cifar10-sirens/test/50&tab=inr"))
+    expect(page.locator("#gallery .thumbnail-item.selected")).to_have_count(1)
+    page.get_by_role("tab", name="Zoo", exact=True).click()
+    page.locator("[data-pick='inr-editor']").click()
+    expect(page.locator(".zoo-prose")).to_contain_text("Measured")
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function("document.documentElement.scrollWidth - window.innerWidth <= 1")
+    assert not complaints
+
+
+def test_a_link_restores_the_view_on_a_fresh_page(page, app_url):
+    page.goto(f"{app_url}?network=fashion-mnist-sirens/test/7&tab=inr&style=neon")
+    expect(page.locator("#verdict")).to_contain_text("fashion-mnist-sirens/test/7:")
+    expect(page.locator("#edit-line")).to_contain_text("glowing")
+    page.goto(f"{app_url}?network=cifar10-cnns/test/3")
+    expect(page.locator("#accuracy")).to_contain_text("cifar10-cnns/test/3")
+
+
+def test_a_hostile_link_shows_the_page_and_says_what_it_left_out(page, app_url):
+    page.goto(f"{app_url}?zoo=%3Cimg+src%3Dx+onerror%3Dwindow.__ran%3D1%3E&network=x&tab=zoo&style=lasers")
+    expect(page.get_by_test_id("toast-body")).to_contain_text("left out")
+    expect(page.locator(".zoo-gallery")).to_be_visible()
+    assert page.evaluate("window.__ran") is None
+
+
+def test_a_zoo_of_the_hub_and_its_failures(page, app_url, hub, made):  # noqa: F811
+    zoos._pinned.cache_clear()
+    sha = put(hub, made, "someone/zoo")
+    page.goto(f"{app_url}?tab=zoo")
+    expect(page.locator(".zoo-gallery")).to_be_visible()
+    page.locator(ADDRESS).fill("someone/zoo")
+    page.locator("#zoo-open").click()
+    expect(page.locator("#zoo-origin")).to_contain_text(sha)
+    page.locator("[data-pick='tiny-sirens/test/2']").click()
+    expect(page).to_have_url(re.compile(rf"zoo=someone/zoo@{sha}&network=tiny-sirens/test/2&tab=zoo$"))
+    page.goto("about:blank")
+    page.goto(f"{app_url}?zoo=someone/zoo@{sha}&network=tiny-sirens/test/2&tab=inr")
+    expect(page.locator("#verdict")).to_contain_text("tiny-sirens/test/2:")
+    page.get_by_role("tab", name="Zoo", exact=True).click()
+    said = set()
+    for kind in ("401", "404", "429", "500", "html"):
+        hub.fail(kind)
+        page.locator(ADDRESS).fill(f"someone/zoo-{kind}")
+        page.locator("#zoo-open").click()
+        expect(page.locator("#zoo-failure .refusal")).to_have_text(re.compile(r"\w"))
+        page.wait_for_function(
+            "said => !said.includes(document.querySelector('#zoo-failure').innerText)", arg=list(said)
+        )
+        said.add(page.locator("#zoo-failure").inner_text())
+        expect(page.locator(".zoo-gallery")).to_be_visible()
+    assert len(said) == 5
+    page.locator("#zoo-home").click()
+    expect(page.locator("#zoo-origin")).to_contain_text("ships with this app")
