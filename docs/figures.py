@@ -40,6 +40,7 @@ def figures() -> str:
                            "mse_true_image": "on the true image"})  # fmt: skip
     forward, step = speed_ups()
     return f"""
+{generalization()}
 What a SIREN shows, on SIRENs of held-out test images, fitted by our recipe and by others (trained on
 {training["device"]}, seed {training["recipe"]["seed"]}):
 
@@ -52,6 +53,20 @@ Edits, mean squared error on pixels in [-1, 1] against the image-space operator 
 NF-layers beside the published `nfn` 0.1.2, geometric means over four networks, two CPU threads: {forward} times as fast
 forward, {step} times a training step ([docs/bench.md](docs/bench.md)).
 """
+
+
+def generalization() -> str:
+    """The table of predicted test accuracies, on finished networks of the test split."""
+    metrics, training = read("generalization", "metrics.json"), read("generalization", "training.json")
+    rows = [
+        {"images": row["images"], "networks": row["networks"], "tau": row["tau"], "mae": percent(row["mae"]),
+         "coverage": percent(row["coverage"]), "width": percent(row["width"])}
+        for row in metrics["accuracy"] if row["which"] == "finished"
+    ]  # fmt: skip
+    shown = table(rows, {"images": "images", "networks": "networks", "tau": "Kendall's tau", "mae": "mean error",
+                         "coverage": "truth inside the interval", "width": "its mean width"})  # fmt: skip
+    return (f"Test accuracy of small CNNs that were held out, {percent(metrics['coverage'])} intervals (trained on "
+            f"{training['device']}, seed {training['recipe']['seed']}):\n\n{shown}")  # fmt: skip
 
 
 def speed_ups() -> list[str]:

@@ -5,7 +5,7 @@ activation after each, global average pooling, one linear layer. Any number of c
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,30 +35,20 @@ def small_cnn_spec(width: int = 16, inputs: int = 1, classes: int = 10, depth: i
 def class_scores(features: WeightSpaceFeatures, images: Tensor, activation: Activation) -> Tensor:
     """Logits `(N, M, classes)` of N networks `(N, 1, ...)` on M images `(M, c, H, W)` that all of them see.
 
+    One network after the other: on a CPU that is two to four times as fast as grouped convolutions.
     Raises ValueError where the images are too small for the convolutions, or have other channels.
     """
-    return hidden_and_scores(features, images, activation)[1]
-
-
-def hidden_and_scores(
-    features: WeightSpaceFeatures, images: Tensor, activation: Activation
-) -> tuple[list[Tensor], Tensor]:
-    """The activations after each convolution `(M, N, width, h, w)`, and the logits `(N, M, classes)`."""
     _check_images(features, images)
-    count, act = len(features.weights[0]), ACTIVATIONS[activation]
-    hidden, x = [], images
-    for i, (weight, bias) in enumerate(_convolutions(features)):
-        x = act(
-            F.conv2d(x, weight.flatten(0, 2), bias.flatten(), stride=STRIDE, groups=1 if i == 0 else count)
-        )
-        hidden.append(x.unflatten(1, (count, -1)))
-    pooled = hidden[-1].mean((3, 4)).transpose(0, 1)
-    weight, bias = features.weights[-1][:, 0], features.biases[-1][:, 0]
-    return hidden, torch.baddbmm(bias[:, None], pooled, weight.transpose(1, 2))
+    return torch.stack([
+        _scores_of_one(features.select(i), images, ACTIVATIONS[activation]) for i in range(len(features.weights[0]))
+    ])  # fmt: skip
 
 
-def _convolutions(features: WeightSpaceFeatures) -> list[tuple[Tensor, Tensor]]:
-    return [(weight, bias) for weight, bias in features if weight.dim() == 6]
+def _scores_of_one(features: WeightSpaceFeatures, x: Tensor, act: Callable[[Tensor], Tensor]) -> Tensor:
+    for weight, bias in features:
+        if weight.dim() == 6:
+            x = act(F.conv2d(x, weight[0, 0], bias[0, 0], stride=STRIDE))
+    return F.linear(x.mean((2, 3)), features.weights[-1][0, 0], features.biases[-1][0, 0])
 
 
 def _check_images(features: WeightSpaceFeatures, images: Tensor) -> None:

@@ -10,9 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nfn.features import WeightSpaceFeatures
+from nfn.siren import coordinate_grid, evaluate
 from zoo import images
 from zoo.build import run_build
 from zoo.build_siren import SirenBuild
+from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
 from zoo.errors import ZooError
 
@@ -171,3 +173,15 @@ def test_damage_is_named_without_telling_where_files_are_kept(folder, damage, me
     with pytest.raises(ZooError, match=message) as caught:
         read(Collection(folder))
     assert str(folder.parent) not in str(caught.value)
+
+
+def test_many_networks_come_in_our_convention_whatever_theirs_is(tmp_path):
+    """A collection that draws white at 0.5 and black at -0.5 (DWS) trains predictors as pictures from -1 to 1."""
+    folder = tmp_path / "theirs"
+    shutil.copytree(EMBEDDED / "collections" / "mnist-sirens", folder)
+    spec = json.loads((folder / "spec.json").read_text())
+    spec["siren"].update(low=-0.5, high=0.5)
+    (folder / "spec.json").write_text(json.dumps(spec))
+    raw, ours = Collection(folder).features([0, 5]), Collection(folder).normalized([0, 5])
+    grid = coordinate_grid(4, 4)
+    torch.testing.assert_close(evaluate(ours, grid), 2 * evaluate(raw, grid), atol=1e-4, rtol=1e-4)

@@ -113,6 +113,11 @@ class Collection:
                 target[mask] = source
         return out
 
+    def normalized(self, rows: Sequence[int] | slice = slice(None)) -> WeightSpaceFeatures:
+        """The same in our convention: SIRENs at omega 30, (row, col), outputs in [-1, 1]."""
+        features = self.features(rows)
+        return self.spec.siren.normalize(features) if self.spec.kind == "siren" else features
+
     def _row_number(self, network_id: str) -> int:
         if network_id not in self._numbers:
             sizes = ", ".join(f"{split}/0 to {split}/{size - 1}" for split, size in self.splits.items())

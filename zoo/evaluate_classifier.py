@@ -41,7 +41,7 @@ def probabilities(model: InrClassifier, features: WeightSpaceFeatures) -> torch.
 
 def accuracy_row(model: InrClassifier, collection: Collection) -> dict[str, Any]:
     """Accuracy with the domain told and found, and of the worst-fitted tenth; mean confidence; share called typical."""
-    results, domain = probabilities(model, collection.features()), collection.spec.images["name"]
+    results, domain = probabilities(model, collection.normalized()), collection.spec.images["name"]
     told = [model.explain(row, domain) for row in results]
     found = [model.explain(row) for row in results]
     names = [collection.spec.label_names[label] for label in collection.labels.tolist()]
@@ -74,7 +74,7 @@ def describe(collection: Collection) -> dict[str, Any]:
 
 def symmetry_row(model: InrClassifier, collection: Collection, generator: torch.Generator) -> dict[str, Any]:
     """The largest change of any probability when hidden neurons are permuted and their signs flipped."""
-    features = collection.features(slice(0, BATCH))
+    features = collection.normalized(slice(0, BATCH))
     before = probabilities(model, features)
     changes = {
         name: float((probabilities(model, copy) - before).abs().max())
@@ -102,12 +102,12 @@ def unlike_rows(
         fitted, _ = fit_sirens(noise, FitRecipe(), generator)
         rows.append(unlike_row(model, f"fitted to noise, {channels} channel(s)", fitted))
     for collection in collections:
-        features = collection.features(slice(0, BATCH))
+        features = collection.normalized(slice(0, BATCH))
         order = random_permutations(network_spec_from_wsfeat(features, set_all_dims=True), generator)
         broken = permute_uncoupled(features, (*order, None), (None,) * len(features))
         rows.append(unlike_row(model, f"{collection.folder.name}, neurons permuted on one side only", broken))
     for collection in collections:
-        features = collection.features(slice(0, BATCH))
+        features = collection.normalized(slice(0, BATCH))
         mixed = features.map(lambda x: shuffle_entries(x, generator))
         rows.append(
             unlike_row(model, f"{collection.folder.name}, entries permuted within each tensor", mixed)

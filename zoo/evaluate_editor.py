@@ -38,7 +38,7 @@ def style_row(model: InrEditor, collection: Collection, style: str, count: int) 
     applied to the image that it was fitted to (the paper's protocol). `unedited` does nothing; `adam` is plain
     gradient descent with as many gradients as the editor takes, at the best of four learning rates.
     """
-    features, size = collection.features(slice(0, count)), collection.spec.images["size"]
+    features, size = collection.normalized(slice(0, count)), collection.spec.images["size"]
     pictures = render(features, size, size).clamp(-1, 1)
     target, truth = apply_style(pictures, style), apply_style(true_images(collection, count), style)
     edited, gradients = edit_all(model, features, target), model.config.steps * model.config.rounds
@@ -54,7 +54,7 @@ def style_row(model: InrEditor, collection: Collection, style: str, count: int) 
 
 def strength_row(model: InrEditor, collection: Collection, strength: float, count: int) -> dict[str, Any]:
     """How close dilation comes at one strength, and how far the picture has moved."""
-    features, size = collection.features(slice(0, count)), collection.spec.images["size"]
+    features, size = collection.normalized(slice(0, count)), collection.spec.images["size"]
     pictures = render(features, size, size).clamp(-1, 1)
     target = apply_style(pictures, "dilate", strength)
     edited = edit_all(model, features, target)
@@ -99,7 +99,7 @@ def error(pictures: torch.Tensor, target: torch.Tensor) -> float:
 
 def symmetry_row(model: InrEditor, collection: Collection, generator: torch.Generator) -> dict[str, Any]:
     """The largest pixel difference between edits of a network and of its permuted, and sign-flipped, copy."""
-    features, size = collection.features(slice(0, 50)), collection.spec.images["size"]
+    features, size = collection.normalized(slice(0, 50)), collection.spec.images["size"]
     target = apply_style(render(features, size, size), "dilate")
     edited = edit_all(model, features, target)
     differences = {

@@ -104,7 +104,7 @@ def calibrate(model: InrClassifier, validation: Sequence[Path]) -> None:
 @torch.no_grad()
 def validation_logits(model: InrClassifier, collection: Collection) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits and classes of a whole collection."""
-    features = collection.features().to(model.device)
+    features = collection.normalized().to(model.device)
     parts = [model(model.probe(features.select(slice(i, i + 500)))) for i in range(0, len(collection), 500)]
     classes = collection.labels + model.class_offset(collection.spec.images["name"])
     return torch.cat(parts).float().cpu(), classes
@@ -120,7 +120,7 @@ def siren_examples(model: InrClassifier, collections: Sequence[Collection]) -> d
     """The renderings of all SIRENs of each image set."""
     found: dict[str, list[Examples]] = {}
     for collection in collections:
-        features = collection.features()
+        features = collection.normalized()
         pictures = [
             render(features.select(slice(i, i + 500)), SIZE, SIZE).half()
             for i in range(0, len(collection), 500)

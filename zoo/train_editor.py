@@ -29,7 +29,7 @@ def train_editor(
 ) -> InrEditor:
     """Train on `collections` of SIRENs fitted to training images; checkpoints go to `folder`."""
     torch.manual_seed(recipe.seed)
-    pools = [(c.features(), c.spec.images["size"]) for c in map(Collection, collections)]
+    pools = [(c.normalized(), c.spec.images["size"]) for c in map(Collection, collections)]
     model = InrEditor(config)
     model.scales.copy_(typical_sizes([features for features, _ in pools]))
     model.to(device).train()
