@@ -146,7 +146,8 @@ def test_facts_of_strangers_are_escaped():
 
 
 @pytest.mark.parametrize("link", [
-    Link(), Link(network="mnist-sirens/test/17", tab="inr", style="neon"), Link("owner/name@" + "0" * 40, "a/test/1", "zoo"),
+    Link(), Link(network="mnist-sirens/test/17", tab="inr", style="neon"),
+    Link("owner/name@" + "0" * 40, "a/test/1", "zoo"),
 ])  # fmt: skip
 def test_links_survive_the_address(link):
     params = {key: values[0] for key, values in parse_qs(link.query().lstrip("?")).items()}

@@ -1,4 +1,4 @@
-"""The Zoo tab in a real browser: browse, open in a tab, links that restore a view, a zoo of the Hub and its failures."""
+"""The Zoo tab in a real browser: browse, open in a tab, links that restore a view, zoos of the Hub and failures."""
 
 import re
 from collections.abc import Iterator
