@@ -21,7 +21,7 @@ CHANCE = 0.1
 MAX_CHANNELS = 32
 """Wider convolutions are shown by their first channels: more kernels than that are not readable."""
 WIDTH, GAP = 224, 2
-"""Pixels across the picture of a layer, about, and between two kernels."""
+"""Pixels across the picture of a layer, about, and between two kernels, at least."""
 MAX_CELL = 14
 """Pixels across one weight, at most."""
 
@@ -171,9 +171,10 @@ def kernel_mosaic(weight: np.ndarray) -> np.ndarray:
         kernels = _squared(kernels[:, 0])
     columns, across = kernels.shape[1], kernels.shape[3]
     cell = min(MAX_CELL, max(1, (WIDTH - GAP * columns) // (columns * across)))
+    gap = GAP if across == 1 else max(GAP, cell // 2)
     colours = _colours(kernels, robust_limit(weight)).repeat(cell, 2).repeat(cell, 3)
-    padded = np.pad(colours, ((0, 0), (0, 0), (0, GAP), (0, GAP), (0, 0)))
-    return np.concatenate(np.concatenate(list(padded), 1), 1)[:-GAP, :-GAP]
+    padded = np.pad(colours, ((0, 0), (0, 0), (0, gap), (0, gap), (0, 0)))
+    return np.concatenate(np.concatenate(list(padded), 1), 1)[:-gap, :-gap]
 
 
 def _squared(kernels: np.ndarray) -> np.ndarray:

@@ -63,7 +63,7 @@ const point = (dot) => {
 element.addEventListener("click", (event) => {
   const head = event.target.closest("th");
   if (head) return sort(head);
-  const found = event.target.closest("[data-zoo-id]") ?? nearest(event);
+  const found = element.querySelector(".dot.near") ?? nearest(event) ?? event.target.closest("[data-zoo-id]");
   if (!found) return;
   props.chosen = found.dataset.zooId;
   mark();

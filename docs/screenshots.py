@@ -13,13 +13,14 @@ CHROMIUM = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 
 
 def main() -> None:
-    """Serve the app, visit it, and write `docs/inr.png`."""
+    """Serve the app, visit it, and write a picture of each tab."""
     demo = build_app()
     _, url, _ = demo.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
-            take_inr(browser.new_page(viewport={"width": 1280, "height": 1000}), url)
+            for take in (take_inr, take_generalization):
+                take(browser.new_page(viewport={"width": 1280, "height": 1000}), url)
             browser.close()
     finally:
         demo.close()
@@ -31,6 +32,16 @@ def take_inr(page: Page, url: str) -> None:
     page.locator("#gallery button").nth(8).click()
     page.wait_for_timeout(3000)
     page.screenshot(path=DOCS / "inr.png")
+
+
+def take_generalization(page: Page, url: str) -> None:
+    """The Generalization tab after one click on a network, and after measuring it."""
+    page.goto(url, wait_until="networkidle")
+    page.get_by_role("tab", name="Generalization").click()
+    page.locator("#networks tbody tr").nth(8).click()
+    page.locator("#measure").click()
+    page.locator("#measure-line .big").wait_for()
+    page.screenshot(path=DOCS / "generalization.png")
 
 
 if __name__ == "__main__":

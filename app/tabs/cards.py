@@ -21,10 +21,12 @@ class Card:
     outputs: list[Any]
 
 
-def on(triggers: list, handler: Callable, inputs: list, outputs: list) -> Dependency:
-    """An event of the page, not of the API; what `handler` raises becomes a toast."""
-    return gr.on(triggers, alerting(handler), inputs, outputs, api_visibility="private",
-          show_progress="hidden", trigger_mode="always_last")  # fmt: skip
+def on(
+    triggers: list, handler: Callable, inputs: list, outputs: list, cancels: Sequence[Dependency] = ()
+) -> Dependency:
+    """An event of the page, not of the API; what `handler` raises becomes a toast. It stops events of `cancels`."""
+    return gr.on(triggers, alerting(handler), inputs, outputs, api_visibility="private", show_progress="hidden",
+                 trigger_mode="always_last", cancels=list(cancels) or None)  # fmt: skip
 
 
 def update(triggers: list, source: gr.Textbox, cards: list[Card]) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from app import generalization, panels
 from app import generalization_panels as said
@@ -52,16 +53,18 @@ def build_generalization_tab(demo: gr.Blocks) -> None:
             heading("Test accuracy it will have", ACCURACY)
             accuracy = gr.HTML(elem_id="accuracy")
     with gr.Row(elem_classes="card"):
-        plot, result = _build_scatter(source, accuracy)
+        plot, measuring, result = _build_scatter(source, accuracy)
     with gr.Row(elem_classes="card"):
         weights = _build_weights(source)
     with gr.Row(elem_classes="card"):
         _build_batch()
     with chooser:
-        _build_chooser(demo, source, plot, [result, weights])
+        _build_chooser(demo, source, plot, measuring, [result, weights])
 
 
-def _build_chooser(demo: gr.Blocks, source: gr.Textbox, plot: gr.HTML, cards: list[Card]) -> None:
+def _build_chooser(
+    demo: gr.Blocks, source: gr.Textbox, plot: gr.HTML, measuring: Dependency, cards: list[Card]
+) -> None:
     heading("Choose a network", INTRO)
     choices = views.image_choices()
     images = segmented(choices, choices[0][1], "Trained on", elem_id="trained-on")
@@ -89,18 +92,23 @@ def _build_chooser(demo: gr.Blocks, source: gr.Textbox, plot: gr.HTML, cards: li
 
     inputs, outputs = inputs_of(cards), outputs_of(cards)
     opener = door(demo, "Generalization")
-    on([opener.change], come_in, [opener, images, *inputs], [source, images, table, file, *outputs])
+    on(
+        [opener.change],
+        come_in,
+        [opener, images, *inputs],
+        [source, images, table, file, *outputs],
+        [measuring],
+    )
     on([images.change], lambda name, text: views.show_networks(name, from_text(text)),
        [images, source], [table])  # fmt: skip
-    on([table.select, plot.select], pick, inputs, [source, table, file, *outputs])
-    uploaded = on(
-        [file.upload, again.click], upload, [file, activation, black, *inputs], [source, table, *outputs]
-    )
+    on([table.select, plot.select], pick, inputs, [source, table, file, *outputs], [measuring])
+    uploaded = on([file.upload, again.click], upload, [file, activation, black, *inputs],
+                  [source, table, *outputs], [measuring])  # fmt: skip
     # A file that was refused does not stay listed as if it were shown; the network of before stays.
     uploaded.failure(lambda: None, None, file, api_visibility="private")
 
 
-def _build_scatter(source: gr.Textbox, accuracy: gr.HTML) -> tuple[gr.HTML, Card]:
+def _build_scatter(source: gr.Textbox, accuracy: gr.HTML) -> tuple[gr.HTML, Dependency, Card]:
     with gr.Column(scale=8, min_width=300):
         heading("Predicted against measured", SCATTER)
         plot = network_list(elem_id="scatter")
@@ -121,7 +129,7 @@ def _build_scatter(source: gr.Textbox, accuracy: gr.HTML) -> tuple[gr.HTML, Card
                     api_visibility="private", show_progress="hidden", trigger_mode="once")  # fmt: skip
     running.failure(views.stopped, None, controls, api_visibility="private")
     cancel.click(views.stopped, None, controls, cancels=[running], api_visibility="private")
-    return plot, Card(views.show_result, [], [accuracy, plot, zoo_line, images, *controls])
+    return plot, running, Card(views.show_result, [], [accuracy, plot, zoo_line, images, *controls])
 
 
 def _build_weights(source: gr.Textbox) -> Card:

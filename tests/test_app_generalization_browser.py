@@ -1,0 +1,176 @@
+"""The Generalization tab in a real browser: pick, upload, measure, permute, many at once; by mouse and by keyboard."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from safetensors.torch import save_file
+from test_app_browser import HOSTILE, PATIENCE, Complaints, chromium  # noqa: F401  (a fixture)
+
+from app import generalization
+from zoo.catalog import EMBEDDED, Zoo
+
+pytestmark = pytest.mark.browser
+NUMBER = re.compile(r"^\d+\.\d%$")
+
+
+def open_tab(context: BrowserContext, url: str, complaints: Complaints) -> Page:
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    complaints.listen(page, url)
+    page.goto(url, wait_until="networkidle")
+    expect(page.locator("#verdict .title")).to_be_visible()  # the page has opened its first tab
+    page.get_by_role("tab", name="Generalization", exact=True).click()
+    expect(page.locator("#accuracy .facts")).to_be_visible()
+    expect(page.locator("#layers-before img")).to_have_count(4)
+    return page
+
+
+@pytest.fixture(scope="module")
+def opened(chromium: Browser, app_url) -> Iterator[tuple[Page, Complaints]]:  # noqa: F811
+    complaints = Complaints()
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    yield open_tab(context, app_url, complaints), complaints
+    context.close()
+
+
+@pytest.fixture
+def page(opened) -> Iterator[Page]:
+    """One page for all tests, as loading it is what takes long; each starts with the best network chosen."""
+    shown, complaints = opened
+    row = shown.locator("#networks tbody tr").first
+    row.click()
+    expect(row).to_have_attribute("aria-selected", "true")
+    expect(shown.locator("#accuracy .facts")).to_contain_text(f"{row.get_attribute('data-zoo-id')}:")
+    yield shown
+    assert not complaints
+
+
+def network_file(folder: Path, name: str, scale: float = 1.0) -> Path:
+    """A zoo network under somebody's names, its weights scaled."""
+    network = Zoo(EMBEDDED).network(generalization.first_classifier())
+    tensors = {f"net.{key}": tensor * scale for key, tensor in network.tensors().items()}
+    save_file(tensors, folder / name)
+    return folder / name
+
+
+def measured(page: Page) -> list[float]:
+    cells = page.locator("#networks tbody tr td:nth-child(2)").all_inner_texts()
+    return [float(cell.strip().rstrip("%")) for cell in cells]
+
+
+def test_a_network_is_shown_before_any_click(page):
+    expect(page.locator("#accuracy .known .number")).to_have_text(NUMBER)
+    expect(page.locator("#accuracy .strip .band")).to_have_count(1)
+    expect(page.locator("#accuracy .standing").first).to_contain_text("of the zoo’s networks")
+    assert page.locator("#scatter .dot").count() >= 20
+    expect(page.locator("#scatter svg.measured")).to_have_count(1)
+
+
+def test_the_table_sorts_and_keys_choose(page):
+    assert measured(page) == sorted(measured(page), reverse=True)
+    page.get_by_role("button", name="Measured").click()
+    assert measured(page) == sorted(measured(page))
+    page.locator("#networks tbody tr[tabindex='0']").focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    focused = page.locator("#networks tbody tr:focus")
+    expect(focused).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#accuracy .facts")).to_contain_text(f"{focused.get_attribute('data-zoo-id')}:")
+    page.get_by_role("button", name="Measured").click()
+
+
+def test_a_dot_says_what_it_is_and_chooses_its_network(page):
+    dot = page.locator("#scatter .dot").nth(5)
+    dot.scroll_into_view_if_needed()
+    dot.hover(force=True)
+    expect(page.locator("#scatter .tip")).to_contain_text("predicted")
+    zoo_id = page.locator("#scatter .dot.near").get_attribute("data-zoo-id")
+    dot.click(force=True)
+    expect(page.locator("#accuracy .facts")).to_contain_text(f"{zoo_id}:")
+    expect(page.locator(f"#networks tr[data-zoo-id='{zoo_id}']")).to_have_attribute("aria-selected", "true")
+
+
+def test_measuring_lands_in_card_and_plot(page):
+    page.locator("#measure").click()
+    expect(page.locator("#measure-line .big")).to_have_text(NUMBER)
+    expect(page.locator("#measure-line")).to_contain_text("1,000 test images")
+    expect(page.locator("#accuracy div.truth")).to_contain_text("just now")
+    found = page.locator("#measure-line .big").inner_text()
+    expect(page.locator("#accuracy div.truth .number")).to_have_text(found)
+    expect(page.locator("#cancel")).not_to_be_visible()
+    page.locator("#networks tbody tr").nth(3).click()
+    expect(page.locator("#measure-line")).to_be_empty()
+
+
+def test_an_upload_is_read_and_measured(page, tmp_path):
+    page.locator("#cnn-upload input[type=file]").set_input_files(network_file(tmp_path, "mine.safetensors"))
+    expect(page.locator("#accuracy .facts")).to_contain_text("mine.safetensors")
+    expect(page.locator("#accuracy div.truth")).to_contain_text("not yet")
+    expect(page.locator("#scatter svg.measured")).to_have_count(0)
+    expect(page.locator("#networks tr[aria-selected='true']")).to_have_count(0)
+    expect(page.locator("#measure-on")).to_be_visible()
+    page.locator("#measure").click()
+    expect(page.locator("#scatter svg.measured")).to_have_count(1)
+    page.get_by_role("button", name="How my upload is to be read").click()
+    page.locator("#activation label", has_text="tanh").click()
+    page.get_by_role("button", name="Read my upload this way").click()
+    expect(page.locator("#accuracy .facts")).to_contain_text("tanh")
+
+
+def test_noise_gets_no_number_to_be_believed(page, tmp_path):
+    page.locator("#cnn-upload input[type=file]").set_input_files(
+        network_file(tmp_path, "noise.safetensors", 40)
+    )
+    expect(page.locator("#accuracy .unlike")).to_contain_text("Unlike the zoo")
+    expect(page.locator("#accuracy .band")).to_have_count(0)
+
+
+def test_a_bad_file_gives_a_sentence_and_changes_nothing(page, tmp_path):
+    before = page.locator("#accuracy .facts").inner_text()
+    save_file({f"{HOSTILE}.weight": torch.full((16, 3, 3, 3), float("nan"))}, tmp_path / "bad.safetensors")
+    page.locator("#cnn-upload input[type=file]").set_input_files(tmp_path / "bad.safetensors")
+    expect(page.get_by_test_id("toast-body").first).to_be_visible()
+    expect(page.locator("#cnn-upload input[type=file]")).to_have_count(1)  # ready for another file
+    assert page.locator("#accuracy .facts").inner_text() == before
+    assert page.evaluate("window.__ran") is None
+
+
+def test_a_disguise_leaves_the_prediction(page):
+    page.locator("#permute-cnn").click()
+    expect(page.locator("#disguise-line")).to_contain_text("the prediction stayed")
+    expect(page.locator("#layers-after img")).to_have_count(4)
+    sources = [
+        page.locator(f"#layers-{side} img").nth(1).get_attribute("src") for side in ("before", "after")
+    ]
+    assert sources[0] != sources[1]
+
+
+def test_many_files_become_a_table_and_a_csv(page, tmp_path):
+    (tmp_path / "page.pt").write_bytes(b"<!doctype html><html></html>")
+    files = [network_file(tmp_path, "one.safetensors"), tmp_path / "page.pt"]
+    page.locator("#batch-upload input[type=file]").set_input_files(files)
+    expect(page.locator("#batch-line")).to_contain_text("1 of 2 networks")
+    expect(page.locator("#batch-table")).to_contain_text("one.safetensors")
+    with page.expect_download() as download:
+        page.locator("#batch-csv").click()
+    assert len(download.value.path().read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_the_window_in_light_and_dark(chromium, app_url, scheme):  # noqa: F811
+    complaints = Complaints()
+    context = chromium.new_context(viewport={"width": 390, "height": 900}, color_scheme=scheme)
+    page = open_tab(context, app_url, complaints)
+    page.wait_for_function("document.documentElement.scrollWidth - window.innerWidth <= 1")
+    text, ground = (
+        page.evaluate(f"getComputedStyle(document.querySelector('{where}')).{what}")
+        for where, what in (("#scatter .tick", "fill"), (".card", "backgroundColor"))
+    )
+    brightness = [sum(int(n) for n in re.findall(r"\d+", colour)[:3]) for colour in (text, ground)]
+    assert abs(brightness[0] - brightness[1]) > 200, "the letters of the plot stand out from its ground"
+    context.close()
+    assert not complaints
