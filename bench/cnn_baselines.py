@@ -3,9 +3,8 @@
     python -m bench.cnn_baselines COLLECTION... --model hnp
 
 The models are those of arXiv:2302.14040, D.1 (3 NF-layers of 16, 16, 5 channels, mean pool, MLP of 1,000 units; NP also
-encodes inputs and outputs; its standardized input diverges on these networks and is left out); StatNN is mean, variance
-and quartiles and the same MLP. Binary cross entropy, Adam 1e-3, batch 8 there, an option here; gradients are clipped at
-norm 1. The epoch with the best validation tau counts.
+encodes inputs and outputs); StatNN is mean, variance and quartiles and the same MLP. Binary cross entropy, Adam 1e-3,
+batch 8 there, an option here; gradients are clipped at norm 1. The epoch with the best validation tau counts.
 A row of figures for each image set is added to `baselines.json` beside the predictor.
 """
 

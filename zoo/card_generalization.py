@@ -68,9 +68,10 @@ def generalization_card(
     rows = [{**row, "spread": ", ".join(map(percent, row["accuracy_spread"])),
              **{key: percent(row[key]) for key in SHARES}} for row in metrics["accuracy"]]  # fmt: skip
     unlike = [{**row, "called_typical": percent(row["called_typical"])} for row in metrics["unlike_the_zoo"]]
-    header = hub.card_header(
-        "Weightscope generalization predictor", ["weight-space-learning", "generalization"], []
-    )
+    results = [(f"held-out small CNNs on {row['images']}", row["images"], row["tau"])
+               for row in metrics["accuracy"] if row["which"] == "finished"]  # fmt: skip
+    tags = ["weight-space-learning", "generalization"]
+    header = hub.card_header("Weightscope generalization predictor", tags, results, "kendall-tau")
     return f"""{header}
 # What test accuracy will this small CNN have?
 
@@ -108,7 +109,8 @@ evaluated).
 
 ## Beside it: weights-only models, on the same networks
 
-`statnn`, `np` and `hnp` follow the models of {PAPER} (`bench/cnn_baselines.py`), one model for both image sets:
+`statnn` and `hnp` follow the models of {PAPER} (`bench/cnn_baselines.py`), one model for both image sets, few epochs.
+`np` diverged (docs/log.md):
 
 {table(baselines, BASELINES)}
 

@@ -317,12 +317,14 @@ def download_dataset_file(repo: str, filename: str) -> Path:
     return Path(hf_hub_download(repo, filename, repo_type="dataset", token=False))
 
 
-def card_header(title: str, tags: list[str], accuracies: Sequence[tuple[str, str, float]]) -> str:
-    """The front matter of a model card, with a `model-index` of `(data set title, name, accuracy)` results."""
+def card_header(
+    title: str, tags: list[str], values: Sequence[tuple[str, str, float]], metric: str = "accuracy"
+) -> str:
+    """The front matter of a model card, with a `model-index` of `(data set title, name, value of the metric)`."""
     results = [
         EvalResult(task_type="image-classification", dataset_type=name, dataset_name=dataset,
-                   metric_type="accuracy", metric_value=value)
-        for dataset, name, value in accuracies
+                   metric_type=metric, metric_value=value)
+        for dataset, name, value in values
     ]  # fmt: skip
     data = ModelCardData(
         model_name=title, license="mit", library_name="weightscope", tags=tags, eval_results=results or None
