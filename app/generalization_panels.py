@@ -16,8 +16,10 @@ OPTIMIZER_TITLES = {"sgd": "SGD", "adam": "Adam", "rmsprop": "RMSprop"}
 
 RESTS_ON = (
     "It rests on the weights, and on how the network answers some training pictures that the predictor carries with "
-    "it; no test image is used. The interval is as wide as it had to be to hold for {held} of networks like the zoo’s "
-    "that were kept aside."
+    "it; no test image is used."
+)
+INTERVAL = (
+    "The interval is as wide as it had to be to hold for {} of networks like the zoo’s that were kept aside."
 )
 UNLIKE = (
     "No number to be trusted: this network resembles none of those that the predictor learned from, so nothing is "
@@ -84,7 +86,7 @@ def accuracy(predicted: Predicted, measured: Measured | None, zoo: Sequence[floa
     strip = interval_strip(guess, truth, zoo, _strip_says(result, truth))
     head = _believed(predicted) if result.typical else _withheld(result)
     known = _truth(result, truth, predicted, measured)
-    rests = RESTS_ON.format(held=f"{result.coverage:.0%}")
+    rests = f"{RESTS_ON} {INTERVAL.format(f'{result.coverage:.0%}')}" if result.typical else RESTS_ON
     return (
         f'<div class="accuracy verdict"><div class="split">{head}{known}</div>{strip}{_strip_legend(result, truth)}'
         f'<p class="rests">{rests}</p><p class="facts">{facts}</p></div>'

@@ -37,10 +37,13 @@ def take_inr(page: Page, url: str) -> None:
 def take_generalization(page: Page, url: str) -> None:
     """The Generalization tab after one click on a network, and after measuring it."""
     page.goto(url, wait_until="networkidle")
+    page.locator("#verdict .title").wait_for()
     page.get_by_role("tab", name="Generalization").click()
     page.locator("#networks tbody tr").nth(8).click()
     page.locator("#measure").click()
     page.locator("#measure-line .big").wait_for()
+    page.set_viewport_size({"width": 1280, "height": 1480})
+    page.evaluate("window.scrollTo(0, 0)")
     page.screenshot(path=DOCS / "generalization.png")
 
 

@@ -161,10 +161,14 @@ def test_many_files_become_a_table_and_a_csv(page, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_the_window_in_light_and_dark(chromium, app_url, scheme):  # noqa: F811
+def test_it_fits_the_window_in_light_and_dark(chromium, app_url, scheme, tmp_path):  # noqa: F811
     complaints = Complaints()
     context = chromium.new_context(viewport={"width": 390, "height": 900}, color_scheme=scheme)
     page = open_tab(context, app_url, complaints)
+    page.get_by_role("button", name="The weights as a table").click()
+    expect(page.locator("#layer-table")).to_contain_text("0.weight")
+    page.locator("#batch-upload input[type=file]").set_input_files(network_file(tmp_path, "one.safetensors"))
+    expect(page.locator("#batch-table")).to_contain_text("one.safetensors")
     page.wait_for_function("document.documentElement.scrollWidth - window.innerWidth <= 1")
     text, ground = (
         page.evaluate(f"getComputedStyle(document.querySelector('{where}')).{what}")

@@ -112,14 +112,14 @@ def _build_scatter(source: gr.Textbox, accuracy: gr.HTML) -> tuple[gr.HTML, Depe
     with gr.Column(scale=8, min_width=300):
         heading("Predicted against measured", SCATTER)
         plot = network_list(elem_id="scatter")
-    with gr.Column(scale=4, min_width=260, elem_classes="beside"):
+    with gr.Column(scale=4, min_width=260):
         heading("Is it true?", MEASURE)
         images = segmented(views.image_choices(), views.image_choices()[0][1], "Images", elem_id="measure-on")
         with gr.Row():
             start = gr.Button("Measure it", variant="primary", size="md", elem_id="measure")
             cancel = gr.Button("Cancel", size="md", visible=False, elem_id="cancel")
         line = gr.HTML(elem_id="measure-line")
-        zoo_line = gr.HTML(elem_id="zoo-line", elem_classes="aside")
+        zoo_line = gr.HTML(elem_id="zoo-line")
     controls = [line, start, cancel]
 
     def measure(text: str, name: str):
