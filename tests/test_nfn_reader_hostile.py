@@ -595,7 +595,7 @@ def test_unsupported_structures_say_what_is_supported_found_and_where(tmp_path):
     words = {
         "residual": "layer 2 ('down.weight'): it takes 16 inputs, but 'conv2.weight' before it gives 32",
         "flattened": "layer 1 ('fc.weight'): 5,408 inputs after 8 channels, which is flattening",
-        "grouped": "grouped convolution",
+        "grouped": "grouped (depthwise) convolution",
         "broken": "First mismatch at layer 2 ('c.weight')",
         "backwards": "convolution after a linear layer",
     }
