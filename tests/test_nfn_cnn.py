@@ -123,7 +123,9 @@ def test_each_optimizer_is_torchs(number, make, digits):
 
 def test_networks_without_biases_get_none(digits):
     start = init_cnns(recipe(), small_cnn_spec(), torch.Generator().manual_seed(0))
-    ((_, trained),) = train_cnns(start, *digits, recipe(biases=False), [4], torch.Generator().manual_seed(1))
+    ((_, trained),) = train_cnns(
+        start, digits[0], digits[1], recipe(biases=False), [4], torch.Generator().manual_seed(1)
+    )
     assert all(not bias.any() for bias in trained.biases)
     assert all((a != b).any() for a, b in zip(trained.weights, start.weights, strict=True))
 
@@ -133,7 +135,7 @@ def test_dropout_drops_and_training_is_seeded(digits):
 
     def train(seed: int, **changes):
         generator = torch.Generator().manual_seed(seed)
-        return next(train_cnns(start, *digits, recipe(**changes), [4], generator))[1].weights[0]
+        return next(train_cnns(start, digits[0], digits[1], recipe(**changes), [4], generator))[1].weights[0]
 
     assert torch.equal(train(1), train(1))
     assert not torch.equal(train(1), train(2))
