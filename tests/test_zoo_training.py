@@ -88,7 +88,7 @@ def test_the_classifier_learns_and_calibrates(collection, tmp_path, monkeypatch)
     monkeypatch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
     monkeypatch.setattr(images, "VALIDATION_ROWS", 8)
     shares = (("mnist", 0.4), ("cifar10", 0.4))
-    recipe = ClassifierRecipe(steps=25, batch=40, learning_rate=0.05, shares=shares, siren_share=0.5)
+    recipe = ClassifierRecipe(steps=50, batch=40, learning_rate=0.05, shares=shares, siren_share=0.5)
     model = train_classifier([collection], recipe, tmp_path, "cpu")
     calibrate(model, [collection])
     digits = [model.explain(p) for p in model.probabilities(Collection(collection).features())]
