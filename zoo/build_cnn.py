@@ -82,12 +82,7 @@ class CnnBuild:
             "kind": "classifier",
             "shapes": [array.shape for array in small_cnn_spec().weight_spec],
             "tensor_names": TENSOR_NAMES,
-            "images": {
-                "name": image_set.name,
-                "repo": image_set.repo,
-                "size": image_set.size,
-                "licence": image_set.licence,
-            },
+            "images": image_set.facts(),
             "labels": list(image_set.labels),
             "build": asdict(self),
         }

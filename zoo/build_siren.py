@@ -91,12 +91,7 @@ class SirenBuild:
                 "coordinates": "row_col",
             },
             "tensor_names": TENSOR_NAMES,
-            "images": {
-                "name": image_set.name,
-                "repo": image_set.repo,
-                "size": image_set.size,
-                "licence": image_set.licence,
-            },
+            "images": image_set.facts(),
             "labels": list(image_set.labels),
             "build": asdict(self),
         }

@@ -36,6 +36,10 @@ class ImageSet:
         """The path of a split's parquet file, in the Hub repository and in a folder of the same layout."""
         return f"{self.config}/{split}-00000-of-00001.parquet"
 
+    def facts(self) -> dict[str, str | int]:
+        """What the `spec.json` of a collection says of its images."""
+        return {"name": self.name, "repo": self.repo, "size": self.size, "licence": self.licence}
+
 
 IMAGE_SETS = {
     s.name: s
