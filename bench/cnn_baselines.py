@@ -9,7 +9,6 @@ A row of figures for each image set is added to `baselines.json` beside the pred
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.record import record
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.layers import HNPLinear, HNPPool, IOSinusoidalEncoding, NPLinear, NPPool, StatFeaturizer, TupleOp
 from nfn.spec import NetworkSpec
@@ -51,7 +51,7 @@ def main() -> None:
             "device": f"CPU, {torch.get_num_threads()} threads",
         }  # fmt: skip
         print(row)
-        record(options.out, row)
+        record(options.out, row, ("model", "images"))
 
 
 def parse_options() -> argparse.Namespace:
@@ -141,15 +141,6 @@ def predict(model: Baseline, features: WeightSpaceFeatures) -> Tensor:
     """Accuracies `(n,)`."""
     count = len(features.weights[0])
     return torch.cat([model(features.select(slice(i, i + 256))).sigmoid() for i in range(0, count, 256)])
-
-
-def record(path: Path, row: dict[str, Any]) -> None:
-    """Put a row into the file in place of one of the same model and images."""
-    rows = json.loads(path.read_text()) if path.exists() else []
-    same = ("model", "images")
-    rows = [known for known in rows if any(known[key] != row[key] for key in same)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([*rows, row], indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch
 import typer
 from torch import nn
 
-from bench.inr_baselines import record
+from bench.record import record
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.layers import LearnedScale
 from nfn.models import EquivariantConfig, EquivariantNFN, StackConfig
@@ -90,7 +90,7 @@ def main(
         "seconds": round(time.time() - start), "device": f"CPU, {torch.get_num_threads()} threads",
     }  # fmt: skip
     print(row)
-    record(out, row)
+    record(out, row, ("model",))
 
 
 if __name__ == "__main__":

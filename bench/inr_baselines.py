@@ -9,7 +9,6 @@ figures is added to `baselines.json` beside the classifier. The published packag
 
 import argparse
 import itertools
-import json
 import math
 import sys
 import time
@@ -18,6 +17,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import nn
+
+from bench.record import record
 
 STEMS = ("net.0.linear", "net.1.linear", "net.2")
 
@@ -41,7 +42,7 @@ def main() -> None:
         "device": f"CPU, {torch.get_num_threads()} threads",
     }  # fmt: skip
     print(row)
-    record(options.out, row)
+    record(options.out, row, ("model",))
 
 
 def parse_options() -> argparse.Namespace:
@@ -141,13 +142,6 @@ def accuracy(model: nn.Module, features, labels: torch.Tensor) -> float:
     """The share of right answers."""
     parts = [model(features.map(lambda x, i=index: x[i])) for index in torch.arange(len(labels)).split(200)]
     return float((torch.cat(parts).argmax(1) == labels).float().mean())
-
-
-def record(path: Path, row: dict) -> None:
-    """Replace the row of the same model, or add it."""
-    rows = json.loads(path.read_text()) if path.exists() else []
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([r for r in rows if r["model"] != row["model"]] + [row], indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -153,12 +153,12 @@ class _Group:
         self.first, self.second = torch.zeros_like(self.flat), torch.zeros_like(self.flat)
         widths = [bias[:, 0].numel() for bias in init.biases[:-1]]
         self.running = [(torch.zeros(n, device=device), torch.ones(n, device=device)) for n in widths]
-        self.frozen = self._frozen()
+        self.learns = self._learns()
 
     def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, device=self.device)[:, None]
 
-    def _frozen(self) -> Tensor:
+    def _learns(self) -> Tensor:
         """1 for parameters that learn, 0 for the biases of networks without: `(1, parameters)`."""
         learns = [
             torch.full(
@@ -185,7 +185,7 @@ class _Group:
         (gradient,) = torch.autograd.grad(loss, flat)
         with torch.no_grad():
             gradient = gradient * (MAX_NORM / gradient.norm(dim=1, keepdim=True).clamp_min(MAX_NORM))
-            gradient = (gradient + self._column(self.recipe.weight_decay) * self.flat) * self.frozen
+            gradient = (gradient + self._column(self.recipe.weight_decay) * self.flat) * self.learns
             self.flat = self.flat - self._rates(step) * self._direction(gradient, step)
 
     def _rates(self, step: int) -> Tensor:

@@ -4,8 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import gradio as gr
@@ -16,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from waiting import wait_for
 
 from app import serving
 from app.actions import RequestError, Source
@@ -86,23 +85,11 @@ def test_python_app_py_serves_the_page(tmp_path):
         [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
     )
     try:
-        page = _wait_for(f"http://127.0.0.1:{port}/", process, seconds=60)
+        page = wait_for(f"http://127.0.0.1:{port}/", process, seconds=60)
     finally:
         process.terminate()
         process.wait(20)
     assert "Weightscope" in page
-
-
-def _wait_for(url: str, process: subprocess.Popen, seconds: float) -> str:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assert process.poll() is None, f"app.py ended with {process.returncode}"
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return answer.read().decode()
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError(f"No page at {url} after {seconds:g} s")
 
 
 def test_a_source_survives_the_page(tmp_path):

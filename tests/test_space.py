@@ -6,13 +6,12 @@ import re
 import socket
 import subprocess
 import sys
-import time
 import types
-import urllib.request
 from pathlib import Path
 
 import pytest
 import yaml
+from waiting import wait_for
 
 from app import gpu
 from app.serving import launch_options
@@ -72,25 +71,13 @@ def test_the_app_starts_as_a_space(tmp_path):
         [sys.executable, "app.py"], cwd=ROOT, env={**os.environ, **space}, stdout=subprocess.DEVNULL
     )
     try:
-        config = json.loads(_get(f"http://127.0.0.1:{port}/config", process, seconds=240))
-        page = _get(f"http://127.0.0.1:{port}/", process, seconds=20)
+        config = json.loads(wait_for(f"http://127.0.0.1:{port}/config", process, seconds=240))
+        page = wait_for(f"http://127.0.0.1:{port}/", process, seconds=20)
     finally:
         process.terminate()
         process.wait(20)
     assert config["title"] == "Weightscope" and "Weightscope" in page
     assert {"zoo-view", "source"} <= {component["props"].get("elem_id") for component in config["components"]}
-
-
-def _get(url: str, process: subprocess.Popen, seconds: float) -> str:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assert process.poll() is None, f"app.py ended with {process.returncode}"
-        try:
-            with urllib.request.urlopen(url, timeout=20) as answer:
-                return answer.read().decode()
-        except OSError:
-            time.sleep(0.3)
-    raise AssertionError(f"Nothing at {url} after {seconds:g} s")
 
 
 def test_without_zero_gpu_a_function_stays_itself(monkeypatch):

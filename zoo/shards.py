@@ -80,16 +80,21 @@ def is_built(folder: Path, shard: int) -> bool:
 
 def finish(build: Build, folder: Path) -> None:
     """Join the rows of all shards and write `spec.json` last: where it is, the collection is complete."""
-    parts = [shard_paths(folder, shard)[1] for shard in range(shard_count(build))]
+    complete(folder, shard_count(build), build.describe())
+
+
+def complete(folder: Path, shards: int, spec: dict) -> None:
+    """Make a collection of a folder of written shards, whose `spec.json` gets the content `spec`."""
+    parts = [shard_paths(folder, shard)[1] for shard in range(shards)]
     table = pa.concat_tables([pq.read_table(part) for part in parts])
-    table = table.add_column(0, "id", pa.array(number_by_split(table["split"].to_pylist())))
+    table = table.add_column(0, "id", pa.array(_number_by_split(table["split"].to_pylist())))
     write_whole(folder / "networks.parquet", lambda part: pq.write_table(table, part))
-    write_json(folder / "spec.json", build.describe())
+    write_json(folder / "spec.json", spec)
     for part in parts:
         part.unlink()
 
 
-def number_by_split(splits: list[str]) -> list[str]:
+def _number_by_split(splits: list[str]) -> list[str]:
     """`split/number`, counted within each split."""
     seen: dict[str, int] = {}
     ids = []

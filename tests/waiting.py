@@ -1,0 +1,18 @@
+"""Waiting for a server in another process."""
+
+import subprocess
+import time
+import urllib.request
+
+
+def wait_for(url: str, process: subprocess.Popen, seconds: float) -> str:
+    """What stands at `url`, as soon as something does; fails when `process` ends or the time is over."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert process.poll() is None, f"app.py ended with {process.returncode}"
+        try:
+            with urllib.request.urlopen(url, timeout=20) as answer:
+                return answer.read().decode()
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"Nothing at {url} after {seconds:g} s")
