@@ -1,0 +1,183 @@
+"""Train many networks at once, each under a mask: MLPs, or convolutions and then linear layers, all with ReLU.
+
+Convolutions have stride 2 and no padding; the picture is averaged (global average pooling) before the first linear
+layer after them. All networks of a group see the same batches in the same order, which makes a race between masks fair.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nfn.cnn import STRIDE
+from nfn.features import WeightSpaceFeatures
+from nfn.pruning import Masks
+from nfn.spec import NetworkSpec
+
+MOMENTUM = 0.9
+BETAS = (0.9, 0.999)
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """SGD with momentum 0.9 or Adam, a rate that falls to 0 by a cosine, over `steps` batches of shuffled images."""
+
+    steps: int
+    batch: int = 128
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    learning_rate: float = 0.05
+
+
+def default_init(spec: NetworkSpec, seeds: Sequence[int]) -> WeightSpaceFeatures:
+    """Untrained networks `(N, 1, ...)`, one per seed: uniform within `1 / sqrt(fan_in)`, as torch's layers start.
+
+    The same seed gives the same bits on every machine: the generator is torch's Mersenne Twister on the CPU.
+    """
+    parts = [_one_init(spec, torch.Generator().manual_seed(seed)) for seed in seeds]
+    return WeightSpaceFeatures.cat(parts)
+
+
+def _one_init(spec: NetworkSpec, generator: torch.Generator) -> WeightSpaceFeatures:
+    pairs = []
+    for weight, bias in zip(spec.weight_spec, spec.bias_spec, strict=True):
+        bound = 1 / math.sqrt(math.prod(weight.shape[1:]))
+        pairs.append(
+            [(torch.rand(1, 1, *s, generator=generator) * 2 - 1) * bound for s in (weight.shape, bias.shape)]
+        )
+    return WeightSpaceFeatures.from_zipped(pairs)
+
+
+def logits(features: WeightSpaceFeatures, images: Tensor) -> Tensor:
+    """Class scores `(N, M, classes)` of N networks `(N, 1, ...)` on M images `(M, c, H, W)` that all of them see."""
+    count = len(features.weights[0])
+    linear = features.weights[0].dim() == 4
+    x = images.flatten(1).expand(count, -1, -1) if linear else images
+    for i, (weight, bias) in enumerate(features):
+        weight, bias = weight[:, 0], bias[:, 0]
+        if weight.dim() == 5:
+            x = _convolve(x, weight, bias, shared=i == 0)
+        else:
+            x = _pool(x, count) if x.dim() == 4 else x
+            x = _linear(x, weight, bias, shared=i == 0)
+        if i < len(features) - 1:
+            x = torch.relu(x)
+    return x
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor, shared: bool) -> Tensor:
+    """`(M, c, H, W)` that all see, or `(M, N * c, H, W)`, to `(M, N * out, H', W')`."""
+    if shared:
+        return F.conv2d(x, weight.flatten(0, 1), bias.flatten(), STRIDE)
+    if x.is_cuda:
+        return F.conv2d(x, weight.flatten(0, 1), bias.flatten(), STRIDE, groups=len(weight))
+    parts = zip(x.chunk(len(weight), 1), weight, bias, strict=True)  # on a CPU faster than groups
+    return torch.cat([F.conv2d(part, w, b, STRIDE) for part, w, b in parts], 1)
+
+
+def _pool(x: Tensor, count: int) -> Tensor:
+    """`(M, N * c, H, W)` to `(N, M, c)`."""
+    return x.mean((2, 3)).unflatten(1, (count, -1)).transpose(0, 1)
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor, shared: bool) -> Tensor:
+    """`(N, M, in)` to `(N, M, out)`; one large product where all see the same input."""
+    if not shared:
+        return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
+    out = F.linear(x[0], weight.flatten(0, 1), bias.flatten())
+    return out.unflatten(1, weight.shape[:2]).transpose(0, 1)
+
+
+class SparseTraining:
+    """A group of networks `(N, 1, ...)` in training; where a mask is False the weight is 0 and stays so."""
+
+    def __init__(self, init: WeightSpaceFeatures, masks: Masks | None, recipe: TrainingRecipe):
+        self.recipe, self.step_number = recipe, 0
+        masks = masks or [torch.ones_like(w, dtype=torch.bool) for w in init.weights]
+        learns = [x for w, b in zip(masks, init.biases, strict=True) for x in (w, torch.ones_like(b))]
+        self.shapes = [x.shape[1:] for x in learns]
+        self.learns = torch.cat([x.flatten(1) for x in learns], 1).float()
+        flat = torch.cat([x.flatten(1) for pair in init for x in pair], 1)
+        self.flat = flat * self.learns
+        self.first, self.second = torch.zeros_like(flat), torch.zeros_like(flat)
+
+    @property
+    def features(self) -> WeightSpaceFeatures:
+        """The networks as they are now."""
+        return self._unflatten(self.flat)
+
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """One update on images `(M, c, H, W)` and labels `(M,)`; the mean loss of each network `(N,)` before it."""
+        with torch.enable_grad():
+            flat = self.flat.detach().requires_grad_()
+            losses = cross_entropies(self._unflatten(flat), images, labels)
+            (gradient,) = torch.autograd.grad(losses.sum(), flat)
+        self.flat = self.flat.add(self._direction(gradient.mul_(self.learns)), alpha=-self._rate())
+        self.step_number += 1
+        return losses.detach()
+
+    def _direction(self, gradient: Tensor) -> Tensor:
+        """What the optimizer makes of the gradient, as in torch.optim."""
+        if self.recipe.optimizer == "sgd":
+            return self.first.mul_(MOMENTUM).add_(gradient)
+        count = self.step_number + 1
+        self.first.lerp_(gradient, 1 - BETAS[0])
+        self.second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+        size = (self.second / (1 - BETAS[1] ** count)).sqrt_().add_(1e-8)
+        return self.first / (1 - BETAS[0] ** count) / size
+
+    def _rate(self) -> float:
+        return (
+            self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * self.step_number / self.recipe.steps))
+        )
+
+    def _unflatten(self, flat: Tensor) -> WeightSpaceFeatures:
+        parts = flat.split([math.prod(shape) for shape in self.shapes], 1)
+        tensors = [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        return WeightSpaceFeatures(tensors[::2], tensors[1::2])
+
+
+def cross_entropies(features: WeightSpaceFeatures, images: Tensor, labels: Tensor) -> Tensor:
+    """The mean cross entropy of each network `(N,)` on images `(M, c, H, W)` with labels `(M,)`."""
+    scores = logits(features, images).transpose(1, 2)
+    return F.cross_entropy(scores, labels.expand(len(scores), -1), reduction="none").mean(1)
+
+
+def gradients(features: WeightSpaceFeatures, images: Tensor, labels: Tensor) -> WeightSpaceFeatures:
+    """The gradient `(N, 1, ...)` of each network's mean cross entropy by its weights and biases."""
+    with torch.enable_grad():
+        leaves = features.map(lambda x: x.detach().requires_grad_())
+        loss = cross_entropies(leaves, images, labels).sum()
+        found = torch.autograd.grad(loss, [*leaves.weights, *leaves.biases])
+    return WeightSpaceFeatures(found[: len(features)], found[len(features) :])
+
+
+def batches(count: int, recipe: TrainingRecipe, generator: torch.Generator) -> Iterator[Tensor]:
+    """The rows of each step's batch: all `count` images in random order, again and again; whole batches only."""
+    size, left = min(recipe.batch, count), torch.empty(0, dtype=torch.int64)
+    for _ in range(recipe.steps):
+        if len(left) < size:
+            left = torch.randperm(count, generator=generator)
+        yield left[:size]
+        left = left[size:]
+
+
+def train(
+    training: SparseTraining, images: Tensor, labels: Tensor, generator: torch.Generator
+) -> WeightSpaceFeatures:
+    """All steps of a training on images `(M, c, H, W)` with labels `(M,)`; the networks that come out."""
+    for rows in batches(len(images), training.recipe, generator):
+        training.step(images[rows], labels[rows])
+    return training.features
+
+
+@torch.no_grad()
+def accuracies(features: WeightSpaceFeatures, images: Tensor, labels: Tensor, batch: int = 500) -> Tensor:
+    """The share of images that each network `(N, 1, ...)` names rightly `(N,)`."""
+    right = torch.zeros(len(features.weights[0]))
+    for pixels, wanted in zip(images.split(batch), labels.split(batch), strict=True):
+        right += (logits(features, pixels).argmax(2) == wanted).sum(1).cpu()
+    return right / len(labels)
