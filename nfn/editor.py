@@ -12,8 +12,9 @@ from nfn.layers import LearnedScale, NPLinear, TupleOp
 from nfn.layers.folding import features_of, tensors_of
 from nfn.network import Network
 from nfn.operators import apply_style
+from nfn.permutation import apply_order
 from nfn.predictor import Predictor
-from nfn.siren import apply_order, apply_signs, canonical_order, canonical_signs, error_gradient, render
+from nfn.siren import apply_signs, canonical_order, canonical_signs, error_gradient, render
 from nfn.spec import ANY, ArraySpec, NetworkSpec
 
 DECAYS = (0.5, 0.9)

@@ -109,3 +109,20 @@ def _scale(x: Tensor, dim: int, signs: Tensor | None, layer: int) -> Tensor:
     if len(signs) != x.shape[dim]:
         raise ValueError(f"Layer {layer}: {len(signs)} signs for axis {dim} of a tensor {tuple(x.shape)}.")
     return x * signs.to(x).view(-1, *(1,) * (x.dim() - dim - 1))
+
+
+def apply_order(features: WeightSpaceFeatures, orders: Sequence[Tensor]) -> WeightSpaceFeatures:
+    """Put the hidden neurons of each network in its own order, one `(B, n)` per hidden layer.
+
+    `[order.argsort(1) for order in orders]` undoes it.
+    """
+    pairs = []
+    for i, (weight, bias) in enumerate(features):
+        rest = (1,) * (weight.dim() - 4)
+        if i < len(orders):
+            weight = weight.take_along_dim(orders[i][:, None].unflatten(2, (-1, 1, *rest)), 2)
+            bias = bias.take_along_dim(orders[i][:, None], 2)
+        if i > 0:
+            weight = weight.take_along_dim(orders[i - 1][:, None, None].unflatten(3, (-1, *rest)), 3)
+        pairs.append((weight, bias))
+    return WeightSpaceFeatures.from_zipped(pairs)

@@ -95,19 +95,6 @@ def canonical_order(features: WeightSpaceFeatures) -> list[torch.Tensor]:
     return [bias[:, 0].abs().argsort(dim=1, stable=True) for bias in features.biases[:-1]]
 
 
-def apply_order(features: WeightSpaceFeatures, orders: list[torch.Tensor]) -> WeightSpaceFeatures:
-    """Put the hidden neurons of each network in its own order; `[o.argsort(1) for o in orders]` undoes it."""
-    pairs = []
-    for i, (weight, bias) in enumerate(features):
-        if i < len(orders):
-            weight = weight.take_along_dim(orders[i][:, None, :, None], 2)
-            bias = bias.take_along_dim(orders[i][:, None], 2)
-        if i > 0:
-            weight = weight.take_along_dim(orders[i - 1][:, None, None], 3)
-        pairs.append((weight, bias))
-    return WeightSpaceFeatures.from_zipped(pairs)
-
-
 @dataclass(frozen=True)
 class FitRecipe:
     """Full-batch Adam with a cosine decay to zero."""

@@ -1,8 +1,11 @@
 """Weight spaces and random features that the layer tests share."""
 
+import pytest
 import torch
 from hypothesis import strategies as st
+from torch import nn
 
+from nfn import layers
 from nfn.features import WeightSpaceFeatures
 from nfn.spec import ArraySpec, NetworkSpec
 
@@ -28,6 +31,9 @@ SPECS = {
 }
 
 
+every_spec = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+
+
 def random_features(
     spec: NetworkSpec, channels: int, batch: int = 3, dtype: torch.dtype = torch.float64, seed: int = 0
 ) -> WeightSpaceFeatures:
@@ -39,6 +45,11 @@ def random_features(
     return WeightSpaceFeatures(
         [draw(s.shape) for s in spec.weight_spec], [draw(s.shape) for s in spec.bias_spec]
     )
+
+
+def residual(spec: NetworkSpec, channels: int) -> layers.ResBlock:
+    base = layers.HNPLinear(spec, channels, channels)
+    return layers.ResBlock(base, layers.TupleOp(nn.ReLU()), 0.3, layers.SimpleLayerNorm(spec, channels))
 
 
 def assert_close(got: WeightSpaceFeatures, want: WeightSpaceFeatures) -> None:

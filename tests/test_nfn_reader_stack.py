@@ -134,6 +134,17 @@ def test_too_many_values(tmp_path):
     refused(tmp_path, {"weight": half}, "values; at most 8,000,000")
 
 
+def test_too_many_layers(tmp_path):
+    deep = {f"{i}.weight": torch.zeros(200, 2, 2) for i in range(30)}
+    refused(tmp_path, deep, "stacks 200 networks of 30 layers; at most 4,000 layers of all")
+
+
+def test_a_stack_may_record_the_order_of_its_layers(tmp_path):
+    tensors = {"b.weight": torch.randn(2, 4, 4), "a.weight": torch.randn(2, 4, 4)}
+    save_file(tensors, tmp_path / "net", {"layer_order": '["b.weight", "a.weight"]'})
+    assert [layer.weight for layer in networks(tmp_path / "net")[1].names] == ["b.weight", "a.weight"]
+
+
 def test_a_view_that_repeats_one_network_is_refused(tmp_path):
     """Its thousand networks would each take as much memory as the file."""
     view = torch.zeros(1, 100, 100).expand(1000, 100, 100)

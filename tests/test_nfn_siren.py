@@ -12,10 +12,9 @@ from PIL import Image
 
 from nfn.features import WeightSpaceFeatures
 from nfn.network import SirenConvention
-from nfn.permutation import permute, random_permutations
+from nfn.permutation import apply_order, permute, random_permutations
 from nfn.siren import (
     FitRecipe,
-    apply_order,
     apply_signs,
     canonical_order,
     canonical_signs,

@@ -6,7 +6,6 @@ part of the next layer: `W (scale * x + shift) + b` with `shift = beta - scale *
 where that layer pads nothing; averages between the two do not matter.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,9 +17,6 @@ from nfn.reader.tensors import StoredTensor, read_array
 
 EPS = 1e-5
 """The default of `torch.nn.BatchNorm2d`; a state_dict does not hold it."""
-
-
-_NUMBERED = re.compile(r"(.*?)([0-9]+)$")
 
 
 @dataclass(frozen=True)
@@ -58,10 +54,11 @@ def place_batch_norms(
 ) -> dict[str, BatchNorm]:
     """Weight name to the batch norm after it: by the file's order if it has one, else by names and sizes."""
     placed: dict[str, BatchNorm] = {}
+    layers = {name: _Named.of(name) for name in order}
     for norm in norms:
         before = _before_in_file(norm, tensors, order) if in_order else None
         fitting = [name for name in order if tensors[name].shape[0] == tensors[norm.mean].shape[0]]
-        layer = before if before in fitting else _before_by_name(norm, fitting)
+        layer = before if before in fitting else _before_by_name(norm, [layers[name] for name in fitting])
         if layer is None or layer in placed:
             raise StructureError(
                 f"Batch norm {quote(norm.stem)} of size {tensors[norm.mean].shape[0]} could not be matched "
@@ -77,18 +74,32 @@ def _before_in_file(norm: BatchNorm, tensors: Mapping[str, StoredTensor], order:
     return earlier[-1] if earlier else None
 
 
-def _before_by_name(norm: BatchNorm, fitting: list[str]) -> str | None:
+@dataclass(frozen=True)
+class _Named:
+    """A layer's name, taken apart once: there may be as many comparisons as layers times batch norms."""
+
+    name: str
+    module: str
+    numbers: list[str]
+    template: str
+    key: tuple
+
+    @classmethod
+    def of(cls, name: str) -> "_Named":
+        return cls(name, _module_of(name), numbers_of(name), template_of(name), natural_key(name))
+
+
+def _before_by_name(norm: BatchNorm, fitting: list[_Named]) -> str | None:
     """The only layer of its size or in its module, or the one with its numbers (`conv2`, `bn2`), or the one before."""
-    beside = [name for name in fitting if _module_of(name) == _module_of(norm.mean) != ""]
-    for only in (fitting, beside):
+    module, numbers, key = _module_of(norm.mean), numbers_of(norm.stem), natural_key(norm.stem)
+    template = template_of(norm.stem + ".weight")
+    beside = [layer for layer in fitting if layer.module == module != ""]
+    same = [layer for layer in fitting if layer.numbers == numbers != []]
+    for only in (fitting, beside, same):
         if len(only) == 1:
-            return only[0]
-    same = [name for name in fitting if numbers_of(name) == numbers_of(norm.stem)]
-    if len(same) == 1 and numbers_of(norm.stem):
-        return same[0]
-    alike = [name for name in fitting if template_of(name) == template_of(norm.stem + ".weight")]
-    earlier = [name for name in sorted(alike, key=natural_key) if natural_key(name) < natural_key(norm.stem)]
-    return earlier[-1] if earlier else None
+            return only[0].name
+    earlier = [layer for layer in fitting if layer.template == template and layer.key < key]
+    return max(earlier, key=lambda layer: layer.key).name if earlier else None
 
 
 def _module_of(name: str) -> str:
@@ -98,31 +109,55 @@ def _module_of(name: str) -> str:
 
 def stands_after_activation(norm: BatchNorm, layer: str) -> bool:
     """Whether the numbers of a Sequential leave room between the two: 0 (layer), 1 (activation), 2 (batch norm)."""
-    ours, theirs = _NUMBERED.match(norm.stem), _NUMBERED.match(layer.removesuffix(".weight"))
-    if ours is None or theirs is None or ours[1] != theirs[1]:
+    ours, theirs = _last_number(norm.stem), _last_number(layer.removesuffix(".weight"))
+    if not ours[1] or not theirs[1] or ours[0] != theirs[0]:
         return False
-    return int(ours[2][:18]) - int(theirs[2][:18]) > 1
+    return int(ours[1][:18]) - int(theirs[1][:18]) > 1
 
 
+def _last_number(name: str) -> tuple[str, str]:
+    """What stands before the digits that a name ends in, and these."""
+    stem = name.rstrip("0123456789")
+    return stem, name[len(stem) :]
+
+
+@np.errstate(over="ignore", invalid="ignore")
 def fold_into_next(
-    norm: BatchNorm, tensors: Mapping[str, StoredTensor], weight: np.ndarray, bias: np.ndarray
+    norm: BatchNorm,
+    tensors: Mapping[str, StoredTensor],
+    weight: np.ndarray,
+    bias: np.ndarray,
+    out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The weight (out, in[, kh, kw]) and bias (out,) of a layer with the batch norm of its input, in float64."""
+    """The weight (out, in[, kh, kw]) and bias (out,) of a layer with the batch norm of its input; as `fold`."""
     mean, variance, gamma, beta = _statistics(norm, tensors, weight.shape[1])
     scale = gamma / np.sqrt(variance + EPS)
-    weight, shift = weight.astype(np.float64), beta - mean * scale
-    moved = bias + weight.reshape(*weight.shape[:2], -1).sum(2) @ shift
-    return weight * scale.reshape(-1, *[1] * (weight.ndim - 2)), moved
+    kernels = weight.reshape(*weight.shape[:2], -1)
+    moved = bias + np.einsum("oik,i->o", kernels, beta - mean * scale, dtype=np.float64)
+    return _scaled(weight, scale.reshape(-1, *[1] * (weight.ndim - 2)), out), moved
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def fold(
-    norm: BatchNorm, tensors: Mapping[str, StoredTensor], weight: np.ndarray, bias: np.ndarray
+    norm: BatchNorm,
+    tensors: Mapping[str, StoredTensor],
+    weight: np.ndarray,
+    bias: np.ndarray,
+    out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The weight (out, in[, kh, kw]) and bias (out,) of layer and batch norm together, in float64."""
+    """The weight (out, in[, kh, kw]) and bias (out,) of layer and batch norm together, computed in float64.
+
+    The weight is written to `out` where that is given (it may be the weight itself), else it is a new array.
+    """
     mean, variance, gamma, beta = _statistics(norm, tensors, len(weight))
     scale = gamma / np.sqrt(variance + EPS)
-    folded = weight.astype(np.float64) * scale.reshape(-1, *[1] * (weight.ndim - 1))
+    folded = _scaled(weight, scale.reshape(-1, *[1] * (weight.ndim - 1)), out)
     return folded, (bias.astype(np.float64) - mean) * scale + beta
+
+
+def _scaled(weight: np.ndarray, scale: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    """NumPy converts a few thousand values at a time: a large layer is never there in float64 as well."""
+    return np.multiply(weight, scale, out=out, dtype=np.float64, casting="same_kind")
 
 
 def _statistics(norm: BatchNorm, tensors: Mapping[str, StoredTensor], width: int) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ from typing import get_args
 from nfn.network import Kind, SirenConvention
 from nfn.reader import limits
 from nfn.reader.errors import NetworkFileError
-from nfn.reader.facts import first, normal, normalized, parse_number, parse_range, unreadable
+from nfn.reader.facts import KEY_CHARACTERS, first, normal, normalized, parse_number, parse_range, unreadable
 
 _OMEGA = ("omega_0", "omega0", "omega", "w0", "w_0", "siren_omega_0")
 _FIRST_OMEGA = ("first_omega", "first_omega_0", "omega_first", "w0_initial", "w0_first", "first_w0")
@@ -92,7 +92,9 @@ def read_layer_order(metadata: Mapping[str, str]) -> list[str] | None:
 
 def cap_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     """The entries worth carrying along: not too many, none too long."""
-    short = {k: v for k, v in metadata.items() if len(k) <= 100 and len(v) <= limits.METADATA_CHARACTERS}
+    short = {
+        k: v for k, v in metadata.items() if len(k) <= KEY_CHARACTERS and len(v) <= limits.METADATA_CHARACTERS
+    }
     short.pop(LAYER_ORDER, None)
     return dict(list(short.items())[: limits.METADATA_ENTRIES])
 

@@ -10,10 +10,12 @@ from nfn.reader.errors import NetworkFileError, quote
 Facts = Mapping[str, tuple[str, str]]
 """Normalised key to the key and the text as they stand in the file."""
 
+KEY_CHARACTERS = 100
+
 
 def normalized(metadata: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """The facts by their keys in one spelling."""
-    return {normal(key): (key, value) for key, value in metadata.items()}
+    """The facts by their keys in one spelling; keys that are too long for any name of ours are left out."""
+    return {normal(key): (key, value) for key, value in metadata.items() if len(key) <= KEY_CHARACTERS}
 
 
 def normal(key: str) -> str:

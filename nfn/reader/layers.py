@@ -61,13 +61,34 @@ class _Sorted:
     vectors: list[str] = field(default_factory=list)
 
 
-def find_layers(
+@dataclass(frozen=True)
+class Chain:
+    """Weights from input to output; by weight, its bias, the batch norm before it and that of its input."""
+
+    order: list[str]
+    biases: Mapping[str, str]
+    before: Mapping[str, BatchNorm]
+    inputs: Mapping[str, BatchNorm]
+
+    def build(self, tensors: Mapping[str, StoredTensor]) -> list[Layer]:
+        """The layers with the values of these tensors; NetworkFileError where one of them is refused."""
+        return [
+            _build(tensors, n, self.biases.get(n), self.inputs.get(n), self.before.get(n)) for n in self.order
+        ]
+
+    def notes(self, tensors: Mapping[str, StoredTensor]) -> list[str]:
+        """What is done when these tensors become layers."""
+        floats = _without_counters(tensors)
+        return _notes(floats, self.order, self.biases, self.before, self.inputs)
+
+
+def find_chain(
     tensors: Mapping[str, StoredTensor],
     in_order: bool,
     known_order: list[str] | None = None,
     norm_after: bool | None = None,
-) -> tuple[list[Layer], list[str]]:
-    """The layers from input to output, and notes on what was done.
+) -> Chain:
+    """Which tensor has which part in the network, from names and shapes; no value is looked at.
 
     `in_order` says that the file keeps the order in which the modules were made; `known_order` names the
     weights from input to output where the file records it; `norm_after` says whether batch norm stands after the
@@ -88,7 +109,7 @@ def _find_chain(
     in_order: bool,
     known_order: list[str] | None,
     norm_after: bool | None,
-) -> tuple[list[Layer], list[str]]:
+) -> Chain:
     parts = _sort(tensors)
     refuse_residual(parts.weights)
     norms = find_batch_norms(parts.vectors)
@@ -103,8 +124,7 @@ def _find_chain(
     }
     before = {name: norm for name, norm in placed.items() if name not in after}
     inputs = {next_: after[name] for name, next_ in itertools.pairwise(order) if name in after}
-    layers = [_build(tensors, n, biases.get(n), inputs.get(n), before.get(n)) for n in order]
-    return layers, _notes(tensors, order, biases, before, inputs)
+    return Chain(order, biases, before, inputs)
 
 
 def _order(
@@ -127,8 +147,9 @@ def _without_counters(tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTe
 
 def _sort(tensors: Mapping[str, StoredTensor]) -> _Sorted:
     parts = _Sorted()
-    for name, tensor in tensors.items():
+    for name in tensors:
         _check_name(name)
+    for name, tensor in tensors.items():
         check_tensor(name, tensor)
         rank = len(tensor.shape)
         if rank not in (1, 2, 4):
@@ -261,7 +282,7 @@ def _build(
     )
     for found, into in ((norm_of_input, fold_into_next), (norm, fold)):
         if found is not None:
-            weight, bias = into(found, tensors, weight, bias)
+            weight, bias = into(found, tensors, weight, bias, weight)
             check_finite(found.names[0], weight)
             check_finite(found.names[0], bias)
     layer = Layer(name, bias_name, weight, bias)

@@ -31,12 +31,16 @@ _HOSTILE_BUILTINS = frozenset(
 class Inert:
     """What stands where an object of a class or function that we do not know would be."""
 
+    __slots__ = ("name",)
+
     def __init__(self, name: str):
         self.name = name
 
 
 class Global(Inert):
     """A class or function that the pickle names; it is never imported."""
+
+    __slots__ = ()
 
 
 class StateDict(dict):
@@ -45,10 +49,11 @@ class StateDict(dict):
 
 # fmt: off
 _PUSHED_ARGUMENT = frozenset((
-    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING",
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "FLOAT", "BINFLOAT", "STRING",
     "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
     "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
 ))
+"""LONG4 is not among them: it writes integers of more than 255 bytes, whose products would take minutes."""
 # fmt: on
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _NO_EFFECT = frozenset(("PROTO", "FRAME"))

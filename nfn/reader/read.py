@@ -19,7 +19,7 @@ from nfn.reader.classifier_convention import (
 )
 from nfn.reader.convention import cap_metadata, check_convention, read_convention, read_kind, read_layer_order
 from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
-from nfn.reader.layers import Layer, find_layers
+from nfn.reader.layers import Chain, Layer, find_chain
 from nfn.reader.safetensors_file import read_safetensors
 from nfn.reader.sniff import Format, sniff
 from nfn.reader.state_dict import read_torch
@@ -78,9 +78,25 @@ def to_network(
     classifier: ClassifierConvention | None = None,
 ) -> Network:
     """The network that a file's tensors are; checked arguments and NetworkFileErrors as of `read_network`."""
+    return from_chain(stored, chain_of(stored), kind, siren, classifier)
+
+
+def chain_of(stored: StoredFile) -> Chain:
+    """Which tensor of a file has which part in its network; no value is looked at."""
     order = _recorded_order(stored.metadata, stored.tensors)
-    layers, notes = find_layers(stored.tensors, stored.in_order, order, read_norm_after(stored.metadata))
-    network = _assemble(layers, stored.metadata, (*stored.notes, *notes))
+    return find_chain(stored.tensors, stored.in_order, order, read_norm_after(stored.metadata))
+
+
+def from_chain(
+    stored: StoredFile,
+    chain: Chain,
+    kind: Kind | None = None,
+    siren: SirenConvention | None = None,
+    classifier: ClassifierConvention | None = None,
+) -> Network:
+    """The network that a file's tensors are when they have the parts of `chain`."""
+    notes = (*stored.notes, *chain.notes(stored.tensors))
+    network = _assemble(chain.build(stored.tensors), stored.metadata, notes)
     return _interpret(network, kind, siren, classifier)
 
 

@@ -3,8 +3,6 @@
 Such files come from `torch.func.stack_module_state`, and from `torch.stack` over the entries of state_dicts.
 """
 
-import json
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -13,13 +11,15 @@ from pathlib import Path
 from nfn.network import ClassifierConvention, Network
 from nfn.reader import limits
 from nfn.reader.classifier_convention import check_classifier_convention
-from nfn.reader.convention import LAYER_ORDER
 from nfn.reader.errors import NetworkFileError, quote
-from nfn.reader.read import StoredFile, open_file, to_network
-from nfn.reader.tensors import StoredTensor, check_tensor, contiguous_strides, show_count
+from nfn.reader.layers import Chain
+from nfn.reader.read import StoredFile, chain_of, from_chain, open_file, to_network
+from nfn.reader.tensors import StoredTensor, check_tensor, show_count
 
 NETWORKS = 1_000
 """Networks of one file."""
+LAYERS = 4_000
+"""Layers of all networks of one file: each costs time and some memory, however small it is."""
 STACKED_RANKS = (3, 5)
 """A linear weight (n, out, in) or a convolution's (n, out, in, h, w): one network has neither."""
 
@@ -42,10 +42,25 @@ def read_networks(
         return [to_network(stored, classifier=classifier)]
     _check_stack(stored)
     count = _count(stored.tensors)
-    order = [layer.weight for layer in to_network(_map(stored, _blank)).names]
-    known = {**stored.metadata, LAYER_ORDER: json.dumps(order)}
-    stored = replace(stored, metadata=known)
-    return [_read_one(_map(stored, partial(_entry, i=i)), classifier) for i in range(count)]
+    chain = chain_of(_map(stored, partial(_entry, i=0)))
+    _check_layers(count, len(chain.order))
+    stored = _without_counters(stored)
+    read = [_read_one(_map(stored, partial(_entry, i=i)), chain, classifier) for i in range(count)]
+    return _unless_all_fail(read)
+
+
+def _without_counters(stored: StoredFile) -> StoredFile:
+    """The stack without its integers: any but counters were refused with the chain."""
+    floats = {name: tensor for name, tensor in stored.tensors.items() if not tensor.is_integer}
+    return replace(stored, tensors=floats)
+
+
+def _unless_all_fail(read: list[Network | NetworkFileError]) -> list[Network | NetworkFileError]:
+    """What is wrong with all networks is said once."""
+    errors = [one for one in read if isinstance(one, NetworkFileError)]
+    if len(errors) == len(read) and len({str(error) for error in errors}) == 1:
+        raise errors[0]
+    return read
 
 
 def _check_stack(stored: StoredFile) -> None:
@@ -78,9 +93,19 @@ def _count(tensors: dict[str, StoredTensor]) -> int:
     return count
 
 
-def _read_one(stored: StoredFile, classifier: ClassifierConvention | None) -> Network | NetworkFileError:
+def _check_layers(count: int, layers: int) -> None:
+    if count * layers > LAYERS:
+        raise NetworkFileError(
+            f"The file stacks {count:,} networks of {layers} layers; at most {LAYERS:,} layers of all networks "
+            f"together are read at once. Split it."
+        )
+
+
+def _read_one(
+    stored: StoredFile, chain: Chain, classifier: ClassifierConvention | None
+) -> Network | NetworkFileError:
     try:
-        return to_network(stored, classifier=classifier)
+        return from_chain(stored, chain, classifier=classifier)
     except NetworkFileError as error:
         return error
 
@@ -93,10 +118,3 @@ def _entry(tensor: StoredTensor, i: int) -> StoredTensor:
     """Entry `i` of the first axis: another view of the same bytes."""
     offset = tensor.offset + i * tensor.strides[0]
     return replace(tensor, shape=tensor.shape[1:], strides=tensor.strides[1:], offset=offset)
-
-
-def _blank(tensor: StoredTensor) -> StoredTensor:
-    """An entry of zeros: in a network of these only shapes and names can be wrong."""
-    shape = tensor.shape[1:]
-    zeros = memoryview(bytes(8 * math.prod(shape)))
-    return StoredTensor(tensor.dtype, shape, contiguous_strides(shape), 0, zeros)

@@ -69,8 +69,15 @@ def _state_dicts(value: Any, path: tuple[str, ...], seen: dict[int, Any]) -> Ite
     if any(_is_weight(entry) for entry in value.values()):
         yield _Found(path, value)
     for key, entry in value.items():
-        if isinstance(key, str) and not any(word in key.lower() for word in _TRAINING_STATE):
+        if _names_a_part(key):
             yield from _state_dicts(entry, (*path, key), seen)
+
+
+def _names_a_part(key: Any) -> bool:
+    """Whether a network may stand under this key; one that is too long for a name is not even looked at."""
+    if not isinstance(key, str) or len(key) > limits.NAME_CHARACTERS:
+        return False
+    return not any(word in key.lower() for word in _TRAINING_STATE)
 
 
 def _is_weight(value: Any) -> bool:

@@ -11,6 +11,8 @@ from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
 FLOATS = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 """The types that can be read, with their bytes per value."""
 
+FINITE_ADVICE = "The training has most likely diverged: use a checkpoint from before that."
+
 INTEGERS = {"int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "uint16": 2, "uint32": 4, "uint64": 8}
 
 
@@ -31,10 +33,6 @@ class StoredTensor:
     @property
     def numel(self) -> int:
         return math.prod(self.shape)
-
-    @property
-    def is_float(self) -> bool:
-        return not self.problem and self.dtype in FLOATS
 
     @property
     def is_integer(self) -> bool:
@@ -88,7 +86,9 @@ def check_finite(name: str, array: np.ndarray) -> None:
     bad = array.size - int(np.count_nonzero(np.isfinite(array)))
     if bad:
         raise _refusal(
-            name, f"holds NaN or infinity in {bad:,} of {array.size:,} values; wanted finite weights"
+            name,
+            f"holds NaN or infinity in {bad:,} of {array.size:,} values; wanted finite weights",
+            FINITE_ADVICE,
         )
 
 
@@ -97,13 +97,15 @@ def to_float32(name: str, array: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         narrow = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(narrow).all():
-        raise _refusal(name, "holds values beyond the range of float32")
+        raise _refusal(name, "holds values beyond the range of float32", FINITE_ADVICE)
     return narrow
 
 
 def _widen(view: np.ndarray, dtype: str) -> np.ndarray:
     if dtype == "bfloat16":
-        return (view.astype(np.uint32) << 16).view(np.float32)
+        wide = np.array(view, dtype=np.uint32, order="C")
+        wide <<= 16
+        return wide.view(np.float32)
     return np.array(view, dtype=np.float64 if dtype == "float64" else np.float32, order="C")
 
 
@@ -155,8 +157,8 @@ def show_shape(shape: tuple[int, ...]) -> str:
     return "[" + ", ".join(sizes + ["…"] * (len(shape) > limits.RANK)) + "]"
 
 
-def _refusal(name: str, fault: str) -> NetworkFileError:
-    return NetworkFileError(f"Tensor {quote(name)} {fault}. {EXPORT_ADVICE}")
+def _refusal(name: str, fault: str, advice: str = EXPORT_ADVICE) -> NetworkFileError:
+    return NetworkFileError(f"Tensor {quote(name)} {fault}. {advice}")
 
 
 def _corrupt(name: str, fault: str) -> NetworkFileError:

@@ -107,7 +107,8 @@ def _check_entry(entry: _Entry) -> None:
 
 
 def _first_duplicate(names: list[str]) -> str:
-    return next(name for i, name in enumerate(names) if name in names[:i])
+    seen: set[str] = set()
+    return next(name for name in names if name in seen or seen.add(name))
 
 
 def _refuse_foreign_archive(names: list[str]) -> None:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from safetensors.torch import save
+from torch import Tensor
 
 from nfn.network import Network
 from nfn.reader.chain import LayerShape, order_layers
@@ -30,7 +31,18 @@ def write_network(network: Network, path: str | Path) -> None:
         raise ValueError(
             f"Got {wanted} tensors under {len(tensors)} names {sorted(tensors)}: wanted each name once."
         )
-    _write_atomically(save(tensors, _metadata(network)), Path(path))
+    _write_atomically(safetensors_bytes(tensors, _metadata(network)), Path(path))
+
+
+def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file, the same each time: safetensors itself writes metadata in random order."""
+    content = save(tensors, metadata)
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[start:]
 
 
 def _metadata(network: Network) -> dict[str, str]:

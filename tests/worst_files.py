@@ -1,0 +1,201 @@
+"""The files that cost the reader most, one or more per cap of `nfn/reader/limits.py`, and what each costs.
+
+`python tests/worst_files.py` measures them: every file is read in a process of its own that may take three times the
+largest file in memory, and not a byte more (`RLIMIT_AS`). It prints a line of JSON per file.
+"""
+
+import json
+import math
+import os
+import resource
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+from hostile_files import BAD_HEADERS, header, long_integers  # noqa: E402
+from reader_files import write_checkpoint  # noqa: E402
+
+from nfn.reader import NetworkFileError, limits, read_network  # noqa: E402
+from nfn.reader.stack import LAYERS, NETWORKS, read_networks  # noqa: E402
+
+FACTOR = 3
+"""How many times the largest file the reader may take in memory, the file itself included."""
+BYTES = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "I64": 8}
+PAD = 15 * limits.MIB
+STEPS = limits.PICKLE_OPCODES - 10
+HEADER = limits.SAFETENSORS_HEADER_BYTES - 20
+MOST = limits.ELEMENTS - 1000
+LARGEST = (100, MOST // 100)
+FIVE_MILLION = (100, 52_000)
+LONG_NAME = "1a" * 240
+NORM_PARTS = ("running_mean", "running_var", "weight", "bias")
+
+
+def plain(shapes: Mapping[str, tuple[str, tuple[int, ...]]], metadata: dict[str, str] | None = None) -> bytes:
+    """A safetensors file of zeros."""
+    entries: dict[str, object] = {"__metadata__": metadata or {}}
+    end = 0
+    for name, (dtype, shape) in shapes.items():
+        start, end = end, end + math.prod(shape) * BYTES[dtype]
+        entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
+    return header(entries, bytes(end))
+
+
+def padded(pickled: bytes) -> bytes:
+    """A checkpoint around a pickle, filled up towards the largest file with a storage that nobody uses."""
+    with tempfile.TemporaryDirectory() as folder:
+        return write_checkpoint(Path(folder, "net"), pickled, {"0": bytes(4), "pad": bytes(PAD)}).read_bytes()
+
+
+def normed(dtype: str, shape: tuple[int, int], after: bool) -> bytes:
+    """A layer between two others, with batch norm right before or right behind it."""
+    out, into = shape
+    width = into if after else out
+    chain = {"0.weight": (dtype, (into, 1)), "1.weight": (dtype, shape), "2.weight": (dtype, (1, out))}
+    norm = {f"{'0' if after else '1'}n.{name}": (dtype, (width,)) for name in ("running_mean", "running_var")}
+    return plain({**chain, **norm}, {"batch_norm": "after" if after else "before"})
+
+
+def named_norms() -> bytes:
+    """As many layers and batch norms as may be, under long names full of numbers."""
+    layers: dict[str, tuple[str, tuple[int, ...]]] = {
+        f"{2 * i:05d}{LONG_NAME}.weight": ("F32", (2, 2)) for i in range(limits.LAYERS)
+    }
+    for part in ("running_mean", "running_var"):
+        layers |= {f"{2 * i + 1:05d}{LONG_NAME}.{part}": ("F32", (2,)) for i in range(limits.LAYERS)}
+    return plain(layers)
+
+
+def puzzle() -> bytes:
+    """Layers whose names tell no order, and whose shapes have none."""
+    names = [chr(97 + i // 8) + chr(97 + i % 8) for i in range(limits.LAYERS)]
+    return plain({f"{name}.weight": ("F32", (4, 4 if i < 62 else 3)) for i, name in enumerate(names)})
+
+
+def stack(count: int, layers: int, width: int) -> bytes:
+    """Networks in one file, each of square layers."""
+    return plain({f"{i}.weight": ("F16", (count, width, width)) for i in range(layers)})
+
+
+def stacked_norms(count: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Deep networks of tiny layers, each with a bias and a whole batch norm under long names, and counters beside."""
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for i in range(limits.LAYERS):
+        stem, norm = f"{2 * i:05d}{LONG_NAME}", f"{2 * i + 1:05d}{LONG_NAME}"
+        shapes |= {f"{stem}.weight": ("F32", (count, 2, 2)), f"{stem}.bias": ("F32", (count, 2))}
+        shapes |= {f"{norm}.{part}": ("F32", (count, 2)) for part in NORM_PARTS}
+    return shapes | {f"{i}.num_batches_tracked": ("I64", (count,)) for i in range(1500)}
+
+
+def wide_text(key: bool) -> bytes:
+    """A text of four bytes a character in memory, and of one in the file."""
+    text = "\U0001f600" + "a" * (limits.PICKLE_BYTES - 100)
+    pushed = b"X" + struct.pack("<I", len(text.encode())) + text.encode()
+    return padded(b"}" + pushed + b"K\x01s." if key else pushed + b".")
+
+
+def many(step: bytes, room: int = 1) -> bytes:
+    """A list of what one step makes, as often as steps are taken; `room` is how many steps one takes."""
+    return padded(b"](" + step * (STEPS // room) + b"e.")
+
+
+WORST: dict[str, Callable[[], bytes]] = {
+    "largest layer, float32": lambda: plain({"0.weight": ("F32", FIVE_MILLION)}),
+    "largest layer, float16": lambda: plain({"0.weight": ("F16", LARGEST)}),
+    "largest layer, bfloat16": lambda: plain({"0.weight": ("BF16", LARGEST)}),
+    "largest layer, float64": lambda: plain({"0.weight": ("F64", (100, 26_000))}),
+    "batch norm behind it, float16": lambda: normed("F16", (100, 79_000), after=False),
+    "batch norm before it, float16": lambda: normed("F16", (100, 77_000), after=True),
+    "batch norm behind it, float64": lambda: normed("F64", (100, 25_500), after=False),
+    "batch norm before it, float64": lambda: normed("F64", (100, 25_000), after=True),
+    "64 layers and batch norms, long names": named_norms,
+    "an order that is not found": puzzle,
+    "1,990 vectors": lambda: plain(
+        {"a.weight": ("F32", (2, 2)), **{f"v{i}": ("F32", (2,)) for i in range(1990)}}
+    ),
+    "stack of one network": lambda: plain({"0.weight": ("F16", (1, *LARGEST))}),
+    "stack of 1,000 networks": lambda: stack(NETWORKS, LAYERS // NETWORKS, 44),
+    "stack of deep networks": lambda: stack(LAYERS // limits.LAYERS, limits.LAYERS, 44),
+    "stack of deep networks with batch norms": lambda: plain(stacked_norms(LAYERS // limits.LAYERS)),
+    "pickle of globals": lambda: padded(b"](" + b"".join(b"c%07d\n%06d\n" % (i, i) for i in range(STEPS)) + b"e."),
+    "pickle of texts": lambda: padded(b"](" + b"".join(b"\x8c\x0e%014d" % i for i in range(STEPS)) + b"e."),
+    "pickle of wide text": lambda: wide_text(key=False),
+    "pickle of a wide key": lambda: wide_text(key=True),
+    "pickle of sets": lambda: many(b"\x8f"),
+    "pickle of dicts": lambda: many(b"}NNs", 4),
+    "pickle of marks": lambda: padded(b"(" * STEPS + b"."),
+    "pickle of long integers": long_integers,
+    "pickle of steps": lambda: padded(b"N0" * limits.PICKLE_OPCODES + b"."),
+    "header of dicts": lambda: header(b'{"a":[' + b'{"":0},' * (HEADER // 7 - 5) + b"0]}"),
+    "header of lists": lambda: header(b'{"a":[' + b"[]," * (HEADER // 3 - 5) + b"0]}"),
+    "header of depth": lambda: header(b'{"a":' + b"[" * (HEADER - 10)),
+    "header of digits": lambda: header(b'{"a":[' + b",".join([b"9" * 4000] * 250) + b"]}"),
+    "header of an overflow": lambda: header(BAD_HEADERS["overflow"][0]),
+}  # fmt: skip
+
+
+def cost(make: Callable[[], bytes], path: Path) -> dict[str, object]:
+    """What reading the file as one network and as a stack costs, each in a process of its own.
+
+    It reads a small file first, so that what every process needs once is not counted.
+    """
+    small = path.with_name("small")
+    _in_child(lambda: {"bytes": path.write_bytes(make())})
+    small.write_bytes(plain({"0.weight": ("F32", (3, 2))}))
+    both = [
+        _in_child(lambda read=read: _measure(read, small, path)) for read in (read_network, read_networks)
+    ]
+    worst = {what: max(one[what] for one in both) for what in ("seconds", "mib")}
+    return {
+        **worst,
+        "file": round(path.stat().st_size / limits.MIB, 1),
+        "answers": [one["answer"] for one in both],
+    }
+
+
+def _measure(read: Callable, small: Path, path: Path) -> dict:
+    read(small)
+    before = _memory("VmRSS")
+    room = FACTOR * limits.FILE_BYTES
+    most = 1024 * _memory("VmSize") + room
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    start = time.process_time()
+    try:
+        answer = type(read(path)).__name__
+    except NetworkFileError as error:
+        answer = str(error)
+    except (MemoryError, RuntimeError) as error:  # torch says RuntimeError when there is no memory
+        answer = f"out of memory: {error}"
+    seconds = time.process_time() - start
+    return {"seconds": round(seconds, 2), "mib": round((_memory("VmHWM") - before) / 1024), "answer": answer}
+
+
+def _memory(field: str) -> int:
+    """KiB of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+
+
+def _in_child(measure: Callable[[], dict]) -> dict:
+    """What `measure` gives in a copy of this process, which has but one thread."""
+    receiving, sending = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(sending, json.dumps(measure()).encode())
+        os._exit(0)
+    os.close(sending)
+    with os.fdopen(receiving, "rb") as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    return json.loads(told or '{"seconds": 0, "mib": 0, "answer": "it ended without an answer"}')
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        for name, make in WORST.items():
+            print(json.dumps({"name": name, **cost(make, Path(folder, "net"))}), flush=True)
