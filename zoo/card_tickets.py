@@ -1,0 +1,132 @@
+"""The card of `TicketPredictor`: every figure comes from what training and evaluation wrote down."""
+
+from typing import Any
+
+from zoo import hub
+from zoo.card import PAPER, percent, table
+
+MASKS = {
+    "mask": "mask",
+    "accuracy": "test accuracy after training",
+    "standard_error": "standard error",
+    "gap_closed": "gap closed",
+    "overlap": "shared with IMP",
+    "kept": "kept per layer",
+    "dead": "dead hidden neurons",
+}
+PUBLISHED = [
+    {"data": "MNIST, MLP", "dense": 97.8, "imp": 96.2, "random": 89.6, "np": 94.8, "pt": 95.0},
+    {
+        "data": "CIFAR-10, CNN of 128 channels",
+        "dense": 63.1,
+        "imp": 44.0,
+        "random": 21.1,
+        "np": 41.4,
+        "pt": 42.6,
+    },
+]
+"""Table 5 of arXiv:2302.14040."""
+PUBLISHED_COLUMNS = {
+    "data": "data", "dense": "dense", "imp": "IMP", "random": "random", "np": "NFN, NP", "pt": "NFN, pointwise",
+}  # fmt: skip
+MODELS = {
+    "model": "model", "what": "kind", "moments": "gradients read after steps", "channels": "channels",
+    "depth": "layers", "steps": "training steps", "minutes": "minutes", "device": "device",
+}  # fmt: skip
+MODEL_KINDS = {
+    "direct": "An NP-equivariant model",
+    "pointwise": "A pointwise model (the paper's NFN_PT: one small network for all weights of a layer)",
+}
+SIZES = {
+    "mnist": "784-128-128-10 MLP",
+    "cifar10": "CNN of three convolutions of 32 channels and two linear layers",
+}
+
+
+def tickets_card(training: dict[str, Any], metrics: dict[str, Any], others: list[dict[str, Any]]) -> str:
+    """The card, as Markdown with front matter."""
+    rows = [_show(row) for row in metrics["methods"]]
+    shipped = next(row for row in metrics["methods"] if row["mask"] == metrics["shipped"])
+    results = [("masks for held-out initializations", metrics["images"], shipped["accuracy"])]
+    tags = ["weight-space-learning", "lottery-ticket", "pruning"]
+    header = hub.card_header(f"Weightscope winning tickets, {metrics['images']}", tags, results, "accuracy")
+    trained = metrics["called_trained"]
+    recipe = ", ".join(f"{key} {value}" for key, value in metrics["recipe"].items())
+    return f"""{header}
+# Which weights of this untrained network are worth training?
+
+Takes an *initialization* of a {SIZES[metrics["images"]]} (hidden layers of any width) for {metrics["images"]} and
+gives every weight a score. The {percent(1 - metrics["sparsity"])} of the highest scores are its winning ticket:
+trained alone, from the same initial values, they should come close to the whole network. After section 3.3 of {PAPER}.
+
+**What the answer rests on.** {rests_on(training, metrics)}
+
+## Measured
+
+{metrics["networks"]} held-out initializations, each trained under each mask with one recipe ({recipe}; same batches in
+the same order for all masks of a network), then measured on the whole test split. Gap closed: from random (Bernoulli)
+to IMP, one round of iterative magnitude pruning, which trains the network to the end first.
+
+{table(rows, MASKS)}
+
+The paper's figures, on its own recipe (not stated there in full) and sizes:
+
+{table(PUBLISHED, PUBLISHED_COLUMNS)}
+
+One prediction takes {metrics["seconds"]:.2f} s (median, on the machine that evaluated, other work running beside it).
+Permuting the hidden neurons of an initialization permutes its scores: {metrics["symmetry"]["different"]} of
+{metrics["symmetry"]["weights"]:,} differ by any bit. Called "trained": {percent(trained["initializations"])} of
+{trained["networks"][0]} initializations, {percent(trained["trained"])} of {trained["networks"][1]} trained networks.
+
+## Models
+
+{table(others, MODELS)}
+
+## Training
+
+{training_text(training)}
+
+## Limits
+
+Learned from one initialization scheme (torch's default, uniform within 1/sqrt(fan-in)) and one recipe; other widths and
+schemes are read, and were not measured. The scores were learned at {percent(metrics["sparsity"])} sparsity; other
+sparsities rank by the same scores. Biases are never pruned.
+"""
+
+
+def rests_on(training: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """What the scores are made from, and why this way."""
+    images = f"{training['images']:,} stored training images"
+    if training["model"] == "magnitude":
+        return f"""No neural functional: the network is trained for {max(training["moments"])} steps on {images}
+(1/{training["shrink"]} of their width and height), and the score of a weight is its size then, in a unit of its layer.
+The units, one number per layer, are all that was learned: cut at one unit, a layer keeps on average as many weights as
+IMP's masks of the training pairs keep of it. Without them ("magnitude after the short training") the same cut takes too
+much from some layers. Neural functionals trained on such pairs measured worse; the one below learned from 400 pairs."""
+    moments = ", ".join(map(str, training["moments"]))
+    return f"""{MODEL_KINDS[training["model"]]} reads the weights and, as further channels, gradients: of the loss at
+the initialization, and summed up over a short training on {images} (after {moments} steps; the zoo's own training takes
+{metrics["recipe"]["steps"]:,}). The rows below say what that short training is worth without a model ("magnitude after
+the short training": as much as the model, within the error) and what a model is worth without it ("gradients at the
+initialization only"). What ships is the model that measured best."""
+
+
+def _show(row: dict[str, Any]) -> dict[str, Any]:
+    shown = {key: percent(row[key]) for key in ("accuracy", "overlap", "gap_closed") if key in row}
+    return {
+        **row, **shown, "standard_error": f"{100 * row['standard_error']:.2f}",
+        "kept": ", ".join(f"{n:,}" for n in row.get("kept", [])), "dead": ", ".join(map(str, row.get("dead", []))),
+    }  # fmt: skip
+
+
+def training_text(training: dict[str, Any]) -> str:
+    """On what, how, where and how long it was trained, or its rivals."""
+    recipe = ", ".join(f"{key} {value}" for key, value in training["recipe"].items())
+    pairs = training["pairs"]
+    accuracies = (
+        f"{percent(pairs['dense_accuracy'])} dense, {percent(pairs['ticket_accuracy'])} under the mask"
+    )
+    return (f"{pairs['train']} pairs of an initialization and its IMP mask (held-out ones reach {accuracies}), built "
+            f"by `python -m zoo build ticket --images {pairs['images']}`. Recipe: {recipe}. "
+            f"{training['seconds'] / 60:.0f} minutes on {training['device']} ({training['machine']}, torch "
+            f"{training['torch']}), other work running beside it.")  # fmt: skip

@@ -1,0 +1,248 @@
+"""Measure masks for held-out initializations: every network is trained under every mask, by the zoo's own recipe."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.permutation import permute, random_permutations
+from nfn.predictor import CONFIG_FILE
+from nfn.pruning import (
+    Masks,
+    bernoulli_masks,
+    dead_neurons,
+    kept_per_layer,
+    magnitude_scores,
+    overlap,
+    shuffled_masks,
+    snip_scores,
+    top_masks,
+)
+from nfn.sparse_training import SparseTraining, gradients, train
+from nfn.ticket_vae import TicketVae
+from nfn.tickets import TicketPredictor
+from zoo.build_ticket import GROUP, TASKS, pixels_of, test_accuracies, train_networks
+from zoo.collection import Collection
+from zoo.errors import ZooError
+from zoo.files import read_json, write_json
+from zoo.train_tickets import rows_of
+from zoo.training import progress_bar
+
+SNIP_IMAGES = 1024
+SPARSITY = 0.95
+EARLY = "magnitude after the short training"
+"""What one gets from the training that the first predictor looks at, and without that predictor."""
+
+
+def evaluate_tickets(
+    folder: Path,
+    predictors: dict[str, Path],
+    work: Path,
+    workers: int = 1,
+    earlier: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Figures of every way to mask, on the held-out networks of a collection.
+
+    `predictors` are folders by the name that the table shall have for them, the shipped one first. One file of results
+    per group of networks stays in `work`: an interrupted run goes on from there. What `earlier` figures of the same
+    networks say of other masks is kept, and not measured again; ZooError where they are of others.
+    """
+    collection = Collection(folder)
+    rows = rows_of(collection, "test")
+    about = {
+        "images": collection.images,
+        "networks": len(rows),
+        "sparsity": SPARSITY,
+        "recipe": asdict(TASKS[collection.images].recipe),
+    }
+    known = [row for row in _rows_about(about, earlier) if row["mask"] not in (*predictors, EARLY)]
+    groups = [rows[i : i + GROUP] for i in range(0, len(rows), GROUP)]
+    skipped = frozenset(row["mask"] for row in known)
+    results = _measure_all(folder, predictors, groups, skipped, work, workers)
+    methods = {name: _join([result[name] for result in results]) for name in results[0]}
+    model = _load(next(iter(predictors.values())))
+    return {
+        **about,
+        "shipped": next(iter(predictors)),
+        "methods": _table(known, methods),
+        "symmetry": _symmetry(model, collection.features(rows[:2])),
+        "seconds": _seconds(model, collection.features(rows[:1])),
+        "called_trained": _called_trained(model, collection, rows),
+    }
+
+
+def _rows_about(about: dict[str, Any], earlier: dict[str, Any] | None) -> list[dict[str, Any]]:
+    if earlier is None:
+        return []
+    if any(earlier[key] != value for key, value in about.items()):
+        raise ZooError(
+            "The earlier figures are of other networks, or of another recipe: measure all masks anew."
+        )
+    return earlier["methods"]
+
+
+def _measure_all(
+    folder: Path,
+    predictors: dict[str, Path],
+    groups: list[list[int]],
+    skipped: frozenset[str],
+    work: Path,
+    workers: int,
+) -> list[dict[str, Any]]:
+    work.mkdir(parents=True, exist_ok=True)
+    paths = [work / f"group-{group[0]}.json" for group in groups]
+    todo = [(path, group) for path, group in zip(paths, groups, strict=True) if not path.exists()]
+    with progress_bar() as bar:
+        task = bar.add_task("groups of networks", total=len(groups), completed=len(groups) - len(todo))
+        for _ in _run([(folder, predictors, skipped, group, path) for path, group in todo], workers):
+            bar.advance(task)
+    return [read_json(path) for path in paths]
+
+
+def _run(jobs: list[tuple], workers: int) -> Iterator[None]:
+    """Do the jobs, here or in processes of one thread each; gives as often as one is done."""
+    if workers == 1:
+        for job in jobs:
+            yield _measure_group(*job)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        for future in as_completed([pool.submit(_measure_group, *job) for job in jobs]):
+            yield future.result()
+
+
+def _measure_group(
+    folder: Path, predictors: dict[str, Path], skipped: frozenset[str], rows: list[int], path: Path
+) -> None:
+    """Train one group under the masks, and write what it reaches; dense and under IMP's the build has done so."""
+    collection = Collection(folder)
+    init, order = collection.features(rows), collection.rows["batch_order"][rows[0]].as_py()
+    imp = collection.masks(rows)
+    known = collection.rows.take(rows)
+    result: dict[str, Any] = {"dense": {"accuracy": known["dense_accuracy"].to_pylist()}}
+    models = {name: _load(place) for name, place in predictors.items()}
+    tried: dict[str, tuple[Masks, list[float]]] = {"IMP": (imp, known["ticket_accuracy"].to_pylist())}
+    for name, masks in all_masks(init, imp, models).items():
+        if name in skipped:
+            continue
+        same = (found for other, found in tried.values() if _equal(other, masks))
+        accuracy = next(same, None) or _reached(init, masks, collection, order)
+        tried[name] = masks, accuracy
+        result[name] = {
+            "accuracy": accuracy, "overlap": overlap(imp, masks).tolist(),
+            "kept": kept_per_layer(masks).tolist(), "dead": dead_neurons(masks).tolist(),
+        }  # fmt: skip
+    write_json(path, result)
+
+
+def _equal(one: Masks, other: Masks) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def _reached(init: WeightSpaceFeatures, masks: Masks, collection: Collection, order: int) -> list[float]:
+    return test_accuracies(train_networks(init, masks, collection.images, order), collection.images).tolist()
+
+
+@cache
+def _load(folder: Path) -> TicketPredictor:
+    """A predictor of either kind."""
+    name = read_json(folder / CONFIG_FILE)["predictor"]
+    return (TicketVae if name == TicketVae.name else TicketPredictor).load(folder)
+
+
+def all_masks(init: WeightSpaceFeatures, imp: Masks, models: dict[str, TicketPredictor]) -> dict[str, Masks]:
+    """Every way to mask networks `(N, 1, ...)`, by name."""
+    first, generator = next(iter(models.values())), torch.Generator().manual_seed(0)
+    pixels, labels = pixels_of(first.config.task, "train", "cpu")
+    snip = gradients(init, pixels[:SNIP_IMAGES], labels[:SNIP_IMAGES])
+    return {
+        "IMP": imp,
+        "random, Bernoulli": bernoulli_masks(init.weights, SPARSITY, generator),
+        "random, counts of IMP per layer": shuffled_masks(imp, generator),
+        "magnitude of the initialization": top_masks(magnitude_scores(init), SPARSITY),
+        "SNIP": top_masks(snip_scores(init, snip), SPARSITY),
+        EARLY: top_masks(_early(init, first), SPARSITY),
+        **{name: top_masks(model.scores(init), SPARSITY) for name, model in models.items()},
+    }
+
+
+def _early(init: WeightSpaceFeatures, model: TicketPredictor) -> list[Tensor]:
+    """What one gets without any predictor from the short training that the predictor looks at."""
+    training = SparseTraining(init, None, model.short_recipe)
+    trained = train(training, *model.stored(slice(None)), torch.Generator().manual_seed(0))
+    return [weight.abs() for weight in trained.weights]
+
+
+def _join(parts: Sequence[dict[str, list]]) -> dict[str, Tensor]:
+    return {key: torch.cat([torch.tensor(part[key]) for part in parts]) for key in parts[0]}
+
+
+def _table(known: list[dict[str, Any]], methods: dict[str, dict[str, Tensor]]) -> list[dict[str, Any]]:
+    """A row per method: mean and standard error over the networks, and the share of the gap closed."""
+    rows = {row["mask"]: row for row in known} | {name: _row(name, found) for name, found in methods.items()}
+    low, high = (rows[name]["accuracy"] for name in ("random, Bernoulli", "IMP"))
+    return [{**row, "gap_closed": (row["accuracy"] - low) / (high - low)} for row in rows.values()]
+
+
+def _row(name: str, found: dict[str, Tensor]) -> dict[str, Any]:
+    accuracy = found["accuracy"]
+    row = {
+        "mask": name,
+        "accuracy": float(accuracy.mean()),
+        "standard_error": float(accuracy.std()) / math.sqrt(len(accuracy)),
+    }
+    if "overlap" in found:
+        row |= {
+            "overlap": float(found["overlap"].mean()),
+            "kept": [round(x) for x in found["kept"].float().mean(0).tolist()],
+            "dead": [round(x, 1) for x in found["dead"].float().mean(0).tolist()],
+        }
+    return row
+
+
+def _symmetry(model: TicketPredictor, init: WeightSpaceFeatures) -> dict[str, Any]:
+    """How many scores of permuted copies differ from the permuted scores."""
+    network = init.select(0)
+    spec = network_spec_from_wsfeat(network, set_all_dims=True)
+    orders = random_permutations(spec, torch.Generator().manual_seed(1))
+    wanted = permute(WeightSpaceFeatures(model.scores(network), network.biases), orders)
+    found = model.scores(permute(network, orders))
+    different = sum(int((a != b).sum()) for a, b in zip(wanted.weights, found, strict=True))
+    return {"weights": sum(w.numel() for w in found), "different": different}
+
+
+def _seconds(model: TicketPredictor, init: WeightSpaceFeatures) -> float:
+    """How long one prediction takes: the median of five."""
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        model.scores(init)
+        times.append(time.perf_counter() - start)
+    return sorted(times)[2]
+
+
+def _called_trained(model: TicketPredictor, collection: Collection, rows: list[int]) -> dict[str, Any]:
+    """How often initializations, and the same networks after the full training, are called trained."""
+    chosen = rows[:GROUP]
+    init = collection.features(chosen)
+    order = collection.rows["batch_order"][rows[0]].as_py()
+    trained = train_networks(init, None, collection.images, order)
+    everyone = collection.features(rows)
+
+    def share(networks: WeightSpaceFeatures) -> float:
+        count = len(networks.weights[0])
+        return sum(bool(model.signs_of_training(networks.select(i))) for i in range(count)) / count
+
+    return {
+        "initializations": share(everyone),
+        "trained": share(trained),
+        "networks": [len(rows), len(chosen)],
+    }
