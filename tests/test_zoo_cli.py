@@ -28,7 +28,6 @@ DATA = ROOT / "tests" / "data" / "images"
 @pytest.fixture(autouse=True)
 def local_images(monkeypatch):
     monkeypatch.setenv(images.IMAGES_FOLDER_VARIABLE, str(DATA))
-    monkeypatch.setenv("COLUMNS", "200")
 
 
 @pytest.fixture
@@ -159,6 +158,7 @@ def test_bundle_writes_the_images_that_ship(tmp_path):
     assert "cifar10.parquet" in run("bundle", "--out", tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         "README.md",
+        "cifar10-colour.parquet",
         *(f"{n}.parquet" for n in images.IMAGE_SETS),
     }
 

@@ -6,13 +6,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from zoo.commands import browse, build, bundle, evaluate, hub, import_, predict, train
+from zoo.commands import browse, build, bundle, evaluate, hub, import_, predict, predict_ticket, train
 
 app = typer.Typer(help="The zoo of networks and predictors.", no_args_is_help=True, add_completion=False)
 
 building = typer.Typer(help="Build a collection of networks.", no_args_is_help=True)
 building.command("siren")(build.build_siren)
 building.command("cnn")(build.build_cnn)
+building.command("ticket")(build.build_ticket)
 app.add_typer(building, name="build")
 
 importing = typer.Typer(help="Turn a published folder of networks into a collection.", no_args_is_help=True)
@@ -33,18 +34,21 @@ predicting = typer.Typer(help="Ask a predictor about networks: files or zoo ids.
 predicting.command("inr")(predict.predict_inr)
 predicting.command("edit")(predict.predict_edit)
 predicting.command("generalization")(predict.predict_generalization)
+predicting.command("ticket")(predict_ticket.predict_ticket)
 app.add_typer(predicting, name="predict")
 
 training = typer.Typer(help="Train a predictor.", no_args_is_help=True)
 training.command("inr-classifier")(train.train_classifier)
 training.command("inr-editor")(train.train_editor)
 training.command("generalization")(train.train_generalization)
+training.command("tickets")(train.train_tickets)
 app.add_typer(training, name="train")
 
 evaluating = typer.Typer(help="Measure a predictor and write its model card.", no_args_is_help=True)
 evaluating.command("inr-classifier")(evaluate.evaluate_classifier)
 evaluating.command("inr-editor")(evaluate.evaluate_editor)
 evaluating.command("generalization")(evaluate.evaluate_generalization)
+evaluating.command("tickets")(evaluate.evaluate_tickets)
 app.add_typer(evaluating, name="evaluate")
 
 

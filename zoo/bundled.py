@@ -17,6 +17,8 @@ from zoo.images import IMAGE_SETS, ImageSet, decode_images, find_image_set, load
 FOLDER = EMBEDDED / "images"
 COUNT = 1_000
 """How many images of each set ship: the first rows of its published test split."""
+COLOUR, COLOUR_COUNT, QUALITY = "cifar10", 1_000, 90
+"""The set of which some test images ship in colour too, as JPEG of this quality."""
 
 
 @cache
@@ -31,11 +33,36 @@ def bundled_images(name: str, folder: Path = FOLDER) -> tuple[torch.Tensor, torc
     return decode_images(pq.read_table(path), "image")
 
 
+@cache
+def test_images(name: str, folder: Path = FOLDER) -> tuple[torch.Tensor, torch.Tensor]:
+    """Test images of a set in its own colours `(n, c, size, size)` uint8, and their labels `(n,)`.
+
+    Raises ValueError for an unknown set, and ZooError where its file is missing.
+    """
+    if name != COLOUR:
+        return bundled_images(name, folder)
+    path = _colour_path(folder)
+    if not path.is_file():
+        raise ZooError(f"{short_name(path)} is missing: `python -m zoo bundle` writes it.")
+    return decode_images(pq.read_table(path), "image")
+
+
+def write_colour_bundle(folder: Path = FOLDER) -> Path:
+    """Write the first test images of `COLOUR` as parquet of JPEGs."""
+    images, labels = load_images(COLOUR, "test", slice(COLOUR_COUNT))
+    cells = [{"bytes": _jpeg(image), "path": None} for image in images]
+    return _write(find_image_set(COLOUR), cells, labels, _colour_path(folder))
+
+
 def write_bundle(name: str, folder: Path = FOLDER, count: int = COUNT) -> Path:
     """Write the first `count` test images of a set, in gray, as parquet of PNGs like those of the Hub."""
     image_set = find_image_set(name)
     images, labels = load_images(name, "test", slice(count))
     cells = [{"bytes": _png(image), "path": None} for image in to_gray(images)[:, 0]]
+    return _write(image_set, cells, labels, _path(image_set, folder))
+
+
+def _write(image_set: ImageSet, cells: list[dict], labels: torch.Tensor, path: Path) -> Path:
     source = {
         "repo": image_set.repo,
         "split": "test",
@@ -46,7 +73,6 @@ def write_bundle(name: str, folder: Path = FOLDER, count: int = COUNT) -> Path:
         [("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])), ("label", pa.int64())], source
     )
     table = pa.table({"image": cells, "label": labels.tolist()}, schema)
-    path = _path(image_set, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, lambda part: pq.write_table(table, part, compression="zstd"))
     return path
@@ -58,7 +84,8 @@ def write_notice(folder: Path = FOLDER) -> None:
     text = f"""# Test images
 
 The first {COUNT:,} rows of published test splits, colour made gray (ITU-R BT.601 luma), as parquet of PNGs.
-Written by `python -m zoo bundle`; the app measures classifiers on them.
+Written by `python -m zoo bundle`; the app measures classifiers on them. `{_colour_path(folder).name}` has the first
+{COLOUR_COUNT:,} of CIFAR-10 in colour, as JPEG of quality {QUALITY}: races between masks are measured on them.
 
 | file | images | source | licence |
 | --- | --- | --- | --- |
@@ -79,4 +106,14 @@ def _path(image_set: ImageSet, folder: Path) -> Path:
 def _png(image: torch.Tensor) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image.numpy()).save(buffer, "png", optimize=True)
+    return buffer.getvalue()
+
+
+def _colour_path(folder: Path) -> Path:
+    return folder / f"{COLOUR}-colour.parquet"
+
+
+def _jpeg(image: torch.Tensor) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(buffer, "jpeg", quality=QUALITY, optimize=True)
     return buffer.getvalue()

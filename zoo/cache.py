@@ -2,8 +2,9 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -11,7 +12,9 @@ from zoo import hub
 from zoo.errors import HubError
 
 CACHE_VARIABLE, QUOTA_VARIABLE = "WEIGHTSCOPE_CACHE", "WEIGHTSCOPE_CACHE_GB"
-USED = ".used"
+USED, PART = ".used", ".part-"
+PART_SECONDS = 3600
+"""No download takes longer: what is older was left by a process that was killed."""
 _lock = Lock()
 
 
@@ -41,6 +44,7 @@ def touch(snapshot_folder: Path) -> None:
 def make_room(snapshot_folder: Path, size: int) -> None:
     """Delete other snapshots, the least recently used first, until `size` more bytes fit; HubError if they cannot."""
     with _lock, disk():
+        _discard_parts()
         sizes = {path: _size(path) for path in _by_last_use(snapshot_folder)}
         excess = sum(sizes.values()) + _size(snapshot_folder) + size - quota()
         if excess > sum(sizes.values()):
@@ -64,9 +68,18 @@ def disk() -> Iterator[None]:
         raise HubError(hub.disk_sentence(error)) from error
 
 
+def _discard_parts() -> None:
+    for part in folder().rglob(f"{PART}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > PART_SECONDS:
+                part.unlink()
+
+
 def _by_last_use(but: Path) -> list[Path]:
-    marks = [mark for mark in folder().glob(f"*/*/*/{USED}") if mark.parent != but]
-    return [mark.parent for mark in sorted(marks, key=lambda mark: mark.stat().st_mtime_ns)]
+    """All snapshots; first those without a mark, whose deletion was cut short."""
+    snapshots = [path for path in folder().glob("*/*/*") if path.is_dir() and path != but]
+    marks = {path: path / USED for path in snapshots}
+    return sorted(snapshots, key=lambda path: marks[path].stat().st_mtime_ns if marks[path].exists() else 0)
 
 
 def _size(path: Path) -> int:

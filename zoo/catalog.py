@@ -1,12 +1,10 @@
-"""The catalog of a zoo, `catalog.json`: a table of what is in it. The ids of networks. The way in: `Zoo`.
+"""The way into a zoo: `Zoo`, and by name what its users need besides.
 
-To add a predictor, add a line to `PREDICTORS`; to add a collection, put its folder under `collections/`; then
-run `python -m zoo index`.
+To add a predictor, see `zoo.predictors`; to add a collection, put its folder under `collections/`; then run
+`python -m zoo index`, which writes what `zoo.index` reads.
 """
 
-import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from threading import Lock
@@ -15,133 +13,28 @@ from typing import Any
 from nfn.network import Network
 from nfn.predictor import CONFIG_FILE, WEIGHTS_FILE
 from zoo.collection import Collection
-from zoo.errors import ZooError, shorten
-from zoo.files import read_json, sha256, short_name, write_json
+from zoo.errors import ZooError, did_you_mean, shorten
+from zoo.ids import WHOLE_ID, ZooId, parse_zoo_id
+from zoo.index import CollectionInfo, PredictorInfo, check_file, listed_file, read_catalog, write_catalog
+from zoo.predictors import PREDICTORS, PredictorKind, predictor_kind
 from zoo.source import EMBEDDED, FileInfo, Files, LocalFiles, ZooSource
 from zoo.stacked import Stacked
 
+__all__ = [
+    "EMBEDDED",
+    "PREDICTORS",
+    "WHOLE_ID",
+    "CollectionInfo",
+    "PredictorInfo",
+    "PredictorKind",
+    "Zoo",
+    "ZooId",
+    "parse_zoo_id",
+    "read_catalog",
+    "write_catalog",
+]
+
 CARD_FILE = "README.md"
-FORMAT = 1
-NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-SPLITS = ("train", "validation", "test")
-WHOLE_ID = re.compile(rf"({NAME.pattern})/({'|'.join(SPLITS)})/(0|[1-9][0-9]{{0,8}})", re.ASCII)
-
-
-def _load_classifier(folder: Path):
-    from nfn.classifier import InrClassifier
-
-    return InrClassifier.load(folder)
-
-
-def _load_editor(folder: Path):
-    from nfn.editor import InrEditor
-
-    return InrEditor.load(folder)
-
-
-def _load_generalization(folder: Path):
-    from nfn.generalization import GeneralizationPredictor
-
-    return GeneralizationPredictor.load(folder)
-
-
-@dataclass(frozen=True)
-class PredictorKind:
-    """A predictor that a zoo can hold; `load` takes its folder, and imports its code only then."""
-
-    name: str
-    title: str
-    task: str
-    load: Callable[[Path], Any]
-
-
-PREDICTORS = {
-    p.name: p
-    for p in (
-        PredictorKind(
-            "inr-classifier", "What an image network shows", "INR classification", _load_classifier
-        ),
-        PredictorKind("inr-editor", "Edits of image networks", "INR editing", _load_editor),
-        PredictorKind(
-            "generalization", "Test accuracy of small CNNs", "generalization prediction", _load_generalization
-        ),
-    )
-}
-
-
-@dataclass(frozen=True)
-class CollectionInfo:
-    """A collection's line in the catalog; `size` is in bytes."""
-
-    name: str
-    title: str
-    kind: str
-    count: int
-    splits: dict[str, int]
-    size: int
-    licence: str
-    files: tuple[FileInfo, ...]
-
-
-@dataclass(frozen=True)
-class PredictorInfo:
-    """A predictor's line in the catalog; `size` is in bytes."""
-
-    name: str
-    title: str
-    task: str
-    size: int
-    files: tuple[FileInfo, ...]
-
-
-@dataclass(frozen=True)
-class ZooId:
-    """The name of one network: `collection/split/index`, such as `mnist-sirens/test/17`."""
-
-    collection: str
-    split: str
-    index: int
-
-    def __str__(self) -> str:
-        return f"{self.collection}/{self.network_id}"
-
-    @property
-    def network_id(self) -> str:
-        """The id inside the collection: `split/index`."""
-        return f"{self.split}/{self.index}"
-
-
-def parse_zoo_id(text: str) -> ZooId:
-    """Read `collection/split/index`; ZooError offers the right spelling where one is near.
-
-    >>> parse_zoo_id("mnist-sirens/test/17")
-    ZooId(collection='mnist-sirens', split='test', index=17)
-    """
-    match = WHOLE_ID.fullmatch(text)
-    if match:
-        return ZooId(match[1], match[2], int(match[3]))
-    raise ZooError(
-        f"{shorten(text)} is not a zoo id: wanted collection/split/number, such as mnist-sirens/test/17."
-        + _did_you_mean(_respell(text))
-    )
-
-
-def _respell(text: str) -> list[str]:
-    """The text as an id, where only case, spaces, underscores, slashes, zeros or the split are off."""
-    parts = [
-        part for part in re.split(r"[/\\]", re.sub(r"\s", "", text[:200]).lower().replace("_", "-")) if part
-    ]
-    if len(parts) != 3 or not re.fullmatch(r"[0-9]{1,9}", parts[2], re.ASCII):
-        return []
-    splits = get_close_matches(parts[1], SPLITS, n=1, cutoff=0.3)
-    wanted = "/".join([parts[0], *splits, str(int(parts[2]))])
-    return [wanted] if WHOLE_ID.fullmatch(wanted) else []
-
-
-def _did_you_mean(names: Iterable[str]) -> str:
-    found = " or ".join(names)
-    return f" Did you mean {found}?" if found else ""
 
 
 class Zoo:
@@ -189,10 +82,10 @@ class Zoo:
         """A collection whose shards the catalog lists, so that only files of known size and checksum are read."""
         folder = f"collections/{info.name}"
         for needed in ("spec.json", "networks.parquet"):
-            self.files.need(f"{folder}/{needed}", _listed_file(info, needed))
+            self.files.need(f"{folder}/{needed}", listed_file(info, needed))
 
         def open_shard(path: Path, places: Sequence[int]) -> Stacked:
-            return self.files.open_shard(f"{folder}/{path.name}", _listed_file(info, path.name), places)
+            return self.files.open_shard(f"{folder}/{path.name}", listed_file(info, path.name), places)
 
         return Collection(self.root / folder, open_shard)
 
@@ -228,9 +121,9 @@ class Zoo:
             if name not in self._loaded:
                 folder = self.root / "predictors" / name
                 for needed in (CONFIG_FILE, WEIGHTS_FILE):
-                    self.files.need(f"predictors/{name}/{needed}", _listed_file(info, needed))
-                    _check_file(folder, _listed_file(info, needed))
-                self._loaded[name] = _predictor_kind(name).load(folder)
+                    self.files.need(f"predictors/{name}/{needed}", listed_file(info, needed))
+                    check_file(folder, listed_file(info, needed))
+                self._loaded[name] = predictor_kind(name).load(folder)
             return self._loaded[name]
 
     def card(self, name: str = "") -> str:
@@ -257,7 +150,7 @@ class Zoo:
     def verify(self) -> None:
         """Check size and SHA-256 of every file that the catalog lists."""
         for path, file in self.listed().items():
-            _check_file((self.root / path).parent, file)
+            check_file((self.root / path).parent, file)
 
     def _describe(self, name: str, opened: Collection, row: dict[str, Any]) -> dict[str, Any]:
         place = ("id", "label", "shard", "row")
@@ -272,119 +165,9 @@ class Zoo:
         return {"id": f"{name}/{row['id']}", "label": opened.spec.label_names[label], **facts}
 
 
-def read_catalog(root: Path) -> tuple[dict[str, CollectionInfo], dict[str, PredictorInfo]]:
-    """The two tables of `catalog.json`, by name."""
-    path = root / "catalog.json"
-    if not path.is_file():
-        raise ZooError(f"{root.name} has no catalog.json: it is not a zoo. `python -m zoo index` writes one.")
-    content = read_json(path)
-    if content.get("format") != FORMAT:
-        raise ZooError(
-            f"{short_name(path)} has format {content.get('format')!r}; this version reads format {FORMAT}."
-        )
-    try:
-        collections = [_parse_info(CollectionInfo, line) for line in content["collections"]]
-        predictors = [_parse_info(PredictorInfo, line) for line in content["predictors"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ZooError(
-            f"{short_name(path)} is damaged: {error}. `python -m zoo index` writes it anew."
-        ) from error
-    return {info.name: info for info in collections}, {info.name: info for info in predictors}
-
-
-def _parse_info(kind: type, line: dict[str, Any]):
-    files = tuple(FileInfo(**file) for file in line["files"])
-    info = kind(**{**line, "files": files})
-    if not NAME.fullmatch(info.name):
-        raise ValueError(f"{shorten(str(info.name))} is no name for an entry")
-    for file in files:
-        if not FILE_NAME.fullmatch(file.name):
-            raise ValueError(f"{shorten(str(file.name))} is no name for a file")
-    return info
-
-
 def _find(infos: dict[str, Any], name: str, what: str):
     if name in infos:
         return infos[name]
     near = get_close_matches(name[:200].lower().replace("_", "-"), infos, n=2, cutoff=0.5)
     listed = f" This zoo has {', '.join(infos) or 'none'}." if not near else ""
-    raise ZooError(f"There is no {what} {shorten(name)} in this zoo.{_did_you_mean(near)}{listed}")
-
-
-def _listed_file(info: CollectionInfo | PredictorInfo, name: str) -> FileInfo:
-    for file in info.files:
-        if file.name == name:
-            return file
-    raise ZooError(f"The catalog lists no {name} for {info.name}: `python -m zoo index` writes it anew.")
-
-
-def _check_file(folder: Path, file: FileInfo) -> None:
-    path = folder / file.name
-    if not path.is_file():
-        raise ZooError(f"{short_name(path)} is missing, though the catalog lists it: download it again.")
-    if path.stat().st_size != file.size or sha256(path) != file.sha256:
-        raise ZooError(
-            f"{short_name(path)} is not the file that the catalog lists (its SHA-256 differs): "
-            "download it again, or run `python -m zoo index` if you changed it yourself."
-        )
-
-
-def write_catalog(root: Path) -> None:
-    """Write `catalog.json` from the folders under `collections/` and `predictors/`."""
-    collections = [_collection_info(folder) for folder in _folders(root / "collections")]
-    collections.sort(key=_display_order)
-    predictors = [_predictor_info(folder) for folder in _folders(root / "predictors")]
-    content = {
-        "format": FORMAT,
-        "collections": [asdict(info) for info in collections],
-        "predictors": [asdict(info) for info in predictors],
-    }
-    write_json(root / "catalog.json", content)
-
-
-def _display_order(info: CollectionInfo) -> tuple[bool, str]:
-    """Digits first, being the easiest to look at; then by name."""
-    return not info.name.startswith("mnist"), info.name
-
-
-def _folders(parent: Path) -> list[Path]:
-    folders = sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
-    for folder in folders:
-        if not NAME.fullmatch(folder.name):
-            raise ZooError(
-                f"{shorten(folder.name)} is no name for an entry: use a-z, 0-9 and single hyphens."
-            )
-    return folders
-
-
-def _collection_info(folder: Path) -> CollectionInfo:
-    collection = Collection(folder)
-    collection.features()  # a collection that cannot be read does not get into the catalog
-    files = _file_infos(folder)
-    return CollectionInfo(
-        name=folder.name,
-        title=collection.spec.title,
-        kind=collection.spec.kind,
-        count=len(collection),
-        splits=collection.splits,
-        size=sum(file.size for file in files),
-        licence=collection.spec.images["licence"],
-        files=files,
-    )
-
-
-def _predictor_info(folder: Path) -> PredictorInfo:
-    kind = _predictor_kind(folder.name)
-    files = _file_infos(folder)
-    return PredictorInfo(kind.name, kind.title, kind.task, sum(file.size for file in files), files)
-
-
-def _predictor_kind(name: str) -> PredictorKind:
-    if name not in PREDICTORS:
-        raise ZooError(f"Unknown predictor {name!r}: this version knows {', '.join(PREDICTORS)}.")
-    return PREDICTORS[name]
-
-
-def _file_infos(folder: Path) -> tuple[FileInfo, ...]:
-    paths = sorted(path for path in folder.iterdir() if path.is_file())
-    return tuple(FileInfo(path.name, path.stat().st_size, sha256(path)) for path in paths)
+    raise ZooError(f"There is no {what} {shorten(name)} in this zoo.{did_you_mean(near)}{listed}")

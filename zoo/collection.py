@@ -17,13 +17,18 @@ from zoo.errors import ZooError, shorten
 from zoo.files import read_json, short_name
 from zoo.stacked import LocalStacked, Stacked
 from zoo.table import read_table
+from zoo.tickets import packed_size, regenerate, unpack
 
 FORMAT = 1
 COLUMNS = {"id": pa.string(), "split": pa.string(), "shard": pa.int64(), "row": pa.int64()}
 COLUMNS_OF_KIND = {
     "siren": {"label": pa.int64(), "psnr": pa.float64()},
     "classifier": {"activation": pa.string(), "test_accuracy": pa.float64(), "final": pa.bool_()},
-}
+    "init": {
+        "init_seed": pa.int64(), "init_sha256": pa.string(), "dense_accuracy": pa.float64(),
+        "ticket_accuracy": pa.float64(),
+    },
+}  # fmt: skip
 """The columns that `networks.parquet` must have for each kind of network."""
 
 
@@ -88,8 +93,8 @@ class Collection:
 
     def network(self, network_id: str) -> Network:
         """One network, read without loading the rest of its shard."""
-        row, kind = self.row(network_id), self.spec.kind
-        features = self._read_shard(row["shard"], [row["row"]])
+        number, kind = self._row_number(network_id), self.spec.kind
+        row, features = self.row(network_id), self.features([number])
         network = Network(
             features, self.spec.network, kind, self.spec.names, self.spec.siren, metadata={"kind": kind}
         )
@@ -103,6 +108,8 @@ class Collection:
         chosen = torch.arange(len(self))[
             rows if isinstance(rows, slice) else torch.as_tensor(rows, dtype=torch.int64)
         ]
+        if self.spec.kind == "init":
+            return self._regenerate(chosen)
         shards = torch.tensor(self.rows["shard"].to_numpy())[chosen]
         places = torch.tensor(self.rows["row"].to_numpy())[chosen]
         out = self._empty(len(chosen))
@@ -112,6 +119,36 @@ class Collection:
             for target, source in zip(_flat(out), _flat(part), strict=True):
                 target[mask] = source
         return out
+
+    def _regenerate(self, chosen: torch.Tensor) -> WeightSpaceFeatures:
+        rows = self.rows.take(chosen.numpy())
+        return regenerate(self.spec.network, rows["init_seed"].to_pylist(), rows["init_sha256"].to_pylist())
+
+    def masks(self, rows: Sequence[int] | slice = slice(None)) -> list[torch.Tensor]:
+        """The winning tickets of initializations: a bool tensor `(n, 1, out, in[, kh, kw])` per layer."""
+        chosen = torch.arange(len(self))[rows if isinstance(rows, slice) else torch.as_tensor(rows)]
+        table = self.rows.take(chosen.numpy())
+        parts = [
+            self._read_masks(row["shard"], row["row"]) for row in table.select(["shard", "row"]).to_pylist()
+        ]
+        return [torch.cat(layer) for layer in zip(*parts, strict=True)]
+
+    def masks_of(self, network_id: str) -> list[torch.Tensor]:
+        """The winning ticket of one initialization."""
+        return self.masks([self._row_number(network_id)])
+
+    def _read_masks(self, shard: int, place: int) -> list[torch.Tensor]:
+        path = self.folder / f"weights-{shard:05d}.safetensors"
+        names = [layer.weight for layer in self.spec.names]
+        shapes = [array.shape for array in self.spec.network.weight_spec]
+        try:
+            file = self._open_shard(path, [place])
+            for name, shape in zip(names, shapes, strict=True):
+                _check_shape(file.shape(name), name, (packed_size(shape),), [place], path)
+            packed = file.rows(names, [place])
+        except SafetensorError as error:
+            raise ZooError(f"{short_name(path)} is damaged ({error}): build or download it again.") from error
+        return [unpack(tensor, shape) for tensor, shape in zip(packed, shapes, strict=True)]
 
     def normalized(self, rows: Sequence[int] | slice = slice(None)) -> WeightSpaceFeatures:
         """The same in our convention: SIRENs at omega 30, (row, col), outputs in [-1, 1]."""

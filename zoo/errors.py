@@ -1,5 +1,7 @@
 """What goes wrong with a zoo: one exception, whose text is a sentence for the person who asked."""
 
+from collections.abc import Iterable
+
 
 class ZooError(ValueError):
     """A zoo, a collection or a name in it is not as it should be; the text says what to do next."""
@@ -12,3 +14,9 @@ class HubError(ZooError):
 def shorten(text: str, width: int = 60) -> str:
     """Someone else's text as a quoted piece that fits into an error message."""
     return repr(text if len(text) <= width else text[:width] + "…")
+
+
+def did_you_mean(names: Iterable[str]) -> str:
+    """A question to end an error message with, " Did you mean a or b?"; "" where there are no names to offer."""
+    found = " or ".join(names)
+    return f" Did you mean {found}?" if found else ""

@@ -185,7 +185,7 @@ def fetch(repo: HubRepo, sha: str, name: str, size: int, check: Callable[[Path],
     """Download a file of at most `size` bytes to `target`: whole and checked, or not at all."""
     with cache.disk():
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=".part-", dir=target.parent)
+        handle, part = tempfile.mkstemp(prefix=cache.PART, dir=target.parent)
     try:
         with cache.disk(), _open_part(handle) as file:
             hub.download(repo, sha, name, size, file.write)

@@ -31,12 +31,20 @@ class Build(Protocol):
         """Raise ZooError where the settings cannot be."""
         ...
 
-    def make_shard(self, shard: int, device: str, on_fit: Callable[[int], None]) -> "Shard":
+    def make_shard(self, shard: int, device: str, on_fit: Callable[[int], None]) -> "Writable":
         """One shard, a pure function of (settings, shard number); `on_fit` hears how many networks each step adds."""
         ...
 
     def describe(self) -> dict:
         """The content of `spec.json`."""
+        ...
+
+
+class Writable(Protocol):
+    """A finished shard."""
+
+    def write(self, folder: Path, number: int) -> None:
+        """Write its two files, whole or not at all."""
         ...
 
 
@@ -51,11 +59,15 @@ class Shard:
         tensors: dict[str, torch.Tensor] = {}
         for (weight_name, bias_name), (weight, bias) in zip(self.names, self.features, strict=True):
             tensors[weight_name], tensors[bias_name] = weight[:, 0].contiguous(), bias[:, 0].contiguous()
-        places = [{"shard": number, "row": row} for row in range(len(self.rows))]
-        table = pa.Table.from_pylist([{**row, **at} for row, at in zip(self.rows, places, strict=True)])
-        weights_path, rows_path = shard_paths(folder, number)
-        write_whole(weights_path, lambda part: save_file(tensors, part))
-        write_whole(rows_path, lambda part: pq.write_table(table, part))
+        write_whole(shard_paths(folder, number)[0], lambda part: save_file(tensors, part))
+        write_rows(folder, number, self.rows)
+
+
+def write_rows(folder: Path, number: int, rows: list[dict]) -> None:
+    """Write the facts of a shard's networks, after its tensors: where these are, the shard is whole."""
+    places = [{"shard": number, "row": row} for row in range(len(rows))]
+    table = pa.Table.from_pylist([{**row, **at} for row, at in zip(rows, places, strict=True)])
+    write_whole(shard_paths(folder, number)[1], lambda part: pq.write_table(table, part))
 
 
 def shard_count(build: Build) -> int:

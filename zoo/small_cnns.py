@@ -1,5 +1,6 @@
 """Small CNNs that people bring: which ones the predictor takes, what is told of them, and many predicted at once."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,9 @@ SUPPORTED = (
 )
 AT_ONCE = 8
 """Networks that are predicted together: with more, their answers to the probes no longer fit a CPU core's cache."""
+NO_NUMBER = (
+    "The weights of this network are so large that its answers hold no numbers: nothing can be read of it."
+)
 NEEDED = "reading those would take a zoo of them to learn from"
 
 
@@ -111,9 +115,13 @@ def predict_alike(
     except ValueError as error:  # they are of one spec, so it goes for all of them
         checked = [str(error) if isinstance(network, Network) else network for network in checked]
     return [
-        Answer(name, error=network) if isinstance(network, str) else Answer(name, next(results))
+        Answer(name, error=network) if isinstance(network, str) else _answer(name, next(results))
         for name, network in zip(names, checked, strict=True)
     ]
+
+
+def _answer(name: str, result: Generalization) -> Answer:
+    return Answer(name, result) if math.isfinite(result.test_accuracy) else Answer(name, error=NO_NUMBER)
 
 
 def _checked(network: Network | NetworkFileError) -> Network | str:

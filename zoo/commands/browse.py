@@ -62,7 +62,11 @@ def index(folder: Annotated[Path, typer.Argument(help="folder of the zoo")] = EM
 def _collection_facts(opened: Zoo, name: str) -> dict[str, object]:
     collection = opened.collection(name)
     spec = collection.spec
-    measured = {"siren": ("psnr", "PSNR in dB"), "classifier": ("test_accuracy", "test accuracy")}
+    measured = {
+        "siren": ("psnr", "PSNR in dB"),
+        "classifier": ("test_accuracy", "test accuracy"),
+        "init": ("ticket_accuracy", "accuracy of the ticket"),
+    }
     column, title = measured[spec.kind]
     values = collection.rows[column].to_numpy()
     return {

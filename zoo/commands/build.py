@@ -11,6 +11,7 @@ from rich.console import Console
 from zoo.build import find_device, run_build, usable_cores
 from zoo.build_cnn import CnnBuild
 from zoo.build_siren import SirenBuild
+from zoo.build_ticket import TicketBuild
 from zoo.collection import Collection
 from zoo.sample import sample_collection
 from zoo.shards import Build
@@ -61,6 +62,26 @@ def build_cnn(
     console.print(
         f"{len(accuracy)} networks in {out}: test accuracy {middle:.1%} in the middle, {low:.1%} to {high:.1%} for "
         f"80% of them, {accuracy.max():.1%} at best; {seconds:.1f} s."
+    )
+
+
+def build_ticket(
+    images: Annotated[str, typer.Option(help="mnist (an MLP) or cifar10 (a CNN)")],
+    out: Out,
+    count: Annotated[int, typer.Option(help="how many pairs; the last 50 are held out")] = 450,
+    sparsity: Annotated[float, typer.Option(help="share of the weights that is pruned")] = 0.95,
+    rounds: Annotated[int, typer.Option(help="times to train and prune; 1 as in the paper")] = 1,
+    measure_all: Annotated[bool, typer.Option(help="train every ticket, not the held-out ones only")] = True,
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Find winning tickets: train initializations, prune by magnitude, train again under the mask."""
+    seconds = run(TicketBuild(images, count, sparsity, rounds, seed, measure_all), out, device)
+    rows = Collection(out).rows
+    dense, ticket = (np.nanmean(rows[name].to_numpy()) for name in ("dense_accuracy", "ticket_accuracy"))
+    console.print(
+        f"{len(rows)} pairs in {out}: {dense:.1%} dense, {ticket:.1%} as tickets of {1 - sparsity:.0%} of the weights; "
+        f"{seconds:.1f} s."
     )
 
 

@@ -11,15 +11,18 @@ from rich.console import Console
 from nfn.classifier import InrClassifier
 from nfn.editor import InrEditor
 from nfn.generalization import GeneralizationPredictor
-from zoo.build import find_device
+from zoo.build import find_device, usable_cores
 from zoo.card import classifier_card, editor_card
 from zoo.card_generalization import generalization_card
+from zoo.card_tickets import tickets_card
 from zoo.catalog import EMBEDDED
 from zoo.commands.train import TRAINING_FILE, Device
 from zoo.evaluate_classifier import evaluate_classifier as measure_classifier
 from zoo.evaluate_editor import evaluate_editor as measure_editor
 from zoo.evaluate_generalization import evaluate_generalization as measure_generalization
+from zoo.evaluate_tickets import evaluate_tickets as measure_tickets
 
+SHIPPED = "this model"
 METRICS_FILE, BASELINES_FILE, CARD_FILE = "metrics.json", "baselines.json", "README.md"
 Collections = Annotated[list[Path], typer.Argument(help="folders of SIRENs fitted to held-out images")]
 
@@ -59,6 +62,40 @@ def evaluate_generalization(
     """Measure the predictor of test accuracies and write its card."""
     model = GeneralizationPredictor.load(folder, find_device(device))
     write_card(folder, generalization_card, measure_generalization(model, collections))
+
+
+def evaluate_tickets(
+    collection: Annotated[Path, typer.Argument(help="folder of initializations and their tickets")],
+    folder: Annotated[Path, typer.Option(help="folder of the predictor")],
+    work: Annotated[Path, typer.Option(help="folder for results; the same command goes on from them")],
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(help="another predictor to measure, as NAME=FOLDER; may be given again"),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option(help="keep the folder's figures of other masks, and measure the predictors only")
+    ] = False,
+) -> None:
+    """Measure a predictor of winning tickets against all other masks, and write its card."""
+    others = dict(text.split("=", 1) for text in beside or [])
+    folders = {SHIPPED: folder, **{name: Path(place) for name, place in others.items()}}
+    earlier = json.loads((folder / METRICS_FILE).read_text()) if keep else None
+    metrics = measure_tickets(collection, folders, work, usable_cores(), earlier)
+    models = [{"model": name, **model_facts(place)} for name, place in folders.items()]
+    if keep:
+        known = json.loads((folder / BASELINES_FILE).read_text())
+        models += [model for model in known if model["model"] not in folders]
+    (folder / BASELINES_FILE).write_text(json.dumps(models, indent=2) + "\n")
+    write_card(folder, tickets_card, metrics)
+
+
+def model_facts(folder: Path) -> dict[str, Any]:
+    """What the card tells of one model of the comparison."""
+    training = json.loads((folder / TRAINING_FILE).read_text())
+    facts = {key: training[key] for key in ("model", "channels", "depth", "device")}
+    steps, minutes = training["recipe"]["steps"], round(training["seconds"] / 60)
+    moments = ", ".join(map(str, training["moments"]))
+    return {"what": facts.pop("model"), **facts, "moments": moments, "steps": steps, "minutes": minutes}
 
 
 def write_card(folder: Path, card: Callable[..., str], metrics: dict[str, Any]) -> None:

@@ -13,9 +13,12 @@ import typer
 
 from nfn.editor import InrEditorConfig
 from nfn.predictor import Predictor
+from nfn.ticket_vae import TicketVae
+from nfn.tickets import TicketConfig, TicketPredictor
 from zoo.build import find_device
 from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
+from zoo.errors import ZooError
 from zoo.evaluate_classifier import describe
 from zoo.train_classifier import ClassifierRecipe, calibrate
 from zoo.train_classifier import train_classifier as fit_classifier
@@ -24,6 +27,8 @@ from zoo.train_editor import train_editor as fit_editor
 from zoo.train_generalization import GeneralizationRecipe
 from zoo.train_generalization import describe as describe_cnns
 from zoo.train_generalization import train_generalization as fit_generalization
+from zoo.train_tickets import TicketTraining, describe_pairs
+from zoo.train_tickets import train_tickets as fit_tickets
 
 TRAINING_FILE = "training.json"
 Collections = Annotated[list[Path], typer.Argument(help="folders of SIRENs fitted to training images")]
@@ -85,6 +90,43 @@ def train_generalization(
     facts = {"recipe": asdict(recipe), "seconds": round(time.time() - start), "probes": model.config.probes,
              "members": model.config.members}  # fmt: skip
     save(model, out, collections, facts)
+
+
+def train_tickets(
+    collection: Annotated[Path, typer.Argument(help="folder of initializations and their tickets")],
+    out: Annotated[Path, typer.Option(help="folder of the predictor")],
+    work: Work,
+    model: Annotated[
+        str, typer.Option(help="direct, pointwise, vae, or magnitude (a unit per layer, nothing else)")
+    ] = "direct",
+    channels: Annotated[int, typer.Option(help="width of the layers")] = TicketConfig.channels,
+    depth: Annotated[int, typer.Option(help="number of layers")] = TicketConfig.depth,
+    moments: Annotated[
+        str, typer.Option(help="steps of the short training at which gradients are read")
+    ] = "1,32,256",
+    images: Annotated[int, typer.Option(help="training images that it stores")] = TicketConfig.images,
+    shrink: Annotated[int, typer.Option(help="store them so many times smaller")] = TicketConfig.shrink,
+    steps: Annotated[int, typer.Option(help="training steps")] = TicketTraining.steps,
+    balanced: Annotated[bool, typer.Option(help="let every layer count the same, not every weight")] = False,
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Train a predictor of winning tickets."""
+    if model not in ("direct", "pointwise", "vae", "magnitude"):
+        raise ZooError(f"Unknown model {model!r}: choose direct, pointwise, vae or magnitude.")
+    rule = "magnitude" if model == "magnitude" else "model"
+    config = TicketConfig(
+        channels=channels, depth=depth, images=images, shrink=shrink, pointwise=model == "pointwise", balanced=balanced,
+        moments=tuple(int(step) for step in moments.split(",")), rule=rule,
+    )  # fmt: skip
+    training, start = TicketTraining(steps=steps, seed=seed), time.time()
+    kind = TicketVae if model == "vae" else TicketPredictor
+    found = fit_tickets(collection, config, training, work, find_device(device), kind)
+    settings = {"model": model, "channels": channels, "depth": depth, "balanced": balanced, "images": images,
+                "shrink": shrink}  # fmt: skip
+    facts = {"recipe": asdict(training), "seconds": round(time.time() - start), **settings,
+             "moments": list(config.moments)}  # fmt: skip
+    save(found, out, [], {**facts, "pairs": describe_pairs(Collection(collection))})
 
 
 def save(model: Predictor, folder: Path, collections: list[Path], facts: dict[str, Any]) -> None:

@@ -1,0 +1,147 @@
+"""Reading and writing `catalog.json`, the table of what is in a zoo: sizes, checksums, counts."""
+
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.collection import Collection
+from zoo.errors import ZooError, shorten
+from zoo.files import read_json, sha256, short_name, write_json
+from zoo.ids import NAME
+from zoo.predictors import predictor_kind
+from zoo.source import FileInfo
+
+FORMAT = 1
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class CollectionInfo:
+    """A collection's line in the catalog; `size` is in bytes."""
+
+    name: str
+    title: str
+    kind: str
+    count: int
+    splits: dict[str, int]
+    size: int
+    licence: str
+    files: tuple[FileInfo, ...]
+
+
+@dataclass(frozen=True)
+class PredictorInfo:
+    """A predictor's line in the catalog; `size` is in bytes."""
+
+    name: str
+    title: str
+    task: str
+    size: int
+    files: tuple[FileInfo, ...]
+
+
+def read_catalog(root: Path) -> tuple[dict[str, CollectionInfo], dict[str, PredictorInfo]]:
+    """The two tables of `catalog.json`, by name."""
+    path = root / "catalog.json"
+    if not path.is_file():
+        raise ZooError(f"{root.name} has no catalog.json: it is not a zoo. `python -m zoo index` writes one.")
+    content = read_json(path)
+    if content.get("format") != FORMAT:
+        raise ZooError(
+            f"{short_name(path)} has format {content.get('format')!r}; this version reads format {FORMAT}."
+        )
+    try:
+        collections = [_parse_info(CollectionInfo, line) for line in content["collections"]]
+        predictors = [_parse_info(PredictorInfo, line) for line in content["predictors"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ZooError(
+            f"{short_name(path)} is damaged: {error}. `python -m zoo index` writes it anew."
+        ) from error
+    return {info.name: info for info in collections}, {info.name: info for info in predictors}
+
+
+def _parse_info(kind: type, line: dict[str, Any]):
+    files = tuple(FileInfo(**file) for file in line["files"])
+    info = kind(**{**line, "files": files})
+    if not NAME.fullmatch(info.name):
+        raise ValueError(f"{shorten(str(info.name))} is no name for an entry")
+    for file in files:
+        if not FILE_NAME.fullmatch(file.name):
+            raise ValueError(f"{shorten(str(file.name))} is no name for a file")
+    return info
+
+
+def listed_file(info: CollectionInfo | PredictorInfo, name: str) -> FileInfo:
+    """A file of an entry; ZooError where the catalog does not list it."""
+    for file in info.files:
+        if file.name == name:
+            return file
+    raise ZooError(f"The catalog lists no {name} for {info.name}: `python -m zoo index` writes it anew.")
+
+
+def check_file(folder: Path, file: FileInfo) -> None:
+    """Check size and SHA-256 of a file in `folder`; ZooError where it is missing or another."""
+    path = folder / file.name
+    if not path.is_file():
+        raise ZooError(f"{short_name(path)} is missing, though the catalog lists it: download it again.")
+    if path.stat().st_size != file.size or sha256(path) != file.sha256:
+        raise ZooError(
+            f"{short_name(path)} is not the file that the catalog lists (its SHA-256 differs): "
+            "download it again, or run `python -m zoo index` if you changed it yourself."
+        )
+
+
+def write_catalog(root: Path) -> None:
+    """Write `catalog.json` from the folders under `collections/` and `predictors/`."""
+    collections = [_collection_info(folder) for folder in _folders(root / "collections")]
+    collections.sort(key=_display_order)
+    predictors = [_predictor_info(folder) for folder in _folders(root / "predictors")]
+    content = {
+        "format": FORMAT,
+        "collections": [asdict(info) for info in collections],
+        "predictors": [asdict(info) for info in predictors],
+    }
+    write_json(root / "catalog.json", content)
+
+
+def _display_order(info: CollectionInfo) -> tuple[bool, str]:
+    """Digits first, being the easiest to look at; then by name."""
+    return not info.name.startswith("mnist"), info.name
+
+
+def _folders(parent: Path) -> list[Path]:
+    folders = sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+    for folder in folders:
+        if not NAME.fullmatch(folder.name):
+            raise ZooError(
+                f"{shorten(folder.name)} is no name for an entry: use a-z, 0-9 and single hyphens."
+            )
+    return folders
+
+
+def _collection_info(folder: Path) -> CollectionInfo:
+    collection = Collection(folder)
+    collection.features()  # a collection that cannot be read does not get into the catalog
+    files = _file_infos(folder)
+    return CollectionInfo(
+        name=folder.name,
+        title=collection.spec.title,
+        kind=collection.spec.kind,
+        count=len(collection),
+        splits=collection.splits,
+        size=sum(file.size for file in files),
+        licence=collection.spec.images["licence"],
+        files=files,
+    )
+
+
+def _predictor_info(folder: Path) -> PredictorInfo:
+    kind = predictor_kind(folder.name)
+    files = _file_infos(folder)
+    return PredictorInfo(kind.name, kind.title, kind.task, sum(file.size for file in files), files)
+
+
+def _file_infos(folder: Path) -> tuple[FileInfo, ...]:
+    paths = sorted(path for path in folder.iterdir() if path.is_file())
+    return tuple(FileInfo(path.name, path.stat().st_size, sha256(path)) for path in paths)

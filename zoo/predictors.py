@@ -1,0 +1,67 @@
+"""The predictors that a zoo can hold. To add one, add a line to `PREDICTORS` and its loader."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import ZooError
+
+
+def _load_classifier(folder: Path):
+    from nfn.classifier import InrClassifier
+
+    return InrClassifier.load(folder)
+
+
+def _load_editor(folder: Path):
+    from nfn.editor import InrEditor
+
+    return InrEditor.load(folder)
+
+
+def _load_generalization(folder: Path):
+    from nfn.generalization import GeneralizationPredictor
+
+    return GeneralizationPredictor.load(folder)
+
+
+def _load_tickets(folder: Path):
+    from nfn.tickets import TicketPredictor
+
+    return TicketPredictor.load(folder)
+
+
+@dataclass(frozen=True)
+class PredictorKind:
+    """A predictor that a zoo can hold; `load` takes its folder, and imports its code only then."""
+
+    name: str
+    title: str
+    task: str
+    load: Callable[[Path], Any]
+
+
+PREDICTORS = {
+    p.name: p
+    for p in (
+        PredictorKind(
+            "inr-classifier", "What an image network shows", "INR classification", _load_classifier
+        ),
+        PredictorKind("inr-editor", "Edits of image networks", "INR editing", _load_editor),
+        PredictorKind(
+            "generalization", "Test accuracy of small CNNs", "generalization prediction", _load_generalization
+        ),
+        PredictorKind("tickets-mnist", "Winning tickets of MLPs on MNIST", "sparsity masks", _load_tickets),
+        PredictorKind(
+            "tickets-cifar10", "Winning tickets of CNNs on CIFAR-10", "sparsity masks", _load_tickets
+        ),
+    )
+}
+
+
+def predictor_kind(name: str) -> PredictorKind:
+    """A line of the table; ZooError where this version has none of that name."""
+    if name not in PREDICTORS:
+        raise ZooError(f"Unknown predictor {name!r}: this version knows {', '.join(PREDICTORS)}.")
+    return PREDICTORS[name]
