@@ -11,8 +11,11 @@ from typing import Any, Literal
 import torch
 from PIL import Image
 
+from app.elsewhere import NATIVE_SIZES, elsewhere, is_picture
 from app.figures import to_pixels
 from app.gpu import device
+from app.memory import give_back_large_tensors
+from app.remembering import remember
 from app.zoos import zoo_at
 from nfn.classifier import InrClassification
 from nfn.editor import InrEdit
@@ -31,8 +34,6 @@ MAX_DRAWING = 2 * 10**10
 """Weights times pixels of a picture: a second or so of CPU."""
 MAX_ACTIVATIONS = 2**23
 """Values of one layer that are held at once."""
-NATIVE_SIZES = {1: 28, 3: 32}
-"""Pixels a side at zoom 1, by number of output channels."""
 
 
 class RequestError(ValueError):
@@ -63,7 +64,8 @@ class Source:
 
 
 def prepare() -> None:
-    """Settle process-wide matters before the first request: few threads, for visitors share the cores."""
+    """Settle process-wide matters before the first request: visitors share the cores and the memory."""
+    give_back_large_tensors()
     torch.set_num_threads(max(1, min(4, (os.cpu_count() or 2) // 2)))
 
 
@@ -101,7 +103,12 @@ def list_networks(collection: str, limit: int) -> list[dict[str, Any]]:
     return zoo().rows(collection, limit)
 
 
-@lru_cache(maxsize=32)
+def _is_small(network: Network) -> bool:
+    return network.spec.get_num_params() <= MAX_EDITED
+
+
+@remember(32, _is_small)
+@torch.no_grad()
 def open_network(source: Source) -> Network:
     """The SIREN behind `source`, checked. Gradio names an upload's folder by its content, so paths do not go stale."""
     if source.zoo_id is not None:
@@ -117,13 +124,19 @@ def open_network(source: Source) -> Network:
 
 
 def _only_pictures(network: Network) -> Network:
-    inputs, outputs = network.spec.get_io()
-    if network.kind != "siren" or inputs != 2 or outputs not in NATIVE_SIZES:
+    if not is_picture(network.kind, network.spec):
+        inputs, outputs = network.spec.get_io()
         raise RequestError(
             f"This is a {network.kind} with {inputs} inputs and {outputs} outputs. Choose a network that is a picture: "
-            "2 inputs (a pixel's coordinates) and 1 (gray) or 3 (colour) outputs."
+            f"2 inputs (a pixel's coordinates) and 1 (gray) or 3 (colour) outputs.{elsewhere(network)}"
         )
+    _check_finite(evaluate(network.normalized, coordinate_grid(5, 5)))
     return network
+
+
+def _check_finite(values: torch.Tensor) -> None:
+    if not values.isfinite().all():
+        raise RequestError("The weights of this network are so large that its picture holds no numbers.")
 
 
 @torch.no_grad()
@@ -138,6 +151,7 @@ def draw(network: Network, zoom: int = 1) -> torch.Tensor:
     widest = max(bias.shape[0] for bias in network.spec.bias_spec)
     parts = coordinate_grid(size, size).split(max(1, MAX_ACTIVATIONS // widest))
     values = torch.cat([evaluate(network.normalized, part) for part in parts], 2)
+    _check_finite(values)
     return values[0].unflatten(1, (size, size)).clamp(-1, 1)
 
 
@@ -173,6 +187,7 @@ def classify_network(network: Network, domain: str = "auto") -> Classified:
         result = model.predict(network, domain=domain)
     except ValueError as error:
         raise RequestError(str(error)) from error
+    _check_finite(torch.tensor(list(result.probabilities.values())))
     return Classified(result, model.name, time.perf_counter() - start)
 
 
@@ -205,19 +220,21 @@ def edit(source: Source, style: str, strength: float) -> Edited:
         result = model.edit(network, style, strength)
     except ValueError as error:
         raise RequestError(str(error)) from error
+    _check_finite(torch.tensor(result.mse))
     return Edited(result, model.name, time.perf_counter() - start)
 
 
 def save_edit(source: Source, edited: Edited, folder: Path, zoom: int = 8) -> tuple[Path, Path]:
     """Write the edited SIREN (its tensors named as they came in) and a PNG of it into `folder`; give both paths."""
-    stem = f"{_safe_stem(source.name)}-{edited.result.style}"
+    stem = f"{safe_stem(source.name)}-{edited.result.style}"
     weights, png = folder / f"{stem}.safetensors", folder / f"{stem}.png"
     write_network(edited.result.network, weights)
     Image.fromarray(to_pixels(draw(edited.result.network, zoom))).save(png)
     return weights, png
 
 
-def _safe_stem(name: str) -> str:
+def safe_stem(name: str) -> str:
+    """The name of a network as part of a file name."""
     stem = name if "/" in name else Path(name).stem
     return (
         "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in stem).strip("-")[:60]
@@ -247,6 +264,11 @@ def check_symmetry(source: Source, how: Symmetry, seed: int, domain: str = "auto
     """Reorder the hidden neurons, or flip their signs (sine is odd), and look at what changes."""
     before = open_network(source)
     after = replace(before, features=_disguise(before, how, torch.Generator().manual_seed(seed)))
+    return compare_copies(how, before, after, domain)
+
+
+def compare_copies(how: Symmetry, before: Network, after: Network, domain: str = "auto") -> SymmetryCheck:
+    """Two ways to write one network down: how far their pictures and verdicts are apart."""
     first, second = classify_network(before, domain).result, classify_network(after, domain).result
     return SymmetryCheck(
         how=how,

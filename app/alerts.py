@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 import gradio as gr
 
 from app.actions import RequestError
+from app.aside import answering
 from nfn.reader import NetworkFileError
 from zoo.errors import ZooError
 
@@ -29,7 +30,7 @@ def alerting(handler: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(handler)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _alerts(handler):
+        with _alerts(handler), answering():
             return handler(*args, **kwargs)
 
     return guarded
@@ -44,6 +45,11 @@ def alerting_steps(handler: Callable[P, Iterator[R]]) -> Callable[P, Iterator[R]
             yield from handler(*args, **kwargs)
 
     return guarded
+
+
+def warn(error: Exception) -> None:
+    """A toast for what was refused, where the page says so in its place too."""
+    gr.Warning(html.escape(str(error), quote=False), duration=6)
 
 
 @contextmanager

@@ -6,18 +6,18 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
-from app import actions, batch, generalization
+from app import actions, batch, generalization, tickets
 from app.alerts import alerting
 from app.sources import files_from_request, from_request
 from app.widgets import keep_files
 
 
 def add_endpoints() -> None:
-    """Publish every endpoint in the `gr.Blocks` at hand."""
-    for endpoint in (
-        list_networks, predict_generalization, predict_generalization_batch, classify_inr, edit_inr
-    ):  # fmt: skip
-        api(endpoint, api_name=endpoint.__name__, concurrency_id="predict")
+    """Publish every endpoint in the `gr.Blocks` at hand; what takes milliseconds waits for nothing slower."""
+    for endpoint in (list_networks, predict_generalization, classify_inr, edit_inr):
+        api(endpoint, api_name=endpoint.__name__, concurrency_id="quick")
+    for endpoint in (winning_ticket, predict_generalization_batch):
+        api(endpoint, api_name=endpoint.__name__)
 
 
 @alerting
@@ -141,3 +141,36 @@ def edit_inr(
         "seconds": round(done.seconds, 4),
     }
     return facts, gr.FileData(path=weights), gr.FileData(path=preview)
+
+
+@alerting
+def winning_ticket(
+    file: gr.FileData | None, zoo_id: str | None, sparsity: float = 0.95
+) -> tuple[dict[str, Any], gr.FileData]:
+    """Find the winning ticket of an untrained network: which few of its weights are worth training.
+
+    Args:
+        file: A checkpoint of the initialization, safetensors or torch zip, at most 20 MB, uploaded to this app or as a
+            data: URI in base64 (no other URL); null when zoo_id is given. An MLP of three linear layers for MNIST or a
+            CNN of three convolutions and two linear layers for CIFAR-10, hidden layers of any width.
+        zoo_id: An initialization of the zoo, such as mnist-inits/test/0; null when a file is given.
+        sparsity: The share of the weights that is pruned, above 0 and below 1.
+
+    Returns:
+        First sparsity, kept and total (weights), layers (name, shape and kept of each), note (what makes the network
+        look trained, which tickets are not for, else ""), predictor and seconds; then the mask as safetensors, 0 or 1
+        in uint8 under the names of the weights as they came in.
+    """
+    source = from_request(file, zoo_id)
+    shown, found = tickets.masked(source, sparsity), tickets.find(source)
+    mask, _ = keep_files(lambda folder: tickets.save_ticket(source, found, shown, folder))
+    facts = {
+        "sparsity": shown.sparsity,
+        "kept": shown.kept,
+        "total": shown.total,
+        "layers": [{"name": x.name, "shape": list(x.shape), "kept": x.kept} for x in shown.layers],
+        "note": found.ticket.sentence,
+        "predictor": found.predictor,
+        "seconds": round(found.seconds, 4),
+    }
+    return facts, gr.FileData(path=mask)

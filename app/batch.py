@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -34,6 +34,12 @@ class BatchRow:
 
 def predict_files(paths: Sequence[str]) -> list[BatchRow]:
     """A row per file, or per network of a file that is a stack; a bad file gets its sentence and stops no other."""
+    *_, rows = predict_in_turn(paths)
+    return rows
+
+
+def predict_in_turn(paths: Sequence[str]) -> Iterator[list[BatchRow]]:
+    """As `predict_files`, with the rows so far after each file."""
     if not paths:
         raise RequestError("Upload at least one file.")
     if len(paths) > MAX_FILES:
@@ -42,8 +48,8 @@ def predict_files(paths: Sequence[str]) -> list[BatchRow]:
         )
     rows: list[BatchRow] = []
     for path in paths:
-        rows += [_row(answer) for answer in _answers(path, room=len(rows) < MAX_NETWORKS)]
-    return rows
+        rows = rows + [_row(answer) for answer in _answers(path, room=len(rows) < MAX_NETWORKS)]
+        yield rows
 
 
 def _answers(path: str, room: bool) -> list[Answer]:

@@ -27,6 +27,14 @@ def weight_maps(features: WeightSpaceFeatures) -> list[np.ndarray]:
     return maps
 
 
+def left_out(features: WeightSpaceFeatures) -> str:
+    """Which weights the heat maps do not show, in a sentence; "" where they show all."""
+    widest = max((weight.shape[2] for weight in features.weights[:-1]), default=0)
+    if widest <= MAX_NEURONS:
+        return ""
+    return f"Layers here have up to {widest:,} neurons; the picture shows the first {MAX_NEURONS} of each."
+
+
 def robust_limit(values: np.ndarray) -> float:
     """The 99th percentile of the magnitudes: a colour range that one outlier does not wash out."""
     return float(np.percentile(np.abs(values), 99)) or 1.0

@@ -5,8 +5,11 @@ from pathlib import Path
 
 from app import zoo_panels
 from app.gpu import device, zero_gpu
+from app.links import TABS
 from app.panels import escape
 from app.zoos import own_zoo
+from zoo.catalog import Zoo
+from zoo.files import sha256
 
 PAPER = "https://arxiv.org/abs/2302.14040"
 
@@ -24,21 +27,38 @@ def header() -> str:
     notice = zoo_panels.failure(own_zoo().notice)
     return (
         '<header class="masthead"><h1>Weightscope</h1>'
-        "<p>Neural networks that read other neural networks. Pick one below, and see what its weights hold.</p>"
+        "<p>Networks that read networks. Pick one, or bring your own: another network reads its weights and tells you "
+        f"{_to('inr', 'what picture it holds')}, {_to('generalization', 'how often it will be right')}, or "
+        f"{_to('tickets', 'which few of its weights are worth training')}. It needs none of your data.</p>"
         f'<p class="paper">After <a href="{PAPER}" target="_blank" rel="noopener">Permutation Equivariant Neural '
-        "Functionals</a> (Zhou et al., NeurIPS 2023): networks that take other networks as their input.</p></header>"
-        f"{notice}"
+        f"Functionals</a> (Zhou et al., NeurIPS 2023). {_to('how', 'How it works')}</p>"
+        f'<p id="spoken" class="unseen" role="status"></p></header>{notice}'
     )
+
+
+def _to(tab: str, words: str) -> str:
+    """A link to a tab; `app.opening` shows the tab without loading the page again."""
+    return f'<a href="?tab={tab}" data-tab="{TABS[tab]}">{words}</a>'
 
 
 def footer(keep_seconds: int) -> str:
-    """Version, device, how long files are kept, licence, and how to cite."""
+    """Version, device, which zoo, how long files are kept, licence, and how to cite."""
     where = "ZeroGPU" if zero_gpu() else "a GPU" if device().type == "cuda" else "a CPU"
     return (
-        f'<footer class="colophon"><p>Weightscope {escape(version())}, running on {where}. Uploads are read as '
-        f"numbers, never executed, and deleted {_duration(keep_seconds)} after they arrive. MIT licence.</p>"
-        f"<details><summary>Cite the paper</summary><pre>{escape(BIBTEX, 1000)}</pre></details></footer>"
+        f'<footer class="colophon"><p>Weightscope {escape(version())}, running on {where}, with '
+        f"{zoo_revision(own_zoo().zoo)}. MIT licence; each collection names that of its images.</p>"
+        f"<p>Your files are read as numbers, never executed, shown to nobody else, and deleted "
+        f"{_duration(keep_seconds)} after they arrive.</p>"
+        f"<details><summary>How to cite</summary><pre>{escape(BIBTEX, 1000)}</pre></details></footer>"
     )
+
+
+def zoo_revision(zoo: Zoo) -> str:
+    """Exactly which zoo this is: its commit on the Hub, else its catalog, which holds the checksums of its files."""
+    if zoo.source.kind == "hub":
+        return f"the zoo {escape(zoo.source.repo)} at commit <code>{escape(zoo.source.revision)[:12]}</code>"
+    catalog = sha256(zoo.root / "catalog.json")[:12]
+    return f"the {escape(zoo.source)}, catalog <code>{catalog}</code>"
 
 
 def version() -> str:

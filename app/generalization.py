@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from statistics import NormalDist
+from threading import Lock, Thread
 from typing import cast
 
 import torch
 
 from app.actions import MAX_ACTIVATIONS, RequestError, Source, count_moved, predictor, zoo
+from app.elsewhere import elsewhere
 from app.gpu import lent_device, on_gpu
 from nfn.cnn import Activation, class_scores
 from nfn.features import WeightSpaceFeatures
@@ -23,6 +25,7 @@ from nfn.reader.stack import read_networks
 from zoo import small_cnns
 from zoo.bundled import bundled_images
 from zoo.catalog import CollectionInfo
+from zoo.errors import ZooError
 from zoo.images import to_pixels
 
 MAX_WEIGHTS = 250_000
@@ -95,7 +98,10 @@ def _check(network: Network) -> Network:
         raise RequestError(
             f"Networks of up to {MAX_WEIGHTS:,} weights are read here; this one has {weights:,}."
         )
-    return small_cnns.check_small_cnn(network)
+    try:
+        return small_cnns.check_small_cnn(network)
+    except ZooError as error:
+        raise RequestError(f"{error}{elsewhere(network)}") from error
 
 
 @dataclass(frozen=True)
@@ -128,9 +134,12 @@ def predict(source: Source) -> Predicted:
 def predict_network(network: Network) -> Generalization:
     """What the predictor says of a network at hand; RequestError where it cannot read it."""
     try:
-        return predictor("generalization").predict(network)
+        result = predictor("generalization").predict(network)
     except ValueError as error:
         raise RequestError(str(error)) from error
+    if not math.isfinite(result.test_accuracy):
+        raise RequestError(small_cnns.NO_NUMBER)
+    return result
 
 
 def percentile(result: Generalization) -> float | None:
@@ -164,10 +173,18 @@ class ZooPoint:
     row: dict
 
 
-@cache
+_PREDICTING = Lock()
+
+
+def start_predicting() -> None:
+    """Predict the zoo's classifiers in the background, which takes seconds, before a visitor asks for them."""
+    Thread(target=zoo_points, name="predict the zoo").start()
+
+
 def zoo_points(images: str | None = None) -> list[ZooPoint]:
     """Every classifier of the zoo, or those on one image set; each collection is predicted once, in a batch."""
-    points = [point for info in classifier_collections() for point in _points(info.name)]
+    with _PREDICTING:  # whoever comes meanwhile waits for the same answer
+        points = [point for info in classifier_collections() for point in _points(info.name)]
     return [point for point in points if images in (None, point.images)]
 
 

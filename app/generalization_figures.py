@@ -17,7 +17,6 @@ from nfn.features import WeightSpaceFeatures
 BINS = 24
 HISTOGRAM_HEIGHT = 72
 STRIP_HEIGHT = 132
-CHANCE = 0.1
 MAX_CHANNELS = 32
 """Wider convolutions are shown by their first channels: more kernels than that are not readable."""
 WIDTH, GAP = 224, 2
@@ -115,7 +114,7 @@ def scatter(dots: Sequence[Dot], predicted: Span | None, measured: Span | None, 
             _line("truth", axis.at(measured.low), axis.at(measured.high), f"{height}%", f"{height}%")
         )
         parts.append(_diamond(axis.at(measured.value), f"{height}%", "measured"))
-    return _figure("scatter", None, parts, says)
+    return _figure("scatter", None, parts, f"{says} Arrow keys go from dot to dot, Enter chooses.", keys=True)
 
 
 def _grid(axis: Axis) -> list[str]:
@@ -154,10 +153,12 @@ def _diamond(x: float, y: str, kind: str) -> str:
     return f'<svg class="{kind}" x="{x}%" y="{y}" overflow="visible"><path d="M0-9 9 0 0 9-9 0z"/></svg>'
 
 
-def _figure(kind: str, height: int | None, parts: Iterable[str], says: str) -> str:
+def _figure(kind: str, height: int | None, parts: Iterable[str], says: str, keys: bool = False) -> str:
+    """A drawing and what it shows in words; with `keys` it can be reached and gone through by keyboard."""
     size = f'height="{height}"' if height else 'height="100%"'
     drawing = f'<svg class="drawing" width="100%" {size} overflow="visible">{"".join(parts)}</svg>'
-    return f'<div class="{kind}" role="img" aria-label="{html.escape(says)}">{drawing}</div>'
+    role = 'role="application" tabindex="0"' if keys else 'role="img"'
+    return f'<div class="{kind}" {role} aria-label="{html.escape(says)}">{drawing}</div>'
 
 
 def kernel_mosaic(weight: np.ndarray) -> np.ndarray:
@@ -172,8 +173,8 @@ def kernel_mosaic(weight: np.ndarray) -> np.ndarray:
     columns, across = kernels.shape[1], kernels.shape[3]
     cell = min(MAX_CELL, max(1, (WIDTH - GAP * columns) // (columns * across)))
     gap = GAP if across == 1 else max(GAP, cell // 2)
-    colours = _colours(kernels, robust_limit(weight)).repeat(cell, 2).repeat(cell, 3)
-    padded = np.pad(colours, ((0, 0), (0, 0), (0, gap), (0, gap), (0, 0)))
+    cells = colours(kernels, robust_limit(weight)).repeat(cell, 2).repeat(cell, 3)
+    padded = np.pad(cells, ((0, 0), (0, 0), (0, gap), (0, gap), (0, 0)))
     return np.concatenate(np.concatenate(list(padded), 1), 1)[:-gap, :-gap]
 
 
@@ -189,7 +190,7 @@ def _squared(kernels: np.ndarray) -> np.ndarray:
 _STOPS = np.array([unlabel_rgb(stop) for stop in diverging.RdBu], float)
 
 
-def _colours(values: np.ndarray, limit: float) -> np.ndarray:
+def colours(values: np.ndarray, limit: float) -> np.ndarray:
     """RGBA of `values`, red at -limit, white at 0, blue at +limit, nothing where there is no number."""
     places = np.linspace(-limit, limit, len(_STOPS))
     channels = [np.interp(np.nan_to_num(values), places, stop) for stop in _STOPS.T]
@@ -216,6 +217,14 @@ def layer_figures(features: WeightSpaceFeatures) -> str:
     return f'<div class="layers">{"".join(_layer(features, i) for i in range(len(features)))}</div>'
 
 
+def _left_out(weight: np.ndarray) -> str:
+    """A remark on what the picture of a layer does not show."""
+    if max(weight.shape[:2]) <= MAX_CHANNELS:
+        return ""
+    shown = "×".join(str(min(count, MAX_CHANNELS)) for count in weight.shape[:2])
+    return f"<br>only the first {shown} are drawn"
+
+
 def _layer(features: WeightSpaceFeatures, i: int) -> str:
     weight = features.weights[i][0, 0].cpu().numpy()
     last = i == len(features) - 1
@@ -224,5 +233,5 @@ def _layer(features: WeightSpaceFeatures, i: int) -> str:
         "" if weight.ndim == 2 else f", {weight.shape[2]}×{weight.shape[3]}"
     )
     image = inline_image(kernel_mosaic(weight), f"{name}: the weights as colours")
-    title = f"<b>{name}</b> {shape}<br>colours up to ±{robust_limit(weight):.2g}"
+    title = f"<b>{name}</b> {shape}<br>colours up to ±{robust_limit(weight):.2g}{_left_out(weight)}"
     return f"<figure><figcaption>{title}</figcaption>{image}{weight_bars(weight)}</figure>"

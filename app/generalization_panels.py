@@ -1,12 +1,13 @@
 """What the Generalization tab says, as HTML. Every string that a visitor or a file may have written is escaped here."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from app.actions import Source
 from app.batch import BatchRow
 from app.generalization import Measured, PermutedCopy, Predicted, ZooPoint
 from app.generalization_figures import Dot, Span, interval_strip, scatter
-from app.panels import escape, number, tiny
+from app.panels import as_table, escape, number, tiny
 from nfn.generalization import Generalization
 from nfn.network import Network
 
@@ -89,6 +90,7 @@ def accuracy(predicted: Predicted, measured: Measured | None, zoo: Sequence[floa
     rests = f"{RESTS_ON} {INTERVAL.format(f'{result.coverage:.0%}')}" if result.typical else RESTS_ON
     return (
         f'<div class="accuracy verdict"><div class="split">{head}{known}</div>{strip}{_strip_legend(result, truth)}'
+        f"{_strip_table(zoo, guess, truth)}"
         f'<p class="rests">{rests}</p><p class="facts">{facts}</p></div>'
     )
 
@@ -170,6 +172,26 @@ def _strip_legend(result: Generalization, truth: Span | None) -> str:
     return legend(keys)
 
 
+def _strip_table(zoo: Sequence[float], guess: Span | None, truth: Span | None) -> str:
+    """The strip in numbers: how many of the zoo's networks reach what, the prediction, and the truth."""
+    rows = [
+        (f"{low:.0%} to {high:.0%}", f"{count:,} of the zoo’s networks") for low, high, count in zoo_bins(zoo)
+    ]
+    rows += (
+        [(f"{percent(guess.low)} to {percent(guess.high)}", f"predicted: {percent(guess.value)}")]
+        if guess
+        else []
+    )
+    rows += [(percent(truth.value), "measured")] if truth else []
+    return as_table(["test accuracy", "what is there"], rows)
+
+
+def zoo_bins(accuracies: Sequence[float], width: float = 0.05) -> list[tuple[float, float, int]]:
+    """(low, high, how many accuracies lie there), for the bins that hold some."""
+    counts = Counter(min(int(a / width), round(1 / width) - 1) for a in accuracies)
+    return [(place * width, (place + 1) * width, counts[place]) for place in sorted(counts)]
+
+
 def legend(keys: Sequence[tuple[str, str]]) -> str:
     """What the marks of a figure mean."""
     return f'<p class="keys">{"".join(f"<span><i class={kind!r}></i>{words}</span>" for kind, words in keys)}</p>'
@@ -210,8 +232,19 @@ def zoo_scatter(points: Sequence[ZooPoint], predicted: Predicted, measured: Meas
     keys += [("band", "this network’s interval")] * (guess is not None)
     keys += [("measured", "this network")] * (truth is not None)
     axes = '<p class="axis up">predicted ↑</p><p class="axis across">measured →</p>'
-    drawing = f'{scatter(dots, guess, truth, says)}{axes}<div class="tip" hidden></div>'
-    return f'<div class="plot">{drawing}</div>{legend(keys)}'
+    drawing = f'{scatter(dots, guess, truth, says)}{axes}<div class="tip" role="status" hidden></div>'
+    return f'<div class="plot">{drawing}</div>{legend(keys)}{_scatter_table(points)}'
+
+
+def _scatter_table(points: Sequence[ZooPoint]) -> str:
+    """The scatter plot in numbers, the networks that are not in it included."""
+    rows = [
+        (p.zoo_id, percent(p.measured), *map(percent, (p.predicted, p.low, p.high)))
+        if p.typical
+        else (p.zoo_id, percent(p.measured), "unlike the zoo", "", "")
+        for p in points
+    ]
+    return as_table(["network", "measured", "predicted", "from", "to"], rows)
 
 
 def _dot_label(point: ZooPoint) -> str:
@@ -235,7 +268,8 @@ def scatter_line(points: Sequence[ZooPoint]) -> str:
 def measuring(measured: Measured, images: str) -> str:
     """How far the measuring has come."""
     return (
-        f'<div class="line" role="status"><progress max="{measured.total}" value="{measured.seen}"></progress>'
+        f'<div class="line" role="status"><progress max="{measured.total}" value="{measured.seen}" '
+        'aria-label="images seen"></progress>'
         f"<p>{measured.seen:,} of {measured.total:,} {image_title(images)} images seen, "
         f"{measured.right:,} of them named rightly.</p></div>"
     )
@@ -299,11 +333,20 @@ def _batch_row(row: BatchRow) -> list[object]:
 def batch_line(rows: Sequence[BatchRow]) -> str:
     """How many networks were read, and how many were not."""
     failed, unlike = sum(bool(row.error) for row in rows), sum(row.typical is False for row in rows)
-    rest = [f"{failed:,} could not be read"] * bool(failed) + [f"{unlike:,} are unlike the zoo"] * bool(
+    verb = "is" if unlike == 1 else "are"
+    rest = [f"{failed:,} could not be read"] * bool(failed) + [f"{unlike:,} {verb} unlike the zoo"] * bool(
         unlike
     )
     read = f"{len(rows) - failed - unlike:,} of {len(rows):,} networks have a prediction"
     return f'<p class="line" role="status">{"; ".join([read, *rest])}.</p>'
+
+
+def batch_progress(done: int, files: int) -> str:
+    """How far a batch has come, in files."""
+    return (
+        f'<div class="line" role="status"><progress max="{files}" value="{done}" aria-label="files read"></progress>'
+        f"<p>{done:,} of {files:,} files read.</p></div>"
+    )
 
 
 NOT_YET = '<div class="not-yet low">Press the button: the weights will move, the prediction will not.</div>'

@@ -11,8 +11,16 @@ from nfn.operators import STYLES
 from zoo.catalog import WHOLE_ID
 from zoo.remote import HUB_ID
 
-TABS = {"inr": "INR", "generalization": "Generalization", "zoo": "Zoo"}
+TABS = {
+    "inr": "INR",
+    "generalization": "Generalization",
+    "tickets": "Tickets",
+    "zoo": "Zoo",
+    "how": "How it works",
+}
 """How links name the tabs, and how the page does."""
+DOORS = ("inr", "generalization", "tickets", "zoo")
+"""The tabs in which something can be opened, from a link or from the Zoo tab."""
 MAX_VALUE = 300
 """Characters of a parameter that are looked at."""
 

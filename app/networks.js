@@ -2,7 +2,8 @@
 // Gradio runs this once per element, with `element`, `trigger`, `props` and `watch`.
 const NEAR = 18; // pixels from a dot within which it is meant
 const rows = () => [...element.querySelectorAll("tbody tr")];
-const choose = (id) => trigger("select", { index: 0, value: id });
+const picked = { index: 0 }; // one for all clicks: of quick ones Gradio repeats the first, which then holds the last
+const choose = (id) => trigger("select", Object.assign(picked, { value: id }));
 
 // The table: the chosen row is marked, and is the one that the tab key reaches; arrows move on from there.
 const mark = () => {
@@ -39,15 +40,26 @@ const nearest = (event) => {
   const box = drawing.getBoundingClientRect();
   const [x, y] = [event.clientX - box.left, event.clientY - box.top];
   let best = null;
-  for (const dot of drawing.querySelectorAll(".dot")) {
+  for (const dot of drawing.querySelectorAll("circle.dot")) {
     const distance = Math.hypot(dot.cx.baseVal.value - x, dot.cy.baseVal.value - y);
     if (distance < NEAR && distance < (best?.distance ?? Infinity)) best = { dot, distance };
   }
   return best?.dot ?? null;
 };
 
+// The keyboard goes through the dots from left to right, beginning at the chosen one.
+const move = (step) => {
+  const x = (dot) => dot.cx.baseVal.value;
+  const dots = [...element.querySelectorAll("circle.dot")].sort((a, b) => x(a) - x(b));
+  const from = dots.findIndex((dot) => dot.classList.contains("near"));
+  const chosen = dots.findIndex((dot) => dot.dataset.zooId === props.chosen);
+  const place = from >= 0 ? from + step : Math.max(chosen, 0);
+  point(dots[Math.min(Math.max(place, 0), dots.length - 1)] ?? null);
+};
+const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
+
 const point = (dot) => {
-  for (const other of element.querySelectorAll(".dot.near")) other.classList.toggle("near", other === dot);
+  for (const other of element.querySelectorAll("circle.dot.near")) other.classList.toggle("near", other === dot);
   const tip = element.querySelector(".tip");
   if (!tip) return;
   tip.hidden = !dot;
@@ -70,6 +82,12 @@ element.addEventListener("click", (event) => {
   choose(found.dataset.zooId);
 });
 element.addEventListener("keydown", (event) => {
+  if (event.target.matches(".scatter")) {
+    if (event.key in STEPS) move(STEPS[event.key]);
+    else if (event.key === "Enter" || event.key === " ") element.querySelector(".dot.near")?.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    else return;
+    return event.preventDefault();
+  }
   const row = event.target.closest("tbody tr");
   if (!row || !["ArrowDown", "ArrowUp", "Enter", " "].includes(event.key)) return;
   event.preventDefault();

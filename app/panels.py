@@ -1,6 +1,10 @@
 """Results as small pieces of HTML. Every string that a visitor or a file may have written is escaped here."""
 
 import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
 
 from app.actions import Classified, Edited, Source, SymmetryCheck
 from nfn.classifier import InrClassification
@@ -106,31 +110,59 @@ def tiny(value: float) -> str:
 
 
 def layer_rows(network: Network) -> list[list[str]]:
-    """The heat maps in words: per tensor its name, shape, smallest, largest and typical size."""
+    """The weights in words: per tensor its name, its shape, how its numbers are spread, and their typical size."""
     return [
         [
             name,
             "×".join(map(str, t.shape)),
-            f"{t.min():.4f}",
-            f"{t.max():.4f}",
+            *(f"{value:.4f}" for value in t.float().quantile(QUARTERS).tolist()),
             f"{t.std(unbiased=False):.4f}",
         ]
         for name, t in network.tensors().items()
     ]
 
 
+def as_table(headers: Sequence[str], rows: Sequence[Sequence[object]], title: str = "As a table") -> str:
+    """A figure's numbers for those who would rather read them, folded away. Cells are escaped here."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in headers)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return (
+        f'<details class="twin"><summary>{title}</summary>'
+        f'<div tabindex="0" role="region" aria-label="{title}">{table}</div></details>'
+    )
+
+
 LEGEND = (
     '<span class="minus"></span> below zero <span class="plus"></span> above. One row per hidden neuron, its bias in '
     "the last column; each layer has its own colour range, written above it."
 )
-TABLE_HEADERS = ["tensor", "shape", "smallest", "largest", "spread"]
+QUARTERS = torch.linspace(0, 1, 5)
+TABLE_HEADERS = [
+    "tensor",
+    "shape",
+    "smallest",
+    "lower quarter",
+    "median",
+    "upper quarter",
+    "largest",
+    "spread",
+]
+SYMMETRY = (
+    "Hidden neurons have no order. Swap them and every weight table changes, yet the network does the same. "
+    "Whoever reads weights must not be fooled by that."
+)
+READING = '<div class="not-yet low" role="status">Reading a network…</div>'
+"""Stands where a result will, until there is one."""
 NOT_YET = '<div class="not-yet">Press a button: the weights will move, the picture will not.</div>'
 
 
-def drawn_and_read(image: str, result: InrClassification) -> str:
-    """A small picture under a heat map: what these weights draw, and what they are read as."""
+def drawn_and_read(image: str, result: InrClassification, remark: str = "") -> str:
+    """A small picture under a heat map: what these weights draw, what they are read as, and a remark on the map."""
     read = f"read as <b>{escape(result.label)}</b>" if result.typical else "read as <b>unlike the zoo</b>"
-    return f'<figure class="small">{image}<figcaption>what they draw, {read}</figcaption></figure>'
+    return (
+        f'<figure class="small">{image}<figcaption>what they draw, {read}<br>{remark}</figcaption></figure>'
+    )
 
 
 def zoom_line(side: int, zoom: int) -> str:
@@ -144,3 +176,9 @@ def zoom_line(side: int, zoom: int) -> str:
 def refusal(error: Exception) -> str:
     """Why a card has nothing to show."""
     return f'<p class="line refusal">{escape(error, 300)}</p>'
+
+
+def refused(path: object, error: Exception) -> str:
+    """Why a file was not taken."""
+    name = f"<b>{escape(Path(path).name, 60)}</b> was not taken. " if isinstance(path, str) else ""
+    return f'<p class="line refusal" role="alert">{name}{escape(error, 600)}</p>'

@@ -1,5 +1,6 @@
 // Things to pick, for gr.HTML: elements with data-pick. The picked value goes to the `select` event.
 // Gradio runs this once per element, with `element`, `trigger`, `props` and `watch`.
+const picked = { index: 0 }; // one for all clicks: of quick ones Gradio repeats the first, which then holds the last
 const mark = () => {
   for (const item of element.querySelectorAll("[data-pick]"))
     item.setAttribute("aria-pressed", item.dataset.pick === props.chosen);
@@ -9,7 +10,7 @@ element.addEventListener("click", (event) => {
   if (!item || item.disabled) return;
   if (!item.hasAttribute("data-step")) props.chosen = item.dataset.pick;
   mark();
-  trigger("select", { index: 0, value: item.dataset.pick });
+  trigger("select", Object.assign(picked, { value: item.dataset.pick }));
 });
 watch(["value", "chosen"], mark);
 mark();

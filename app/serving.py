@@ -1,30 +1,57 @@
-"""How the app is served: the options of `demo.launch`, and a guard against files given as URLs."""
+"""How the app is served: what Gradio has to be told, from its environment to the options of `demo.launch`."""
 
 import importlib.util
+import inspect
 import json
 import os
 from typing import Any
 
+import gradio as gr
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.theme import STYLESHEETS, build_theme
+from app.uploads import own_folder
 
 MAX_FILE_SIZE = "20mb"
 MAX_BODY = 32 * 2**20
 """Bytes of a JSON request: 20 MB in base64, as MCP clients send a file, and some."""
 
+SESSIONS = 200
+"""Pages and callers of which Gradio keeps what it sent them, 0.4 MB each; who comes back later starts from the page."""
+
 URL_REFUSED = "Files by URL are not fetched. Upload the file, or send it as a data: URI."
+
+
+def settle() -> None:
+    """What Gradio reads from the environment when a page is built: no statistics, which cost more with each request."""
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(2**62))
+    own_folder(port())
+
+
+def remember_signatures(demo: gr.Blocks) -> None:
+    """Save Gradio from reading the signatures of its widgets anew for every page and every caller."""
+    for kind in {type(block) for block in demo.blocks.values()}:
+        for base in kind.__mro__:
+            if "__init__" in vars(base) and base is not object:
+                setattr(base.__init__, "__signature__", inspect.signature(base.__init__))  # noqa: B010
+
+
+def port() -> int:
+    """Where the app is served."""
+    return int(os.environ.get("GRADIO_SERVER_PORT", "7860"))
 
 
 def launch_options() -> dict[str, Any]:
     """Everything that `launch` needs; MCP is served when the `gradio[mcp]` extra is there."""
     return {
-        "server_port": int(os.environ.get("GRADIO_SERVER_PORT", "7860")),
+        "server_port": port(),
         "theme": build_theme(),
         "css_paths": STYLESHEETS,
         "max_file_size": MAX_FILE_SIZE,
+        "state_session_capacity": SESSIONS,
         "footer_links": ["api", "settings"],
         "mcp_server": importlib.util.find_spec("mcp") is not None,
         "run_history": False,
@@ -54,7 +81,8 @@ class RefuseUrls:
 def _is_json_post(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] != "POST":
         return False
-    return not dict(scope["headers"]).get(b"content-type", b"").startswith(b"multipart/form-data")
+    kinds = [value.lower() for name, value in scope["headers"] if name == b"content-type"]
+    return len(kinds) != 1 or not kinds[0].startswith(b"multipart/form-data")
 
 
 async def _read_body(receive: Receive) -> bytes | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gradio import themes
 
-STYLESHEETS = [Path(__file__).with_name(name) for name in ("style.css", "zoo.css")]
+STYLESHEETS = [Path(__file__).with_name(name) for name in ("style.css", "zoo.css", "tickets.css", "how.css")]
 
 BLUE = themes.Color(
     name="weightscope",
@@ -33,8 +33,14 @@ def build_theme() -> themes.Base:
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
         button_primary_background_fill_dark="*primary_500",
-        button_primary_background_fill_hover_dark="*primary_400",
+        button_primary_background_fill_hover_dark="*primary_600",
         button_primary_text_color="white",
+        link_text_color="*primary_600",
+        link_text_color_hover="*primary_700",
+        link_text_color_visited="*primary_600",
+        link_text_color_dark="*primary_300",
+        link_text_color_hover_dark="*primary_200",
+        link_text_color_visited_dark="*primary_300",
         slider_color="*primary_600",
         slider_color_dark="*primary_400",
     )

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
 
+COPY_LINK = "Copy a link to this"
 PICKER_JS = Path(__file__).with_name("picker.js").read_text(encoding="utf-8")
 NETWORKS_JS = Path(__file__).with_name("networks.js").read_text(encoding="utf-8")
 
@@ -31,6 +33,20 @@ def segmented(
     return gr.Radio(list(choices), value=value, label=label, elem_classes="segmented", **kwargs)
 
 
+def upload_box(elem_id: str) -> tuple[gr.File, gr.HTML]:
+    """A box for a visitor's own network, and the line under it that says why a file was refused."""
+    file = gr.File(label="Or upload your own: .safetensors or .pt, up to 20 MB", elem_id=elem_id,
+                   elem_classes="upload", height=104)  # fmt: skip
+    return file, gr.HTML(elem_id=f"{elem_id}-refused", elem_classes="refused")
+
+
+def copy_link(tab: str) -> gr.Button:
+    """A button that copies a link to what a tab shows; `app.opening` wires it, who knows what a link holds."""
+    return gr.Button(
+        COPY_LINK, size="sm", elem_id=f"copy-link-{tab}", elem_classes="copy-link", min_width=120
+    )
+
+
 def picture(label: str, **kwargs) -> gr.Image:
     """A picture of few pixels, drawn with hard edges."""
     return gr.Image(
@@ -43,9 +59,9 @@ def picture(label: str, **kwargs) -> gr.Image:
     )
 
 
-def network_list(**kwargs) -> gr.HTML:
+def network_list(value: str = "", **kwargs) -> gr.HTML:
     """HTML in which networks are chosen: its `select` event has the zoo id as value, `chosen` is the one marked."""
-    return gr.HTML(js_on_load=NETWORKS_JS, chosen=None, apply_default_css=False, **kwargs)
+    return gr.HTML(value, js_on_load=NETWORKS_JS, chosen=None, apply_default_css=False, **kwargs)
 
 
 def picker(**kwargs) -> gr.HTML:
@@ -69,6 +85,24 @@ def inline_image(pixels: np.ndarray, alt: str) -> str:
 
 
 def keep_files(write: Callable[[Path], Iterable[Path]]) -> list[str]:
-    """Let `write` fill a temporary folder, and move its files to Gradio's cache, which is emptied in time."""
-    with TemporaryDirectory() as folder:
-        return [save_file_to_cache(path, cache_dir=get_upload_folder()) for path in write(Path(folder))]
+    """Let `write` fill a temporary folder, and move its files to where they are kept for an hour from now."""
+    os.makedirs(get_upload_folder(), exist_ok=True)
+    with TemporaryDirectory(dir=get_upload_folder()) as folder:
+        kept = [save_file_to_cache(path, cache_dir=get_upload_folder()) for path in write(Path(folder))]
+    for path in kept:
+        os.utime(path)  # the same file may have been made before
+    return kept
+
+
+def keep_picture(pixels: np.ndarray) -> str:
+    """A PNG of `(H, W, 3)` uint8, kept for an hour.
+
+    Gradio itself would write the file of a picture anew for everyone who sees the same one, while others are sent it.
+    """
+
+    def write(folder: Path) -> list[Path]:
+        path = folder / "picture.png"
+        Image.fromarray(pixels).save(path)
+        return [path]
+
+    return keep_files(write)[0]

@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from app.actions import MAX_DRAWING, NATIVE_SIZES, RequestError
+from app.actions import MAX_DRAWING, RequestError
+from app.elsewhere import NATIVE_SIZES, is_picture
 from app.figures import to_pixels
 from app.zoos import zoo_at
 from nfn.features import WeightSpaceFeatures
@@ -20,9 +21,9 @@ PAGE = 48
 """Networks that are shown at once."""
 ABOUT = "README"
 """The entry that is the zoo's own card; no collection can have this name."""
-GROUPS = {"siren": "label", "classifier": "activation"}
+GROUPS = {"siren": "label", "classifier": "activation", "init": "split"}
 """By kind, the column that networks can be filtered by."""
-MEASURES = {"siren": "psnr", "classifier": "test_accuracy"}
+MEASURES = {"siren": "psnr", "classifier": "test_accuracy", "init": "ticket_accuracy"}
 """By kind, the column that says how good a network is."""
 ORDERS = ("stored", "best", "worst")
 
@@ -58,7 +59,7 @@ def parse_view(text: str) -> View:
 
 def first_view(zoo: Zoo, where: str) -> View:
     """What is shown of a zoo before anything is chosen: its first entry, or its card where it holds nothing."""
-    infos = [*zoo.collections(), *zoo.predictors()]
+    infos = [*sorted(zoo.collections(), key=lambda info: list(GROUPS).index(info.kind)), *zoo.predictors()]
     return View(where, infos[0].name if infos else ABOUT)
 
 
@@ -138,10 +139,10 @@ def pictures(where: str, collection: str, places: tuple[int, ...]) -> tuple[np.n
 
 def _can_be_drawn(opened: Collection, count: int) -> bool:
     spec = opened.spec
-    inputs, outputs = spec.network.get_io()
-    if spec.kind != "siren" or inputs != 2 or outputs not in NATIVE_SIZES:
+    if not is_picture(spec.kind, spec.network):
         return False
-    return count * spec.network.get_num_params() * NATIVE_SIZES[outputs] ** 2 <= MAX_DRAWING
+    side = NATIVE_SIZES[spec.network.get_io()[1]]
+    return count * spec.network.get_num_params() * side**2 <= MAX_DRAWING
 
 
 def _first_layers(features: WeightSpaceFeatures) -> list[np.ndarray]:
@@ -174,10 +175,9 @@ def _red_blue(cells: torch.Tensor) -> np.ndarray:
 def tab_for(zoo: Zoo, network: str) -> str | None:
     """The tab that a network can be opened in, as links name it; None where no tab takes its kind."""
     spec = zoo.collection(zoo.parse(network).collection).spec
-    inputs, outputs = spec.network.get_io()
     if spec.kind == "siren":
-        return "inr" if inputs == 2 and outputs in NATIVE_SIZES else None
-    return "generalization" if spec.kind == "classifier" else None
+        return "inr" if is_picture(spec.kind, spec.network) else None
+    return {"classifier": "generalization", "init": "tickets"}[spec.kind]
 
 
 def turn(view: View, pages: str) -> View:

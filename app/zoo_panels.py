@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from app.markdown import card_html
-from app.panels import escape
+from app.panels import as_table, escape
 from app.widgets import inline_image
 from app.zoo_browser import ABOUT, PAGE, Shown
 from zoo.catalog import CollectionInfo, PredictorInfo, Zoo
@@ -16,8 +16,16 @@ from zoo.collection import Collection
 BINS = 24
 TALLEST = 56
 """Pixels of a histogram's highest bar."""
-KINDS = {"siren": ("Pictures (SIRENs)", "network"), "classifier": ("Image classifiers (CNNs)", "network")}
-MEASURE_TITLES = {"siren": "PSNR in dB", "classifier": "Test accuracy"}
+KINDS = {
+    "siren": ("Pictures (SIRENs)", "network"),
+    "classifier": ("Image classifiers (CNNs)", "network"),
+    "init": ("Untrained networks", "network"),
+}
+MEASURE_TITLES = {
+    "siren": "PSNR in dB",
+    "classifier": "Test accuracy",
+    "init": "Accuracy of the known ticket",
+}
 FACT_TITLES = {"psnr": "PSNR", "image_row": "Image", "l2": "L2"}
 
 
@@ -79,9 +87,9 @@ def about_collection(info: CollectionInfo, opened: Collection) -> str:
         "Networks": f"{info.count:,} ({escape(splits)}), {spec.network.get_num_params():,} weights each",
         "Layers": escape(" → ".join("×".join(map(str, w.shape)) for w in spec.network.weight_spec), 200),
         "Images": f"{escape(spec.images.get('repo') or spec.images.get('name'))}, licence {escape(info.licence)}",
-        "Recipe": escape(_joined(spec.build), 400),
     }
-    return f"<h2>{escape(info.title)}</h2><p><code>{escape(info.name)}</code></p>{_definitions(facts)}"
+    built = f"<details><summary>How it was built</summary><p>{escape(_joined(spec.build), 400)}</p></details>"
+    return f"<h2>{escape(info.title)}</h2><p><code>{escape(info.name)}</code></p>{_definitions(facts)}{built}"
 
 
 def about_predictor(info: PredictorInfo, card: str) -> str:
@@ -110,9 +118,9 @@ def histogram(kind: str, shown: Shown, chosen: float | None) -> str:
     if len(values) == 0:
         return '<p class="line">No network passes this filter.</p>'
     counts, edges = np.histogram(values, BINS)
-    scale = 100 if kind == "classifier" else 1
+    scale = 1 if kind == "siren" else 100
     low, high, middle = (float(x) * scale for x in (edges[0], edges[-1], np.median(values)))
-    unit = "%" if kind == "classifier" else " dB"
+    unit = " dB" if kind == "siren" else "%"
     words = f"from {low:.1f} to {high:.1f}{unit}, half of them above {middle:.1f}{unit}"
     bars = "".join(
         f'<rect x="{i}" y="{1 - h:.4f}" width="0.9" height="{h:.4f}"/>'
@@ -122,8 +130,14 @@ def histogram(kind: str, shown: Shown, chosen: float | None) -> str:
         f'<figure class="zoo-histogram"><figcaption>{MEASURE_TITLES[kind]}: {words}</figcaption>'
         f'<svg role="img" aria-label="{MEASURE_TITLES[kind]} of {shown.count} networks, {words}" '
         f'viewBox="0 0 {BINS} 1" preserveAspectRatio="none" height="{TALLEST}">{bars}{_mark(edges, chosen)}</svg>'
-        f"<div><span>{low:.1f}{unit}</span><span>{high:.1f}{unit}</span></div></figure>"
+        f"<div><span>{low:.1f}{unit}</span><span>{high:.1f}{unit}</span></div>"
+        f"{_histogram_table(counts, edges * scale, MEASURE_TITLES[kind])}</figure>"
     )
+
+
+def _histogram_table(counts: np.ndarray, edges: np.ndarray, title: str) -> str:
+    rows = [(f"{a:.1f} to {b:.1f}", n) for n, a, b in zip(counts, edges, edges[1:], strict=False) if n]
+    return as_table([title, "networks"], rows)
 
 
 def _mark(edges: np.ndarray, chosen: float | None) -> str:
@@ -148,7 +162,8 @@ def _thumbnail(zoo_id: str, image: np.ndarray, row: Mapping[str, Any]) -> str:
 
 
 def _caption(row: Mapping[str, Any]) -> str:
-    return f"{100 * row['test_accuracy']:.1f}%" if "test_accuracy" in row else str(row["label"])
+    accuracy = row.get("test_accuracy", row.get("ticket_accuracy"))
+    return str(row["label"]) if accuracy is None else f"{100 * accuracy:.1f}%"
 
 
 def pager(shown: Shown) -> str:
@@ -197,7 +212,12 @@ def _definitions(facts: Mapping[str, str]) -> str:
 
 
 def _joined(facts: Mapping[str, object]) -> str:
-    return ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in facts.items())
+    said = {
+        key.replace("_", " "): value
+        for key, value in facts.items()
+        if value is not False and value is not None
+    }
+    return ", ".join(key if value is True else f"{key} {_plain(value)}" for key, value in said.items())
 
 
 def _plain(value: object) -> str:

@@ -8,7 +8,7 @@ from zoo.catalog import EMBEDDED, PREDICTORS, Zoo
 from zoo.errors import ZooError
 from zoo.remote import open_hub_zoo, open_zoo
 
-KINDS = ("siren", "classifier")
+KINDS = ("siren", "classifier", "init")
 """The kinds of networks that the tabs need one collection of."""
 
 

@@ -11,9 +11,21 @@ from app.actions import Source
 from app.alerts import alerting_steps
 from app.sources import from_text, to_text
 from app.tabs import generalization_views as views
-from app.tabs.cards import Card, inputs_of, on, outputs_of, show, update
+from app.tabs.cards import (
+    Card,
+    choose,
+    forget,
+    freshen,
+    in_turn,
+    inputs_of,
+    on,
+    outputs_of,
+    queue_line,
+    receive,
+    update,
+)
 from app.tabs.doors import door, opened
-from app.widgets import heading, network_list, segmented
+from app.widgets import copy_link, heading, network_list, segmented, upload_box
 
 ACTIVATIONS = [("Find it", "auto"), ("ReLU", "relu"), ("tanh", "tanh")]
 PIXELS = [("As the file says", "auto"), ("−1 to 1", "-1,1"), ("0 to 1", "0,1")]
@@ -33,10 +45,7 @@ CONVENTION = (
 SCATTER = "Every dot is a network of the zoo. The closer to the diagonal, the better it was read."
 MEASURE = "Now let it name 1,000 real test images, and see."
 WEIGHTS = "All that the file holds: every number of the network, as a colour."
-SYMMETRY = (
-    "Hidden neurons have no order. Swap them and every table of weights changes, yet the network does the same. "
-    "Whoever reads weights must not be fooled by that."
-)
+BATCH_WIDTHS: list[str | int] = ["126px", "88px", "56px", "56px", "90px", "90px", "224px"]
 BATCH = (
     "Drop up to 200 files, or one .safetensors of stacked networks (each tensor with the networks along its first "
     "axis). A file that cannot be read gets a remark, and stops no other."
@@ -51,26 +60,28 @@ def build_generalization_tab(demo: gr.Blocks) -> None:
         chooser = gr.Column(scale=5, min_width=320, elem_classes="card")
         with gr.Column(scale=7, min_width=320, elem_classes="card"):
             heading("Test accuracy it will have", ACCURACY)
-            accuracy = gr.HTML(elem_id="accuracy")
+            accuracy = gr.HTML(panels.READING, elem_id="accuracy")
+            copy_link("generalization")
     with gr.Row(elem_classes="card"):
         plot, measuring, result = _build_scatter(source, accuracy)
     with gr.Row(elem_classes="card"):
         weights = _build_weights(source)
     with gr.Row(elem_classes="card"):
         _build_batch()
+    freshen(source)
     with chooser:
-        _build_chooser(demo, source, plot, measuring, [result, weights])
+        _build_chooser(demo, source, plot, [result, weights], measuring)
 
 
 def _build_chooser(
-    demo: gr.Blocks, source: gr.Textbox, plot: gr.HTML, measuring: Dependency, cards: list[Card]
+    demo: gr.Blocks, source: gr.Textbox, plot: gr.HTML, cards: list[Card], running: Dependency
 ) -> None:
+    """A network that is chosen stops what is `running` for the one before, which would show up beside it."""
     heading("Choose a network", INTRO)
     choices = views.image_choices()
     images = segmented(choices, choices[0][1], "Trained on", elem_id="trained-on")
-    table = network_list(elem_id="networks")
-    file = gr.File(label="Or upload your own: .safetensors or .pt, up to 20 MB", elem_id="cnn-upload",
-                   elem_classes="upload", height=104)  # fmt: skip
+    table = network_list(panels.READING, elem_id="networks")
+    file, refused = box = upload_box("cnn-upload")
     with gr.Accordion("How my upload is to be read", open=False, elem_classes="quiet"):
         gr.HTML(f'<p class="line">{CONVENTION}</p>')
         activation = segmented(ACTIVATIONS, "auto", "Activation", elem_id="activation")
@@ -79,44 +90,47 @@ def _build_chooser(
 
     def pick(event: gr.SelectData, *values: Any):
         chosen = views.picked(event)
-        return to_text(chosen), gr.HTML(chosen=chosen.zoo_id), None, *show(chosen, cards, values)
+        yield from in_turn([to_text(chosen), gr.HTML(chosen=chosen.zoo_id), None], chosen, cards, values)
 
     def upload(path: str | None, activation: str, black: str, *values: Any):
         chosen = views.uploaded(path, activation, black)
-        return to_text(chosen), gr.HTML(chosen=None), *show(chosen, cards, values)
+        yield from in_turn([to_text(chosen), gr.HTML(chosen=None)], chosen, cards, values)
 
     def come_in(text: str, name: str, *values: Any):
         chosen = from_text(opened(text))
         name = name if chosen.zoo else views.images_of(chosen) or name
-        return to_text(chosen), name, views.show_networks(name, chosen), None, *show(chosen, cards, values)
+        yield from in_turn(
+            [to_text(chosen), name, views.show_networks(name, chosen), None], chosen, cards, values
+        )
 
     inputs, outputs = inputs_of(cards), outputs_of(cards)
     opener = door(demo, "Generalization")
-    on(
+    choose(
         [opener.change],
         come_in,
         [opener, images, *inputs],
         [source, images, table, file, *outputs],
-        [measuring],
+        [running],
     )
     on([images.change], lambda name, text: views.show_networks(name, from_text(text)),
        [images, source], [table])  # fmt: skip
-    on([table.select, plot.select], pick, inputs, [source, table, file, *outputs], [measuring])
-    uploaded = on([file.upload, again.click], upload, [file, activation, black, *inputs],
-                  [source, table, *outputs], [measuring])  # fmt: skip
-    # A file that was refused does not stay listed as if it were shown; the network of before stays.
-    uploaded.failure(lambda: None, None, file, api_visibility="private")
+    choose([table.select, plot.select], pick, inputs, [source, table, file, *outputs], [running], "#accuracy")
+    receive(box, [file.upload, again.click], upload, [activation, black, *inputs],
+            [source, table, *outputs], [running], "#accuracy")  # fmt: skip
+    forget(refused, [table.select, plot.select, source.change])
 
 
 def _build_scatter(source: gr.Textbox, accuracy: gr.HTML) -> tuple[gr.HTML, Dependency, Card]:
     with gr.Column(scale=8, min_width=300):
         heading("Predicted against measured", SCATTER)
-        plot = network_list(elem_id="scatter")
+        plot = network_list(panels.READING, elem_id="scatter")
     with gr.Column(scale=4, min_width=260):
         heading("Is it true?", MEASURE)
         images = segmented(views.image_choices(), views.image_choices()[0][1], "Images", elem_id="measure-on")
         with gr.Row():
-            start = gr.Button("Measure it", variant="primary", size="md", elem_id="measure")
+            start = gr.Button(
+                "Measure it", variant="primary", size="md", elem_id="measure", elem_classes="waits"
+            )
             cancel = gr.Button("Cancel", size="md", visible=False, elem_id="cancel")
         line = gr.HTML(elem_id="measure-line")
         zoo_line = gr.HTML(elem_id="zoo-line")
@@ -126,7 +140,8 @@ def _build_scatter(source: gr.Textbox, accuracy: gr.HTML) -> tuple[gr.HTML, Depe
         yield from views.measure(from_text(text), name)
 
     running = gr.on([start.click], alerting_steps(measure), [source, images], [accuracy, plot, *controls],
-                    api_visibility="private", show_progress="hidden", trigger_mode="once")  # fmt: skip
+                    api_visibility="private", show_progress="minimal", show_progress_on=queue_line(),
+                    trigger_mode="once")  # fmt: skip
     running.failure(views.stopped, None, controls, api_visibility="private")
     cancel.click(views.stopped, None, controls, cancels=[running], api_visibility="private")
     return plot, running, Card(views.show_result, [], [accuracy, plot, zoo_line, images, *controls])
@@ -135,16 +150,15 @@ def _build_scatter(source: gr.Textbox, accuracy: gr.HTML) -> tuple[gr.HTML, Depe
 def _build_weights(source: gr.Textbox) -> Card:
     with gr.Column():
         heading("The weights, layer by layer", WEIGHTS)
-        before = gr.HTML(elem_id="layers-before")
+        before = gr.HTML(panels.READING, elem_id="layers-before")
         gr.HTML(f'<p class="legend">{said.WEIGHTS_LEGEND}</p>')
         with gr.Accordion("The weights as a table", open=False, elem_classes="quiet"):
             table = gr.Dataframe(headers=panels.TABLE_HEADERS, interactive=False, elem_id="layer-table")
         with gr.Row(elem_classes="part"):
             with gr.Column(scale=5, min_width=280):
-                heading("One network, many disguises", SYMMETRY)
-                permute = gr.Button(
-                    "Permute the hidden neurons", variant="primary", size="md", elem_id="permute-cnn"
-                )
+                heading("One network, many disguises", panels.SYMMETRY)
+                permute = gr.Button("Permute the hidden neurons", variant="primary", size="md",
+                                    elem_id="permute-cnn", elem_classes="waits")  # fmt: skip
             with gr.Column(scale=7, min_width=280):
                 line = gr.HTML(elem_id="disguise-line")
         after = gr.HTML(elem_id="layers-after")
@@ -158,9 +172,15 @@ def _build_batch() -> None:
         files = gr.File(label="Files: .safetensors or .pt, up to 20 MB each", file_count="multiple", height=132,
                         elem_id="batch-upload", elem_classes="upload")  # fmt: skip
         line = gr.HTML(elem_id="batch-line")
+        cancel = gr.Button("Cancel", size="md", visible=False, elem_id="batch-cancel")
         download = gr.DownloadButton("Download as CSV", size="md", visible=False, elem_id="batch-csv")
     with gr.Column(scale=8, min_width=300):
         place = gr.HTML(said.NO_BATCH)
-        table = gr.Dataframe(headers=said.BATCH_HEADERS, interactive=False, visible=False, max_height=420,
-                             elem_id="batch-table")  # fmt: skip
-    on([files.upload], views.show_batch, [files], [place, table, line, download])
+        table = gr.Dataframe(headers=said.BATCH_HEADERS, interactive=False, visible=False, max_height=420, wrap=True,
+                             column_widths=BATCH_WIDTHS, elem_id="batch-table")  # fmt: skip
+    outputs = [place, table, line, download, cancel]
+    running = gr.on([files.upload], alerting_steps(views.show_batch), [files], outputs,
+                    api_visibility="private", show_progress="minimal", show_progress_on=queue_line(),
+                    trigger_mode="once")  # fmt: skip
+    running.failure(views.batch_stopped, None, [line, cancel], api_visibility="private")
+    cancel.click(views.batch_stopped, None, [line, cancel], cancels=[running], api_visibility="private")

@@ -28,12 +28,6 @@ def images_of(source: Source) -> str | None:
     )
 
 
-def listed_images(source: Source, listed: str) -> str:
-    """The image set whose networks to list beside the chosen one: its own where the app's zoo has that."""
-    images = images_of(source)
-    return images if images is not None and images in dict(image_choices()).values() else listed
-
-
 def show_networks(images: str, source: Source):
     """The zoo's networks on one image set, the chosen one marked if it is one of them."""
     table = said.networks_table(generalization.zoo_points(images))
@@ -59,7 +53,13 @@ def show_result(source: Source):
     predicted, images = generalization.predict(source), images_of(source)
     choice = gr.Radio(value=images or predicted.result.images, visible=images is None)
     line = said.scatter_line(_points(predicted))
-    return _accuracy(source, predicted), _plot(predicted), line, choice, *_measuring("", running=False)
+    return (
+        _accuracy(source, predicted),
+        _plot(source, predicted),
+        line,
+        choice,
+        *_measuring("", running=False),
+    )
 
 
 def _points(predicted: Predicted) -> list[ZooPoint]:
@@ -73,8 +73,9 @@ def _accuracy(source: Source, predicted: Predicted, measured: Measured | None = 
     return said.accuracy(predicted, measured, [point.measured for point in _points(predicted)], facts)
 
 
-def _plot(predicted: Predicted, measured: Measured | None = None) -> str:
-    return said.zoo_scatter(_points(predicted), predicted, measured)
+def _plot(source: Source, predicted: Predicted, measured: Measured | None = None) -> gr.HTML:
+    value = said.zoo_scatter(_points(predicted), predicted, measured)
+    return gr.HTML(value=value, chosen=None if source.zoo else source.zoo_id)
 
 
 def _measuring(line: str, running: bool):
@@ -93,7 +94,7 @@ def measure(source: Source, images: str) -> Iterator[tuple[Any, ...]]:
     if images != predicted.result.images:
         yield gr.skip(), gr.skip(), *_measuring(line, running=False)
     else:
-        shown = _accuracy(source, predicted, measured), _plot(predicted, measured)
+        shown = _accuracy(source, predicted, measured), _plot(source, predicted, measured)
         yield *shown, *_measuring(line, running=False)
 
 
@@ -114,9 +115,16 @@ def show_disguise(source: Source):
     return layer_figures(check.after.features), said.symmetry_line(check)
 
 
-def show_batch(paths: list[str] | None):
-    """Nothing in the place of the table, the table of a batch, a sentence on it, and the CSV."""
-    rows = batch.predict_files(paths or [])
+def show_batch(paths: list[str] | None) -> Iterator[tuple[Any, ...]]:
+    """How far the batch has come; at last nothing in the place of the table, the table, a sentence, and the CSV."""
+    files, last = paths or [], []
+    for done, rows in enumerate(batch.predict_in_turn(files), 1):
+        yield gr.skip(), gr.skip(), said.batch_progress(done, len(files)), gr.skip(), gr.Button(visible=True)
+        last = rows
+    yield _batch_result(last)
+
+
+def _batch_result(rows: list[batch.BatchRow]) -> tuple[Any, ...]:
 
     def write(folder):
         (folder / "predictions.csv").write_text(batch.to_csv(rows), encoding="utf-8")
@@ -128,4 +136,10 @@ def show_batch(paths: list[str] | None):
         gr.Dataframe(value=said.batch_table(rows), visible=True),
         said.batch_line(rows),
         gr.DownloadButton(value=file, visible=True),
+        gr.Button(visible=False),
     )
+
+
+def batch_stopped():
+    """The line and the button after "Cancel"."""
+    return '<p class="line" role="status">Stopped; what was there before stays.</p>', gr.Button(visible=False)

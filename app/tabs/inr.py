@@ -9,9 +9,9 @@ from app import actions, panels
 from app.actions import Source
 from app.sources import from_text, to_text
 from app.tabs import inr_views as views
-from app.tabs.cards import Card, inputs_of, on, outputs_of, show, update
+from app.tabs.cards import Card, choose, forget, freshen, in_turn, inputs_of, on, outputs_of, receive, update
 from app.tabs.doors import door, opened
-from app.widgets import heading, picture, segmented
+from app.widgets import copy_link, heading, picture, segmented, upload_box
 from nfn.operators import STYLES
 
 DOMAINS = [("Find it", "auto"), *((title, name) for name, title in panels.DOMAIN_TITLES.items())]
@@ -28,14 +28,18 @@ EDIT = (
     "Another network looks at what the edit asks of each weight, and rewrites them all. "
     "What you download is again a network."
 )
+CLICK = """() => document.addEventListener("click", (event) => {
+  const pictures = [...document.querySelectorAll("#gallery .thumbnail-item")];
+  const place = pictures.indexOf(event.target.closest(".thumbnail-item"));
+  if (place >= 0) window.clickedPicture = place;
+}, true)"""
+CLICKED = "String(window.clickedPicture)"
+"""The number of the picture that was clicked last: of quick clicks Gradio repeats the first, and that with its own
+data, and a new list of pictures takes the mark away."""
 SLIDER = "Left: before. Right: after. Drag the handle."
 ZOOM = (
     "The networks hold no pixels, so ask for as many as you like. Whatever appears between the original pixels is the "
     "network's own idea."
-)
-SYMMETRY = (
-    "Hidden neurons have no order. Swap them and every weight table changes, yet the network does the same. "
-    "Whoever reads weights must not be fooled by that."
 )
 
 
@@ -46,17 +50,19 @@ def build_inr_tab(demo: gr.Blocks) -> None:
     with gr.Row(elem_classes="cards"):
         chooser = gr.Column(scale=5, min_width=320, elem_classes="card")
         with gr.Column(scale=7, min_width=320, elem_classes="card"):
-            verdict = _build_verdict(source)
+            verdict = _build_verdict()
     with gr.Row(elem_classes="card"):
         edit = _build_editor()
     with gr.Row(elem_classes="card"):
         zoom = _build_zoom(edit.inputs)
     with gr.Row(elem_classes="card"):
         weights = _build_symmetry(source, verdict.inputs)
-    with chooser:
-        _build_chooser(demo, source, [verdict, edit, zoom, weights])
+    update([verdict.inputs[0].change], source, [verdict])
     update([zoom.inputs[-1].change], source, [zoom])
     update([control.change for control in edit.inputs], source, [edit, zoom])
+    freshen(source)
+    with chooser:
+        _build_chooser(demo, source, [verdict, edit, zoom, weights])
 
 
 def _build_chooser(demo: gr.Blocks, source: gr.Textbox, cards: list[Card]) -> None:
@@ -66,43 +72,53 @@ def _build_chooser(demo: gr.Blocks, source: gr.Textbox, cards: list[Card]) -> No
     collection = segmented(choices, infos[0].name, "Collection", elem_id="collection")
     gallery = gr.Gallery(label="Networks of the zoo", show_label=False, height=272, object_fit="contain",
                          allow_preview=False, interactive=False, buttons=[], elem_id="gallery")  # fmt: skip
-    file = gr.File(label="Or upload your own: .safetensors or .pt, up to 20 MB", elem_id="upload",
-                   elem_classes="upload", height=104)  # fmt: skip
+    file, refused = box = upload_box("upload")
     with gr.Accordion("The picture of my upload looks wrong", open=False, elem_classes="quiet"):
         convention = _build_convention()
         again = gr.Button("Read my upload this way", size="sm")
 
-    def pick(event: gr.SelectData, name: str, *values: Any):
-        chosen = views.picked(name, event.index)
-        return to_text(chosen), None, *show(chosen, cards, values)
+    def pick(index: str, name: str, *values: Any):
+        chosen = views.picked(name, index)
+        yield from in_turn([to_text(chosen), None], chosen, cards, values)
 
     def upload(path: str | None, *values: Any):
         chosen = actions.open_upload(path)
-        return to_text(chosen), gr.Gallery(selected_index=None), *show(chosen, cards, values)
+        yield from in_turn([to_text(chosen), gr.Gallery(selected_index=None)], chosen, cards, values)
 
     def reread(path: str | None, *values: Any):
         chosen = views.uploaded(path, *values[: len(convention)])
-        return (
-            to_text(chosen),
-            gr.Gallery(selected_index=None),
-            *show(chosen, cards, values[len(convention) :]),
+        yield from in_turn(
+            [to_text(chosen), gr.Gallery(selected_index=None)], chosen, cards, values[len(convention) :]
         )
 
     def come_in(text: str, name: str, *values: Any):
         chosen = from_text(opened(text))
         name = views.collection_of(chosen, name)
-        return to_text(chosen), name, views.show_gallery(name, chosen), None, *show(chosen, cards, values)
+        yield from in_turn(
+            [to_text(chosen), name, views.show_gallery(name, chosen), None], chosen, cards, values
+        )
 
     inputs, outputs = inputs_of(cards), outputs_of(cards)
     opener = door(demo, "INR")
-    on([opener.change], come_in, [opener, collection, *inputs], [source, collection, gallery, file, *outputs])
+    choose([opener.change], come_in, [opener, collection, *inputs],
+           [source, collection, gallery, file, *outputs])  # fmt: skip
     on([collection.change], lambda name, text: views.show_gallery(name, from_text(text)),
         [collection, source], [gallery])  # fmt: skip
-    on([gallery.select], pick, [collection, *inputs], [source, file, *outputs])
-    uploaded = on([file.upload], upload, [file, *inputs], [source, gallery, *outputs])
-    # A file that was refused does not stay listed as if it were shown; the network of before stays.
-    uploaded.failure(lambda: None, None, file, api_visibility="private")
-    on([again.click], reread, [file, *convention, *inputs], [source, gallery, *outputs])
+    demo.load(None, js=CLICK, api_visibility="private")
+    picked = gr.Textbox(visible="hidden", label="Number of the picture that was clicked")
+    choose(
+        [gallery.select],
+        pick,
+        [picked, collection, *inputs],
+        [source, file, *outputs],
+        answer="#verdict",
+        first=CLICKED,
+    )
+    receive(box, [file.upload], upload, inputs, [source, gallery, *outputs], answer="#verdict")
+    choose(
+        [again.click], reread, [file, *convention, *inputs], [source, gallery, *outputs], answer="#verdict"
+    )
+    forget(refused, [gallery.select, source.change])
 
 
 def _build_convention() -> list[Any]:
@@ -118,17 +134,16 @@ def _build_convention() -> list[Any]:
     return [first, hidden, black, order]
 
 
-def _build_verdict(source: gr.Textbox) -> Card:
+def _build_verdict() -> Card:
     heading("What it shows", VERDICT)
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=6, min_width=240):
             image = picture("The picture it holds", elem_id="picture", buttons=["download", "fullscreen"])
         with gr.Column(scale=5, min_width=240):
-            text = gr.HTML(elem_id="verdict")
+            text = gr.HTML(panels.READING, elem_id="verdict")
     domain = segmented(DOMAINS, "auto", "What kind of picture is it?", elem_id="domain")
-    card = Card(views.show_verdict, [domain], [image, text])
-    update([domain.change], source, [card])
-    return card
+    copy_link("inr")
+    return Card(views.show_verdict, [domain], [image, text])
 
 
 def _build_editor() -> Card:
@@ -168,9 +183,10 @@ def _build_zoom(edit_inputs: list[Any]) -> Card:
 
 def _build_symmetry(source: gr.Textbox, verdict_inputs: list[Any]) -> Card:
     with gr.Column(scale=5, min_width=300):
-        heading("One network, many disguises", SYMMETRY)
-        permute = gr.Button("Permute the hidden neurons", variant="primary", size="md", elem_id="permute")
-        flip = gr.Button("Flip their signs (sine is odd)", size="md", elem_id="flip")
+        heading("One network, many disguises", panels.SYMMETRY)
+        permute = gr.Button("Permute the hidden neurons", variant="primary", size="md", elem_id="permute",
+                            elem_classes="waits")  # fmt: skip
+        flip = gr.Button("Flip their signs (sine is odd)", size="md", elem_id="flip", elem_classes="waits")
         line = gr.HTML(elem_id="symmetry-line")
     with gr.Column(scale=8, min_width=280):
         with gr.Row():
@@ -184,6 +200,8 @@ def _build_symmetry(source: gr.Textbox, verdict_inputs: list[Any]) -> Card:
         with gr.Accordion("The weights as a table", open=False, elem_classes="quiet"):
             table = gr.Dataframe(headers=panels.TABLE_HEADERS, interactive=False, elem_id="weight-table")
     outputs = [after, after_note, line]
-    update([permute.click], source, [Card(partial(views.show_disguise, "permute"), verdict_inputs, outputs)])
-    update([flip.click], source, [Card(partial(views.show_disguise, "flip"), verdict_inputs, outputs)])
+    ways: dict[actions.Symmetry, gr.Button] = {"permute": permute, "flip": flip}
+    disguises = {how: Card(partial(views.show_disguise, how), verdict_inputs, outputs) for how in ways}
+    for how, button in ways.items():
+        update([button.click], source, [disguises[how]])
     return Card(views.show_weights, verdict_inputs, [before, before_note, after, after_note, line, table])

@@ -8,9 +8,9 @@ import numpy as np
 
 from app import actions, panels
 from app.actions import RequestError, Source
-from app.figures import to_pixels, weight_heatmaps
+from app.figures import left_out, to_pixels, weight_heatmaps
 from app.gallery import thumbnail_files
-from app.widgets import inline_image, keep_files, plot_data
+from app.widgets import inline_image, keep_files, keep_picture, plot_data
 from nfn.network import SirenConvention
 
 
@@ -26,9 +26,12 @@ def collection_of(source: Source, otherwise: str) -> str:
     return source.zoo_id.partition("/")[0] if source.zoo_id and source.zoo == "" else otherwise
 
 
-def picked(collection: str, index: int) -> Source:
-    """The network whose picture was clicked."""
-    return Source(zoo_id=actions.zoo().rows(collection)[index]["id"])
+def picked(collection: str, number: str) -> Source:
+    """The network whose picture was clicked, the `number`th of its collection."""
+    rows = actions.zoo().rows(collection)
+    if not (number.isdecimal() and number.isascii() and len(number) < 9 and int(number) < len(rows)):
+        raise RequestError("The page has lost track of its pictures. Please reload it.")
+    return Source(zoo_id=rows[int(number)]["id"])
 
 
 def uploaded(path: str | None, first: float | None, hidden: float | None, black: str, order: Any) -> Source:
@@ -42,7 +45,8 @@ def show_verdict(source: Source, domain: str):
     """The picture at its native resolution; the label, the bars and the facts."""
     network = actions.open_network(source)
     facts = panels.network_facts(source, network, actions.label_in_zoo(source))
-    return to_pixels(actions.draw(network)), panels.verdict(actions.classify(source, domain), domain, facts)
+    picture = keep_picture(to_pixels(actions.draw(network)))
+    return picture, panels.verdict(actions.classify(source, domain), domain, facts)
 
 
 def show_edit(source: Source, style: str, strength: float):
@@ -53,7 +57,7 @@ def show_edit(source: Source, style: str, strength: float):
         no_file = gr.DownloadButton(value=None, interactive=False)
         return None, None, panels.refusal(error), no_file, no_file
     before, after, reference = (
-        to_pixels(x) for x in (done.result.before, done.result.after, done.result.reference)
+        keep_picture(to_pixels(x)) for x in (done.result.before, done.result.after, done.result.reference)
     )
     files = keep_files(lambda folder: actions.save_edit(source, done, folder))
     buttons = [gr.DownloadButton(value=file, interactive=True) for file in files]
@@ -77,14 +81,15 @@ def show_zoom(source: Source, style: str, strength: float, zoom: int):
 
 def _pixels_or_smooth(picture: np.ndarray | None, zoom: int):
     """Hard edges only where a pixel is a pixel of the image."""
-    return gr.Image(value=picture, elem_classes=["picture", "pixels"] if zoom == 1 else ["picture"])
+    value = None if picture is None else keep_picture(picture)
+    return gr.Image(value=value, elem_classes=["picture", "pixels"] if zoom == 1 else ["picture"])
 
 
 def show_weights(source: Source, domain: str):
     """The weights as they came, what they draw, and an empty place for the disguise."""
     network = actions.open_network(source)
     image = inline_image(to_pixels(actions.draw(network)), "the picture that these weights draw")
-    note = panels.drawn_and_read(image, actions.classify(source, domain).result)
+    note = panels.drawn_and_read(image, actions.classify(source, domain).result, left_out(network.features))
     plot = plot_data(weight_heatmaps(network.features))
     return plot, note, gr.Plot(visible=False), panels.NOT_YET, "", panels.layer_rows(network)
 
