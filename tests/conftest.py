@@ -1,12 +1,14 @@
-"""What all tests share: no network but this machine, caches in a temporary folder, one running app, real images."""
+"""What all tests share: no network but this machine, caches in a temporary folder, a running app, images, a Hub."""
 
 import os
 import socket
 import tempfile
 from pathlib import Path
+from shutil import which
 
 _CACHES = tempfile.mkdtemp(prefix="weightscope-tests-")
 os.environ.update(  # read when the libraries are imported, so set before
+    COLUMNS="200",  # tables and lines of commands are not broken
     GRADIO_ANALYTICS_ENABLED="False",
     GRADIO_TEMP_DIR=str(Path(_CACHES, "gradio").resolve()),
     HF_HOME=str(Path(_CACHES, "hf")),
@@ -17,6 +19,7 @@ os.environ.update(  # read when the libraries are imported, so set before
 import pytest  # noqa: E402
 from foreign import FOREIGN_METADATA, fit_foreign_siren  # noqa: E402
 from foreign_cnn import train_tiny_file  # noqa: E402
+from loopback_hub import LoopbackHub  # noqa: E402
 
 IMAGES = Path(__file__).parent / "data" / "images"
 
@@ -55,6 +58,45 @@ def app_url():
     demo.close()
 
 
+@pytest.fixture(scope="module")
+def chromium():
+    """A real browser; without one the tests that use it are skipped, and fail under CI=true."""
+    from browsing import PATIENCE
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE)
+    path = which("chromium")
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("No chromium on this machine: under CI the browser tests must run.")
+        pytest.skip("No chromium on this machine.")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium):
+    """A fresh window of the browser."""
+    opened = chromium.new_context(viewport={"width": 1280, "height": 900})
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def http(app_url):
+    """A client of the running app, which has answered once."""
+    import httpx
+    from asking import INIT, ask
+
+    fresh = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=app_url, timeout=60, limits=fresh) as client:
+        assert "event: complete" in ask(client, "winning_ticket", None, INIT), "warm, as is each predictor"
+        yield client
+
+
 @pytest.fixture(scope="session")
 def real_images():
     """`real_images(name, row)`: an image `(c, H, W)` uint8 of a published test split, and its label's name."""
@@ -87,3 +129,45 @@ def foreign_cnn_file(tmp_path_factory):
     folder = IMAGES / "zalando-datasets" / "fashion_mnist" / "fashion_mnist"
     train_tiny_file(folder / "train-00000-of-00001.parquet", path)
     return path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A zoo of 12 SIRENs and an untrained editor."""
+    from nfn.editor import InrEditor, InrEditorConfig
+    from zoo.catalog import EMBEDDED, write_catalog
+    from zoo.sample import sample_collection
+
+    root = tmp_path_factory.mktemp("made") / "zoo"
+    folder = root / "collections" / "tiny-sirens"
+    sample_collection([EMBEDDED / "collections" / "mnist-sirens"], folder, "test", 12, False, 0)
+    InrEditor(InrEditorConfig(channels=4)).save(root / "predictors" / "inr-editor")
+    (root / "predictors" / "inr-editor" / "README.md").write_text("# A card\n")
+    write_catalog(root)
+    return root
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A Hub that the client in this process talks to, and an empty cache."""
+    import huggingface_hub
+
+    constants = huggingface_hub.constants
+    with LoopbackHub() as served:
+        for name, value in {"HF_HUB_OFFLINE": False, "HF_HUB_DISABLE_XET": True}.items():
+            monkeypatch.setattr(constants, name, value)
+        environment = {"HF_ENDPOINT": served.url, "HF_TOKEN": "hf_loopback", "WEIGHTSCOPE_HUB_SECONDS": "5",
+                       "WEIGHTSCOPE_CACHE": str(tmp_path / "cache")}  # fmt: skip
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        yield served
+
+
+@pytest.fixture
+def pushed(hub, made) -> LoopbackHub:
+    """The Hub, with the made zoo on it."""
+    from hub_zoo import put
+
+    put(hub, made)
+    hub.requests.clear()
+    return hub

@@ -25,6 +25,7 @@ ENDPOINTS = {
     "edit_inr",
     "predict_generalization",
     "predict_generalization_batch",
+    "winning_ticket",
 }
 
 
@@ -42,6 +43,7 @@ def test_exactly_the_documented_endpoints_are_public(client):
         ("/list_networks", "zoo"),
         ("/predict_generalization", "without any data"),
         ("/predict_generalization_batch", "CNNs"),
+        ("/winning_ticket", "worth training"),
     ):
         assert words in described[endpoint]["description"]
 
@@ -169,6 +171,36 @@ def test_a_stack_of_networks_is_a_batch(client, cnn_files, tmp_path):
 def test_mistakes_are_answered_in_words(client, arguments, endpoint, words):
     with pytest.raises(AppError, match=words):
         client.predict(*arguments, api_name=endpoint)
+
+
+@pytest.mark.parametrize("sparsity", [0.8, 0.95, 0.98])
+@pytest.mark.parametrize("zoo_id, total", [("mnist-inits/test/1", 118_016), ("cifar10-inits/test/1", 21_984)])
+def test_winning_ticket(client, zoo_id, total, sparsity):
+    facts, path = client.predict(None, zoo_id, sparsity, api_name="/winning_ticket")
+    assert set(facts) == {"sparsity", "kept", "total", "layers", "note", "predictor", "seconds"}
+    assert (facts["sparsity"], facts["total"], facts["note"]) == (sparsity, total, "")
+    assert facts["kept"] == total - round(sparsity * total) == sum(layer["kept"] for layer in facts["layers"])
+    masks = load_file(path)
+    for layer in facts["layers"]:
+        mask = masks[layer["name"]]
+        assert mask.dtype == torch.uint8 and list(mask.shape) == layer["shape"]
+        assert int(mask.sum()) == layer["kept"] and int(mask.max()) == 1
+
+
+def test_winning_ticket_of_an_upload_has_its_names(client, tmp_path):
+    torch.manual_seed(0)
+    net = torch.nn.ModuleDict({
+        "a": torch.nn.Linear(784, 30), "b": torch.nn.Linear(30, 20), "c": torch.nn.Linear(20, 10, bias=False),
+    })  # fmt: skip
+    torch.save(net.state_dict(), tmp_path / "mine.pt")
+    facts, path = client.predict(handle_file(tmp_path / "mine.pt"), None, api_name="/winning_ticket")
+    assert set(load_file(path)) == {"a.weight", "b.weight", "c.weight"} and facts["sparsity"] == 0.95
+
+
+@pytest.mark.parametrize("sparsity", [0, 1, 2.5, "x", None, [0.9]])
+def test_a_sparsity_that_cannot_be_is_answered_in_words(client, sparsity):
+    with pytest.raises(AppError, match="between 0 and 1"):
+        client.predict(None, "mnist-inits/test/1", sparsity, api_name="/winning_ticket")
 
 
 def test_a_bad_file_is_answered_in_words(client, tmp_path):

@@ -1,54 +1,15 @@
 """The page in a real browser: one click gives a result, bad files give a sentence, nothing leaves the machine."""
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 
 import pytest
 import torch
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from browsing import HOSTILE, Complaints, open_page
+from playwright.sync_api import BrowserContext, Page, expect
 from safetensors.torch import load_file, save_file
 
 pytestmark = pytest.mark.browser
-PATIENCE = 60_000
-"""Milliseconds: far more than an idle machine needs."""
-expect.set_options(timeout=PATIENCE)
-HOSTILE = "<img src=x onerror=window.__ran=1>"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("No chromium on this machine: under CI the browser tests must run.")
-        pytest.skip("No chromium on this machine.")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()
-
-
-class Complaints(list):
-    """What the browser complained of on a page: errors, and requests to other hosts."""
-
-    def listen(self, page: Page, url: str) -> None:
-        own = (url, url.replace("http", "ws", 1), "data:", "blob:")
-        page.on("pageerror", lambda error: self.append(f"error: {error}"))
-        page.on("console", lambda m: self.append(f"console: {m.text}") if m.type == "error" else None)
-        page.on("request", lambda r: self.append(f"off host: {r.url}") if not r.url.startswith(own) else None)
-
-
-def open_page(context: BrowserContext, url: str, complaints: Complaints) -> Page:
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    complaints.listen(page, url)
-    page.goto(url, wait_until="networkidle")
-    expect(page.locator("#verdict .title")).to_be_visible()
-    expect(page.locator("#weights-before .main-svg").first).to_be_visible()
-    return page
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +159,15 @@ def test_it_fits_the_window_in_light_and_dark(chromium, app_url, scheme):
     assert light == (scheme == "light")
     context.close()
     assert not complaints
+
+
+def test_of_quick_clicks_the_last_one_counts(page):
+    for number in (1, 2, 3):
+        page.locator("#gallery .thumbnail-item").nth(number).click()
+    expect(page.locator("#verdict")).to_contain_text("mnist-sirens/test/3:")
+    page.wait_for_function("!document.body.dataset.choosing")
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#verdict")).to_contain_text("mnist-sirens/test/3:")
+    expect(page.locator("#gallery .thumbnail-item.selected")).to_have_attribute(
+        "aria-label", "Thumbnail 4 of 120"
+    )

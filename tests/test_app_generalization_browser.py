@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from browsing import HOSTILE, PATIENCE, Complaints
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from safetensors.torch import save_file
-from test_app_browser import HOSTILE, PATIENCE, Complaints, chromium  # noqa: F401  (a fixture)
 
 from app import generalization
 from zoo.catalog import EMBEDDED, Zoo
@@ -30,7 +30,7 @@ def open_tab(context: BrowserContext, url: str, complaints: Complaints) -> Page:
 
 
 @pytest.fixture(scope="module")
-def opened(chromium: Browser, app_url) -> Iterator[tuple[Page, Complaints]]:  # noqa: F811
+def opened(chromium: Browser, app_url) -> Iterator[tuple[Page, Complaints]]:
     complaints = Complaints()
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     yield open_tab(context, app_url, complaints), complaints
@@ -116,9 +116,9 @@ def test_an_upload_is_read_and_measured(page, tmp_path):
     page.locator("#measure").click()
     expect(page.locator("#scatter svg.measured")).to_have_count(1)
     page.get_by_role("button", name="How my upload is to be read").click()
-    page.locator("#activation label", has_text="tanh").click()
+    page.locator("#activation label", has_text="ReLU").click()
     page.get_by_role("button", name="Read my upload this way").click()
-    expect(page.locator("#accuracy .facts")).to_contain_text("tanh")
+    expect(page.locator("#accuracy .facts")).to_contain_text("ReLU")
 
 
 def test_noise_gets_no_number_to_be_believed(page, tmp_path):
@@ -161,7 +161,7 @@ def test_many_files_become_a_table_and_a_csv(page, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_the_window_in_light_and_dark(chromium, app_url, scheme, tmp_path):  # noqa: F811
+def test_it_fits_the_window_in_light_and_dark(chromium, app_url, scheme, tmp_path):
     complaints = Complaints()
     context = chromium.new_context(viewport={"width": 390, "height": 900}, color_scheme=scheme)
     page = open_tab(context, app_url, complaints)

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 import numpy as np
 import pytest
 import torch
-from test_zoo_hub import hub, made, put  # noqa: F401
+from hub_zoo import put
 
 from app import zoo_browser, zoo_panels, zoos
 from app.actions import RequestError, Source, open_network
@@ -182,7 +182,7 @@ def fresh():
         kept.cache_clear()
 
 
-def test_a_zoo_of_the_hub_is_browsed_and_opened(fresh, hub, made):  # noqa: F811
+def test_a_zoo_of_the_hub_is_browsed_and_opened(fresh, hub, made):
     sha = put(hub, made, "owner/zoo")
     view = zoo_views.typed(" owner/zoo ")
     assert view.where == f"owner/zoo@{sha}"
@@ -195,7 +195,7 @@ def test_a_zoo_of_the_hub_is_browsed_and_opened(fresh, hub, made):  # noqa: F811
 
 
 @pytest.mark.parametrize("kind", ["401", "403", "404", "429", "500", "html"])
-def test_a_hub_that_fails_gives_a_sentence(fresh, hub, kind):  # noqa: F811
+def test_a_hub_that_fails_gives_a_sentence(fresh, hub, kind):
     hub.fail(kind)
     said = zoo_views.show(lambda: zoo_views.typed("owner/zoo"), OUTPUTS)[-1]
     assert "refusal" in said and len(re.sub("<[^>]*>", "", said)) > 20

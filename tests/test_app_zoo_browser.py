@@ -1,21 +1,22 @@
 """The Zoo tab in a real browser: browse, open in a tab, links that restore a view, zoos of the Hub and failures."""
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
+from browsing import PATIENCE, Complaints
+from hub_zoo import put
 from playwright.sync_api import Browser, Page, expect
-from test_app_browser import PATIENCE, Complaints, chromium  # noqa: F401  (a fixture)
-from test_zoo_hub import hub, made, put  # noqa: F401  (fixtures)
 
-from app import zoos
+from app import opening, zoos
 
 pytestmark = pytest.mark.browser
 ADDRESS = "#zoo-address textarea, #zoo-address input"
 
 
 @pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:  # noqa: F811
+def page(chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     shown = context.new_page()
     shown.set_default_timeout(PATIENCE)
@@ -63,7 +64,7 @@ def test_a_hostile_link_shows_the_page_and_says_what_it_left_out(page, app_url):
     assert page.evaluate("window.__ran") is None
 
 
-def test_a_zoo_of_the_hub_and_its_failures(page, app_url, hub, made):  # noqa: F811
+def test_a_zoo_of_the_hub_and_its_failures(page, app_url, hub, made):
     zoos._pinned.cache_clear()
     sha = put(hub, made, "someone/zoo")
     page.goto(f"{app_url}?tab=zoo")
@@ -91,3 +92,18 @@ def test_a_zoo_of_the_hub_and_its_failures(page, app_url, hub, made):  # noqa: F
     assert len(said) == 5
     page.locator("#zoo-home").click()
     expect(page.locator("#zoo-origin")).to_contain_text("ships with this app")
+
+
+@pytest.mark.parametrize("query", ["", "?tab=inr", "?tab=zoo"])
+def test_a_click_on_a_tab_is_never_undone(page, app_url, monkeypatch, query):
+    """The link is read on the server, which takes its time; who clicks meanwhile stays where that led."""
+    shown = opening._shown
+    monkeypatch.setattr(opening, "_shown", lambda *view: time.sleep(1.5) or shown(*view))
+    page.goto(f"{app_url}{query}")
+    page.get_by_role("tab", name="Generalization", exact=True).click()
+    page.wait_for_function("window.linkWasRead")
+    expect(page.locator("#accuracy .facts")).to_be_visible()
+    expect(page.get_by_role("tab", name="Generalization", exact=True)).to_have_attribute(
+        "aria-selected", "true"
+    )
+    expect(page).to_have_url(re.compile("tab=generalization"))

@@ -1,0 +1,59 @@
+"""A file that was brought to the wrong tab: the refusal names the right one."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from app import actions, generalization, tickets
+from app.actions import RequestError, Source
+from nfn.reader import write_network
+from zoo.catalog import Zoo
+from zoo.errors import ZooError
+
+OPEN = {
+    "INR": actions.open_network,
+    "Generalization": generalization.open_classifier,
+    "Tickets": tickets.open_init,
+}
+BROUGHT = {
+    "mnist-sirens/test/0": "INR",
+    "cifar10-sirens/test/0": "INR",
+    "cifar10-cnns/test/0": "Generalization",
+    "mnist-inits/test/1": "Tickets",
+    "cifar10-inits/test/1": "Tickets",
+}
+
+
+def refusal(tab: str, source: Source) -> str:
+    with pytest.raises((RequestError, ZooError)) as caught:
+        OPEN[tab](source)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("tab", OPEN)
+@pytest.mark.parametrize("zoo_id", BROUGHT)
+def test_another_tabs_file_is_sent_there(zoo_id, tab, tmp_path):
+    """Of the zoo, as a file that says what it is, and as one that does not."""
+    network, path, bare = Zoo().network(zoo_id), tmp_path / "net.safetensors", tmp_path / "bare.pt"
+    write_network(network, path)
+    torch.save(network.tensors(), bare)
+    for source in (Source(zoo_id), Source(path=str(path)), Source(path=str(bare))):
+        if tab == BROUGHT[zoo_id]:
+            OPEN[tab](source)
+        else:
+            said = refusal(tab, source)
+            assert f"read in the {BROUGHT[zoo_id]} tab" in said and said.count(" tab") == 1
+
+
+@pytest.mark.parametrize("tab", OPEN)
+def test_what_no_tab_reads_is_sent_nowhere(tab, tmp_path):
+    path = tmp_path / "net.pt"
+    torch.save({"0.weight": torch.ones(9, 7), "0.bias": torch.ones(9), "1.weight": torch.ones(3, 9)}, path)
+    assert " tab" not in refusal(tab, Source(path=str(path)))
+
+
+def test_a_file_that_calls_itself_something_else_is_not_sent_in_circles(tmp_path):
+    path = tmp_path / "net.safetensors"
+    write_network(replace(Zoo().network("cifar10-cnns/test/0"), kind="init"), path)
+    assert "Generalization tab" not in refusal("Generalization", Source(path=str(path)))

@@ -1,0 +1,194 @@
+"""Winning tickets through the app: exact, the same for permuted copies, in the visitor's own names; fair races."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from app import tickets
+from app.actions import RequestError, Source, zoo
+from app.race import LANES, lanes_of, race
+from app.tickets import SNIPPET, find, mask, masked, save_ticket
+from nfn.features import network_spec_from_wsfeat
+from nfn.permutation import permute, random_permutations
+from nfn.pruning import top_masks
+from nfn.reader import write_network
+from zoo.errors import ZooError
+
+FIRSTS = ["mnist-inits/test/0", "cifar10-inits/test/0"]
+
+
+def mlp(*widths: int, bias: bool = True) -> nn.Sequential:
+    torch.manual_seed(0)
+    layers = [nn.Linear(a, b, bias=bias) for a, b in itertools.pairwise(widths)]
+    parts = [part for layer in layers for part in (layer, nn.ReLU())]
+    return nn.Sequential(nn.Flatten(), *parts[:-1])
+
+
+def source_of(net: nn.Module, path: Path) -> Source:
+    save_file(net.state_dict(), path)
+    return Source(path=str(path))
+
+
+@pytest.mark.parametrize("zoo_id", FIRSTS)
+@pytest.mark.parametrize("sparsity", [0.8, 0.95, 0.98])
+def test_exactly_as_many_weights_are_kept_as_asked_for(zoo_id, sparsity):
+    shown = masked(Source(zoo_id=zoo_id), sparsity)
+    assert shown.kept == shown.total - round(sparsity * shown.total)
+    assert sum(int(m.sum()) for m in shown.masks) == sum(int(m.sum()) for m in shown.magnitude) == shown.kept
+    assert sum(layer.kept for layer in shown.layers) == shown.kept
+
+
+@pytest.mark.parametrize("zoo_id", FIRSTS)
+def test_a_permuted_copy_gets_the_same_mask_permuted(zoo_id, tmp_path):
+    network = zoo().network(zoo_id)
+    spec = network_spec_from_wsfeat(network.features, set_all_dims=True)
+    orders = random_permutations(spec, torch.Generator().manual_seed(4))
+    copy = replace(network, features=permute(network.features, orders))
+    write_network(copy, tmp_path / "copy.safetensors")
+    found = find(Source(path=str(tmp_path / "copy.safetensors")))
+    before = find(Source(zoo_id=zoo_id))
+    assert not torch.equal(found.network.features.weights[1], before.network.features.weights[1])
+    wanted = permute(replace_weights(network.features, mask(before, 0.95).masks), orders).weights
+    assert all(torch.equal(a, b) for a, b in zip(mask(found, 0.95).masks, wanted, strict=True))
+
+
+def replace_weights(features, weights):
+    return type(features)(weights, features.biases)
+
+
+@pytest.mark.parametrize("bad", [0, 1, -1, 2, float("nan"), float("inf"), "0.5", None, True, [0.5]])
+def test_a_sparsity_that_cannot_be_is_a_sentence(bad):
+    with pytest.raises(RequestError, match="choose one between 0 and 1"):
+        masked(Source(zoo_id=FIRSTS[0]), bad)
+
+
+def test_the_ticket_is_better_than_chance_at_the_zoos_known_ticket():
+    shown = masked(Source(zoo_id=FIRSTS[0]), 0.95)
+    known = zoo().collection("mnist-inits").masks_of("test/0")
+    kept = sum(int((a & b).sum()) for a, b in zip(shown.masks, known, strict=True)) / shown.kept
+    assert kept > 3 * shown.by_chance
+
+
+@pytest.mark.parametrize("widths, bias", [((784, 64, 32, 10), True), ((784, 40, 90, 10), False)])
+def test_other_widths_names_and_no_biases(widths, bias, tmp_path):
+    net = nn.ModuleDict({"reader": mlp(*widths, bias=bias)})
+    source = source_of(net, tmp_path / "mine.safetensors")
+    found = find(source)
+    mask_path, init_path = save_ticket(source, found, mask(found, 0.9), tmp_path)
+    saved, init = load_file(mask_path), load_file(init_path)
+    parameters = dict(net.named_parameters())
+    assert set(saved) == {name for name in parameters if name.endswith("weight")}
+    assert set(init) == set(parameters)
+    for name, layer in saved.items():
+        assert layer.dtype == torch.uint8 and layer.shape == parameters[name].shape
+        assert torch.equal(init[name], parameters[name].detach() * layer)
+
+
+def test_the_lines_of_pytorch_do_what_they_say(tmp_path, monkeypatch):
+    """Exactly the text on the page, run beside the downloaded file; then the pruned weights stay zero in training."""
+    net = mlp(784, 32, 16, 10)
+    source = source_of(net, tmp_path / "net.safetensors")
+    found = find(source)
+    mask_path, _ = save_ticket(source, found, mask(found, 0.95), tmp_path)
+    mask_path.rename(tmp_path / "mask.safetensors")
+    monkeypatch.chdir(tmp_path)
+    exec(SNIPPET, {"net": net})
+    optimizer = torch.optim.Adam(net.parameters(), 0.01)
+    for _ in range(3):
+        nn.functional.cross_entropy(net(torch.randn(8, 784)), torch.arange(8)).backward()
+        optimizer.step()
+    masks = load_file("mask.safetensors")
+    layer = net[1]
+    assert isinstance(layer, nn.Linear) and len(SNIPPET.strip().splitlines()) == 5
+    with torch.no_grad():
+        net(torch.randn(1, 784))
+    assert not layer.weight[masks["1.weight"] == 0].any() and layer.weight[masks["1.weight"] == 1].all()
+
+
+@pytest.mark.parametrize("net", [mlp(784, 10), mlp(784, 20, 10), mlp(100, 20, 20, 10), mlp(784, 20, 20, 5)])
+def test_other_architectures_are_refused_with_what_is_supported(net, tmp_path):
+    with pytest.raises(ZooError, match="Supported: MLPs of three linear layers"):
+        find(source_of(net, tmp_path / "net.safetensors"))
+
+
+def test_too_many_weights_are_refused(tmp_path):
+    with pytest.raises(RequestError, match="up to 1,000,000 weights"):
+        find(source_of(mlp(784, 1200, 100, 10), tmp_path / "large.safetensors"))
+
+
+def test_pictures_and_classifiers_of_the_zoo_are_refused():
+    for zoo_id in ("mnist-sirens/test/0", "cifar10-cnns/test/0"):
+        with pytest.raises(ZooError, match="no ticket predictor"):
+            find(Source(zoo_id=zoo_id))
+
+
+def test_a_trained_network_is_noticed_and_served_all_the_same(tmp_path):
+    net = mlp(784, 64, 64, 10)
+    model = zoo().predictor("tickets-mnist")
+    images, labels = model.stored(slice(2000))
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    untrained = find(source_of(net, tmp_path / "before.safetensors"))
+    for _ in range(25):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(images), labels).backward()
+        optimizer.step()
+    trained = find(source_of(net, tmp_path / "after.safetensors"))
+    assert not untrained.ticket.trained and trained.ticket.trained
+    assert mask(trained, 0.95).kept > 0
+
+
+@pytest.mark.parametrize("zoo_id", FIRSTS)
+def test_a_race_is_real_and_the_same_again(zoo_id):
+    source = Source(zoo_id=zoo_id)
+    found, shown = find(source), masked(source, 0.95)
+    first, second = (list(race(found, shown, 7, steps=12)) for _ in range(2))
+    assert [lane.accuracy for lane in first[-1].lanes] == [lane.accuracy for lane in second[-1].lanes]
+    assert first[-1].finished and not first[0].finished and first[-1].lanes[0].steps[-1] == 12
+    assert [lane.name for lane in first[0].lanes] == list(LANES)
+    assert len({lane.kept for lane in first[0].lanes[:3]}) == 1 and first[0].lanes[3].kept == shown.total
+    assert first[0].lanes[3].accuracy[0] != first[-1].lanes[3].accuracy[-1]
+
+
+def test_the_random_lane_keeps_as_many_in_every_layer():
+    source = Source(zoo_id=FIRSTS[0])
+    masks = lanes_of(masked(source, 0.95), torch.Generator().manual_seed(0))
+    for layer in masks:
+        assert int(layer[0].sum()) == int(layer[1].sum()) and not torch.equal(layer[0], layer[1])
+        assert layer[3].all()
+
+
+def test_the_ticket_wins_against_random_in_a_short_race():
+    source = Source(zoo_id=FIRSTS[0])
+    *_, last = race(find(source), masked(source, 0.95), 1, steps=120)
+    reached = {lane.name: lane.accuracy[-1] for lane in last.lanes}
+    assert reached["ticket"] > reached["random"] + 0.02
+
+
+def test_closing_a_race_ends_it():
+    source = Source(zoo_id=FIRSTS[0])
+    running = race(find(source), masked(source, 0.95), 0, steps=400)
+    next(running)
+    running.close()  # type: ignore[attr-defined]
+    assert list(running) == []
+
+
+def test_an_upload_that_is_gone_says_so():
+    tickets.find.cache_clear()
+    with pytest.raises(RequestError, match="no longer kept"):
+        find(Source(path="/nowhere/net.safetensors"))
+
+
+@pytest.mark.parametrize("zoo_id", FIRSTS)
+def test_the_zoos_seeds_give_the_stored_example(zoo_id):
+    opened = zoo().collection(zoo_id.partition("/")[0])
+    example = load_file(opened.folder / "example.safetensors")
+    tensors = opened.network("test/0").tensors()
+    assert set(example) == set(tensors) and all(torch.equal(example[k], v) for k, v in tensors.items())
+    assert [int(m.sum()) for m in opened.masks_of("test/0")] == [
+        int(m.sum()) for m in top_masks([m.float() for m in opened.masks_of("test/0")], 0.95)
+    ]
