@@ -1,0 +1,74 @@
+"""Coverage-guided fuzzing of the reader, run by hand, as docs/security.md says.
+
+An input that begins with byte 1 is a pickle, and one with byte 2 a safetensors header: each is put where checksums and
+lengths hold, so that mutations reach what lies behind them. Anything else is a whole file.
+"""
+
+import importlib
+import io
+import struct
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import atheris  # pyright: ignore
+import torch
+
+import nfn
+
+for name in [name for name in sys.modules if name.startswith(f"{nfn.__name__}.reader")]:
+    del sys.modules[name]  # to be imported again, with instruments, which nothing else needs
+with atheris.instrument_imports(include=["nfn.reader"]):  # pyright: ignore
+    reader = importlib.import_module("nfn.reader")
+    stack = importlib.import_module("nfn.reader.stack")
+
+ROOM = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp", "fuzzed")
+"""The one file that is written again and again: in memory, where there is such a place."""
+SECONDS = 2.0
+STORAGES = {"0": bytes(64), "1": bytes(16), "2": bytes(range(64))}
+BODY = bytes(64)
+
+
+def wrap(data: bytes) -> bytes:
+    """The file that an input stands for."""
+    if data[:1] == b"\x01":
+        return _archive(data[1:])
+    if data[:1] == b"\x02":
+        return struct.pack("<Q", len(data) - 1) + data[1:] + BODY
+    return data
+
+
+def _archive(pickled: bytes) -> bytes:
+    members = {"net/data.pkl": pickled, **{f"net/data/{key}": data for key, data in STORAGES.items()}}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return buffer.getvalue()
+
+
+def one_input(data: bytes) -> None:
+    """Read an input as one network and as a stack: networks that are finite, or one sentence, and soon."""
+    ROOM.write_bytes(wrap(data))
+    start = time.process_time()
+    for read in (lambda: [reader.read_network(ROOM)], lambda: stack.read_networks(ROOM)):
+        try:
+            _check([network for network in read() if not isinstance(network, reader.NetworkFileError)])
+        except reader.NetworkFileError as error:
+            assert str(error).isprintable() and len(str(error)) < 800, str(error)
+    assert time.process_time() - start < SECONDS, "too slow"
+
+
+def _check(networks: list) -> None:
+    """What is read is finite, and what is written of it reads as the same."""
+    for network in networks[:2]:
+        assert all(torch.isfinite(part).all() for pair in network.features for part in pair)
+        reader.write_network(network, ROOM)
+        again = reader.read_network(ROOM)
+        assert (again.kind, again.names, again.siren) == (network.kind, network.names, network.siren)
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()

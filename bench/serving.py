@@ -1,0 +1,72 @@
+"""`python app.py` in a process of its own, and what can be seen of it from outside."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).parents[1]
+READY_SECONDS = 60
+PAGE = 2**20
+
+
+@dataclass(frozen=True)
+class Served:
+    """A served app: how long it took to answer the first request, and its files."""
+
+    url: str
+    process: subprocess.Popen
+    folder: Path
+    start_seconds: float
+    config: dict[str, Any]
+
+    def memory(self) -> float:
+        """MiB that the process holds."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+    def disk(self) -> tuple[int, float]:
+        """How many files of visitors are kept, and their MiB."""
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
+        return len(files), sum(path.stat().st_size for path in files) / PAGE
+
+
+@contextmanager
+def serving() -> Iterator[Served]:
+    """The app on a free port, with an empty folder for files; ended by SIGTERM."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with TemporaryDirectory() as folder:
+        environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": folder}
+        start, url = time.perf_counter(), f"http://127.0.0.1:{port}"
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+        )
+        try:
+            config = _first_answer(url, process)
+            yield Served(url, process, Path(folder), time.perf_counter() - start, config)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _first_answer(url: str, process: subprocess.Popen) -> dict[str, Any]:
+    """The page, then what it is built from."""
+    end = time.monotonic() + READY_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            httpx.get(url, timeout=READY_SECONDS).raise_for_status()
+            return httpx.get(f"{url}/config", timeout=READY_SECONDS).json()
+        except httpx.HTTPError:
+            time.sleep(0.05)
+    raise TimeoutError("The app does not answer.")

@@ -1,0 +1,88 @@
+"""A visitor who asks as the page and gradio_client do: in a session, through the queue, listening to its messages."""
+
+import hashlib
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+TIMEOUT = 120
+FILE_NAME = "network.safetensors"
+"""All visitors call their files so."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came, without what differs each time; after how many seconds, and from which place in the queue."""
+
+    data: Any
+    seconds: float
+    place: int
+
+
+class Visitor:
+    """One session at a served app; `config` is what the page is built from."""
+
+    def __init__(self, url: str, config: dict[str, Any]):
+        self.url, self.config, self.session = url, config, uuid.uuid4().hex
+        self.client = httpx.Client(base_url=f"{url}/gradio_api", timeout=TIMEOUT)
+
+    def __enter__(self) -> "Visitor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    def ask(self, endpoint: str, arguments: list, file: Path | None = None) -> Answer:
+        """An endpoint of the API, the file uploaded first where there is one; RuntimeError where it gives no answer."""
+        start = time.perf_counter()
+        if file is not None:
+            arguments = [self._upload(file), *arguments[1:]]
+        number = next(d["id"] for d in self.config["dependencies"] if d["api_name"] == endpoint)
+        output, place = self._run(number, arguments)
+        seconds = time.perf_counter() - start
+        return Answer(self._comparable(output["data"]), seconds, place)
+
+    def press(self, button: str, arguments: list) -> Answer:
+        """A button of the page, by its elem_id."""
+        start = time.perf_counter()
+        wanted = next(c["id"] for c in self.config["components"] if c["props"].get("elem_id") == button)
+        number = next(
+            d["id"] for d in self.config["dependencies"] if [wanted, "click"] in map(list, d["targets"])
+        )
+        output, place = self._run(number, arguments)
+        return Answer(output["data"], time.perf_counter() - start, place)
+
+    def _upload(self, file: Path) -> dict[str, Any]:
+        answer = self.client.post("/upload", files={"files": (FILE_NAME, file.read_bytes())})
+        answer.raise_for_status()
+        return {"path": answer.json()[0], "orig_name": FILE_NAME, "meta": {"_type": "gradio.FileData"}}
+
+    def _run(self, number: int, arguments: list) -> tuple[dict[str, Any], int]:
+        body = {"data": arguments, "fn_index": number, "session_hash": self.session}
+        self.client.post("/queue/join", json=body).raise_for_status()
+        place = 0
+        with self.client.stream("GET", "/queue/data", params={"session_hash": self.session}) as stream:
+            for line in stream.iter_lines():
+                message = json.loads(line.removeprefix("data: ") or "{}")
+                place = max(place, message.get("rank", -1) + 1)
+                if message.get("msg") == "process_completed" and message["success"]:
+                    return message["output"], place
+                if message.get("msg") in ("process_completed", "unexpected_error"):
+                    raise RuntimeError(f"{number}: {str(message)[:300]}")
+        raise RuntimeError(f"{number}: the stream ended without an answer")
+
+    def _comparable(self, value: Any) -> Any:
+        """The answer without its seconds; a file becomes the hash of what it holds."""
+        if isinstance(value, list):
+            return [self._comparable(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if value.get("meta", {}).get("_type") == "gradio.FileData":
+            content = self.client.get(f"/file={value['path']}").raise_for_status().content
+            return hashlib.sha256(content).hexdigest()
+        return {key: self._comparable(item) for key, item in value.items() if key != "seconds"}
