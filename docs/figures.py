@@ -41,6 +41,9 @@ def figures() -> str:
     forward, step = speed_ups()
     return f"""
 {generalization()}
+
+{tickets()}
+
 What a SIREN shows, on SIRENs of held-out test images, fitted by our recipe and by others (trained on
 {training["device"]}, seed {training["recipe"]["seed"]}):
 
@@ -66,6 +69,30 @@ def generalization() -> str:
     shown = table(rows, {"images": "images", "networks": "networks", "tau": "Kendall's tau", "mae": "mean error",
                          "coverage": "truth inside the interval", "width": "its mean width"})  # fmt: skip
     return (f"Test accuracy of small CNNs that were held out, {percent(metrics['coverage'])} intervals (trained on "
+            f"{training['device']}, seed {training['recipe']['seed']}):\n\n{shown}")  # fmt: skip
+
+
+MASKS = {"dense": "all weights", "IMP": "IMP, which trains first", "this model": "**predicted ticket**", "SNIP": "SNIP",
+         "magnitude of the initialization": "largest initial weights", "random, Bernoulli": "random"}  # fmt: skip
+"""The masks of the README's table, and what it calls them."""
+
+
+def tickets() -> str:
+    """Test accuracy after training under the masks, for both kinds of networks."""
+    tables = {name: read(f"tickets-{name}", "metrics.json") for name in ("mnist", "cifar10")}
+    rows = []
+    for mask, title in MASKS.items():
+        row = {"mask": title}
+        for name, metrics in tables.items():
+            found = next(line for line in metrics["methods"] if line["mask"] == mask)
+            row[name] = f"{percent(found['accuracy'])} ± {100 * found['standard_error']:.1f}"
+            row[f"{name}-gap"] = "" if mask == "dense" else f"{found['gap_closed']:.0%}"
+        rows.append(row)
+    shown = table(rows, {"mask": "5% of the weights, chosen by", "mnist": "MNIST, MLP", "mnist-gap": "of the gap",
+                         "cifar10": "CIFAR-10, small CNN", "cifar10-gap": "of the gap"})  # fmt: skip
+    networks, training = tables["mnist"]["networks"], read("tickets-mnist", "training.json")
+    return (f"Winning tickets: test accuracy after training under a mask, mean and standard error over {networks} "
+            f"held-out initializations, and the share of the gap from random to IMP that it closes (trained on "
             f"{training['device']}, seed {training['recipe']['seed']}):\n\n{shown}")  # fmt: skip
 
 
