@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 from gradio.server_messages import ProcessCompletedMessage
 
+from app.serving import serve
 from app.uploads import sweep
 
 GRACE_SECONDS = 2.0
@@ -32,7 +33,7 @@ class Serving:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.asked.set())
         options = {**options, "app_kwargs": {**options["app_kwargs"], "lifespan": self._lifespan}}
-        self.demo.launch(**options, prevent_thread_lock=True)
+        serve(self.demo, options)
         self.asked.wait()
         self._leave()
 

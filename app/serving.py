@@ -39,6 +39,20 @@ def remember_signatures(demo: gr.Blocks) -> None:
                 setattr(base.__init__, "__signature__", inspect.signature(base.__init__))  # noqa: B010
 
 
+class Runs(dict):
+    """Gradio's runs under way, by event. Two cancels of one run take it away twice, for which Gradio answers 500."""
+
+    def __delitem__(self, event: str) -> None:
+        self.pop(event, None)
+
+
+def serve(demo: gr.Blocks, options: dict[str, Any]) -> str:
+    """Launch the page without waiting for its end; gives its address."""
+    app, url, _ = demo.launch(**options, prevent_thread_lock=True)
+    app.iterators = Runs(app.iterators)
+    return url
+
+
 def port() -> int:
     """Where the app is served."""
     return int(os.environ.get("GRADIO_SERVER_PORT", "7860"))

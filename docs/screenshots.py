@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Page, expect, sync_playwright
 
-from app.serving import launch_options
+from app.serving import launch_options, serve
 from app.ui import build_app
 
 DOCS = Path(__file__).parent
@@ -24,7 +24,7 @@ TOUR_SIZE, SHRUNK, SECONDS = (1280, 860), (960, 645), 2.6
 def main() -> None:
     """Serve the app, visit it, write a picture of each tab, and the tour."""
     demo = build_app()
-    _, url, _ = demo.launch(**{**launch_options(), "server_port": None}, prevent_thread_lock=True, quiet=True)
+    url = serve(demo, {**launch_options(), "server_port": None, "quiet": True})
     expect.set_options(timeout=PATIENCE)
     try:
         with sync_playwright() as playwright:

@@ -49,12 +49,11 @@ def no_network():
 @pytest.fixture(scope="session")
 def app_url():
     """The address of the app, served as `python app.py` serves it, on a free port."""
-    from app.serving import launch_options
+    from app.serving import launch_options, serve
     from app.ui import build_app
 
     demo = build_app()
-    _, url, _ = demo.launch(**{**launch_options(), "server_port": None}, prevent_thread_lock=True, quiet=True)
-    yield url
+    yield serve(demo, {**launch_options(), "server_port": None, "quiet": True})
     demo.close()
 
 
