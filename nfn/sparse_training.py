@@ -57,7 +57,7 @@ def logits(features: WeightSpaceFeatures, images: Tensor) -> Tensor:
     linear = features.weights[0].dim() == 4
     x = images.flatten(1).expand(count, -1, -1) if linear else images
     for i, (weight, bias) in enumerate(features):
-        weight, bias = weight[:, 0], bias[:, 0]
+        weight, bias = weight.squeeze(1), bias.squeeze(1)
         if weight.dim() == 5:
             x = _convolve(x, weight, bias, shared=i == 0)
         else:
@@ -92,52 +92,78 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor, shared: bool) -> Tensor:
 
 
 class SparseTraining:
-    """A group of networks `(N, 1, ...)` in training; where a mask is False the weight is 0 and stays so."""
+    """A group of networks `(N, 1, ...)` in training; where a mask is False the weight is 0 and stays so.
+
+    All that is learned lies in one tensor, gradients in another, and layers are views of these: an update is a few
+    operations, however many layers there are.
+    """
 
     def __init__(self, init: WeightSpaceFeatures, masks: Masks | None, recipe: TrainingRecipe):
         self.recipe, self.step_number = recipe, 0
-        masks = masks or [torch.ones_like(w, dtype=torch.bool) for w in init.weights]
-        learns = [x for w, b in zip(masks, init.biases, strict=True) for x in (w, torch.ones_like(b))]
-        self.shapes = [x.shape[1:] for x in learns]
-        self.learns = torch.cat([x.flatten(1) for x in learns], 1).float()
-        flat = torch.cat([x.flatten(1) for pair in init for x in pair], 1)
-        self.flat = flat * self.learns
-        self.first, self.second = torch.zeros_like(flat), torch.zeros_like(flat)
+        self._learned, self._gradient, self._first, self._second = (_flat(init) for _ in range(4))
+        for state in (self._gradient, self._first, self._second):
+            state.zero_()
+        self._mask = None if masks is None else _flat(WeightSpaceFeatures(masks, map(torch.ones_like, init.biases)))
+        self._keep(self._learned)
+        self._live = _views(self._learned, init).map(lambda x: x.requires_grad_())
+        for x, gradient in zip(_tensors(self._live), _tensors(_views(self._gradient, init)), strict=True):
+            x.grad = gradient
 
     @property
     def features(self) -> WeightSpaceFeatures:
         """The networks as they are now."""
-        return self._unflatten(self.flat)
+        return self._live.map(lambda x: x.detach().clone())
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """One update on images `(M, c, H, W)` and labels `(M,)`; the mean loss of each network `(N,)` before it."""
+        self._gradient.zero_()
         with torch.enable_grad():
-            flat = self.flat.detach().requires_grad_()
-            losses = cross_entropies(self._unflatten(flat), images, labels)
-            (gradient,) = torch.autograd.grad(losses.sum(), flat)
-        self.flat = self.flat.add(self._direction(gradient.mul_(self.learns)), alpha=-self._rate())
+            losses = cross_entropies(self._live, images, labels)
+            losses.sum().backward()
+        self._keep(self._gradient)
+        self._learned.sub_(self._direction(), alpha=self._rate())
         self.step_number += 1
         return losses.detach()
 
-    def _direction(self, gradient: Tensor) -> Tensor:
+    def _keep(self, flat: Tensor) -> None:
+        if self._mask is not None:
+            flat.mul_(self._mask)
+
+    def _direction(self) -> Tensor:
         """What the optimizer makes of the gradient, as in torch.optim."""
         if self.recipe.optimizer == "sgd":
-            return self.first.mul_(MOMENTUM).add_(gradient)
+            return self._first.mul_(MOMENTUM).add_(self._gradient)
         count = self.step_number + 1
-        self.first.lerp_(gradient, 1 - BETAS[0])
-        self.second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        size = (self.second / (1 - BETAS[1] ** count)).sqrt_().add_(1e-8)
-        return self.first / (1 - BETAS[0] ** count) / size
+        self._first.lerp_(self._gradient, 1 - BETAS[0])
+        self._second.mul_(BETAS[1]).addcmul_(self._gradient, self._gradient, value=1 - BETAS[1])
+        size = (self._second / (1 - BETAS[1] ** count)).sqrt_().add_(1e-8)
+        return (self._first / (1 - BETAS[0] ** count)).div_(size)
 
     def _rate(self) -> float:
         return (
             self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * self.step_number / self.recipe.steps))
         )
 
-    def _unflatten(self, flat: Tensor) -> WeightSpaceFeatures:
-        parts = flat.split([math.prod(shape) for shape in self.shapes], 1)
-        tensors = [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
-        return WeightSpaceFeatures(tensors[::2], tensors[1::2])
+
+def _tensors(features: WeightSpaceFeatures) -> list[Tensor]:
+    return [*features.weights, *features.biases]
+
+
+def _flat(features: WeightSpaceFeatures) -> Tensor:
+    """All tensors in one, one after the other."""
+    return torch.cat([x.float().flatten() for x in _tensors(features)])
+
+
+def _views(flat: Tensor, like: WeightSpaceFeatures) -> WeightSpaceFeatures:
+    """Parts of a flat tensor, as the tensors it was made of."""
+    wanted = _tensors(like)
+    parts = zip(flat.split([x.numel() for x in wanted]), wanted, strict=True)
+    return _featured([part.view(x.shape).detach() for part, x in parts])
+
+
+def _featured(tensors: Sequence[Tensor]) -> WeightSpaceFeatures:
+    half = len(tensors) // 2
+    return WeightSpaceFeatures(tensors[:half], tensors[half:])
 
 
 def cross_entropies(features: WeightSpaceFeatures, images: Tensor, labels: Tensor) -> Tensor:
@@ -152,7 +178,7 @@ def gradients(features: WeightSpaceFeatures, images: Tensor, labels: Tensor) -> 
         leaves = features.map(lambda x: x.detach().requires_grad_())
         loss = cross_entropies(leaves, images, labels).sum()
         found = torch.autograd.grad(loss, [*leaves.weights, *leaves.biases])
-    return WeightSpaceFeatures(found[: len(features)], found[len(features) :])
+    return _featured(found)
 
 
 def batches(count: int, recipe: TrainingRecipe, generator: torch.Generator) -> Iterator[Tensor]:

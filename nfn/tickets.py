@@ -141,7 +141,7 @@ class TicketPredictor(Predictor):
 
     def stored(self, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Stored images as the networks see them `(n, c, H, W)`, and their labels `(n,)`."""
-        return self.seen(self.pixels[rows]), self.labels[rows].long()
+        return self.seen(self.pixels.index_select(0, rows)), self.labels[rows].long()
 
     def shrunk(self, pixels: Tensor) -> Tensor:
         """Images `(n, c, H, W)` uint8 in the size of the stored ones."""
@@ -149,7 +149,8 @@ class TicketPredictor(Predictor):
 
     def seen(self, pixels: Tensor) -> Tensor:
         """Images uint8 as the networks see them."""
-        return (pixels.to(self.device).float() / 255 - self.config.pixel_mean) / self.config.pixel_std
+        shades = pixels.to(self.device).float().div_(255)
+        return shades.sub_(self.config.pixel_mean).div_(self.config.pixel_std)
 
     def forward(self, inputs: WeightSpaceFeatures) -> list[Tensor]:
         """The channels of `read` to one logit per weight, a list of `(N, 1, out, in[, kh, kw])`."""
@@ -248,7 +249,7 @@ class TicketPredictor(Predictor):
     @torch.no_grad()
     def signs_of_training(self, features: WeightSpaceFeatures) -> str:
         """A sentence on why the network `(1, 1, ...)` looks trained, "" where it does not."""
-        accuracy = float(accuracies(features.to(self.device), *self.stored(slice(LOOKED_AT))))
+        accuracy = float(accuracies(features.to(self.device), *self.stored(torch.arange(LOOKED_AT))))
         if accuracy >= TRAINED / self.config.shapes[-1][0]:
             return f"It already names {accuracy:.0%} of the stored images rightly."
         ratio = max(spike(weight[0, 0]) for weight in features.weights)

@@ -130,7 +130,7 @@ def test_pictures_and_classifiers_of_the_zoo_are_refused():
 def test_a_trained_network_is_noticed_and_served_all_the_same(tmp_path):
     net = mlp(784, 64, 64, 10)
     model = zoo().predictor("tickets-mnist")
-    images, labels = model.stored(slice(2000))
+    images, labels = model.stored(torch.arange(2000))
     optimizer = torch.optim.Adam(net.parameters(), 3e-3)
     untrained = find(source_of(net, tmp_path / "before.safetensors"))
     for _ in range(25):

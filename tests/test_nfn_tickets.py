@@ -362,4 +362,4 @@ def test_images_are_stored_smaller():
     model.store(images, torch.zeros(2))
     wanted = images.view(2, 1, 2, 2, 2, 2).float().mean((3, 5)).round().to(torch.uint8)
     assert torch.equal(model.pixels, wanted) and torch.equal(model.shrunk(images), wanted)
-    assert model.stored(slice(1))[0].shape == (1, 1, 2, 2)
+    assert model.stored(torch.arange(1))[0].shape == (1, 1, 2, 2)
