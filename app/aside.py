@@ -12,11 +12,14 @@ from typing import TypeVar
 T = TypeVar("T")
 NICE = 10
 """Beside work of the usual claim (0), such a thread gets about a tenth of a core, and all of one that is free."""
-RESTS = 3
+RESTS = 9
 """How many times as long as it worked it rests at most, while others are being answered: all threads of a process
 share Python's lock, and one of a lesser claim may keep it for long."""
+LOOK_SECONDS = 0.02
+"""How often it looks whether they still are."""
 
 _lock, _answering = threading.Lock(), 0
+_working = threading.local()
 
 
 @contextmanager
@@ -40,19 +43,24 @@ def aside(steps: Iterator[T]) -> Iterator[T]:
 
     A thread cannot take its claim back, so it must be none of those that answer requests.
     """
-    end, start = object(), time.monotonic()
+    end = object()
     with ThreadPoolExecutor(1, "aside", initializer=_stand_aside) as thread:
-        while (step := thread.submit(next, steps, end).result()) is not end:
-            worked = time.monotonic() - start
+        while (step := thread.submit(_work, steps, end).result()) is not end:
             yield step  # pyright: ignore[reportReturnType]
-            _rest(RESTS * worked)
-            start = time.monotonic()
 
 
-def _rest(seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while _answering and time.monotonic() < end:
-        time.sleep(0.02)
+def _work(steps: Iterator[T], end: object) -> T | object:
+    _working.since = time.monotonic()
+    return next(steps, end)
+
+
+def rest() -> None:
+    """Such work calls this every few milliseconds: it rests as long as it should, if others are being answered."""
+    now = time.monotonic()
+    end = now + RESTS * (now - getattr(_working, "since", now))
+    while _answering and (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, LOOK_SECONDS))
+    _working.since = time.monotonic()
 
 
 def _stand_aside() -> None:

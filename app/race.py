@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from app.actions import predictor
+from app.aside import rest
 from app.gpu import device
 from app.tickets import Found, Masked
 from nfn.features import WeightSpaceFeatures
@@ -92,6 +93,7 @@ def race(found: Found, shown: Masked, seed: int, steps: int | None = None) -> It
             )
         if step < total:
             training.step(*model.stored(next(rows)))
+            rest()
 
 
 def lanes_of(shown: Masked, generator: torch.Generator) -> list[Tensor]:

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Iterator
 
-from app.aside import RESTS, answering, aside
+from app.aside import RESTS, answering, aside, rest
 
 
 def steps() -> Iterator[int]:
     for number in range(3):
-        time.sleep(0.1)
+        for _ in range(20):
+            time.sleep(0.005)
+            rest()
         yield number
 
 
