@@ -10,14 +10,19 @@ from app import actions, batch, generalization, tickets
 from app.alerts import alerting
 from app.sources import files_from_request, from_request
 from app.widgets import keep_files
+from zoo.build import usable_cores
 
 
 def add_endpoints() -> None:
-    """Publish every endpoint in the `gr.Blocks` at hand; what takes milliseconds waits for nothing slower."""
+    """Publish every endpoint in the `gr.Blocks` at hand; what takes milliseconds waits for nothing slower.
+
+    More threads than cores would wait for one another's lock more than they compute.
+    """
+    limit = max(1, usable_cores() // 2)
     for endpoint in (list_networks, predict_generalization, classify_inr, edit_inr):
-        api(endpoint, api_name=endpoint.__name__, concurrency_id="quick")
+        api(endpoint, api_name=endpoint.__name__, concurrency_limit=limit, concurrency_id="quick")
     for endpoint in (winning_ticket, predict_generalization_batch):
-        api(endpoint, api_name=endpoint.__name__)
+        api(endpoint, api_name=endpoint.__name__, concurrency_limit=limit)
 
 
 @alerting
