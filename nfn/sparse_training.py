@@ -103,7 +103,9 @@ class SparseTraining:
         self._learned, self._gradient, self._first, self._second = (_flat(init) for _ in range(4))
         for state in (self._gradient, self._first, self._second):
             state.zero_()
-        self._mask = None if masks is None else _flat(WeightSpaceFeatures(masks, map(torch.ones_like, init.biases)))
+        self._mask = (
+            None if masks is None else _flat(WeightSpaceFeatures(masks, map(torch.ones_like, init.biases)))
+        )
         self._keep(self._learned)
         self._live = _views(self._learned, init).map(lambda x: x.requires_grad_())
         for x, gradient in zip(_tensors(self._live), _tensors(_views(self._gradient, init)), strict=True):

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nfn.coarse import CoarseImages, averaged
 from nfn.features import WeightSpaceFeatures
 from nfn.layers import NPLinear, Pointwise, TupleOp
 from nfn.network import Network
@@ -40,8 +41,9 @@ class TicketConfig:
 
     `moments`: after how many steps of training on the stored images the way from the initialization is read. The
     recipe is that of the zoo's networks, over as many steps as the last moment. The stored images are averaged over
-    squares of `shrink` pixels a side; `packed` is their size in bytes, compressed. `pointwise` leaves out all exchange
-    between weights (NFN_PT of the paper).
+    squares of `shrink` pixels a side; `packed` is their size in bytes, compressed. That training sees them averaged
+    over squares of `coarse` pixels once more (MLPs that learn by SGD only). `pointwise` leaves out all exchange between
+    weights (NFN_PT of the paper).
     `balanced`: in training every layer counts the same, and not every weight. The `rule` "magnitude" scores weights by
     their size after the short training, in a unit for each layer that is all there is to learn (`calibrate`).
     """
@@ -63,17 +65,25 @@ class TicketConfig:
     balanced: bool = False
     rule: Literal["model", "magnitude"] = "model"
     shrink: int = 1
+    coarse: int = 1
 
     def __post_init__(self):  # JSON gives lists
         object.__setattr__(self, "shapes", tuple(tuple(shape) for shape in self.shapes))
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
         object.__setattr__(self, "moments", tuple(self.moments))
+        if self.coarse > 1 and (len(self.shapes[0]) > 2 or self.optimizer != "sgd"):
+            raise ValueError("Only MLPs that learn by SGD are trained on coarse images.")
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
         """The shape `(c, H, W)` of a stored image."""
         channels, *sides = self.image_shape
         return (channels, *(side // self.shrink for side in sides))
+
+    @property
+    def glimpses(self) -> CoarseImages:
+        """What the short training sees of the stored images."""
+        return CoarseImages(self.stored_shape, self.coarse)
 
     @property
     def inputs(self) -> int:
@@ -110,7 +120,7 @@ class TicketPredictor(Predictor):
         super().__init__(config)
         self.register_buffer("packed", torch.zeros(config.packed, dtype=torch.uint8))
         self.register_buffer("labels", torch.zeros(config.images, dtype=torch.uint8))
-        self._pixels: Tensor | None = None
+        self._pixels = self._glimpses = None
         spec, layer = open_spec(config.shapes), Pointwise if config.pointwise else NPLinear
         widths = [config.inputs] + [config.channels] * (config.depth - 1)
         parts: list[nn.Module] = []
@@ -127,7 +137,7 @@ class TicketPredictor(Predictor):
         pixels = self.shrunk(pixels)
         packed = torch.frombuffer(bytearray(zlib.compress(pixels.numpy().tobytes(), 9)), dtype=torch.uint8)
         self.config = replace(self.config, packed=len(packed))
-        self.packed, self._pixels = packed, None
+        self.packed, self._pixels, self._glimpses = packed, None, None
         self.labels.copy_(labels)
 
     @property
@@ -139,13 +149,13 @@ class TicketPredictor(Predictor):
             self._pixels = torch.frombuffer(bytearray(data), dtype=torch.uint8).view(shape)
         return self._pixels
 
-    def stored(self, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
+    def stored(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Stored images as the networks see them `(n, c, H, W)`, and their labels `(n,)`."""
         return self.seen(self.pixels.index_select(0, rows)), self.labels[rows].long()
 
     def shrunk(self, pixels: Tensor) -> Tensor:
         """Images `(n, c, H, W)` uint8 in the size of the stored ones."""
-        return F.avg_pool2d(pixels.float(), self.config.shrink).round().to(torch.uint8)
+        return averaged(pixels, self.config.shrink)
 
     def seen(self, pixels: Tensor) -> Tensor:
         """Images uint8 as the networks see them."""
@@ -170,21 +180,29 @@ class TicketPredictor(Predictor):
 
     def read(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Networks `(N, 1, ...)` to channels `(N, inputs, ...)`: weights, and where gradients lead."""
-        ways = self._descend(features)
+        ways = self.descend(features)
         tensors = [
             (_channels(*parts) for parts in zip(kind, *(getattr(way, which) for way in ways), strict=True))
             for which, kind in (("weights", features.weights), ("biases", features.biases))
         ]
         return WeightSpaceFeatures(*tensors)
 
-    def _descend(self, features: WeightSpaceFeatures) -> list[WeightSpaceFeatures]:
+    def descend(self, features: WeightSpaceFeatures) -> list[WeightSpaceFeatures]:
         """The way from the initialization after each of the `moments` of a short training on the stored images."""
-        training, ways = SparseTraining(features, None, self.short_recipe), []
+        glimpses, ways = self.config.glimpses, []
+        start = glimpses.fold(features)
+        training = SparseTraining(start, None, self.short_recipe)
         for rows in batches(self.config.images, training.recipe, torch.Generator().manual_seed(0)):
-            training.step(*self.stored(rows))
+            training.step(*self._glimpsed(rows))
             if training.step_number in self.config.moments:
-                ways.append(training.features - features)
+                ways.append(glimpses.unfold(training.features - start))
         return ways
+
+    def _glimpsed(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        if self._glimpses is None:
+            self._glimpses = self.config.glimpses.average(self.pixels)
+        images = self.config.glimpses.scale(self.seen(self._glimpses.index_select(0, rows)))
+        return images, self.labels[rows].long()
 
     @property
     def short_recipe(self) -> TrainingRecipe:
@@ -210,7 +228,7 @@ class TicketPredictor(Predictor):
 
     def _sizes(self, features: WeightSpaceFeatures) -> list[Tensor]:
         """How large each weight is at the end of the short training, in root mean squares of its layer."""
-        trained = features + self._descend(features)[-1]
+        trained = features + self.descend(features)[-1]
         return [weight.abs() / _rms(weight) for weight in trained.weights]
 
     @torch.no_grad()
@@ -249,7 +267,8 @@ class TicketPredictor(Predictor):
     @torch.no_grad()
     def signs_of_training(self, features: WeightSpaceFeatures) -> str:
         """A sentence on why the network `(1, 1, ...)` looks trained, "" where it does not."""
-        accuracy = float(accuracies(features.to(self.device), *self.stored(torch.arange(LOOKED_AT))))
+        rows = torch.arange(min(LOOKED_AT, self.config.images))
+        accuracy = float(accuracies(features.to(self.device), *self.stored(rows)))
         if accuracy >= TRAINED / self.config.shapes[-1][0]:
             return f"It already names {accuracy:.0%} of the stored images rightly."
         ratio = max(spike(weight[0, 0]) for weight in features.weights)

@@ -245,7 +245,7 @@ def test_a_trained_network_is_noticed_and_still_scored():
     assert not model.predict(network_of(init)).trained
     recipe = TrainingRecipe(300, 16, "adam", 0.02)
     trained = train(
-        SparseTraining(init, None, recipe), *model.stored(slice(None)), torch.Generator().manual_seed(0)
+        SparseTraining(init, None, recipe), *model.stored(torch.arange(32)), torch.Generator().manual_seed(0)
     )
     ticket = model.predict(network_of(trained))
     assert ticket.trained and "names" in ticket.sentence
@@ -277,7 +277,7 @@ def calibrated(request):
 def test_the_rule_of_magnitude_is_the_size_after_a_short_training(calibrated):
     model, init, _ = calibrated
     one = apply_order(init.select(0), canonical_order(init.select(0)))
-    images, labels = model.stored(slice(None))
+    images, labels = model.stored(torch.arange(32))
     training = SparseTraining(one, None, model.short_recipe)
     trained = train(training, images, labels, torch.Generator().manual_seed(0))
     for weight, score, unit in zip(trained.weights, model.scores(one), model.units.tolist(), strict=True):

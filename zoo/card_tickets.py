@@ -96,19 +96,24 @@ sparsities rank by the same scores. Biases are never pruned.
 
 def rests_on(training: dict[str, Any], metrics: dict[str, Any]) -> str:
     """What the scores are made from, and why this way."""
-    images = f"{training['images']:,} stored training images"
+    images = f"{training['images']:,} stored training images{_smaller(training)}"
     if training["model"] == "magnitude":
-        return f"""No neural functional: the network is trained for {max(training["moments"])} steps on {images}
-(1/{training["shrink"]} of their width and height), and the score of a weight is its size then, in a unit of its layer.
-The units, one number per layer, are all that was learned: cut at one unit, a layer keeps on average as many weights as
-IMP's masks of the training pairs keep of it. Without them ("magnitude after the short training") the same cut takes too
-much from some layers. Neural functionals trained on such pairs measured worse; the one below learned from 400 pairs."""
+        return f"""No neural functional: the network is trained for {max(training["moments"])} steps on {images},
+and the score of a weight is its size then, in a unit of its layer. The units, one number per layer, are all that was
+learned: cut at one unit, a layer keeps on average as many weights as IMP's masks of the training pairs keep of it.
+Without them ("magnitude after the short training") the same cut takes too much from some layers. Neural functionals
+trained on such pairs measured worse: see the rows below."""
     moments = ", ".join(map(str, training["moments"]))
     return f"""{MODEL_KINDS[training["model"]]} reads the weights and, as further channels, gradients: of the loss at
 the initialization, and summed up over a short training on {images} (after {moments} steps; the zoo's own training takes
-{metrics["recipe"]["steps"]:,}). The rows below say what that short training is worth without a model ("magnitude after
-the short training": as much as the model, within the error) and what a model is worth without it ("gradients at the
-initialization only"). What ships is the model that measured best."""
+{metrics["recipe"]["steps"]:,}). The row "magnitude after the short training" says what that training is worth without a
+model, "gradients at the initialization only" what a model is worth without it."""
+
+
+def _smaller(training: dict[str, Any]) -> str:
+    """How much smaller the short training sees images than they are."""
+    size = training.get("shrink", 1) * training.get("coarse", 1)
+    return f" at 1/{size} of their width and height" if size > 1 else ""
 
 
 def _show(row: dict[str, Any]) -> dict[str, Any]:

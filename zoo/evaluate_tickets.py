@@ -27,7 +27,7 @@ from nfn.pruning import (
     snip_scores,
     top_masks,
 )
-from nfn.sparse_training import SparseTraining, gradients, train
+from nfn.sparse_training import gradients
 from nfn.ticket_vae import TicketVae
 from nfn.tickets import TicketPredictor
 from zoo.build_ticket import GROUP, TASKS, pixels_of, test_accuracies, train_networks
@@ -176,8 +176,7 @@ def all_masks(init: WeightSpaceFeatures, imp: Masks, models: dict[str, TicketPre
 
 def _early(init: WeightSpaceFeatures, model: TicketPredictor) -> list[Tensor]:
     """What one gets without any predictor from the short training that the predictor looks at."""
-    training = SparseTraining(init, None, model.short_recipe)
-    trained = train(training, *model.stored(slice(None)), torch.Generator().manual_seed(0))
+    trained = init + model.descend(init)[-1]
     return [weight.abs() for weight in trained.weights]
 
 

@@ -33,7 +33,7 @@ INTRO = (
 )
 TICKET = (
     "Most weights of a network can be left out before it is trained, if one only knew which. A few lucky ones, its "
-    "<i>winning ticket</i>, learn almost as well alone. Here they are guessed in about a second, from the weights and "
+    "<i>winning ticket</i>, learn almost as well alone. Here they are guessed within a second, from the weights and "
     "from where gradients would take them."
 )
 MASKS = "For digits, the pixels where ink can be are kept. Move the slider, and watch what goes last."

@@ -106,6 +106,9 @@ def train_tickets(
     ] = "1,32,256",
     images: Annotated[int, typer.Option(help="training images that it stores")] = TicketConfig.images,
     shrink: Annotated[int, typer.Option(help="store them so many times smaller")] = TicketConfig.shrink,
+    coarse: Annotated[
+        int, typer.Option(help="let the short training see them so many times smaller")
+    ] = TicketConfig.coarse,
     steps: Annotated[int, typer.Option(help="training steps")] = TicketTraining.steps,
     balanced: Annotated[bool, typer.Option(help="let every layer count the same, not every weight")] = False,
     device: Device = "auto",
@@ -116,14 +119,14 @@ def train_tickets(
         raise ZooError(f"Unknown model {model!r}: choose direct, pointwise, vae or magnitude.")
     rule = "magnitude" if model == "magnitude" else "model"
     config = TicketConfig(
-        channels=channels, depth=depth, images=images, shrink=shrink, pointwise=model == "pointwise", balanced=balanced,
-        moments=tuple(int(step) for step in moments.split(",")), rule=rule,
+        channels=channels, depth=depth, images=images, shrink=shrink, coarse=coarse, pointwise=model == "pointwise",
+        balanced=balanced, moments=tuple(int(step) for step in moments.split(",")), rule=rule,
     )  # fmt: skip
     training, start = TicketTraining(steps=steps, seed=seed), time.time()
     kind = TicketVae if model == "vae" else TicketPredictor
     found = fit_tickets(collection, config, training, work, find_device(device), kind)
     settings = {"model": model, "channels": channels, "depth": depth, "balanced": balanced, "images": images,
-                "shrink": shrink}  # fmt: skip
+                "shrink": shrink, "coarse": coarse}  # fmt: skip
     facts = {"recipe": asdict(training), "seconds": round(time.time() - start), **settings,
              "moments": list(config.moments)}  # fmt: skip
     save(found, out, [], {**facts, "pairs": describe_pairs(Collection(collection))})
