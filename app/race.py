@@ -110,7 +110,7 @@ def steps_for(found: Found, model: TicketPredictor) -> int:
     """Fewer steps for larger networks, so that a race takes as long."""
     usual = sum(torch.Size(shape).numel() for shape in model.config.shapes)
     actual = sum(weight.numel() for weight in found.network.features.weights)
-    return max(20, round(STEPS[found.task] * min(1.0, usual / actual)))
+    return max(20, round(STEPS[found.config.task] * min(1.0, usual / actual)))
 
 
 def _copies(found: Found) -> WeightSpaceFeatures:

@@ -80,7 +80,7 @@ def _facts(
 ) -> str:
     widths = "\u2011".join(str(size) for size in (found.network.spec.get_io()[0], *_widths(found)))
     what = "a network" if found.ticket.trained else "an untrained network"
-    line = f"<b>{escape(source.name)}</b>: {what} for {TITLES[found.task]} (layers of {widths})."
+    line = f"<b>{escape(source.name)}</b>: {what} for {TITLES[found.config.task]} (layers of {widths})."
     if row is not None:
         line += (
             f" Trained with all its weights it reaches {percent(row['dense_accuracy'])}; with the 5% that are largest "
@@ -93,14 +93,21 @@ def _facts(
 
 
 def _how(found: Found) -> str:
-    if found.rule == "magnitude":
+    config = found.config
+    steps, side = max(config.moments), config.glimpses.shape[-1] // config.coarse
+    if config.rule == "magnitude":
+        squares = (
+            " To these, all pixels of a square are one, so squares show in the mask."
+            if config.coarse > 1
+            else ""
+        )
         return (
-            f"The network was trained for {found.ahead} steps, on pictures kept here. Each weight’s score is its size "
-            "then, by a measure of its layer’s that was learned from known tickets."
+            f"The network was trained for {steps} steps, on pictures of {side}×{side} pixels kept here. Each weight’s "
+            f"score is its size then, by a measure of its layer’s that was learned from known tickets.{squares}"
         )
     return (
         "Each weight was scored by a model that reads the weights and where gradients would take them, looking "
-        f"{found.ahead} training steps ahead."
+        f"{steps} training steps ahead."
     )
 
 

@@ -21,7 +21,7 @@ from nfn.pruning import (
     top_masks,
 )
 from nfn.reader import NetworkFileError, read_network, write_network
-from nfn.tickets import Ticket
+from nfn.tickets import Ticket, TicketConfig
 from zoo.catalog import CollectionInfo
 from zoo.errors import ZooError
 from zoo.tickets import predictor_for, write_mask
@@ -40,17 +40,12 @@ for name, mask in load_file("mask.safetensors").items():
 
 @dataclass(frozen=True)
 class Found:
-    """A network and what the predictor makes of it; `task` is the image set that its kind is trained on.
-
-    `rule` is how the predictor scores, `ahead` how many training steps it looks ahead.
-    """
+    """A network and what the predictor of this name and `config` makes of it."""
 
     network: Network
     ticket: Ticket
     predictor: str
-    task: str
-    rule: str
-    ahead: int
+    config: TicketConfig
     seconds: float
 
 
@@ -101,7 +96,7 @@ def find(source: Source) -> Found:
     """Score the weights of the network behind `source`."""
     network = open_init(source)
     model = predictor(predictor_for(network))
-    config, start = model.config, time.perf_counter()
+    start = time.perf_counter()
     try:
         ticket = model.predict(network)
     except ValueError as error:
@@ -109,9 +104,7 @@ def find(source: Source) -> Found:
     if any(score.isnan().any() for score in ticket.scores):
         raise RequestError("The weights of this network are so large that no score of them is a number.")
     seconds = time.perf_counter() - start
-    return Found(
-        network, ticket, predictor_for(network), config.task, config.rule, max(config.moments), seconds
-    )
+    return Found(network, ticket, predictor_for(network), model.config, seconds)
 
 
 def open_init(source: Source) -> Network:
