@@ -3,6 +3,7 @@
 import math
 import time
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -173,7 +174,8 @@ class ZooPoint:
     row: dict
 
 
-_PREDICTING = Lock()
+_PREDICTING: defaultdict[str, Lock] = defaultdict(Lock)
+"""By collection: whoever comes while it is predicted waits for the same answer."""
 
 
 def start_predicting() -> None:
@@ -183,9 +185,14 @@ def start_predicting() -> None:
 
 def zoo_points(images: str | None = None) -> list[ZooPoint]:
     """Every classifier of the zoo, or those on one image set; each collection is predicted once, in a batch."""
-    with _PREDICTING:  # whoever comes meanwhile waits for the same answer
-        points = [point for info in classifier_collections() for point in _points(info.name)]
-    return [point for point in points if images in (None, point.images)]
+    names = [info.name for info in classifier_collections()]
+    wanted = [name for name in names if images in (None, zoo().collection(name).images)]
+    return [point for name in wanted for point in _points_once(name)]
+
+
+def _points_once(collection: str) -> list[ZooPoint]:
+    with _PREDICTING[collection]:
+        return _points(collection)
 
 
 @cache

@@ -149,3 +149,10 @@ def test_images_that_do_not_fit_are_refused(shape, message):
     networks = init_cnns(recipe(), small_cnn_spec(), torch.Generator().manual_seed(0))
     with pytest.raises(ValueError, match=message):
         class_scores(networks, torch.zeros(shape), "relu")
+
+
+def test_weights_too_small_for_a_normal_number_count_as_zero():
+    networks = init_cnns(recipe(), small_cnn_spec(), torch.Generator().manual_seed(0))
+    weights = [*networks.weights[:-1], torch.full_like(networks.weights[-1], 1e-40)]
+    dwindled = WeightSpaceFeatures(weights, [bias * 0 for bias in networks.biases])
+    assert (class_scores(dwindled, 100 * torch.rand(3, 1, 28, 28), "relu") == 0).all()
