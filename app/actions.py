@@ -3,6 +3,8 @@
 import math
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -27,6 +29,7 @@ from nfn.reader import NetworkFileError, read_network, write_network
 from nfn.siren import coordinate_grid, evaluate, render
 from zoo.catalog import CollectionInfo, Zoo
 
+GONE = "This upload is no longer kept here. Please upload the file again."
 MAX_STRENGTH = 2.0
 MAX_EDITED = 250_000
 """Weights of a network that is edited: the editor needs some hundred times their memory."""
@@ -113,10 +116,18 @@ def open_network(source: Source) -> Network:
     """The SIREN behind `source`, checked. Gradio names an upload's folder by its content, so paths do not go stale."""
     if source.zoo_id is not None:
         return _only_pictures(zoo(source.zoo).network(source.zoo_id))
+    with reading():
+        network = read_network(Path(source.path or ""), siren=source.convention)
+    return _only_pictures(network)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """What the reader raises within, as a sentence for visitors where it is none yet."""
     try:
-        return _only_pictures(read_network(Path(source.path or ""), siren=source.convention))
+        yield
     except FileNotFoundError as error:
-        raise RequestError("This upload is no longer kept here. Please upload the file again.") from error
+        raise RequestError(GONE) from error
     except NetworkFileError:
         raise
     except ValueError as error:  # a convention that cannot be

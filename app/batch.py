@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from app.actions import RequestError, predictor
+from app.actions import GONE, RequestError, predictor
 from zoo.small_cnns import Answer, predict_file
 
 MAX_FILES = 200
 MAX_NETWORKS = 1_000
 """Networks of all files together after which no further file is read."""
 TOO_MANY = f"More than {MAX_NETWORKS:,} networks came at once: send this file on its own."
-GONE = "This upload is no longer kept here. Please upload the file again."
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a cell's text for a formula."""
 

@@ -13,7 +13,7 @@ from typing import cast
 
 import torch
 
-from app.actions import MAX_ACTIVATIONS, RequestError, Source, count_moved, predictor, zoo
+from app.actions import MAX_ACTIVATIONS, RequestError, Source, count_moved, predictor, reading, zoo
 from app.elsewhere import elsewhere
 from app.gpu import lent_device, on_gpu
 from nfn.cnn import Activation, class_scores
@@ -72,12 +72,9 @@ def tell(source: Source, activation: str = "auto", pixels: str = "auto") -> Sour
 @lru_cache(maxsize=32)
 def open_classifier(source: Source) -> Network:
     """The small CNN behind `source`, checked; RequestError says what is supported where it is something else."""
-    try:
-        return _check(_read(source))
-    except FileNotFoundError as error:
-        raise RequestError("This upload is no longer kept here. Please upload the file again.") from error
-    except ValueError as error:
-        raise RequestError(str(error)) from error
+    with reading():
+        network = _read(source)
+    return _check(network)
 
 
 def _read(source: Source) -> Network:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from app.actions import RequestError, Source, predictor, safe_stem, zoo
+from app.actions import RequestError, Source, predictor, reading, safe_stem, zoo
 from app.elsewhere import elsewhere
 from nfn.network import Kind, Network
 from nfn.pruning import (
@@ -132,14 +132,8 @@ def _elsewhere(source: Source) -> str:
 def _open(source: Source, kind: Kind | None = None) -> Network:
     if source.zoo_id is not None:
         return zoo(source.zoo).network(source.zoo_id)
-    try:
+    with reading():
         return read_network(Path(source.path or ""), kind=kind)
-    except FileNotFoundError as error:
-        raise RequestError("This upload is no longer kept here. Please upload the file again.") from error
-    except NetworkFileError:
-        raise
-    except ValueError as error:
-        raise RequestError(str(error)) from error
 
 
 def masked(source: Source, sparsity: float) -> Masked:

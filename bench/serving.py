@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from zoo.files import files_below
+
 ROOT = Path(__file__).parents[1]
 READY_SECONDS = 60
 PAGE = 2**20
@@ -36,8 +38,8 @@ class Served:
 
     def disk(self) -> tuple[int, float]:
         """How many files of visitors are kept, and their MiB."""
-        files = [path for path in self.folder.rglob("*") if path.is_file()]
-        return len(files), sum(path.stat().st_size for path in files) / PAGE
+        sizes = [found.st_size for _, found in files_below(self.folder)]
+        return len(sizes), sum(sizes) / PAGE
 
 
 @contextmanager

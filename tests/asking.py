@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 from hostile_files import REFUSED
 
+from zoo.files import files_below
+
 SEVEN, CNN, INIT = "mnist-sirens/test/0", "cifar10-cnns/test/0", "mnist-inits/test/1"
 ARGUMENTS = {
     "classify_inr": ["auto"],
@@ -62,7 +64,7 @@ def sentence(answer: str) -> str:
 
 def files_in(root: Path) -> set[str]:
     """The files below a folder, some of which Gradio may be deleting."""
-    return {os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names}
+    return {str(path) for path, _ in files_below(root)}
 
 
 def kept() -> set[str]:

@@ -4,12 +4,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
 from zoo import hub
 from zoo.errors import HubError
+from zoo.files import files_below
 
 CACHE_VARIABLE, QUOTA_VARIABLE = "WEIGHTSCOPE_CACHE", "WEIGHTSCOPE_CACHE_GB"
 USED, PART = ".used", ".part-"
@@ -69,10 +70,9 @@ def disk() -> Iterator[None]:
 
 
 def _discard_parts() -> None:
-    for part in folder().rglob(f"{PART}*"):
-        with suppress(FileNotFoundError):
-            if time.time() - part.stat().st_mtime > PART_SECONDS:
-                part.unlink()
+    for path, found in files_below(folder()):
+        if path.name.startswith(PART) and time.time() - found.st_mtime > PART_SECONDS:
+            path.unlink(missing_ok=True)
 
 
 def _by_last_use(but: Path) -> list[Path]:
@@ -83,4 +83,4 @@ def _by_last_use(but: Path) -> list[Path]:
 
 
 def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return sum(found.st_size for _, found in files_below(path))

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,14 @@ def read_json(path: Path) -> dict:
 def short_name(path: Path) -> str:
     """A path as `folder/file`: enough to find it, without telling where a server keeps its files."""
     return "/".join(path.parts[-2:])
+
+
+def files_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The files in a folder and its folders; those that go meanwhile are left out."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                yield (path := Path(parent, name)), path.stat()
 
 
 def sha256(path: Path) -> str:
