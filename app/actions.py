@@ -25,7 +25,7 @@ from nfn.features import WeightSpaceFeatures
 from nfn.network import ClassifierConvention, Network, SirenConvention
 from nfn.operators import STYLES
 from nfn.permutation import flip_signs, permute, random_permutations, random_signs
-from nfn.reader import NetworkFileError, read_network, write_network
+from nfn.reader import read_network, write_network
 from nfn.siren import coordinate_grid, evaluate, render
 from zoo.catalog import CollectionInfo, Zoo
 
@@ -123,14 +123,12 @@ def open_network(source: Source) -> Network:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """What the reader raises within, as a sentence for visitors where it is none yet."""
+    """What the reader raises within, as a `RequestError`."""
     try:
         yield
     except FileNotFoundError as error:
         raise RequestError(GONE) from error
-    except NetworkFileError:
-        raise
-    except ValueError as error:  # a convention that cannot be
+    except ValueError as error:  # a bad file, or a convention that cannot be
         raise RequestError(str(error)) from error
 
 

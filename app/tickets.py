@@ -20,7 +20,7 @@ from nfn.pruning import (
     overlap,
     top_masks,
 )
-from nfn.reader import NetworkFileError, read_network, write_network
+from nfn.reader import read_network, write_network
 from nfn.tickets import Ticket, TicketConfig
 from zoo.catalog import CollectionInfo
 from zoo.errors import ZooError
@@ -124,7 +124,7 @@ def open_init(source: Source) -> Network:
 
 def _elsewhere(source: Source) -> str:
     """Which tab reads it for what it says it is."""
-    with suppress(NetworkFileError):
+    with suppress(RequestError):
         return elsewhere(_open(source))
     return ""
 

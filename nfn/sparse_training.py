@@ -100,12 +100,10 @@ class SparseTraining:
 
     def __init__(self, init: WeightSpaceFeatures, masks: Masks | None, recipe: TrainingRecipe):
         self.recipe, self.step_number = recipe, 0
-        self._learned, self._gradient, self._first, self._second = (_flat(init) for _ in range(4))
-        for state in (self._gradient, self._first, self._second):
-            state.zero_()
-        self._mask = (
-            None if masks is None else _flat(WeightSpaceFeatures(masks, map(torch.ones_like, init.biases)))
-        )
+        self._learned = _flat(init)
+        self._gradient, self._first, self._second = (torch.zeros_like(self._learned) for _ in range(3))
+        learns = None if masks is None else WeightSpaceFeatures(masks, map(torch.ones_like, init.biases))
+        self._mask = None if learns is None else _flat(learns)
         self._keep(self._learned)
         self._live = _views(self._learned, init).map(lambda x: x.requires_grad_())
         for x, gradient in zip(_tensors(self._live), _tensors(_views(self._gradient, init)), strict=True):

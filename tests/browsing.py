@@ -8,6 +8,7 @@ HOSTILE = "<img src=x onerror=window.__ran=1>"
 READY = {
     "inr": "#weights-before .main-svg",
     "generalization": "#scatter .scatter",
+    "tickets": "#ticket .facts",
     "zoo": ".zoo-gallery",
     "how": "[data-shuffle]",
 }
@@ -38,6 +39,6 @@ def open_tab(context: BrowserContext, url: str, tab: str) -> Page:
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(f"{url}?tab={tab}")
-    expect(page.locator(READY.get(tab, ".tabitem")).first).to_be_visible()
+    expect(page.locator(READY[tab]).first).to_be_visible()
     page.wait_for_function("window.linkWasRead && !document.body.dataset.choosing")
     return page
