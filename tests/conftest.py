@@ -53,7 +53,10 @@ def app_url():
     from app.ui import build_app
 
     demo = build_app()
-    yield serve(demo, {**launch_options(), "server_port": None, "quiet": True})
+    with socket.socket() as free:  # Gradio's own search gives two processes that start together the same one
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    yield serve(demo, {**launch_options(), "server_port": port, "quiet": True})
     demo.close()
 
 
