@@ -5,13 +5,16 @@ const rows = () => [...element.querySelectorAll("tbody tr")];
 const picked = { index: 0 }; // one for all clicks: of quick ones Gradio repeats the first, which then holds the last
 const choose = (id) => trigger("select", Object.assign(picked, { value: id }));
 
+// What is chosen: an update says so, or the HTML, where the element was not there yet when the update came.
+const chosen = () => (props.chosen === undefined ? element.querySelector("[data-chosen]")?.dataset.chosen : props.chosen);
+
 // The table: the chosen row is marked, and is the one that the tab key reaches; arrows move on from there.
 const mark = () => {
   const all = rows();
-  const chosen = all.find((row) => row.dataset.zooId === props.chosen);
+  const current = all.find((row) => row.dataset.zooId === chosen());
   for (const row of all) {
-    row.setAttribute("aria-selected", row === chosen);
-    row.tabIndex = row === (chosen ?? all[0]) ? 0 : -1;
+    row.setAttribute("aria-selected", row === current);
+    row.tabIndex = row === (current ?? all[0]) ? 0 : -1;
   }
 };
 
@@ -52,8 +55,8 @@ const move = (step) => {
   const x = (dot) => dot.cx.baseVal.value;
   const dots = [...element.querySelectorAll("circle.dot")].sort((a, b) => x(a) - x(b));
   const from = dots.findIndex((dot) => dot.classList.contains("near"));
-  const chosen = dots.findIndex((dot) => dot.dataset.zooId === props.chosen);
-  const place = from >= 0 ? from + step : Math.max(chosen, 0);
+  const current = dots.findIndex((dot) => dot.dataset.zooId === chosen());
+  const place = from >= 0 ? from + step : Math.max(current, 0);
   point(dots[Math.min(Math.max(place, 0), dots.length - 1)] ?? null);
 };
 const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };

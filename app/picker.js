@@ -1,9 +1,11 @@
 // Things to pick, for gr.HTML: elements with data-pick. The picked value goes to the `select` event.
 // Gradio runs this once per element, with `element`, `trigger`, `props` and `watch`.
 const picked = { index: 0 }; // one for all clicks: of quick ones Gradio repeats the first, which then holds the last
+// What is chosen: an update says so, or the HTML, where the element was not there yet when the update came.
+const chosen = () => (props.chosen === undefined ? element.querySelector("[data-chosen]")?.dataset.chosen : props.chosen);
 const mark = () => {
   for (const item of element.querySelectorAll("[data-pick]"))
-    item.setAttribute("aria-pressed", item.dataset.pick === props.chosen);
+    item.setAttribute("aria-pressed", item.dataset.pick === chosen());
 };
 element.addEventListener("click", (event) => {
   const item = event.target.closest("[data-pick]");

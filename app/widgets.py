@@ -1,6 +1,7 @@
 """Widgets that more than one tab uses, each in our look."""
 
 import base64
+import html
 import io
 import json
 import os
@@ -67,6 +68,17 @@ def network_list(value: str = "", **kwargs) -> gr.HTML:
 def picker(**kwargs) -> gr.HTML:
     """HTML of things to pick: its `select` event has the `data-pick` of what was clicked; `chosen` is marked."""
     return gr.HTML(js_on_load=PICKER_JS, chosen=None, apply_default_css=False, **kwargs)
+
+
+def marked(value: str, chosen: str | None) -> gr.HTML:
+    """What a `network_list` or a `picker` shows, and which of it is chosen.
+
+    The HTML says so too: of a tab that was not shown yet Gradio keeps an update's `value` only.
+    """
+    return gr.HTML(
+        value=f'<i hidden data-chosen="{html.escape(chosen or "")}"></i>{value}',
+        chosen=chosen,
+    )
 
 
 def plot_data(figure: go.Figure) -> PlotData:

@@ -99,6 +99,26 @@ def test_the_scatter_plot_is_gone_through_by_keys(context, app_url):
     expect(page.locator("#accuracy .facts")).to_contain_text(f"{wanted}:")
 
 
+@pytest.mark.parametrize(("tab", "listed"), [("Generalization", "#networks"), ("Tickets", "#inits")])
+def test_the_chosen_row_is_marked_in_a_tab_that_is_first_shown_later(context, app_url, tab, listed):
+    page = open_tab(context, app_url, "inr")
+    page.get_by_role("tab", name=tab, exact=True).click()
+    marked = page.locator(f"{listed} tbody tr[aria-selected=true]")
+    expect(marked).to_have_count(1)
+    page.locator(f"{listed} tbody tr").nth(2).click()
+    expect(page.locator(f"{listed} tbody tr").nth(2)).to_have_attribute("aria-selected", "true")
+    expect(marked).to_have_count(1)
+
+
+def test_an_upload_leaves_no_row_marked_in_a_tab_that_is_first_shown_later(context, app_url, tmp_path):
+    page = open_tab(context, app_url, "inr")
+    page.get_by_role("tab", name="Generalization", exact=True).click()
+    expect(page.locator("#networks tbody tr[aria-selected=true]")).to_have_count(1)
+    page.locator("#cnn-upload input[type=file]").set_input_files(network_file(tmp_path, "mine.safetensors"))
+    expect(page.locator("#accuracy .facts")).to_contain_text("mine.safetensors")
+    expect(page.locator("#networks tbody tr[aria-selected=true]")).to_have_count(0)
+
+
 def test_a_button_waits_for_the_network_that_was_just_clicked(context, app_url, monkeypatch):
     page = open_tab(context, app_url, "inr")
     slow(monkeypatch, actions, "classify", 1.0)

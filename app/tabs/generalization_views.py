@@ -12,7 +12,7 @@ from app.actions import RequestError, Source, zoo
 from app.generalization import Measured, Predicted, ZooPoint
 from app.generalization_figures import layer_figures
 from app.sources import from_request
-from app.widgets import keep_files
+from app.widgets import keep_files, marked
 
 
 def image_choices() -> list[tuple[str, str]]:
@@ -31,7 +31,7 @@ def images_of(source: Source) -> str | None:
 def show_networks(images: str, source: Source):
     """The zoo's networks on one image set, the chosen one marked if it is one of them."""
     table = said.networks_table(generalization.zoo_points(images))
-    return gr.HTML(value=table, chosen=None if source.zoo else source.zoo_id)
+    return marked(table, None if source.zoo else source.zoo_id)
 
 
 def picked(event: gr.SelectData) -> Source:
@@ -75,7 +75,7 @@ def _accuracy(source: Source, predicted: Predicted, measured: Measured | None = 
 
 def _plot(source: Source, predicted: Predicted, measured: Measured | None = None) -> gr.HTML:
     value = said.zoo_scatter(_points(predicted), predicted, measured)
-    return gr.HTML(value=value, chosen=None if source.zoo else source.zoo_id)
+    return marked(value, None if source.zoo else source.zoo_id)
 
 
 def _measuring(line: str, running: bool):

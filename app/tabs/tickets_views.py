@@ -12,7 +12,7 @@ from app.aside import aside
 from app.race import race
 from app.sources import from_request
 from app.tickets import SNIPPET, Masked
-from app.widgets import keep_files
+from app.widgets import keep_files, marked
 from nfn.pruning import overlap
 
 KNOWN_SPARSITY = 0.95
@@ -28,7 +28,7 @@ def image_choices() -> list[tuple[str, str]]:
 def show_networks(collection: str, source: Source):
     """The initializations of a collection, the chosen one marked if it is one of them."""
     table = said.inits_table(zoo().rows(collection))
-    return gr.HTML(value=table, chosen=None if source.zoo else source.zoo_id)
+    return marked(table, None if source.zoo else source.zoo_id)
 
 
 def collection_of(source: Source, listed: str) -> str:

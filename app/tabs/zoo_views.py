@@ -10,6 +10,7 @@ from app.actions import RequestError, Source
 from app.links import TABS, Link
 from app.sources import to_text
 from app.tabs.doors import knock
+from app.widgets import marked
 from app.zoo_browser import ABOUT, Shown, View
 from app.zoos import open_typed, own_zoo, zoo_at
 from zoo.catalog import CollectionInfo, Zoo
@@ -65,7 +66,7 @@ def _frame(zoo: Zoo, view: View) -> list[Any]:
     return [
         zoo_panels.origin(zoo, notice),
         gr.Button(visible=view.where != ""),
-        gr.HTML(value=entries, chosen=view.entry),
+        marked(entries, view.entry),
     ]
 
 
@@ -81,7 +82,7 @@ def _collection(zoo: Zoo, view: View, info: CollectionInfo, shown: Shown) -> lis
         gr.Dropdown(groups, value=view.group, label=f"Show {zoo_browser.GROUPS[info.kind]}"),
         view.order,
         zoo_panels.histogram(info.kind, shown, chosen),
-        gr.HTML(value=zoo_panels.gallery(ids, images, [zoo.row(i) for i in ids]), chosen=view.network),
+        marked(zoo_panels.gallery(ids, images, [zoo.row(i) for i in ids]), view.network),
         zoo_panels.pager(shown),
     ]
 
