@@ -5,16 +5,17 @@ const rows = () => [...element.querySelectorAll("tbody tr")];
 const picked = { index: 0 }; // one for all clicks: of quick ones Gradio repeats the first, which then holds the last
 const choose = (id) => trigger("select", Object.assign(picked, { value: id }));
 
-// What is chosen: an update says so, or the HTML, where the element was not there yet when the update came.
-const chosen = () => (props.chosen === undefined ? element.querySelector("[data-chosen]")?.dataset.chosen : props.chosen);
+// What is chosen: the HTML says so, then clicks and updates do.
+const written = () => element.querySelector("[data-chosen]")?.dataset.chosen;
+let current = written();
 
 // The table: the chosen row is marked, and is the one that the tab key reaches; arrows move on from there.
 const mark = () => {
   const all = rows();
-  const current = all.find((row) => row.dataset.zooId === chosen());
+  const chosen = all.find((row) => row.dataset.zooId === current);
   for (const row of all) {
-    row.setAttribute("aria-selected", row === current);
-    row.tabIndex = row === (current ?? all[0]) ? 0 : -1;
+    row.setAttribute("aria-selected", row === chosen);
+    row.tabIndex = row === (chosen ?? all[0]) ? 0 : -1;
   }
 };
 
@@ -55,8 +56,8 @@ const move = (step) => {
   const x = (dot) => dot.cx.baseVal.value;
   const dots = [...element.querySelectorAll("circle.dot")].sort((a, b) => x(a) - x(b));
   const from = dots.findIndex((dot) => dot.classList.contains("near"));
-  const current = dots.findIndex((dot) => dot.dataset.zooId === chosen());
-  const place = from >= 0 ? from + step : Math.max(current, 0);
+  const chosen = dots.findIndex((dot) => dot.dataset.zooId === current);
+  const place = from >= 0 ? from + step : Math.max(chosen, 0);
   point(dots[Math.min(Math.max(place, 0), dots.length - 1)] ?? null);
 };
 const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
@@ -80,7 +81,7 @@ element.addEventListener("click", (event) => {
   if (head) return sort(head);
   const found = element.querySelector(".dot.near") ?? nearest(event) ?? event.target.closest("[data-zoo-id]");
   if (!found) return;
-  props.chosen = found.dataset.zooId;
+  current = found.dataset.zooId;
   mark();
   choose(found.dataset.zooId);
 });
@@ -99,5 +100,12 @@ element.addEventListener("keydown", (event) => {
 });
 element.addEventListener("pointermove", (event) => point(nearest(event)));
 element.addEventListener("pointerleave", () => point(null));
-watch(["value", "chosen"], mark);
+watch("value", () => {
+  current = written();
+  mark();
+});
+watch("chosen", () => {
+  current = props.chosen.split(" ")[1];
+  mark();
+});
 mark();

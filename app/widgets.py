@@ -5,6 +5,7 @@ import html
 import io
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,24 +62,27 @@ def picture(label: str, **kwargs) -> gr.Image:
 
 
 def network_list(value: str = "", **kwargs) -> gr.HTML:
-    """HTML in which networks are chosen: its `select` event has the zoo id as value, `chosen` is the one marked."""
+    """HTML in which networks are chosen: its `select` event has the zoo id as value; see `marked` and `mark`."""
     return gr.HTML(value, js_on_load=NETWORKS_JS, chosen=None, apply_default_css=False, **kwargs)
 
 
 def picker(**kwargs) -> gr.HTML:
-    """HTML of things to pick: its `select` event has the `data-pick` of what was clicked; `chosen` is marked."""
-    return gr.HTML(js_on_load=PICKER_JS, chosen=None, apply_default_css=False, **kwargs)
+    """HTML of things to pick: its `select` event has the `data-pick` of what was clicked; see `marked`."""
+    return gr.HTML(js_on_load=PICKER_JS, apply_default_css=False, **kwargs)
 
 
-def marked(value: str, chosen: str | None) -> gr.HTML:
+def marked(value: str, chosen: str | None) -> str:
     """What a `network_list` or a `picker` shows, and which of it is chosen.
 
-    The HTML says so too: of a tab that was not shown yet Gradio keeps an update's `value` only.
+    It is plain HTML that says so: of an update of several properties Gradio loses some, or all, while a tab is not
+    shown yet or is just coming up. Never twice the same, so that it is always a change.
     """
-    return gr.HTML(
-        value=f'<i hidden data-chosen="{html.escape(chosen or "")}"></i>{value}',
-        chosen=chosen,
-    )
+    return f'<i hidden data-chosen="{html.escape(chosen or "")}" data-at="{time.time_ns()}"></i>{value}'
+
+
+def mark(chosen: str | None) -> gr.HTML:
+    """Another one is chosen in what is shown, or none; never twice the same, so that it is always a change."""
+    return gr.HTML(chosen=f"{time.time_ns()} {chosen or ''}")
 
 
 def plot_data(figure: go.Figure) -> PlotData:

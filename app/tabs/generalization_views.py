@@ -73,7 +73,7 @@ def _accuracy(source: Source, predicted: Predicted, measured: Measured | None = 
     return said.accuracy(predicted, measured, [point.measured for point in _points(predicted)], facts)
 
 
-def _plot(source: Source, predicted: Predicted, measured: Measured | None = None) -> gr.HTML:
+def _plot(source: Source, predicted: Predicted, measured: Measured | None = None) -> str:
     value = said.zoo_scatter(_points(predicted), predicted, measured)
     return marked(value, None if source.zoo else source.zoo_id)
 

@@ -25,7 +25,7 @@ from app.tabs.cards import (
     update,
 )
 from app.tabs.doors import door, opened
-from app.widgets import copy_link, heading, network_list, segmented, upload_box
+from app.widgets import copy_link, heading, mark, network_list, segmented, upload_box
 
 INTRO = (
     "Each row is a network as it is before training: random numbers. Click one, or bring your own. Beside it stands "
@@ -93,11 +93,11 @@ def _build_chooser(demo: gr.Blocks, source: gr.Textbox, racing: Dependency, card
 
     def pick(event: gr.SelectData, *values: Any):
         chosen = views.picked(event)
-        yield from in_turn([to_text(chosen), gr.HTML(chosen=chosen.zoo_id), None], chosen, cards, values)
+        yield from in_turn([to_text(chosen), mark(chosen.zoo_id), None], chosen, cards, values)
 
     def upload(path: str | None, *values: Any):
         chosen = views.uploaded(path)
-        yield from in_turn([to_text(chosen), gr.HTML(chosen=None)], chosen, cards, values)
+        yield from in_turn([to_text(chosen), mark(None)], chosen, cards, values)
 
     def come_in(text: str, name: str, *values: Any):
         chosen = from_text(opened(text))
