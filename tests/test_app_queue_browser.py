@@ -8,6 +8,7 @@ import pytest
 from browsing import PATIENCE
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from app import race
 from app.actions import Source
 from app.sources import to_text
 from app.ui import QUEUE_SIZE
@@ -39,7 +40,8 @@ def open_tickets(context: BrowserContext, url: str) -> Page:
     return page
 
 
-def test_who_waits_sees_a_place_and_a_full_queue_is_said(chromium: Browser, app_url):
+def test_who_waits_sees_a_place_and_a_full_queue_is_said(chromium: Browser, app_url, monkeypatch):
+    monkeypatch.setitem(race.STEPS, "mnist", 10_000)  # one that lasts until it is cancelled
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     racing, waiting, late = (open_tickets(context, app_url) for _ in range(3))
     racing.click("#start-race")

@@ -9,6 +9,8 @@ from browsing import HOSTILE, PATIENCE, Complaints
 from playwright.sync_api import Browser, Page, expect
 from safetensors.torch import load_file, save_file
 
+from app import race
+
 pytestmark = pytest.mark.browser
 
 
@@ -73,7 +75,8 @@ def test_keys_choose_another_network(page):
     expect(page.locator("#ticket .facts")).to_contain_text("mnist-inits/test/1:")
 
 
-def test_a_race_runs_is_stopped_and_leaves_with_its_network(page):
+def test_a_race_runs_is_stopped_and_leaves_with_its_network(page, monkeypatch):
+    monkeypatch.setitem(race.STEPS, "mnist", 10_000)  # one that lasts until it is stopped
     page.locator("#start-race").click()
     expect(page.locator("#race .race polyline")).to_have_count(4)
     expect(page.locator("#race .race")).to_have_attribute("aria-label", re.compile("ticket .*%"))
