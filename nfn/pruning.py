@@ -21,7 +21,7 @@ def top_masks(scores: Scores, sparsity: float) -> list[Tensor]:
 
     Equal scores go to the earlier layer and place. Raises ValueError for a sparsity outside [0, 1] and for NaN.
     """
-    flat = _flat(scores)
+    flat = flat_rows(scores)
     if not 0 <= sparsity <= 1:
         raise ValueError(f"Got a sparsity of {sparsity:g}; wanted one from 0 (keep all) to 1 (keep none).")
     if flat.isnan().any():
@@ -92,11 +92,12 @@ def dead_neurons(masks: Masks) -> Tensor:
 
 def overlap(one: Masks, other: Masks) -> Tensor:
     """The share of the first mask's kept weights that the other keeps too `(N,)`."""
-    a, b = _flat(one), _flat(other)
+    a, b = flat_rows(one), flat_rows(other)
     return (a & b).sum(1) / a.sum(1).clamp_min(1)
 
 
-def _flat(tensors: Sequence[Tensor]) -> Tensor:
+def flat_rows(tensors: Sequence[Tensor]) -> Tensor:
+    """One row per network of what a list of tensors says of its weights `(N, weights)`."""
     return torch.cat([x.flatten(1) for x in tensors], 1)
 
 

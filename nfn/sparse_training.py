@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nfn.cnn import STRIDE
 from nfn.features import WeightSpaceFeatures
+from nfn.layers.folding import features_of, tensors_of
 from nfn.pruning import Masks
 from nfn.spec import NetworkSpec
 
@@ -106,7 +107,7 @@ class SparseTraining:
         self._mask = None if learns is None else _flat(learns)
         self._keep(self._learned)
         self._live = _views(self._learned, init).map(lambda x: x.requires_grad_())
-        for x, gradient in zip(_tensors(self._live), _tensors(_views(self._gradient, init)), strict=True):
+        for x, gradient in zip(tensors_of(self._live), tensors_of(_views(self._gradient, init)), strict=True):
             x.grad = gradient
 
     @property
@@ -145,25 +146,16 @@ class SparseTraining:
         )
 
 
-def _tensors(features: WeightSpaceFeatures) -> list[Tensor]:
-    return [*features.weights, *features.biases]
-
-
 def _flat(features: WeightSpaceFeatures) -> Tensor:
     """All tensors in one, one after the other."""
-    return torch.cat([x.float().flatten() for x in _tensors(features)])
+    return torch.cat([x.float().flatten() for x in tensors_of(features)])
 
 
 def _views(flat: Tensor, like: WeightSpaceFeatures) -> WeightSpaceFeatures:
     """Parts of a flat tensor, as the tensors it was made of."""
-    wanted = _tensors(like)
+    wanted = tensors_of(like)
     parts = zip(flat.split([x.numel() for x in wanted]), wanted, strict=True)
-    return _featured([part.view(x.shape).detach() for part, x in parts])
-
-
-def _featured(tensors: Sequence[Tensor]) -> WeightSpaceFeatures:
-    half = len(tensors) // 2
-    return WeightSpaceFeatures(tensors[:half], tensors[half:])
+    return features_of([part.view(x.shape).detach() for part, x in parts])
 
 
 def cross_entropies(features: WeightSpaceFeatures, images: Tensor, labels: Tensor) -> Tensor:
@@ -177,8 +169,8 @@ def gradients(features: WeightSpaceFeatures, images: Tensor, labels: Tensor) -> 
     with torch.enable_grad():
         leaves = features.map(lambda x: x.detach().requires_grad_())
         loss = cross_entropies(leaves, images, labels).sum()
-        found = torch.autograd.grad(loss, [*leaves.weights, *leaves.biases])
-    return _featured(found)
+        found = torch.autograd.grad(loss, tensors_of(leaves))
+    return features_of(list(found))
 
 
 def batches(count: int, recipe: TrainingRecipe, generator: torch.Generator) -> Iterator[Tensor]:

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from nfn.features import WeightSpaceFeatures
 from nfn.layers import NPLinear, SimpleLayerNorm, TupleOp
+from nfn.pruning import flat_rows
 from nfn.spec import NetworkSpec
-from nfn.tickets import TicketConfig, TicketPredictor, flat_masks, open_spec
+from nfn.tickets import TicketConfig, TicketPredictor, open_spec
 
 LATENT = 5
 KL_WEIGHT = 0.1
@@ -44,7 +45,7 @@ class TicketVae(TicketPredictor):
         coded = self.encoder(WeightSpaceFeatures.cat([inputs, known], 1))
         latent = coded.map(lambda x: _draw(x, generator))
         error = self.mask_error(self._decode(inputs, latent), masks)
-        divergence = flat_masks([_divergence(x) for x in coded.weights]).mean()
+        divergence = flat_rows([_divergence(x) for x in coded.weights]).mean()
         return error + KL_WEIGHT * divergence
 
 

@@ -21,6 +21,7 @@ from nfn.layers import NPLinear, Pointwise, TupleOp
 from nfn.network import Network
 from nfn.permutation import apply_order
 from nfn.predictor import Predictor
+from nfn.pruning import flat_rows
 from nfn.sparse_training import SparseTraining, TrainingRecipe, accuracies, batches
 from nfn.spec import ANY, ArraySpec, NetworkSpec
 
@@ -175,8 +176,8 @@ class TicketPredictor(Predictor):
         if self.config.balanced:
             pairs = zip(logits, masks, strict=True)
             return torch.stack([F.binary_cross_entropy_with_logits(x, m.to(x)) for x, m in pairs]).mean()
-        flat = flat_masks(logits)
-        return F.binary_cross_entropy_with_logits(flat, flat_masks(masks).to(flat))
+        flat = flat_rows(logits)
+        return F.binary_cross_entropy_with_logits(flat, flat_rows(masks).to(flat))
 
     def read(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Networks `(N, 1, ...)` to channels `(N, inputs, ...)`: weights, and where gradients lead."""
@@ -279,11 +280,6 @@ def _cut(sizes: Tensor, mask: Tensor) -> Tensor:
     """The size `(N,)` from which on there are as many weights as the mask keeps, at least one."""
     kept = mask.flatten(1).sum(1, keepdim=True).clamp_min(1).to(sizes.device)
     return sizes.flatten(1).sort(1, descending=True).values.gather(1, kept - 1)[:, 0]
-
-
-def flat_masks(tensors: Sequence[Tensor]) -> Tensor:
-    """One row per network of what a list of tensors says of its weights `(N, weights)`."""
-    return torch.cat([x.flatten(1) for x in tensors], 1)
 
 
 def comparable(logits: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ import pytest  # noqa: E402
 from foreign import FOREIGN_METADATA, fit_foreign_siren  # noqa: E402
 from foreign_cnn import train_tiny_file  # noqa: E402
 from loopback_hub import LoopbackHub  # noqa: E402
+from waiting import free_port  # noqa: E402
 
 IMAGES = Path(__file__).parent / "data" / "images"
 
@@ -53,10 +54,7 @@ def app_url():
     from app.ui import build_app
 
     demo = build_app()
-    with socket.socket() as free:  # Gradio's own search gives two processes that start together the same one
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    yield serve(demo, {**launch_options(), "server_port": port, "quiet": True})
+    yield serve(demo, {**launch_options(), "server_port": free_port(), "quiet": True})
     demo.close()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from asking import files_in
-from waiting import wait_for
+from waiting import free_port, wait_for
 
 from app import uploads
 from app.leaving import LAST_SECONDS, SENTENCE
@@ -97,9 +97,7 @@ class Served:
 def start(tmp_path_factory):
     """`start(*arguments)` serves the app, on the same port and folder each time."""
     folder = tmp_path_factory.mktemp("served") / "files"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port, started = probe.getsockname()[1], []
+    port, started = free_port(), []
 
     def serve(*arguments: str) -> Served:
         started.append(Served(port, folder, arguments or ("app.py",)))

@@ -1,7 +1,6 @@
 """How the app is served: its options, the guard against URLs, the entry, and errors as toasts."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
-from waiting import wait_for
+from waiting import free_port, wait_for
 
 from app import serving
 from app.actions import RequestError, Source
@@ -77,9 +76,7 @@ def test_the_port_comes_from_the_environment(monkeypatch):
 
 def test_python_app_py_serves_the_page(tmp_path):
     """The page is there within ten seconds on an idle machine; a busy one gets more."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "GRADIO_SERVER_PORT": str(port)}
     process = subprocess.Popen(
         [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL

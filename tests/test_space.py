@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import types
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from waiting import wait_for
+from waiting import free_port, wait_for
 
 from app import gpu
 from app.serving import launch_options
@@ -60,9 +59,7 @@ def test_nothing_is_recorded_or_reported():
 
 
 def test_the_app_starts_as_a_space(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     space = {"SYSTEM": "spaces", "SPACE_ID": "owner/weightscope", "SPACE_HOST": f"127.0.0.1:{port}",
              "SPACE_AUTHOR_NAME": "owner", "SPACE_REPO_NAME": "weightscope", "ACCELERATOR": "none", "CPU_CORES": "2",
              "GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_TEMP_DIR": str(tmp_path),

@@ -1,5 +1,6 @@
-"""Waiting for a server in another process."""
+"""Servers of tests: a port for them, and waiting for one in another process."""
 
+import socket
 import subprocess
 import time
 import urllib.request
@@ -16,3 +17,10 @@ def wait_for(url: str, process: subprocess.Popen, seconds: float) -> str:
         except OSError:
             time.sleep(0.2)
     raise AssertionError(f"Nothing at {url} after {seconds:g} s")
+
+
+def free_port() -> int:
+    """A port that nobody uses; Gradio's own search gives two processes that start together the same one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
