@@ -7,7 +7,7 @@ from app.actions import Source
 from app.batch import BatchRow
 from app.generalization import Measured, PermutedCopy, Predicted, ZooPoint
 from app.generalization_figures import Dot, Span, interval_strip, scatter
-from app.panels import as_table, escape, number, tiny
+from app.panels import as_table, escape, networks_grid, number, tiny
 from nfn.generalization import Generalization
 from nfn.network import Network
 
@@ -49,14 +49,7 @@ def networks_table(points: Sequence[ZooPoint]) -> str:
         ("", "Predicted"),
         ("", "Trained with"),
     ]
-    cells = "".join(
-        f'<th scope="col"{order}><button type="button">{name}</button></th>' for order, name in heads
-    )
-    rows = "".join(_row(point, best) for point in ordered)
-    table = (
-        f'<table class="networks" role="grid"><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>'
-    )
-    return f'<div class="scroller">{table}</div>'
+    return networks_grid(heads, "".join(_row(point, best) for point in ordered))
 
 
 def _row(point: ZooPoint, best: float) -> str:

@@ -182,3 +182,14 @@ def refused(path: object, error: Exception) -> str:
     """Why a file was not taken."""
     name = f"<b>{escape(Path(path).name, 60)}</b> was not taken. " if isinstance(path, str) else ""
     return f'<p class="line refusal" role="alert">{name}{escape(error, 600)}</p>'
+
+
+def networks_grid(heads: Sequence[tuple[str, str]], rows: str) -> str:
+    """Rows of networks that `networks.js` sorts and picks, under heads (order as an attribute, name)."""
+    cells = "".join(
+        f'<th scope="col"{order}><button type="button">{name}</button></th>' for order, name in heads
+    )
+    table = (
+        f'<table class="networks" role="grid"><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>'
+    )
+    return f'<div class="scroller">{table}</div>'

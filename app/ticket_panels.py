@@ -8,7 +8,7 @@ from torch import Tensor
 
 from app import ticket_figures as figures
 from app.actions import Source
-from app.panels import escape, number
+from app.panels import escape, networks_grid, number
 from app.race import Lane, Race
 from app.ticket_figures import NAMES
 from app.tickets import Found, Masked
@@ -37,14 +37,7 @@ def percent(share: float) -> str:
 def inits_table(rows: Sequence[dict[str, Any]]) -> str:
     """The zoo's initializations, and what became of them; `networks.js` sorts and picks."""
     heads = (("", "Network"), ("", "All weights"), ("", "Its known ticket"))
-    cells = "".join(
-        f'<th scope="col"{order}><button type="button">{name}</button></th>' for order, name in heads
-    )
-    body = "".join(_row(row) for row in rows)
-    return (
-        f'<div class="scroller"><table class="networks" role="grid"><thead><tr>{cells}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return networks_grid(heads, "".join(map(_row, rows)))
 
 
 def _row(row: dict[str, Any]) -> str:
