@@ -1,0 +1,203 @@
+"""Ways to wire layers that stand in a row: what a state_dict leaves open, and the architecture of each choice."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from nfn.architecture.graph import Architecture
+from nfn.architecture.ops import (
+    Activation,
+    AdaptivePool,
+    BatchNorm,
+    Conv,
+    Flatten,
+    Linear,
+    Op,
+    Pool,
+    PRelu,
+    Shape,
+)
+from nfn.wiring.modules import Layer, link
+
+Head = Literal["flatten", "average", "max"]
+NormPlace = Literal["before", "after", "after_pool", "before_pooled"]
+"""Batch norm before the activation, behind it, or behind the pooling; `before_pooled`: norm, pooling, activation."""
+
+ACTIVATIONS: tuple[tuple[str, float], ...] = (
+    ("relu", 1.0), ("tanh", 1.0), ("gelu", 1.0), ("silu", 1.0), ("leaky_relu", 0.01), ("leaky_relu", 0.1),
+    ("leaky_relu", 0.2), ("elu", 1.0), ("sigmoid", 1.0), ("selu", 1.0), ("softplus", 1.0), ("hardswish", 1.0),
+    ("mish", 1.0), ("relu6", 1.0),
+)  # fmt: skip
+"""What stands between layers, with slope or alpha; the usual first."""
+
+
+HEADS: dict[Head, str] = {
+    "flatten": "flattening",
+    "average": "global average pooling",
+    "max": "global max pooling",
+}
+
+
+@dataclass(frozen=True)
+class Down:
+    """How a picture becomes smaller at a convolution: its stride, or pooling behind it."""
+
+    mode: Literal["stride", "max", "average"]
+    kernel: int = 2
+    stride: int = 2
+    padding: int = 0
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What a state_dict of layers in a row does not say.
+
+    `padding` has one number per convolution, `down` what makes the picture smaller at each (None: nothing). The
+    `head` is what stands between the last picture and the first linear layer.
+    """
+
+    activation: tuple[str, float] = ("relu", 1.0)
+    padding: tuple[int, ...] = ()
+    down: tuple[Down | None, ...] = ()
+    head: Head = "flatten"
+    norm_place: NormPlace = "before"
+
+    def sentences(self) -> list[str]:
+        """What is assumed, in words."""
+        name, parameter = self.activation
+        words = [f"activation {name}" + (f" ({parameter:g})" if name == "leaky_relu" else "")]
+        if self.padding:
+            words.append(f"padding {_each(self.padding)}")
+            words.append(_downs(self.down))
+            words.append(
+                {"flatten": "flattening", "average": "global average pooling", "max": "global max pooling"}[
+                    self.head
+                ]
+            )
+        return words
+
+
+def _each(values: Sequence[int]) -> str:
+    return str(values[0]) if len(set(values)) == 1 else ", ".join(map(str, values))
+
+
+def _downs(downs: Sequence[Down | None]) -> str:
+    kinds = {d for d in downs if d is not None}
+    if not kinds:
+        return "no pooling and no stride"
+    words = []
+    for kind in sorted(kinds, key=str):
+        where = [str(i + 1) for i, d in enumerate(downs) if d == kind]
+        what = (
+            f"stride {kind.stride}"
+            if kind.mode == "stride"
+            else f"{kind.mode} pooling {kind.kernel}x{kind.kernel}"
+        )
+        if kind.mode != "stride" and kind.stride != kind.kernel:
+            what += f" (stride {kind.stride})"
+        words.append(what + (f" at convolution {', '.join(where)}" if len(downs) > 1 else ""))
+    return "; ".join(words)
+
+
+class OpList:
+    """Ops that are added one after the other; each takes the value before it unless said otherwise."""
+
+    def __init__(self):
+        self.ops: list[Op] = []
+
+    @property
+    def last(self) -> int:
+        """The number of the newest value."""
+        return len(self.ops)
+
+    def add(self, op: Op) -> int:
+        """Append an op; its value's number."""
+        self.ops.append(op)
+        return self.last
+
+    def activation(self, activation: tuple[str, float], slopes: str | None = None) -> None:
+        """The activation, or PReLU where the layer has slopes."""
+        before = (self.last,)
+        if slopes is not None:
+            self.add(PRelu(inputs=before, weight=slopes))
+        else:
+            self.add(Activation(inputs=before, function=activation[0], parameter=activation[1]))
+
+    def norm(self, layer: Layer) -> None:
+        """Batch norm of a layer, if it has one."""
+        norm = layer.norm
+        if norm is not None:
+            self.add(BatchNorm(inputs=(self.last,), mean=norm.mean, variance=norm.variance, weight=norm.weight,
+                               bias=norm.bias))  # fmt: skip
+
+    def pool(self, down: Down) -> None:
+        """Pooling behind a convolution."""
+        assert down.mode != "stride", "a stride is the convolution's own"
+        k, s, p = down.kernel, down.stride, down.padding
+        self.add(
+            Pool(inputs=(self.last,), mode=down.mode, kernel=(k, k), stride=(s, s), padding=(p, p, p, p))
+        )
+
+    def convolution(self, layer: Layer, padding: int, stride: int, groups: int = 1) -> None:
+        """A convolution with equal padding on all sides."""
+        self.add(Conv(inputs=(self.last,), weight=layer.weight, bias=layer.bias, stride=(stride, stride),
+                      padding=(padding, padding, padding, padding), groups=groups))  # fmt: skip
+
+
+def build_chain(
+    layers: Sequence[Layer], wiring: Wiring, input_shape: Shape, shapes: Mapping[str, Shape]
+) -> Architecture:
+    """The architecture of layers in a row; ArchitectureError where the wiring does not fit their shapes."""
+    ops, channels, convolution = OpList(), input_shape[0], 0
+    if len(input_shape) == 3 and not layers[0].is_convolution:
+        ops.add(Flatten(inputs=(0,)))
+        channels = input_shape[0] * input_shape[1] * input_shape[2]
+    for number, layer in enumerate(layers):
+        last = number == len(layers) - 1
+        if layer.is_convolution:
+            groups = channels if link(channels, layer) == "depthwise" else 1
+            _convolve(ops, layer, wiring, convolution, groups, last)
+            convolution += 1
+        else:
+            if number and layers[number - 1].is_convolution:
+                _bridge(ops, wiring)
+            ops.add(Linear(inputs=(ops.last,), weight=layer.weight, bias=layer.bias))
+            if not last:
+                _activate(ops, layer, wiring, None)
+        channels = layer.shape[0]
+    if layers[-1].is_convolution:
+        _bridge(ops, replace(wiring, head="average") if wiring.head == "flatten" else wiring)
+    return Architecture(input_shape, tuple(ops.ops), shapes)
+
+
+def _convolve(ops: OpList, layer: Layer, wiring: Wiring, number: int, groups: int, last: bool) -> None:
+    down = wiring.down[number]
+    ops.convolution(
+        layer, wiring.padding[number], down.stride if down and down.mode == "stride" else 1, groups
+    )
+    if not last:
+        _activate(ops, layer, wiring, down)
+
+
+def _activate(ops: OpList, layer: Layer, wiring: Wiring, down: Down | None) -> None:
+    """Norm, activation and pooling behind a layer, in the wiring's order."""
+    steps = {
+        "before": ("norm", "activation", "pool"),
+        "after": ("activation", "norm", "pool"),
+        "after_pool": ("activation", "pool", "norm"),
+        "before_pooled": ("norm", "pool", "activation"),
+    }[wiring.norm_place]
+    for step in steps:
+        if step == "norm":
+            ops.norm(layer)
+        elif step == "activation":
+            ops.activation(wiring.activation, layer.slopes)
+        elif down is not None and down.mode != "stride":
+            ops.pool(down)
+
+
+def _bridge(ops: OpList, wiring: Wiring) -> None:
+    """From the last picture to a vector."""
+    if wiring.head != "flatten":
+        ops.add(AdaptivePool(inputs=(ops.last,), mode=wiring.head))
+    ops.add(Flatten(inputs=(ops.last,)))

@@ -1,0 +1,83 @@
+"""Where a picture becomes smaller: the strides, poolings and paddings that a row of convolutions may have."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from nfn.wiring.chain import Down, Head, Wiring
+from nfn.wiring.modules import Layer
+
+DOWNS = (
+    Down("max"), Down("stride"), Down("average"), Down("max", 3, 2, 1), Down("max", 3, 2), Down("max", 2, 1),
+    Down("max", 3, 3), Down("average", 3, 2, 1),
+)  # fmt: skip
+"""Ways to make a picture smaller, the usual first."""
+FREE = 6
+"""Up to so many convolutions every choice of places is tried; of longer rows the usual ones."""
+
+
+def geometries(convolutions: Sequence[Layer], size: int, area: int | None) -> list[Wiring]:
+    """Wirings of the convolutions for pictures of `size` pixels a side, the most usual first.
+
+    `area` is the number of places per channel that the first linear layer takes: only what ends in it fits. None:
+    global pooling, average or maximum, and so whatever leaves a picture.
+    """
+    found: dict[Wiring, int] = {}
+    rows = itertools.product(
+        enumerate(_paddings(convolutions)),
+        enumerate(DOWNS),
+        enumerate(_places(convolutions, area is not None)),
+    )
+    for (p, padding), (d, down), (n, places) in rows:
+        downs = tuple(down if i in places else None for i in range(len(convolutions)))
+        side = side_after(convolutions, padding, downs, size)
+        if side is not None and (area is None or side * side == area):
+            for h, head in enumerate(_heads(area, side)):
+                found.setdefault(Wiring(padding=padding, down=downs, head=head), p + d + n + h)
+    return sorted(found, key=lambda wiring: found[wiring])
+
+
+def side_after(
+    convolutions: Sequence[Layer], padding: Sequence[int], downs: Sequence[Down | None], size: int
+) -> int | None:
+    """Pixels a side behind the last convolution and its pooling; None where the picture is too small."""
+    for layer, pad, down in zip(convolutions, padding, downs, strict=True):
+        stride = down.stride if down and down.mode == "stride" else 1
+        size = (size + 2 * pad - max(layer.shape[2:])) // stride + 1
+        if down and down.mode != "stride":
+            size = (size + 2 * down.padding - down.kernel) // down.stride + 1
+        if size < 1:
+            return None
+    return size
+
+
+def _heads(area: int | None, side: int) -> tuple[Head, ...]:
+    if area is not None:
+        return ("flatten",)
+    return ("average", "max") if side > 1 else ("flatten",)
+
+
+def _paddings(convolutions: Sequence[Layer]) -> list[tuple[int, ...]]:
+    """None, as much as keeps the size, the latter at the first convolution only, and 1 everywhere."""
+    same = tuple(max(layer.shape[2:]) // 2 for layer in convolutions)
+    none = (0,) * len(same)
+    one = tuple(min(1, half) for half in same)
+    return list(dict.fromkeys([same, none, (same[0], *none[1:]), one, (*none[:1], *same[1:])]))
+
+
+def _places(convolutions: Sequence[Layer], flattened: bool) -> Iterator[frozenset[int]]:
+    """The convolutions at which the picture becomes smaller."""
+    count = len(convolutions)
+    wide = [i for i, layer in enumerate(convolutions) if max(layer.shape[2:]) > 1] or list(range(count))
+    grows = [i for i in range(1, count) if convolutions[i].shape[0] > convolutions[i - 1].shape[0]]
+    ends = [i - 1 for i in grows] + [count - 1]
+    usual = [wide, wide[1:], wide[:-1], wide[1::2], wide[::2], ends, ends[:-1], grows, [], wide[-1:], wide[:1],
+             wide[:2], wide[2::3], [i for i in range(count) if i in grows and i in wide]]  # fmt: skip
+    pointwise = [i for i in range(count) if i not in wide]
+    usual += [pointwise, pointwise[1:]] if pointwise else []
+    seen = dict.fromkeys(frozenset(places) for places in usual)
+    if flattened and count <= FREE:
+        chosen = itertools.chain.from_iterable(
+            itertools.combinations(range(count), n) for n in range(count + 1)
+        )
+        seen |= dict.fromkeys(frozenset(places) for places in chosen)
+    yield from seen

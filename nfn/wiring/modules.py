@@ -1,0 +1,142 @@
+"""The layers of a state_dict in the order in which they run, by names and shapes."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nfn.reader.batch_norm import BatchNorm, find_batch_norms
+from nfn.reader.names import natural_key, numbers_of
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution `(out, in, kh, kw)` or a linear layer `(out, in)`, its bias, and the batch norm after it."""
+
+    weight: str
+    bias: str | None
+    shape: Shape
+    norm: BatchNorm | None = None
+    slopes: str | None = None
+    """A PReLU's weight."""
+
+    @property
+    def is_convolution(self) -> bool:
+        """Whether it is a 2D convolution."""
+        return len(self.shape) == 4
+
+    @property
+    def path(self) -> str:
+        """The module's name: "features.0" of "features.0.weight"."""
+        return self.weight.rpartition(".")[0] or self.weight
+
+
+class WiringError(ValueError):
+    """The tensors are not those of layers that could be put in a row; the message says which, for the visitor."""
+
+
+def find_layers(shapes: Mapping[str, Shape], in_order: bool) -> list[Layer]:
+    """The layers by their names; `in_order` where the file keeps the order in which modules were made.
+
+    Raises WiringError for a tensor that has no part.
+    """
+    weights = [name for name, shape in shapes.items() if len(shape) in (2, 4)]
+    vectors = [name for name, shape in shapes.items() if len(shape) == 1]
+    strange = [name for name, shape in shapes.items() if len(shape) not in (1, 2, 4)]
+    if strange:
+        raise WiringError(
+            f"{strange[0][:60]!r} of shape {shapes[strange[0]]} is no convolution or linear layer"
+        )
+    if not in_order:
+        weights = sorted(weights, key=natural_key)
+    norms = find_batch_norms(vectors)
+    taken = {name for norm in norms for name in norm.names}
+    biases = {name: _bias_of(name, shapes) for name in weights}
+    taken |= {name for name in biases.values() if name}
+    free = [name for name in vectors if name not in taken]
+    layers = [Layer(name, biases[name], shapes[name]) for name in weights]
+    layers = _with_norms(layers, norms, shapes, list(shapes), in_order)
+    return _with_slopes(layers, free, shapes, list(shapes), in_order)
+
+
+def _bias_of(weight: str, shapes: Mapping[str, Shape]) -> str | None:
+    """The vector beside a weight: `a.weight` and `a.bias`, `w1` and `b1`."""
+    out = shapes[weight][0]
+    for pattern, word in (("weight", "bias"), ("kernel", "bias"), ("W", "b"), ("w", "b")):
+        for match in re.finditer(pattern, weight):
+            name = weight[: match.start()] + word + weight[match.end() :]
+            if shapes.get(name) == (out,):
+                return name
+    return None
+
+
+def _with_norms(
+    layers: list[Layer], norms: list[BatchNorm], shapes: Mapping[str, Shape], order: list[str], in_order: bool
+) -> list[Layer]:
+    """Each norm behind the layer that it follows: the last one before it in the file, or the one of its number."""
+    place: dict[str, BatchNorm] = {}
+    for norm in norms:
+        size = shapes[norm.mean][0]
+        fitting = [layer for layer in layers if layer.shape[0] == size and layer.weight not in place]
+        found = _before(norm, fitting, order, in_order)
+        if found is None:
+            raise WiringError(
+                f"batch norm {norm.stem[:60]!r} of {size} channels stands beside no layer of that width"
+            )
+        place[found.weight] = norm
+    return [Layer(x.weight, x.bias, x.shape, place.get(x.weight)) for x in layers]
+
+
+def _before(norm: BatchNorm, fitting: Sequence[Layer], order: list[str], in_order: bool) -> Layer | None:
+    if in_order:
+        at = order.index(norm.mean)
+        earlier = [layer for layer in fitting if order.index(layer.weight) < at]
+        return earlier[-1] if earlier else (fitting[0] if fitting else None)
+    numbers, key = numbers_of(norm.stem), natural_key(norm.stem)
+    parent = norm.stem.rpartition(".")[0]
+    same = [layer for layer in fitting if numbers_of(layer.path) == numbers != []]
+    beside = [layer for layer in same if layer.path.rpartition(".")[0] == parent]
+    earlier = [layer for layer in fitting if natural_key(layer.path) < key]
+    near = [layer for layer in earlier if layer.path.rpartition(".")[0] == parent]
+    for found in (beside, same, near[-1:], earlier[-1:], fitting[:1]):
+        if found:
+            return found[0]
+    return None
+
+
+def _with_slopes(
+    layers: list[Layer], free: list[str], shapes: Mapping[str, Shape], order: list[str], in_order: bool
+) -> list[Layer]:
+    """Vectors that are left: a PReLU's slopes stand behind a layer, one or as many as it has channels."""
+    out = {layer.weight: layer for layer in layers}
+    for name in free:
+        size = shapes[name][0]
+        before = (
+            set(order[: order.index(name)])
+            if in_order
+            else {n for n in order if natural_key(n) < natural_key(name)}
+        )
+        earlier = [x for x in out.values() if x.weight in before and x.slopes is None]
+        fitting = [layer for layer in earlier if size in (1, layer.shape[0])]
+        if not fitting or not name.endswith("weight"):
+            raise WiringError(f"{name[:60]!r} of shape {shapes[name]} belongs to no layer that is known here")
+        last = fitting[-1]
+        out[last.weight] = Layer(last.weight, last.bias, last.shape, last.norm, name)
+    return list(out.values())
+
+
+Link = Literal["same", "depthwise", "flatten", "break"]
+
+
+def link(channels: int, layer: Layer) -> Link:
+    """How a layer takes `channels` from the one before: as they are, one by one, or several places of each."""
+    takes = layer.shape[1]
+    if layer.is_convolution and takes == 1 < channels and layer.shape[0] % channels == 0:
+        return "depthwise"
+    if takes == channels:
+        return "same"
+    if not layer.is_convolution and takes % channels == 0:
+        return "flatten"
+    return "break"

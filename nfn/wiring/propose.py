@@ -1,0 +1,156 @@
+"""Every architecture that a state_dict may be: what its names and shapes fix, and what they leave open."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from nfn.architecture.graph import Architecture
+from nfn.architecture.ops import Shape
+from nfn.wiring.chain import ACTIVATIONS, NormPlace, Wiring, build_chain
+from nfn.wiring.geometry import geometries
+from nfn.wiring.modules import Layer, WiringError, find_layers, link
+from nfn.wiring.residual import ResidualNet, ResidualWiring, build_residual, find_residual
+
+NORM_PLACES: tuple[NormPlace, ...] = ("before", "after", "after_pool", "before_pooled")
+
+
+Choice = Wiring | ResidualWiring
+"""What a proposal leaves open, decided in one way."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Layers in order. `starts` gives wirings to begin with, `neighbours` those that differ from one in one point."""
+
+    shapes: Mapping[str, Shape]
+    layers: tuple[Layer, ...]
+    residual: ResidualNet | None = None
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input picture; 0 where the first layer is linear, see `inputs`."""
+        first = self._first
+        return first.shape[1] if first.is_convolution else 0
+
+    @property
+    def inputs(self) -> int:
+        """Inputs of a first linear layer."""
+        return self._first.shape[1]
+
+    @property
+    def classes(self) -> int:
+        """Outputs of the last layer."""
+        return (self.residual.head if self.residual else self.layers[-1]).shape[0]
+
+    @property
+    def _first(self) -> Layer:
+        return self.residual.stem if self.residual else self.layers[0]
+
+    @property
+    def has_norms(self) -> bool:
+        """Whether some layer but the last has batch norm."""
+        return any(layer.norm for layer in self.layers[:-1])
+
+    def starts(self, size: int) -> list[Choice]:
+        """Wirings for pictures of `size` pixels a side that differ in geometry, the usual first."""
+        if self.residual is not None:
+            stems = [(1, False), (2, True), (2, False), (1, True)]
+            if self.residual.stem.shape[2] > 3:
+                stems = [(2, True), *stems]
+            return [ResidualWiring(stem_stride=s, stem_pool=p) for s, p in dict.fromkeys(stems)]
+        convolutions = [layer for layer in self.layers if layer.is_convolution]
+        if not convolutions:
+            return [Wiring()]
+        return list(geometries(convolutions, size, self._area(convolutions)))
+
+    @property
+    def pools_globally(self) -> bool:
+        """Whether pictures of any size can be taken: behind the last convolution, each channel is one number."""
+        convolutions = [layer for layer in self.layers if layer.is_convolution]
+        return self.residual is not None or (bool(convolutions) and self._area(convolutions) is None)
+
+    def _area(self, convolutions: list[Layer]) -> int | None:
+        """Places per channel that the first linear layer takes; None for one: that may be global pooling."""
+        if len(convolutions) == len(self.layers):
+            return None
+        area = self.layers[len(convolutions)].shape[1] // convolutions[-1].shape[0]
+        return area if area > 1 else None
+
+    def neighbours(self, choice: Choice) -> Iterator[Choice]:
+        """Other activations, and other places of batch norm."""
+        for activation in ACTIVATIONS:
+            if activation != choice.activation:
+                yield replace(choice, activation=activation)
+        if isinstance(choice, Wiring) and self.has_norms:
+            for place in NORM_PLACES:
+                if place != choice.norm_place:
+                    yield replace(choice, norm_place=place)
+
+    def same_geometry(self, choice: Choice, other: Choice) -> Choice:
+        """The geometry of another choice with this one's activation and place of batch norm."""
+        if isinstance(choice, Wiring) and isinstance(other, Wiring):
+            return replace(choice, padding=other.padding, down=other.down, head=other.head)
+        assert isinstance(other, ResidualWiring)
+        return replace(other, activation=choice.activation)
+
+    def build(self, choice: Choice, input_shape: Shape) -> Architecture:
+        """The architecture of a choice; ArchitectureError where it does not fit."""
+        if self.residual is not None:
+            assert isinstance(choice, ResidualWiring)
+            return build_residual(self.residual, choice, input_shape, self.shapes)
+        assert isinstance(choice, Wiring)
+        return build_chain(self.layers, choice, input_shape, self.shapes)
+
+
+def propose(shapes: Mapping[str, Shape], in_order: bool) -> Proposal:
+    """What a state_dict may be, from names and shapes alone.
+
+    Raises WiringError where no wiring that is known here fits: the message says at which tensor.
+    """
+    layers = find_layers(shapes, in_order)
+    residual = find_residual(layers)
+    if residual is not None:
+        return Proposal(shapes, tuple(layers), residual)
+    ordered = _ordered(layers)
+    moved = [layer.weight for layer in ordered] != [layer.weight for layer in layers]
+    return Proposal(
+        shapes, tuple(ordered), assumed=("the layers' order was found from their widths",) * moved
+    )
+
+
+def _ordered(layers: list[Layer]) -> list[Layer]:
+    """Layers in a row: as they come, else convolutions first, else as their widths have it."""
+    for order in (layers, sorted(layers, key=lambda layer: not layer.is_convolution)):
+        if _break(order) is None:
+            return order
+    found = _by_width(layers)
+    if found is not None:
+        return found
+    at = _break(layers)
+    assert at is not None, "an order without a break was not taken"
+    before, after = layers[at - 1], layers[at]
+    raise WiringError(
+        f"{after.weight[:60]!r} takes {after.shape[1]:,} inputs, and {before.weight[:60]!r} before it gives "
+        f"{before.shape[0]:,}: the layers do not stand in one row"
+    )
+
+
+def _break(layers: list[Layer]) -> int | None:
+    """The first layer that cannot take what the one before gives."""
+    for i in range(1, len(layers)):
+        before, after = layers[i - 1], layers[i]
+        if after.is_convolution and not before.is_convolution:
+            return i
+        kind = link(before.shape[0], after)
+        if kind == "break" or (kind == "flatten" and not before.is_convolution):
+            return i
+    return None
+
+
+def _by_width(layers: list[Layer]) -> list[Layer] | None:
+    """The one order in which every layer fits behind the one before; None where there is none, or several."""
+    chains: list[list[Layer]] = [[]]
+    for _ in layers:
+        longer = [[*chain, x] for chain in chains for x in layers if x not in chain]
+        chains = [chain for chain in longer if len(chain) < 2 or _break(chain[-2:]) is None][:64]
+    return chains[0] if len(chains) == 1 else None

@@ -1,0 +1,238 @@
+"""Find how a classifier was wired and fed, by how well it then answers labelled training pictures.
+
+Factors are varied one after the other (coordinate ascent), from several starts: a network in the right wiring answers
+pictures like those it learned from better than in any other, and is about as sure as it is right.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from nfn.architecture.graph import Architecture
+from nfn.architecture.ops import ArchitectureError, Softmax
+from nfn.wiring.pictures import PictureSet, Pixels, normalisations
+from nfn.wiring.propose import Choice, Proposal
+
+GLANCE, FEW, MANY = 32, 80, 300
+"""Pictures of the first glance at every candidate, of the search among the better ones, and of the last comparison."""
+STARTS, POLISHED, ROUNDS, GEOMETRIES = 3, 2, 3, 6
+BENT, SECOND_LOOKS = 20, 16
+FEW_STARTS, MANY_STARTS = 24, 160
+TEMPERATURES = torch.tensor([0.5, 0.7, 1.0, 1.5, 2.5, 5.0])
+EFFORT = 4e9
+"""Multiply-adds of one look; of networks that need more, fewer pictures are shown."""
+SMALLEST_LOOK = 24
+RARITY = {
+    "relu": 0.0,
+    "tanh": 0.0,
+    "relu6": 0.02,
+    "selu": 0.01,
+    "softplus": 0.02,
+    "hardswish": 0.02,
+    "mish": 0.02,
+}
+"""How much more likely, in nats a picture, the right classes must be under a rare activation than under a usual one."""
+UNLIKE = {("relu", 1.0), ("tanh", 1.0), ("silu", 1.0), ("elu", 1.0), ("leaky_relu", 0.2), ("sigmoid", 1.0)}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All that was assumed: which pictures, in which shape and normalisation, and the wiring (None: declared)."""
+
+    images: str
+    shape: tuple[int, int, int]
+    pixels: Pixels
+    choice: Choice | None
+
+    def sentences(self) -> list[str]:
+        """What is assumed, in words, for the visitor."""
+        channels = "gray" if self.shape[0] == 1 else "colour"
+        looked = f"{channels} pictures of {self.shape[1]} x {self.shape[2]} pixels, from {self.pixels.name}"
+        return [looked, *(self.choice.sentences() if self.choice else [])]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a network answers labelled pictures in one setting.
+
+    `log_likelihood` is the mean log-probability of the right class at the best of a few temperatures; `confidence` the
+    mean probability of the answer at temperature 1; accuracy from 0 to 1.
+    """
+
+    setting: Setting
+    log_likelihood: float
+    accuracy: float
+    confidence: float
+    temperature: float
+    pictures: int
+
+
+class Search:
+    """Tries settings on pictures, and remembers what it has seen."""
+
+    def __init__(self, proposal: Proposal, tensors: Mapping[str, Tensor], sets: Sequence[PictureSet]):
+        self.proposal, self.tensors = proposal, tensors
+        self.sets = {pictures.name: pictures for pictures in sets}
+        self.looked: dict[tuple[Setting, int], Fit] = {}
+        self._shaped: dict[tuple, Tensor] = {}
+
+    def look(self, setting: Setting, count: int) -> Fit | None:
+        """One setting on `count` pictures of its set, fewer if the network is large; None where it does not fit."""
+        if (setting, count) in self.looked:
+            return self.looked[setting, count]
+        assert setting.choice is not None
+        try:
+            architecture = self.proposal.build(setting.choice, setting.shape)
+        except ArchitectureError:
+            return None
+        wanted, count = (
+            count,
+            int(min(count, max(SMALLEST_LOOK, EFFORT / max(1, architecture.multiplications)))),
+        )
+        x = setting.pixels(self._pictures(setting, count))
+        fit = fit_of(
+            setting, class_scores(architecture, self.tensors, x), self.sets[setting.images].labels[:count]
+        )
+        self.looked[setting, wanted] = fit
+        return fit
+
+    def look_at(self, settings: Iterable[Setting], count: int) -> list[Fit]:
+        """Those of the settings that fit, the best first."""
+        fits = [fit for setting in settings if (fit := self.look(setting, count)) is not None]
+        return sorted(fits, key=_badness)
+
+    def _pictures(self, setting: Setting, count: int) -> Tensor:
+        key = (setting.images, setting.shape)
+        if key not in self._shaped:
+            self._shaped[key] = self.sets[setting.images].first(MANY).shaped(setting.shape)
+        return self._shaped[key][:count]
+
+
+@torch.inference_mode()
+def class_scores(architecture: Architecture, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """Logits `(N, classes)`, or logarithms where the network gives probabilities; NaN counts as 0."""
+    scores = architecture.run(tensors, x).flatten(1)
+    last = architecture.ops[-1]
+    if isinstance(last, Softmax) and not last.log:
+        scores = scores.clamp_min(1e-12).log()
+    return scores.nan_to_num(0.0, 1e4, -1e4)
+
+
+def fit_of(setting: Setting, scores: Tensor, labels: Tensor) -> Fit:
+    """How logits `(N, classes)` answer pictures with these labels."""
+    logs = torch.log_softmax(scores / TEMPERATURES[:, None, None], 2)
+    right = logs[:, torch.arange(len(labels)), labels].mean(1)
+    best = int(right.argmax())
+    at_one = logs[int((TEMPERATURES == 1).nonzero())].exp()
+    return Fit(
+        setting=setting,
+        log_likelihood=float(right[best]),
+        accuracy=float((scores.argmax(1) == labels).float().mean()),
+        confidence=float(at_one.amax(1).mean()),
+        temperature=float(TEMPERATURES[best]),
+        pictures=len(labels),
+    )
+
+
+def search_wiring(proposal: Proposal, tensors: Mapping[str, Tensor], sets: Sequence[PictureSet]) -> list[Fit]:
+    """The settings that fit best, compared on the larger number of pictures, the best first.
+
+    `sets` are the image sets that the network may have learned from. Empty where it takes none of them.
+    """
+    search = Search(proposal, tensors, sets)
+    glances = search.look_at(_starts(search), GLANCE)
+    bent = (setting for fit in glances[:BENT] for setting in _usual_activations(search, fit.setting))
+    second = search.look_at(bent, GLANCE)
+    for start in _spread(search.look_at((fit.setting for fit in second[:SECOND_LOOKS]), FEW)):
+        _climb(search, start)
+    found = sorted((fit for (_, count), fit in search.looked.items() if count == FEW), key=_badness)
+    for start in _spread(found)[:POLISHED]:
+        best = search.look(start.setting, MANY)
+        assert best is not None, "a setting that was looked at before fits"
+        _climb(search, best, MANY)
+    return sorted((fit for (_, count), fit in search.looked.items() if count == MANY), key=_badness)
+
+
+def _badness(fit: Fit) -> float:
+    """The lower, the better; a rare activation must fit clearly better than a usual one."""
+    choice = fit.setting.choice
+    return (0.0 if choice is None else RARITY.get(choice.activation[0], 0.005)) - fit.log_likelihood
+
+
+def input_shapes(proposal: Proposal, pictures: PictureSet) -> list[tuple[int, int, int]]:
+    """Shapes in which pictures of a set may be given: as they are, or enlarged to 32 pixels."""
+    side = pictures.images.shape[2]
+    sides = [side] if side == 32 or proposal.pools_globally else [side, 32]
+    if proposal.channels:
+        return [(proposal.channels, s, s) for s in sides] if proposal.channels in (1, 3) else []
+    return [(c, s, s) for c in (1, 3) for s in sides if c * s * s == proposal.inputs]
+
+
+def _starts(search: Search) -> Iterator[Setting]:
+    """Every geometry with the usual normalisations and ReLU."""
+    proposal = search.proposal
+    for pictures in search.sets.values():
+        if int(pictures.labels.max()) >= proposal.classes:
+            continue
+        for shape in input_shapes(proposal, pictures):
+            choices = proposal.starts(shape[1])[:MANY_STARTS]
+            usual = normalisations(pictures, shape[0])[: 3 if len(choices) <= FEW_STARTS else 1]
+            for choice, pixels in itertools.product(choices, usual):
+                yield Setting(pictures.name, shape, pixels, choice)
+
+
+def _spread(fits: Sequence[Fit]) -> list[Fit]:
+    """The best few that differ in geometry or pictures, and the best of each image set."""
+    chosen: dict[tuple, Fit] = {}
+    for fit in fits:
+        geometry = replace(fit.setting.choice, activation=("relu", 1.0)) if fit.setting.choice else None
+        key = (fit.setting.images, fit.setting.shape, geometry)
+        known = {images for images, *_ in chosen}
+        if len(chosen) < STARTS or fit.setting.images not in known:
+            chosen.setdefault(key, fit)
+    return list(chosen.values())
+
+
+def _climb(search: Search, best: Fit, count: int = FEW) -> None:
+    """Vary one factor after the other, and keep what is best, until nothing gets better."""
+    for _ in range(ROUNDS):
+        start = best
+        for vary in (_other_pixels, _other_choices, _other_geometries):
+            for setting in vary(search, best.setting):
+                fit = search.look(setting, count)
+                if fit is not None and _badness(fit) < _badness(best):
+                    best = fit
+        if best is start:
+            return
+
+
+def _other_pixels(search: Search, setting: Setting) -> list[Setting]:
+    pictures = search.sets[setting.images]
+    return [replace(setting, pixels=pixels) for pixels in normalisations(pictures, setting.shape[0])]
+
+
+def _other_choices(search: Search, setting: Setting) -> list[Setting]:
+    assert setting.choice is not None
+    return [replace(setting, choice=choice) for choice in search.proposal.neighbours(setting.choice)]
+
+
+def _usual_activations(search: Search, setting: Setting) -> list[Setting]:
+    """The setting with each of the activations that are unlike one another."""
+    return [
+        s for s in [setting, *_other_choices(search, setting)] if s.choice and s.choice.activation in UNLIKE
+    ]
+
+
+def _other_geometries(search: Search, setting: Setting) -> list[Setting]:
+    """The geometries that were best at a glance, with what has been found of the rest since."""
+    assert setting.choice is not None
+    view = (setting.images, setting.shape)
+    glances = [
+        fit for (s, count), fit in search.looked.items() if count == GLANCE and (s.images, s.shape) == view
+    ]
+    choices = [fit.setting.choice for fit in sorted(glances, key=_badness) if fit.setting.choice is not None]
+    moved = dict.fromkeys(search.proposal.same_geometry(setting.choice, choice) for choice in choices)
+    return [replace(setting, choice=choice) for choice in list(moved)[:GEOMETRIES]]

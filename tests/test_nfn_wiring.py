@@ -1,0 +1,140 @@
+"""From a bare state_dict to the architectures that it may be."""
+
+import pytest
+import torch
+from torch import nn
+
+from nfn.wiring.chain import Down, Wiring
+from nfn.wiring.modules import WiringError
+from nfn.wiring.propose import propose
+from nfn.wiring.residual import ResidualWiring
+
+
+def proposal_of(module, in_order=True):
+    state = {name: tensor for name, tensor in module.state_dict().items() if tensor.dim()}
+    names = list(state) if in_order else sorted(state)
+    return propose({name: tuple(state[name].shape) for name in names}, in_order), state
+
+
+def randomized(module, seed=0):
+    """Weights and running statistics at random, in evaluation mode and float64."""
+    generator = torch.Generator().manual_seed(seed)
+    for tensor in module.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.3 if tensor.dim() == 1 else tensor)
+    return module.double().eval()
+
+
+def lenet():
+    return nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(),
+                         nn.AvgPool2d(2), nn.Flatten(), nn.Linear(400, 20), nn.Tanh(), nn.Linear(20, 10))  # fmt: skip
+
+
+def norms_after_pooling():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(8),
+                         nn.Conv2d(8, 12, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(12),
+                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 10))  # fmt: skip
+
+
+def depthwise():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.ReLU6(), nn.Conv2d(8, 8, 3, 2, 1, groups=8),
+                         nn.BatchNorm2d(8), nn.ReLU6(), nn.Conv2d(8, 16, 1), nn.BatchNorm2d(16), nn.ReLU6(),
+                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))  # fmt: skip
+
+
+def prelu():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.PReLU(), nn.Linear(8, 10))
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, inputs, width, stride):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
+        self.downsample = None
+        if stride != 1:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, width, 1, stride, bias=False), nn.BatchNorm2d(width)
+            )
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+        return (y + (x if self.downsample is None else self.downsample(x))).relu()
+
+
+class ResNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 8, 3, 1, 1, bias=False), nn.BatchNorm2d(8)
+        self.layer1 = nn.Sequential(BasicBlock(8, 8, 1), BasicBlock(8, 8, 1))
+        self.layer2 = nn.Sequential(BasicBlock(8, 16, 2), BasicBlock(16, 16, 1))
+        self.fc = nn.Linear(16, 10)
+
+    def forward(self, x):
+        x = self.layer2(self.layer1(self.bn1(self.conv1(x)).relu()))
+        return self.fc(x.mean((2, 3)))
+
+
+CASES = {
+    "lenet": (lenet, (1, 28, 28), Wiring(("tanh", 1.0), (2, 0), (Down("average"),) * 2, "flatten")),
+    "norms_after_pooling": (
+        norms_after_pooling, (3, 32, 32),
+        Wiring(("relu", 1.0), (1, 1), (Down("max"),) * 2, "average", "after_pool"),
+    ),
+    "depthwise": (
+        depthwise, (3, 32, 32), Wiring(("relu6", 1.0), (1, 1, 0), (None, Down("stride"), None), "average"),
+    ),
+    "prelu": (prelu, (1, 28, 28), Wiring()),
+    "resnet": (ResNet, (3, 32, 32), ResidualWiring()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+@pytest.mark.parametrize("name", CASES)
+def test_the_right_choice_computes_what_the_module_does(name, in_order):
+    make, shape, choice = CASES[name]
+    torch.manual_seed(0)
+    module = randomized(make())
+    proposal, state = proposal_of(module, in_order)
+    x = torch.randn(3, *shape, dtype=torch.float64)
+    got = proposal.build(choice, shape).run(state, x)
+    torch.testing.assert_close(got, module(x))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_right_geometry_is_among_the_starts(name):
+    make, shape, choice = CASES[name]
+    proposal, _ = proposal_of(make())
+    assert choice in {proposal.same_geometry(choice, start) for start in proposal.starts(shape[1])} or any(
+        other.activation == choice.activation and proposal.same_geometry(start, choice) == start
+        for start in proposal.starts(shape[1])
+        for other in proposal.neighbours(start)
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_start_can_be_built(name):
+    make, shape, _ = CASES[name]
+    proposal, _ = proposal_of(make())
+    starts = proposal.starts(shape[1])
+    assert starts
+    for start in starts[:50]:
+        assert proposal.build(start, shape).output_shape == (10,)
+
+
+def test_layers_that_stand_in_no_row_are_named():
+    shapes = {"encoder.weight": (8, 30), "decoder.weight": (31, 9)}
+    with pytest.raises(WiringError, match=r"decoder\.weight.*takes 9 inputs.*gives 8"):
+        propose(shapes, in_order=True)
+
+
+def test_a_tensor_without_a_part_is_named():
+    shapes = {"a.weight": (8, 30), "a.bias": (8,), "ln.weight": (8,), "ln.bias": (8,), "b.weight": (10, 8)}
+    with pytest.raises(WiringError, match=r"ln\.bias"):
+        propose(shapes, in_order=True)
+
+
+def test_an_order_that_is_found_from_widths_is_said():
+    proposal = propose({"b.weight": (10, 8), "a.weight": (8, 30)}, in_order=True)
+    assert [layer.weight for layer in proposal.layers] == ["a.weight", "b.weight"]
+    assert "order" in proposal.assumed[0]
