@@ -1,7 +1,6 @@
 """`read_network`: from a file that anyone may have made to one checked `Network`."""
 
-import stat
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -9,7 +8,6 @@ import torch
 
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.network import ClassifierConvention, Kind, LayerNames, Network, SirenConvention
-from nfn.reader import limits
 from nfn.reader.classifier_convention import (
     check_classifier_convention,
     read_classifier_convention,
@@ -18,11 +16,9 @@ from nfn.reader.classifier_convention import (
     tells_pixels,
 )
 from nfn.reader.convention import cap_metadata, check_convention, read_convention, read_kind, read_layer_order
-from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
+from nfn.reader.errors import NetworkFileError
 from nfn.reader.layers import Chain, Layer, find_chain
-from nfn.reader.safetensors_file import read_safetensors
-from nfn.reader.sniff import Format, sniff
-from nfn.reader.state_dict import read_torch
+from nfn.reader.stored import StoredFile, open_file
 from nfn.reader.tensors import StoredTensor
 
 
@@ -51,24 +47,6 @@ def read_network(
     if classifier is not None:
         check_classifier_convention(classifier)
     return to_network(open_file(Path(path)), kind, siren, classifier)
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """What a file holds, not yet taken for a network; `in_order` where it keeps the order of the modules."""
-
-    tensors: dict[str, StoredTensor]
-    metadata: dict[str, str]
-    notes: tuple[str, ...]
-    in_order: bool
-
-
-def open_file(path: Path) -> StoredFile:
-    """Read and parse a file; NetworkFileError where it is of no known format, or malformed."""
-    data = _read_bytes(path)
-    layout = sniff(data)
-    tensors, metadata, notes = _read_tensors(data, layout)
-    return StoredFile(tensors, metadata, (*_name_note(path, layout), *notes), in_order=layout == "zip")
 
 
 def to_network(
@@ -100,30 +78,6 @@ def from_chain(
     return _interpret(network, kind, siren, classifier)
 
 
-def _read_bytes(path: Path) -> bytes:
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise NetworkFileError(f"This is a folder or a device, not a file. {EXPORT_ADVICE}")
-    with path.open("rb") as file:
-        data = file.read(min(status.st_size, limits.FILE_BYTES) + 1)
-    if len(data) > limits.FILE_BYTES:
-        size = max(status.st_size, len(data))
-        raise NetworkFileError(
-            f"The file is too large: {size:,} bytes, and at most {limits.FILE_BYTES:,} "
-            f"({limits.FILE_BYTES >> 20} MiB) are read. Save the weights alone, without optimizer state."
-        )
-    return data
-
-
-def _read_tensors(
-    data: bytes, layout: Format
-) -> tuple[dict[str, StoredTensor], dict[str, str], tuple[str, ...]]:
-    if layout == "zip":
-        return read_torch(data)
-    tensors, metadata = read_safetensors(data)
-    return tensors, metadata, ()
-
-
 def _recorded_order(metadata: dict[str, str], tensors: dict[str, StoredTensor]) -> list[str] | None:
     """The order that `write_network` recorded; it must name every weight once."""
     order = read_layer_order(metadata)
@@ -133,16 +87,6 @@ def _recorded_order(metadata: dict[str, str], tensors: dict[str, StoredTensor]) 
             "The metadata 'layer_order' does not name each weight once. Correct or remove it."
         )
     return order
-
-
-def _name_note(path: Path, layout: Format) -> tuple[str, ...]:
-    named = {".safetensors": "safetensors", ".pt": "zip", ".pth": "zip", ".ckpt": "zip"}.get(
-        path.suffix.lower(), layout
-    )
-    if named == layout:
-        return ()
-    actual = "a torch.save checkpoint" if layout == "zip" else "a safetensors file"
-    return (f"The file name ends in {quote(path.suffix)}, but its content is {actual}; it was read as such.",)
 
 
 def _assemble(layers: list[Layer], metadata: dict[str, str], notes: tuple[str, ...]) -> Network:

@@ -13,7 +13,8 @@ from nfn.reader import limits
 from nfn.reader.classifier_convention import check_classifier_convention
 from nfn.reader.errors import NetworkFileError, quote
 from nfn.reader.layers import Chain
-from nfn.reader.read import StoredFile, chain_of, from_chain, open_file, to_network
+from nfn.reader.read import chain_of, from_chain, to_network
+from nfn.reader.stored import StoredFile, open_file
 from nfn.reader.tensors import StoredTensor, check_tensor, show_count
 
 NETWORKS = 1_000
