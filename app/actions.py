@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -272,7 +272,7 @@ class SymmetryCheck:
 def check_symmetry(source: Source, how: Symmetry, seed: int, domain: str = "auto") -> SymmetryCheck:
     """Reorder the hidden neurons, or flip their signs (sine is odd), and look at what changes."""
     before = open_network(source)
-    after = replace(before, features=_disguise(before, how, torch.Generator().manual_seed(seed)))
+    after = before.with_features(_disguise(before, how, torch.Generator().manual_seed(seed)))
     return compare_copies(how, before, after, domain)
 
 

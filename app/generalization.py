@@ -229,7 +229,7 @@ def check_symmetry(source: Source, seed: int) -> PermutedCopy:
     """Reorder the hidden neurons, predict again, and look at what changes: accuracy and both ends of the interval."""
     before = open_classifier(source)
     permutations = random_permutations(before.spec, torch.Generator().manual_seed(seed))
-    after = replace(before, features=permute(before.features, permutations))
+    after = before.with_features(permute(before.features, permutations))
     first, second = predict_network(before), predict_network(after)
     return PermutedCopy(
         before=before,

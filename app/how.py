@@ -1,7 +1,7 @@
 """What "How it works" shows: a few neurons of a real network, and what happens when they are shuffled. No gradio."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -74,7 +74,7 @@ def shuffle(one: Order, two: Order) -> SymmetryCheck:
         _whole_order(neurons, order, size)
         for neurons, order, size in zip(shown_neurons(), (one, two), _hidden_sizes(before), strict=True)
     ]
-    after = replace(before, features=permute(before.features, permutations))
+    after = before.with_features(permute(before.features, permutations))
     return compare_copies("permute", before, after)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -183,5 +183,5 @@ def save_ticket(source: Source, found: Found, shown: Masked, folder: Path) -> tu
     mask_path, init_path = folder / f"{stem}-mask.safetensors", folder / f"{stem}-init.safetensors"
     write_mask(found.network, shown.masks, shown.sparsity, mask_path)
     features = apply_masks(found.network.features, shown.masks)
-    write_network(replace(found.network, features=features), init_path)
+    write_network(found.network.with_features(features), init_path)
     return mask_path, init_path

@@ -1,12 +1,15 @@
 """One checked network: what the reader returns and every predictor takes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
 
-from nfn.features import WeightSpaceFeatures
+from nfn.architecture.graph import Architecture
+from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.spec import NetworkSpec
+from nfn.wiring.propose import Proposal
 
 Kind = Literal["classifier", "siren", "init"]
 
@@ -84,21 +87,63 @@ class LayerNames:
     bias: str | None
 
 
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """What a network computes, and its float32 tensors under the names that the architecture uses."""
+
+    architecture: Architecture
+    tensors: Mapping[str, torch.Tensor]
+
+    def run(self, x: torch.Tensor) -> torch.Tensor:
+        """The outputs `(N, ...)` for inputs `(N, *architecture.input_shape)`."""
+        return self.architecture.run(self.tensors, x)
+
+
 @dataclass(frozen=True)
 class Network:
-    """A network as it came in: float32 features `(1, 1, ...)`, its spec with every dimension, names and facts.
+    """A network as it came in.
 
-    `notes` are sentences for the visitor on what the reader did ("half precision was read as float32").
+    `chain` has the float32 features `(1, 1, ...)` of a network whose layers stand in one row, batch norm folded in;
+    None for others. `graph` says what the network computes, where the file declares it; `proposal` what it may
+    compute, where that has to be found (`nfn.wiring`). `notes` are sentences for the visitor on what the reader did
+    ("half precision was read as float32"), `assumed` on what it took for granted.
     """
 
-    features: WeightSpaceFeatures
-    spec: NetworkSpec
+    chain: WeightSpaceFeatures | None
     kind: Kind
-    names: tuple[LayerNames, ...]
+    names: tuple[LayerNames, ...] = ()
     siren: SirenConvention = field(default_factory=SirenConvention)
     metadata: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     classifier: ClassifierConvention = field(default_factory=ClassifierConvention)
+    graph: Graph | None = None
+    proposal: Proposal | None = None
+    stored: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def features(self) -> WeightSpaceFeatures:
+        """The features of a chain; ValueError, a sentence for the visitor, for any other network."""
+        if self.chain is None:
+            raise ValueError("The layers of this network do not stand in one row, so it cannot be read here.")
+        return self.chain
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The weight space of a chain, with every dimension; ValueError as for `features`."""
+        return network_spec_from_wsfeat(self.features, set_all_dims=True)
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights and biases."""
+        if self.chain is not None:
+            return self.spec.get_num_params()
+        tensors = self.stored if self.graph is None else self.graph.tensors
+        return sum(tensor.numel() for tensor in tensors.values())
+
+    def with_features(self, features: WeightSpaceFeatures) -> "Network":
+        """This chain with other weights; what was stored beside them is left behind."""
+        return replace(self, chain=features, graph=None, proposal=None, stored={})
 
     @property
     def normalized(self) -> WeightSpaceFeatures:
@@ -107,16 +152,19 @@ class Network:
 
     def with_normalized(self, features: WeightSpaceFeatures) -> "Network":
         """This network with new weights, given in our convention, under its own names and convention."""
-        return replace(
-            self, features=self._convention.denormalize(features) if self._convention else features
-        )
+        return self.with_features(self._convention.denormalize(features) if self._convention else features)
 
     @property
     def _convention(self) -> SirenConvention | ClassifierConvention | None:
         return {"siren": self.siren, "classifier": self.classifier}.get(self.kind)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Name to tensor, as the file had them; a bias that the file lacked appears as `<weight name>.bias`."""
+        """Name to tensor, as the file had them; a bias that the file lacked appears as `<weight name>.bias`.
+
+        Of a chain, with its batch norm folded in.
+        """
+        if self.chain is None:
+            return dict(self.stored if self.graph is None else self.graph.tensors)
         out: dict[str, torch.Tensor] = {}
         for names, (weight, bias) in zip(self.names, self.features, strict=True):
             out[names.weight] = weight[0, 0].contiguous()

@@ -114,7 +114,7 @@ def test_a_permuted_copy_gets_the_same_prediction(zoo_id, file, seed):
 def test_a_permuted_file_gets_the_same_prediction(file, tmp_path):
     network = generalization.open_classifier(Source(path=file))
     order = random_permutations(network.spec, torch.Generator().manual_seed(3))
-    copy = replace(network, features=permute(network.features, order))
+    copy = network.with_features(permute(network.features, order))
     write_network(copy, tmp_path / "copy.safetensors")
     first = generalization.predict(Source(path=file)).result
     second = generalization.predict(Source(path=str(tmp_path / "copy.safetensors"))).result
@@ -140,7 +140,7 @@ def test_pixels_that_are_told_are_the_same_network_in_other_words(nets):
     told = generalization.tell(Source(path=path), "tanh", "0,1")
     assert told.classifier == ClassifierConvention("tanh", 0.0, 1.0)
     network = generalization.open_classifier(told)
-    same = replace(network, features=network.normalized, classifier=ClassifierConvention("tanh"))
+    same = replace(network.with_features(network.normalized), classifier=ClassifierConvention("tanh"))
     first, second = (generalization.predict_network(n) for n in (network, same))
     assert first.test_accuracy == pytest.approx(second.test_accuracy, abs=1e-4)
     assert first.activation == "tanh"
@@ -317,8 +317,8 @@ def test_a_network_that_the_predictor_cannot_read_is_a_sentence(monkeypatch, fil
 
 def test_counting_moved_weights_counts_each_once():
     spec = generalization.open_classifier(Source(zoo_id=generalization.first_classifier())).spec
-    zeros = Network(actions.zoo().collection("cifar10-cnns").features([0]) * 0.0, spec, "classifier",
+    zeros = Network(actions.zoo().collection("cifar10-cnns").features([0]) * 0.0, "classifier",
                     tuple(LayerNames(f"{i}.weight", None) for i in range(len(spec))))  # fmt: skip
-    ones = replace(zeros, features=zeros.features.map(torch.ones_like))
+    ones = zeros.with_features(zeros.features.map(torch.ones_like))
     assert actions.count_moved(zeros, zeros) == 0
     assert actions.count_moved(zeros, ones) == spec.get_num_params()

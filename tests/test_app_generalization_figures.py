@@ -21,7 +21,7 @@ from app.generalization_figures import (
     scatter,
     weight_bars,
 )
-from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.features import WeightSpaceFeatures
 from nfn.generalization import Generalization
 from nfn.network import LayerNames, Network
 
@@ -52,7 +52,7 @@ def small_cnn(name: str = "0") -> Network:
     ]
     features = WeightSpaceFeatures.from_zipped(pairs)
     names = tuple(LayerNames(f"{name}{i}.weight", f"{name}{i}.bias") for i in range(3))
-    return Network(features, network_spec_from_wsfeat(features, set_all_dims=True), "classifier", names,
+    return Network(features, "classifier", names,
                    notes=(f"{name} was read.",))  # fmt: skip
 
 

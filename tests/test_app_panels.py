@@ -5,7 +5,7 @@ import torch
 from app import panels
 from app.actions import Classified, Source
 from nfn.classifier import InrClassification
-from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.features import WeightSpaceFeatures
 from nfn.network import LayerNames, Network
 
 HOSTILE = '<img src=x onerror=alert(1)>&"'
@@ -25,8 +25,7 @@ def hostile_network() -> Network:
         [torch.ones(1, 1, 4, 2), torch.ones(1, 1, 1, 4)], [torch.zeros(1, 1, 4), torch.zeros(1, 1, 1)]
     )
     names = (LayerNames(f"{HOSTILE}.weight", f"{HOSTILE}.bias"), LayerNames("b.weight", "b.bias"))
-    spec = network_spec_from_wsfeat(features, set_all_dims=True)
-    return Network(features, spec, "siren", names, notes=(f"{HOSTILE} was read.",))
+    return Network(features, "siren", names, notes=(f"{HOSTILE} was read.",))
 
 
 def test_a_typical_verdict_leads_with_its_label():

@@ -1,7 +1,6 @@
 """Winning tickets through the app: exact, the same for permuted copies, in the visitor's own names; fair races."""
 
 import itertools
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,7 +47,7 @@ def test_a_permuted_copy_gets_the_same_mask_permuted(zoo_id, tmp_path):
     network = zoo().network(zoo_id)
     spec = network_spec_from_wsfeat(network.features, set_all_dims=True)
     orders = random_permutations(spec, torch.Generator().manual_seed(4))
-    copy = replace(network, features=permute(network.features, orders))
+    copy = network.with_features(permute(network.features, orders))
     write_network(copy, tmp_path / "copy.safetensors")
     found = find(Source(path=str(tmp_path / "copy.safetensors")))
     before = find(Source(zoo_id=zoo_id))

@@ -240,12 +240,6 @@ def cnn(*middle: nn.Module, inputs: int = 16) -> nn.Sequential:
 
 
 UNREADABLE = {
-    "ResNet": (ResNet(8, 16), "residual network .*'layer2.0.downsample.0.weight'.*add their input"),
-    "ResNet of one width": (ResNet(8, 8), "residual network .*'layer1.0.conv1.weight'"),
-    "LeNet": (
-        nn.Sequential(nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5), nn.Linear(400, 84), nn.Linear(84, 10)),
-        r"400 inputs after 16 channels.*flattening \(a picture of 5x5 places\).*AdaptiveAvgPool2d.*16 inputs",
-    ),
     "oblong flattening": (cnn(inputs=96), r"flattening \(a picture of 6 places\)"),
     "transformer": (
         nn.ModuleDict({"attn": nn.MultiheadAttention(8, 2), "norm": nn.LayerNorm(8)}),
@@ -253,8 +247,6 @@ UNREADABLE = {
     ),
     "LSTM": (nn.LSTM(4, 8), "recurrent network .*'weight_[ih]h_l0'"),
     "layer norm": (cnn(nn.GroupNorm(4, 16)), "'1.(weight|bias)'.*"),
-    "PReLU": (cnn(nn.PReLU(16)), "'1.weight' .*PReLU"),
-    "depthwise": (cnn(nn.Conv2d(16, 16, 3, groups=16)), "grouped .depthwise. convolution"),
     "1D convolution": (nn.Sequential(nn.Conv1d(1, 8, 3), nn.Linear(8, 10)), "1D convolution"),
     "transposed": (cnn(nn.ConvTranspose2d(16, 4, 2)), "'1.weight'.*like a transposed convolution"),
 }
@@ -268,6 +260,30 @@ def test_what_cannot_be_read_is_named_with_what_would_be_needed(tmp_path, net, w
     with pytest.raises(NetworkFileError, match=words) as caught:
         read_network(path)
     assert len(str(caught.value)) < 600
+
+
+WIRED = {
+    "ResNet": ResNet(8, 16),
+    "ResNet of one width": ResNet(8, 8),
+    "LeNet": nn.Sequential(nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5), nn.Linear(400, 84), nn.Linear(84, 10)),
+    "PReLU": cnn(nn.PReLU(16)),
+    "depthwise": cnn(nn.Conv2d(16, 16, 3, groups=16)),
+}
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("net", WIRED.values(), ids=WIRED)
+def test_a_network_that_is_no_plain_chain_is_read_with_what_its_wiring_may_be(tmp_path, net, suffix):
+    path = tmp_path / f"net{suffix}"
+    (torch.save if suffix == ".pt" else save_file)(net.state_dict(), path)
+    network = read_network(path)
+    assert network.kind == "classifier" and network.chain is None and network.proposal is not None
+    assert network.proposal.classes == 10
+    wanted = {name: tensor for name, tensor in net.state_dict().items() if tensor.dim()}
+    assert network.stored.keys() == wanted.keys()
+    assert all(torch.equal(network.stored[name], tensor) for name, tensor in wanted.items())
+    with pytest.raises(ValueError, match="do not stand in one row"):
+        _ = network.features
 
 
 def test_colour_networks_and_other_kernels_are_read(tmp_path):

@@ -42,12 +42,12 @@ def networks(zoo: Zoo, collection: str, count: int) -> list[tuple[Network, str]]
 
 
 def with_features(network: Network, features: WeightSpaceFeatures) -> Network:
-    return dataclasses.replace(network, features=features)
+    return network.with_features(features)
 
 
 def random_network(spec: NetworkSpec, seed: int = 0) -> Network:
     features = random_sirens(1, spec, torch.Generator().manual_seed(seed))
-    return Network(features, spec, "siren", ())
+    return Network(features, "siren")
 
 
 def small_classifier() -> InrClassifier:
@@ -190,7 +190,9 @@ def test_the_shipped_classifier_is_blind_to_permutations_sign_flips_and_conventi
     copies = [
         with_features(network, permute(network.features, random_permutations(network.spec, generator))),
         with_features(network, flip_signs(network.features, random_signs(network.spec, generator))),
-        dataclasses.replace(network, features=convention.denormalize(network.features), siren=convention),
+        dataclasses.replace(
+            network.with_features(convention.denormalize(network.features)), siren=convention
+        ),
     ]
     before = classifier.predict(network)
     for copy in copies:
@@ -255,7 +257,9 @@ def test_strength_moves_the_picture_as_far_as_it_says(zoo, editor):
 def test_an_edited_copy_in_another_convention_shows_the_same_picture(zoo, editor):
     network, _ = networks(zoo, "mnist-sirens", 1)[0]
     convention = SirenConvention(20, 25, 0, 1, "col_row")
-    copy = dataclasses.replace(network, features=convention.denormalize(network.features), siren=convention)
+    copy = dataclasses.replace(
+        network.with_features(convention.denormalize(network.features)), siren=convention
+    )
     one, two = editor.edit(network, "dilate"), editor.edit(copy, "dilate")
     assert one.mse == pytest.approx(two.mse, abs=2e-3)
     torch.testing.assert_close(

@@ -36,8 +36,9 @@ def with_random_statistics(model: nn.Module) -> nn.Module:
 
 
 def test_the_fold_is_exact_in_double_precision(tmp_path):
-    from nfn.reader.batch_norm import find_batch_norms, fold
+    from nfn.reader.batch_norm import fold
     from nfn.reader.safetensors_file import read_safetensors
+    from nfn.wiring.batch_norms import find_batch_norms
 
     conv = nn.Conv2d(2, 4, 3)
     model = with_random_statistics(nn.Sequential(conv, nn.BatchNorm2d(4)).double()).eval()

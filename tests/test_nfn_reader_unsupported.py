@@ -16,14 +16,14 @@ from refusals import refusal
 def test_unsupported_structures_say_what_is_supported_found_and_where(tmp_path):
     shapes = {
         "residual": {"conv1": (16, 3, 3, 3), "conv2": (32, 16, 3, 3), "down": (32, 16, 1, 1), "fc": (10, 32)},
-        "flattened": {"conv": (8, 1, 3, 3), "fc": (10, 8 * 26 * 26)},
-        "grouped": {"conv1": (8, 8, 1, 1), "conv2": (8, 1, 3, 3)},
+        "flattened": {"conv": (8, 1, 3, 3), "fc": (10, 8 * 26 * 27)},
+        "grouped": {"conv1": (8, 8, 1, 1), "conv2": (9, 1, 3, 3)},
         "broken": {"a": (8, 2), "b": (7, 8), "c": (1, 9)},
         "backwards": {"fc": (8, 2), "conv": (8, 8, 3, 3)},
     }
     words = {
         "residual": "layer 2 ('down.weight'): it takes 16 inputs, but 'conv2.weight' before it gives 32",
-        "flattened": "layer 1 ('fc.weight'): 5,408 inputs after 8 channels, which is flattening",
+        "flattened": "layer 1 ('fc.weight'): 5,616 inputs after 8 channels, which is flattening",
         "grouped": "grouped (depthwise) convolution",
         "broken": "First mismatch at layer 2 ('c.weight')",
         "backwards": "convolution after a linear layer",

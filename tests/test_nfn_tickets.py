@@ -226,8 +226,7 @@ def test_other_hidden_widths_are_read(widths):
 
 def network_of(features):
     names = tuple(LayerNames(f"{i}.weight", f"{i}.bias") for i in range(len(features)))
-    shapes = [tuple(w.shape[2:]) for w in features.weights]
-    return Network(features, spec_of(shapes), "init", names)
+    return Network(features, "init", names)
 
 
 def test_faults_are_sentences():

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.chain import Down, Wiring
-from nfn.wiring.modules import WiringError
 from nfn.wiring.propose import propose
 from nfn.wiring.residual import ResidualWiring
 

@@ -95,9 +95,7 @@ class Collection:
         """One network, read without loading the rest of its shard."""
         number, kind = self._row_number(network_id), self.spec.kind
         row, features = self.row(network_id), self.features([number])
-        network = Network(
-            features, self.spec.network, kind, self.spec.names, self.spec.siren, metadata={"kind": kind}
-        )
+        network = Network(features, kind, self.spec.names, self.spec.siren, metadata={"kind": kind})
         if kind != "classifier":
             return network
         facts = {"kind": kind, "activation": row["activation"]}

@@ -12,41 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from nfn.reader.errors import NetworkFileError, StructureError, quote
-from nfn.reader.names import natural_key, numbers_of, template_of
 from nfn.reader.tensors import StoredTensor, read_array
+from nfn.wiring.batch_norms import BatchNorm
+from nfn.wiring.names import natural_key, numbers_of, template_of
 
 EPS = 1e-5
 """The default of `torch.nn.BatchNorm2d`; a state_dict does not hold it."""
-
-
-@dataclass(frozen=True)
-class BatchNorm:
-    """The tensor names of one batch norm; `weight` and `bias` are None where it has no affine part."""
-
-    stem: str
-    mean: str
-    variance: str
-    weight: str | None
-    bias: str | None
-
-    @property
-    def names(self) -> list[str]:
-        return [name for name in (self.mean, self.variance, self.weight, self.bias) if name is not None]
-
-
-def find_batch_norms(vectors: list[str]) -> list[BatchNorm]:
-    """Every group `<stem>.running_mean`, `.running_var`[, `.weight`, `.bias`] of vectors."""
-    present, norms = set(vectors), []
-    for name in vectors:
-        if name.endswith("running_mean"):
-            stem = name.removesuffix("running_mean")
-            if stem + "running_var" not in present:
-                raise NetworkFileError(
-                    f"Batch norm {quote(name)} has no {quote(stem + 'running_var')} beside it."
-                )
-            affine = [stem + part if stem + part in present else None for part in ("weight", "bias")]
-            norms.append(BatchNorm(stem.rstrip("."), name, stem + "running_var", affine[0], affine[1]))
-    return norms
 
 
 def place_batch_norms(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from nfn.reader import limits
 from nfn.reader.errors import NetworkFileError, StructureError, quote, quote_some
-from nfn.reader.names import natural_key, template_of
 from nfn.reader.tensors import show_shape
+from nfn.wiring.names import natural_key, template_of
 
 SUPPORTED = (
     "Supported: a plain chain of linear layers (an MLP or SIREN), or of 2D convolutions, then global average "

@@ -5,6 +5,12 @@ EXPORT_ADVICE = (
 )
 """What to do next, for every file that is not a state_dict of dense floating-point tensors."""
 
+GRAPH_ADVICE = (
+    "A file that holds its graph is read as it is: "
+    'torch.onnx.export(model, (torch.zeros(1, 3, 32, 32),), "net.onnx").'
+)
+"""What to do next where the tensors alone do not say what the network computes."""
+
 SHOWN_CHARACTERS = 60
 
 

@@ -15,7 +15,6 @@ from nfn.reader import limits
 from nfn.reader.architectures import recognise, refuse_residual
 from nfn.reader.batch_norm import (
     BatchNorm,
-    find_batch_norms,
     fold,
     fold_into_next,
     place_batch_norms,
@@ -32,6 +31,7 @@ from nfn.reader.tensors import (
     show_shape,
     to_float32,
 )
+from nfn.wiring.batch_norms import WiringError, find_batch_norms
 
 _WEIGHT_WORD = re.compile(r"(?i)weight|kernel|w(?=s?[\d_.]*$)")
 _BIAS_WORDS = {"weight": "bias", "kernel": "bias", "w": "b"}
@@ -112,7 +112,7 @@ def _find_chain(
 ) -> Chain:
     parts = _sort(tensors)
     refuse_residual(parts.weights)
-    norms = find_batch_norms(parts.vectors)
+    norms = _find_norms(parts.vectors)
     biases = _match_biases(tensors, parts.weights, _left_over(parts.vectors, norms))
     order = _order(tensors, parts.weights, in_order, known_order)
     placed = place_batch_norms(norms, tensors, order, in_order)
@@ -125,6 +125,13 @@ def _find_chain(
     before = {name: norm for name, norm in placed.items() if name not in after}
     inputs = {next_: after[name] for name, next_ in itertools.pairwise(order) if name in after}
     return Chain(order, biases, before, inputs)
+
+
+def _find_norms(vectors: list[str]) -> list[BatchNorm]:
+    try:
+        return find_batch_norms(vectors)
+    except WiringError as error:
+        raise NetworkFileError(str(error)) from error
 
 
 def _order(

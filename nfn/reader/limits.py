@@ -27,3 +27,6 @@ PIXEL_STD = 1e-6
 
 ORDER_STEPS = 5_000
 """Partial chains tried when the layers' order has to be found from their shapes."""
+
+FOLDED = 1_000_000
+"""Values of a network whose batch norm is folded: larger ones are kept as they are, which takes half the memory."""

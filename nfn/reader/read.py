@@ -6,8 +6,9 @@ from typing import get_args
 
 import torch
 
-from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.features import WeightSpaceFeatures
 from nfn.network import ClassifierConvention, Kind, LayerNames, Network, SirenConvention
+from nfn.reader import limits
 from nfn.reader.classifier_convention import (
     check_classifier_convention,
     read_classifier_convention,
@@ -16,10 +17,12 @@ from nfn.reader.classifier_convention import (
     tells_pixels,
 )
 from nfn.reader.convention import cap_metadata, check_convention, read_convention, read_kind, read_layer_order
-from nfn.reader.errors import NetworkFileError
+from nfn.reader.errors import GRAPH_ADVICE, NetworkFileError, StructureError
 from nfn.reader.layers import Chain, Layer, find_chain
 from nfn.reader.stored import StoredFile, open_file
-from nfn.reader.tensors import StoredTensor
+from nfn.reader.tensors import StoredTensor, read_array, to_float32
+from nfn.wiring.batch_norms import WiringError
+from nfn.wiring.propose import Proposal, propose
 
 
 def read_network(
@@ -56,7 +59,62 @@ def to_network(
     classifier: ClassifierConvention | None = None,
 ) -> Network:
     """The network that a file's tensors are; checked arguments and NetworkFileErrors as of `read_network`."""
-    return from_chain(stored, chain_of(stored), kind, siren, classifier)
+    try:
+        chain = chain_of(stored)
+        if (chain.before or chain.inputs) and sum(
+            tensor.numel for tensor in stored.tensors.values()
+        ) > limits.FOLDED:
+            return _from_proposal(
+                stored, classifier, StructureError("Batch norm of a network this large is kept.")
+            )
+        network = from_chain(stored, chain, kind, siren, classifier)
+    except StructureError as error:
+        if kind not in (None, "classifier") or read_layer_order(stored.metadata) is not None:
+            raise
+        return _from_proposal(stored, classifier, error)
+    return _with_proposal(stored, network) if network.kind == "classifier" else network
+
+
+def _from_proposal(
+    stored: StoredFile, classifier: ClassifierConvention | None, error: StructureError
+) -> Network:
+    """A network that is no plain chain: its layers, and what is left open of their wiring."""
+    try:
+        proposal = propose(*_shapes_of(stored))
+    except WiringError as other:
+        raise type(error)(f"{error} {GRAPH_ADVICE}") from other
+    network = Network(None, "classifier", metadata=cap_metadata(stored.metadata), notes=stored.notes)
+    convention = classifier or read_classifier_convention(stored.metadata)
+    return _propose(stored, replace(network, classifier=convention), proposal)
+
+
+def _with_proposal(stored: StoredFile, network: Network) -> Network:
+    """A chain, and what its wiring may be as well."""
+    try:
+        return _propose(stored, network, propose(*_shapes_of(stored)))
+    except WiringError:
+        return network
+
+
+def _propose(stored: StoredFile, network: Network, proposal: Proposal) -> Network:
+    """Tensors that the chain holds as they came are shared with it."""
+    shared = {} if network.chain is None or proposal.has_norms else network.tensors()
+    tensors = {name: _load(name, stored.tensors[name]) for name in proposal.shapes if name not in shared}
+    tensors |= {name: shared[name] for name in proposal.shapes if name in shared}
+    return replace(network, proposal=proposal, stored=tensors, assumed=(*network.assumed, *proposal.assumed))
+
+
+def _load(name: str, tensor: StoredTensor) -> torch.Tensor:
+    return torch.from_numpy(to_float32(name, read_array(name, tensor)))
+
+
+def _shapes_of(stored: StoredFile) -> tuple[dict[str, tuple[int, ...]], bool]:
+    """Shapes by name but for counters, and whether they are in the order of the modules."""
+    floats = {name: tensor for name, tensor in stored.tensors.items() if not tensor.is_integer}
+    order = _recorded_order(stored.metadata, stored.tensors)
+    if order is not None:
+        floats = {**{name: floats[name] for name in order}, **floats}
+    return {name: tensor.shape for name, tensor in floats.items()}, stored.in_order or order is not None
 
 
 def chain_of(stored: StoredFile) -> Chain:
@@ -95,8 +153,7 @@ def _assemble(layers: list[Layer], metadata: dict[str, str], notes: tuple[str, .
         [torch.from_numpy(layer.bias)[None, None] for layer in layers],
     )
     return Network(
-        features=features,
-        spec=network_spec_from_wsfeat(features, set_all_dims=True),
+        chain=features,
         kind=read_kind(metadata) or _guess_kind(features, metadata),
         names=tuple(LayerNames(layer.weight_name, layer.bias_name) for layer in layers),
         metadata=metadata,

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nfn.reader.batch_norm import BatchNorm, find_batch_norms
-from nfn.reader.names import natural_key, numbers_of
+from nfn.wiring.batch_norms import BatchNorm, WiringError, find_batch_norms
+from nfn.wiring.names import natural_key, numbers_of
 
 Shape = tuple[int, ...]
 
@@ -31,10 +31,6 @@ class Layer:
     def path(self) -> str:
         """The module's name: "features.0" of "features.0.weight"."""
         return self.weight.rpartition(".")[0] or self.weight
-
-
-class WiringError(ValueError):
-    """The tensors are not those of layers that could be put in a row; the message says which, for the visitor."""
 
 
 def find_layers(shapes: Mapping[str, Shape], in_order: bool) -> list[Layer]:
@@ -100,10 +96,8 @@ def _before(norm: BatchNorm, fitting: Sequence[Layer], order: list[str], in_orde
     beside = [layer for layer in same if layer.path.rpartition(".")[0] == parent]
     earlier = [layer for layer in fitting if natural_key(layer.path) < key]
     near = [layer for layer in earlier if layer.path.rpartition(".")[0] == parent]
-    for found in (beside, same, near[-1:], earlier[-1:], fitting[:1]):
-        if found:
-            return found[0]
-    return None
+    counted = near[-1:] if parent or norm.stem.isdecimal() else []
+    return next((found[0] for found in (beside, same, counted, fitting) if len(found) == 1), None)
 
 
 def _with_slopes(

@@ -5,13 +5,17 @@ from dataclasses import dataclass, replace
 
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import Shape
+from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.chain import ACTIVATIONS, NormPlace, Wiring, build_chain
 from nfn.wiring.geometry import geometries
-from nfn.wiring.modules import Layer, WiringError, find_layers, link
+from nfn.wiring.modules import Layer, find_layers, link
 from nfn.wiring.residual import ResidualNet, ResidualWiring, build_residual, find_residual
 
 NORM_PLACES: tuple[NormPlace, ...] = ("before", "after", "after_pool", "before_pooled")
 
+
+SIZES = (28, 32, 64, 24, 48, 96, 128, 224, 16)
+"""Pixels a side of usual pictures."""
 
 Choice = Wiring | ResidualWiring
 """What a proposal leaves open, decided in one way."""
@@ -112,9 +116,21 @@ def propose(shapes: Mapping[str, Shape], in_order: bool) -> Proposal:
     if residual is not None:
         return Proposal(shapes, tuple(layers), residual)
     ordered = _ordered(layers)
+    _check_area(Proposal(shapes, tuple(ordered)))
     moved = [layer.weight for layer in ordered] != [layer.weight for layer in layers]
     return Proposal(
         shapes, tuple(ordered), assumed=("the layers' order was found from their widths",) * moved
+    )
+
+
+def _check_area(proposal: Proposal) -> None:
+    """WiringError where a first linear layer takes more places per channel than any usual picture leaves."""
+    if not proposal.channels or any(proposal.starts(size) for size in SIZES):
+        return
+    first = next(layer for layer in proposal.layers if not layer.is_convolution)
+    raise WiringError(
+        f"{first.weight[:60]!r} takes {first.shape[1]:,} inputs, and no usual padding, stride and pooling leaves that "
+        f"many of a square picture"
     )
 
 

@@ -20,8 +20,9 @@ from nfn.architecture.ops import (
     Shape,
     Subsample,
 )
+from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.chain import OpList
-from nfn.wiring.modules import Layer, WiringError
+from nfn.wiring.modules import Layer
 
 _BLOCK = re.compile(r"(.*?layers?[._]?)(\d+)[._](\d+)[._](.+)")
 _SHORTCUT = re.compile(r"(downsample|shortcut|skip|residual|identity|proj)")
