@@ -7,6 +7,8 @@ from typing import Any, Literal
 from nfn.architecture.ops import OPS, ArchitectureError, Op, Shape
 
 LARGEST = 2**31
+LONGEST = 4_096
+"""Numbers in one field of an op."""
 
 
 def decode_shape(value: Any, what: str) -> Shape:
@@ -47,7 +49,7 @@ def _decode(value: Any, hint: Any, where: str) -> Any:
         return _decode(value, hint, where)
     if origin is Literal and isinstance(value, str) and value in args:
         return value
-    if origin is tuple and isinstance(value, list) and len(value) <= 4096:
+    if origin is tuple and isinstance(value, list) and len(value) <= LONGEST:
         hints = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
         if len(hints) == len(value):
             return tuple(_decode(v, h, where) for v, h in zip(value, hints, strict=True))

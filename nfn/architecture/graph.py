@@ -34,6 +34,8 @@ class Architecture:
 
     def __post_init__(self):
         object.__setattr__(self, "shapes", {name: tuple(self.shapes[name]) for name in _names(self)})
+        if len(self.input_shape) not in (1, 3) or min(self.input_shape) < 1:
+            raise ArchitectureError(f"An input of shape {self.input_shape}; wanted (c, h, w) or (n,).")
         if not 1 <= len(self.ops) <= MAX_OPS:
             raise ArchitectureError(f"A network of {len(self.ops)} operations; wanted 1 to {MAX_OPS}.")
         assert self.values  # checks every op

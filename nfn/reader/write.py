@@ -31,7 +31,7 @@ def write_network(network: Network, path: str | Path) -> None:
         raise ValueError(
             f"Got {wanted} tensors under {len(tensors)} names {sorted(tensors)}: wanted each name once."
         )
-    _write_atomically(safetensors_bytes(tensors, _metadata(network)), Path(path))
+    write_atomically(safetensors_bytes(tensors, _metadata(network)), Path(path))
 
 
 def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
@@ -67,7 +67,7 @@ def _order_by_names(network: Network) -> list[str] | None:
         return None
 
 
-def _write_atomically(data: bytes, path: Path) -> None:
+def write_atomically(data: bytes, path: Path) -> None:
     """Write to a temporary name in the same folder, then rename."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:

@@ -1,0 +1,66 @@
+"""An architecture that a file declares: in the metadata of a safetensors file, or as JSON beside the weights."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from nfn.architecture.caps import check_caps
+from nfn.architecture.graph import Architecture
+from nfn.architecture.ops import ArchitectureError
+
+KEY = "architecture"
+"""The metadata entry that holds `Architecture.to_json()`."""
+MAX_CHARACTERS = 1 << 20
+
+
+class HasShape(Protocol):
+    """A tensor, or what is known of one before it is read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+def read_declared(metadata: Mapping[str, str], tensors: Mapping[str, HasShape]) -> Architecture | None:
+    """The architecture in a file's metadata, checked against the file's tensors; None where it declares none.
+
+    The file may hold tensors that the architecture does not use. Anybody may have written it: sizes are capped.
+
+    Raises:
+        ArchitectureError: the entry is no architecture, or not one of these tensors; a sentence for a visitor.
+    """
+    text = metadata.get(KEY)
+    return None if text is None else _read(text, tensors)
+
+
+def read_beside(path: str | Path, tensors: Mapping[str, HasShape]) -> Architecture | None:
+    """As `read_declared`, from `NAME.architecture.json` beside the weights `NAME.safetensors`.
+
+    Example: `Path("net.architecture.json").write_text(nfn.trace(module, (1, 28, 28)).to_json())` declares `net.pt`.
+    """
+    file = Path(path).with_suffix(".architecture.json")
+    if not file.is_file():
+        return None
+    with file.open(encoding="utf-8", errors="replace") as opened:
+        return _read(opened.read(MAX_CHARACTERS + 1), tensors)
+
+
+def _read(text: str, tensors: Mapping[str, HasShape]) -> Architecture:
+    if len(text) > MAX_CHARACTERS:
+        raise ArchitectureError(
+            f"The declared architecture has more than {MAX_CHARACTERS:,} characters, the most that is read."
+        )
+    architecture = Architecture.from_json(text)
+    for name, shape in architecture.shapes.items():
+        _check_tensor(name, shape, tensors.get(name))
+    check_caps(architecture)
+    return architecture
+
+
+def _check_tensor(name: str, shape: tuple[int, ...], tensor: HasShape | None) -> None:
+    found = None if tensor is None else tuple(tensor.shape)
+    if found != shape:
+        there = "the file has none" if found is None else f"the file's is {found}"
+        raise ArchitectureError(
+            f"The declared architecture uses the tensor {name[:60]!r} of shape {shape}, and {there}. Save both "
+            "together with nfn.save(module, path, input_shape), or remove the metadata entry 'architecture'."
+        )
