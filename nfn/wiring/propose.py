@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from nfn.architecture.graph import Architecture
-from nfn.architecture.ops import Shape
+from nfn.architecture.ops import Flatten, Shape
 from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.chain import ACTIVATIONS, NormPlace, Wiring, build_chain
 from nfn.wiring.geometry import geometries
@@ -17,8 +17,74 @@ NORM_PLACES: tuple[NormPlace, ...] = ("before", "after", "after_pool", "before_p
 SIZES = (28, 32, 64, 24, 48, 96, 128, 224, 16)
 """Pixels a side of usual pictures."""
 
-Choice = Wiring | ResidualWiring
+DECLARED = "declared"
+
+
+@dataclass(frozen=True)
+class AsDeclared:
+    """Nothing is left open."""
+
+    activation: tuple[str, float] = (DECLARED, 1.0)
+
+    def sentences(self) -> list[str]:
+        """Nothing is assumed of the wiring."""
+        return []
+
+
+Choice = Wiring | ResidualWiring | AsDeclared
 """What a proposal leaves open, decided in one way."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """An architecture that the file declares: there is nothing to choose but the pictures."""
+
+    architecture: Architecture
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input picture; 0 for a vector."""
+        shape = self.architecture.input_shape
+        return shape[0] if len(shape) == 3 else 0
+
+    @property
+    def inputs(self) -> int:
+        """Entries of an input vector."""
+        return self.architecture.input_shape[0]
+
+    @property
+    def classes(self) -> int:
+        """Outputs."""
+        return self.architecture.output_shape[0]
+
+    def sizes(self, native: int) -> list[int]:
+        """The size that is declared; a vector may be a picture of the native size or of 32 pixels."""
+        shape = self.architecture.input_shape
+        if len(shape) == 1:
+            return sorted({native, 32})
+        return [shape[1]] if shape[1] == shape[2] else []
+
+    def starts(self, size: int) -> list[Choice]:
+        """The one choice, if pictures have this size."""
+        shape = self.architecture.input_shape
+        return [AsDeclared()] if len(shape) == 1 or shape[1:] == (size, size) else []
+
+    def neighbours(self, choice: Choice) -> Iterator[Choice]:
+        """None."""
+        yield from ()
+
+    def same_geometry(self, choice: Choice, other: Choice) -> Choice:
+        """The one choice."""
+        return choice
+
+    def build(self, choice: Choice, input_shape: Shape) -> Architecture:
+        """The architecture; of a vector, with the picture flattened before it."""
+        shape = self.architecture.input_shape
+        if len(shape) == 3 or len(input_shape) == 1:
+            return self.architecture
+        flat = Flatten(inputs=(0,))
+        moved = [replace(op, inputs=tuple(i + 1 for i in op.inputs)) for op in self.architecture.ops]
+        return Architecture(input_shape, (flat, *moved), self.architecture.shapes)
 
 
 @dataclass(frozen=True)
@@ -67,11 +133,11 @@ class Proposal:
             return [Wiring()]
         return list(geometries(convolutions, size, self._area(convolutions)))
 
-    @property
-    def pools_globally(self) -> bool:
-        """Whether pictures of any size can be taken: behind the last convolution, each channel is one number."""
+    def sizes(self, native: int) -> list[int]:
+        """Pixels a side of the pictures to try: their own, and 32 where the first linear layer fixes a size."""
         convolutions = [layer for layer in self.layers if layer.is_convolution]
-        return self.residual is not None or (bool(convolutions) and self._area(convolutions) is None)
+        any_size = self.residual is not None or (bool(convolutions) and self._area(convolutions) is None)
+        return [native] if any_size else sorted({native, 32})
 
     def _area(self, convolutions: list[Layer]) -> int | None:
         """Places per channel that the first linear layer takes; None for one: that may be global pooling."""
@@ -82,6 +148,8 @@ class Proposal:
 
     def neighbours(self, choice: Choice) -> Iterator[Choice]:
         """Other activations, and other places of batch norm."""
+        if isinstance(choice, AsDeclared):
+            return
         for activation in ACTIVATIONS:
             if activation != choice.activation:
                 yield replace(choice, activation=activation)

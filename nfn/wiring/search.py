@@ -7,14 +7,15 @@ pictures like those it learned from better than in any other, and is about as su
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from nfn.architecture.graph import Architecture
-from nfn.architecture.ops import ArchitectureError, Softmax
+from nfn.architecture.ops import ArchitectureError, Shape, Softmax
 from nfn.wiring.pictures import PictureSet, Pixels, normalisations
-from nfn.wiring.propose import Choice, Proposal
+from nfn.wiring.propose import DECLARED, Choice
 
 GLANCE, FEW, MANY = 32, 80, 300
 """Pictures of the first glance at every candidate, of the search among the better ones, and of the last comparison."""
@@ -40,18 +41,18 @@ UNLIKE = {("relu", 1.0), ("tanh", 1.0), ("silu", 1.0), ("elu", 1.0), ("leaky_rel
 
 @dataclass(frozen=True)
 class Setting:
-    """All that was assumed: which pictures, in which shape and normalisation, and the wiring (None: declared)."""
+    """All that was assumed: which pictures, in which shape and normalisation, and the wiring."""
 
     images: str
     shape: tuple[int, int, int]
     pixels: Pixels
-    choice: Choice | None
+    choice: Choice
 
     def sentences(self) -> list[str]:
         """What is assumed, in words, for the visitor."""
         channels = "gray" if self.shape[0] == 1 else "colour"
         looked = f"{channels} pictures of {self.shape[1]} x {self.shape[2]} pixels, from {self.pixels.name}"
-        return [looked, *(self.choice.sentences() if self.choice else [])]
+        return [looked, *self.choice.sentences()]
 
 
 @dataclass(frozen=True)
@@ -70,39 +71,87 @@ class Fit:
     pictures: int
 
 
+class Candidates(Protocol):
+    """What a network may be: a `Proposal`, or one architecture that is declared."""
+
+    @property
+    def channels(self) -> int: ...
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def classes(self) -> int: ...
+    def sizes(self, native: int) -> list[int]: ...
+    def starts(self, size: int) -> list[Choice]: ...
+    def neighbours(self, choice: Choice) -> Iterable[Choice]: ...
+    def same_geometry(self, choice: Choice, other: Choice) -> Choice: ...
+    def build(self, choice: Choice, input_shape: Shape) -> Architecture: ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is known of a network, and so not varied (None: to be found)."""
+
+    images: str | None = None
+    pixels: Pixels | None = None
+    activation: str | None = None
+
+    def allows(self, setting: Setting) -> bool:
+        """Whether a setting agrees with all that is known."""
+        return (
+            self.images in (None, setting.images)
+            and self.pixels in (None, setting.pixels)
+            and (self.activation is None or setting.choice.activation[0] in (self.activation, DECLARED))
+        )
+
+
+NOTHING_GIVEN = Given()
+
+
 class Search:
     """Tries settings on pictures, and remembers what it has seen."""
 
-    def __init__(self, proposal: Proposal, tensors: Mapping[str, Tensor], sets: Sequence[PictureSet]):
-        self.proposal, self.tensors = proposal, tensors
+    def __init__(
+        self, proposal: Candidates, tensors: Mapping[str, Tensor], sets: Sequence[PictureSet], given: Given
+    ):
+        self.proposal, self.tensors, self.given = proposal, tensors, given
         self.sets = {pictures.name: pictures for pictures in sets}
         self.looked: dict[tuple[Setting, int], Fit] = {}
         self._shaped: dict[tuple, Tensor] = {}
 
     def look(self, setting: Setting, count: int) -> Fit | None:
         """One setting on `count` pictures of its set, fewer if the network is large; None where it does not fit."""
-        if (setting, count) in self.looked:
-            return self.looked[setting, count]
-        assert setting.choice is not None
-        try:
-            architecture = self.proposal.build(setting.choice, setting.shape)
-        except ArchitectureError:
-            return None
-        wanted, count = (
-            count,
-            int(min(count, max(SMALLEST_LOOK, EFFORT / max(1, architecture.multiplications)))),
-        )
-        x = setting.pixels(self._pictures(setting, count))
-        fit = fit_of(
-            setting, class_scores(architecture, self.tensors, x), self.sets[setting.images].labels[:count]
-        )
-        self.looked[setting, wanted] = fit
-        return fit
+        if (setting, count) not in self.looked:
+            if not self.given.allows(setting):
+                return None
+            try:
+                architecture = self.proposal.build(setting.choice, setting.shape)
+            except ArchitectureError:
+                return None
+            room = int(EFFORT / max(1, architecture.multiplications))
+            shown = min(count, max(SMALLEST_LOOK, room))
+            x, labels = (
+                setting.pixels(self._pictures(setting, shown)),
+                self.sets[setting.images].labels[:shown],
+            )
+            self.looked[setting, count] = fit_of(setting, class_scores(architecture, self.tensors, x), labels)
+        return self.looked[setting, count]
 
     def look_at(self, settings: Iterable[Setting], count: int) -> list[Fit]:
         """Those of the settings that fit, the best first."""
         fits = [fit for setting in settings if (fit := self.look(setting, count)) is not None]
         return sorted(fits, key=_badness)
+
+    def normalisations(self, images: str, channels: int) -> Sequence[Pixels]:
+        """The normalisations to try: the one that is given, or the usual ones."""
+        if self.given.pixels is not None:
+            return [self.given.pixels] if self.given.pixels.fits(channels) else []
+        return normalisations(self.sets[images], channels)
+
+    def with_activation(self, choice: Choice) -> Choice:
+        """A choice with the activation that is given."""
+        if self.given.activation is None or choice.activation[0] == DECLARED:
+            return choice
+        return replace(choice, activation=(self.given.activation, 1.0))
 
     def _pictures(self, setting: Setting, count: int) -> Tensor:
         key = (setting.images, setting.shape)
@@ -137,12 +186,17 @@ def fit_of(setting: Setting, scores: Tensor, labels: Tensor) -> Fit:
     )
 
 
-def search_wiring(proposal: Proposal, tensors: Mapping[str, Tensor], sets: Sequence[PictureSet]) -> list[Fit]:
+def search_wiring(
+    candidates: Candidates,
+    tensors: Mapping[str, Tensor],
+    sets: Sequence[PictureSet],
+    given: Given = NOTHING_GIVEN,
+) -> list[Fit]:
     """The settings that fit best, compared on the larger number of pictures, the best first.
 
     `sets` are the image sets that the network may have learned from. Empty where it takes none of them.
     """
-    search = Search(proposal, tensors, sets)
+    search = Search(candidates, tensors, sets, given)
     glances = search.look_at(_starts(search), GLANCE)
     bent = (setting for fit in glances[:BENT] for setting in _usual_activations(search, fit.setting))
     second = search.look_at(bent, GLANCE)
@@ -158,28 +212,29 @@ def search_wiring(proposal: Proposal, tensors: Mapping[str, Tensor], sets: Seque
 
 def _badness(fit: Fit) -> float:
     """The lower, the better; a rare activation must fit clearly better than a usual one."""
-    choice = fit.setting.choice
-    return (0.0 if choice is None else RARITY.get(choice.activation[0], 0.005)) - fit.log_likelihood
+    return RARITY.get(fit.setting.choice.activation[0], 0.005) - fit.log_likelihood
 
 
-def input_shapes(proposal: Proposal, pictures: PictureSet) -> list[tuple[int, int, int]]:
-    """Shapes in which pictures of a set may be given: as they are, or enlarged to 32 pixels."""
-    side = pictures.images.shape[2]
-    sides = [side] if side == 32 or proposal.pools_globally else [side, 32]
-    if proposal.channels:
-        return [(proposal.channels, s, s) for s in sides] if proposal.channels in (1, 3) else []
-    return [(c, s, s) for c in (1, 3) for s in sides if c * s * s == proposal.inputs]
+def input_shapes(candidates: Candidates, pictures: PictureSet) -> list[tuple[int, int, int]]:
+    """Shapes in which pictures of a set may be given: as they are, or as large as the network wants them."""
+    sides = candidates.sizes(pictures.images.shape[2])
+    if candidates.channels:
+        return [(candidates.channels, s, s) for s in sides] if candidates.channels in (1, 3) else []
+    return [(c, s, s) for c in (1, 3) for s in sides if c * s * s == candidates.inputs]
 
 
 def _starts(search: Search) -> Iterator[Setting]:
     """Every geometry with the usual normalisations and ReLU."""
     proposal = search.proposal
     for pictures in search.sets.values():
-        if int(pictures.labels.max()) >= proposal.classes:
+        if int(pictures.labels.max()) + 1 != proposal.classes or search.given.images not in (
+            None,
+            pictures.name,
+        ):
             continue
         for shape in input_shapes(proposal, pictures):
-            choices = proposal.starts(shape[1])[:MANY_STARTS]
-            usual = normalisations(pictures, shape[0])[: 3 if len(choices) <= FEW_STARTS else 1]
+            choices = [search.with_activation(choice) for choice in proposal.starts(shape[1])[:MANY_STARTS]]
+            usual = search.normalisations(pictures.name, shape[0])[: 3 if len(choices) <= FEW_STARTS else 1]
             for choice, pixels in itertools.product(choices, usual):
                 yield Setting(pictures.name, shape, pixels, choice)
 
@@ -188,7 +243,7 @@ def _spread(fits: Sequence[Fit]) -> list[Fit]:
     """The best few that differ in geometry or pictures, and the best of each image set."""
     chosen: dict[tuple, Fit] = {}
     for fit in fits:
-        geometry = replace(fit.setting.choice, activation=("relu", 1.0)) if fit.setting.choice else None
+        geometry = replace(fit.setting.choice, activation=("relu", 1.0))
         key = (fit.setting.images, fit.setting.shape, geometry)
         known = {images for images, *_ in chosen}
         if len(chosen) < STARTS or fit.setting.images not in known:
@@ -210,12 +265,10 @@ def _climb(search: Search, best: Fit, count: int = FEW) -> None:
 
 
 def _other_pixels(search: Search, setting: Setting) -> list[Setting]:
-    pictures = search.sets[setting.images]
-    return [replace(setting, pixels=pixels) for pixels in normalisations(pictures, setting.shape[0])]
+    return [replace(setting, pixels=p) for p in search.normalisations(setting.images, setting.shape[0])]
 
 
 def _other_choices(search: Search, setting: Setting) -> list[Setting]:
-    assert setting.choice is not None
     return [replace(setting, choice=choice) for choice in search.proposal.neighbours(setting.choice)]
 
 
@@ -228,11 +281,10 @@ def _usual_activations(search: Search, setting: Setting) -> list[Setting]:
 
 def _other_geometries(search: Search, setting: Setting) -> list[Setting]:
     """The geometries that were best at a glance, with what has been found of the rest since."""
-    assert setting.choice is not None
     view = (setting.images, setting.shape)
     glances = [
         fit for (s, count), fit in search.looked.items() if count == GLANCE and (s.images, s.shape) == view
     ]
-    choices = [fit.setting.choice for fit in sorted(glances, key=_badness) if fit.setting.choice is not None]
+    choices = [fit.setting.choice for fit in sorted(glances, key=_badness)]
     moved = dict.fromkeys(search.proposal.same_geometry(setting.choice, choice) for choice in choices)
     return [replace(setting, choice=choice) for choice in list(moved)[:GEOMETRIES]]

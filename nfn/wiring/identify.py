@@ -1,0 +1,68 @@
+"""From a network to what it computes and on which pictures: declared by the file, or found by trying."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nfn.network import Graph, Network
+from nfn.wiring.pictures import PictureSet
+from nfn.wiring.propose import Declared
+from nfn.wiring.search import NOTHING_GIVEN, Candidates, Fit, Given, Setting, search_wiring
+
+NEAR = 0.03
+"""Settings whose mean log-likelihoods differ by less (nats a picture, 300 pictures) fit about equally."""
+SIGNIFICANT = 4.0
+"""Standard errors by which the best accuracy must exceed chance, for it is the best of hundreds of settings."""
+
+
+@dataclass(frozen=True, eq=False)
+class Identified:
+    """What a classifier computes. `fits` are the settings that were compared, the best first.
+
+    `declared` says that the file holds the graph, so that only the pictures and their normalisation were looked for.
+    """
+
+    graph: Graph
+    fits: tuple[Fit, ...]
+    declared: bool
+
+    @property
+    def best(self) -> Fit:
+        """The setting that fits best."""
+        return self.fits[0]
+
+    @property
+    def setting(self) -> Setting:
+        """What was assumed."""
+        return self.best.setting
+
+    @property
+    def known(self) -> bool:
+        """Whether the network answers pictures clearly better than chance, so that the setting means something."""
+        chance = 1 / self.graph.architecture.output_shape[0]
+        deviation = math.sqrt(chance * (1 - chance) / self.best.pictures)
+        return self.best.accuracy > chance + SIGNIFICANT * deviation
+
+    @property
+    def rivals(self) -> tuple[Fit, ...]:
+        """Settings that fit about as well as the best."""
+        return tuple(fit for fit in self.fits[1:] if self.best.log_likelihood - fit.log_likelihood < NEAR)
+
+
+def identify(network: Network, sets: Sequence[PictureSet], given: Given = NOTHING_GIVEN) -> Identified | None:
+    """What a classifier computes, by how it answers the pictures of `sets`; None where it takes none of them.
+
+    Raises ValueError, a sentence for the visitor, where nothing is known of the wiring of its layers.
+    """
+    candidates: Candidates | None = network.proposal
+    if network.graph is not None:
+        candidates = Declared(network.graph.architecture)
+    if candidates is None:
+        raise ValueError("How the layers of this network are connected is not known, and could not be found.")
+    tensors = network.stored if network.graph is None else network.graph.tensors
+    fits = search_wiring(candidates, tensors, sets, given)
+    if not fits:
+        return None
+    setting = fits[0].setting
+    graph = Graph(candidates.build(setting.choice, setting.shape), tensors)
+    return Identified(graph, tuple(fits), declared=network.graph is not None)
