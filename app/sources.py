@@ -12,7 +12,8 @@ from gradio.processing_utils import save_base64_to_cache
 from gradio.utils import get_upload_folder
 
 from app.actions import RequestError, Source
-from nfn.network import ClassifierConvention, SirenConvention
+from nfn.network import ClassifierConvention, PixelNumber, SirenConvention
+from nfn.reader.classifier_convention import check_classifier_convention
 from zoo.remote import HUB_ID
 
 NUMBERS = ("first_omega", "hidden_omega", "low", "high")
@@ -43,9 +44,16 @@ def _convention(fields: dict[str, Any]) -> SirenConvention:
 
 def _classifier(fields: dict[str, Any]) -> ClassifierConvention:
     activation = fields["activation"]
-    if activation not in (None, "relu", "tanh"):
-        raise ValueError("not an activation")
-    return ClassifierConvention(activation, float(fields["pixel_mean"]), float(fields["pixel_std"]))
+    mean, std = (_pixel_number(fields[key]) for key in ("pixel_mean", "pixel_std"))
+    convention = ClassifierConvention(activation, mean, std)
+    check_classifier_convention(convention)
+    return convention
+
+
+def _pixel_number(value: Any) -> PixelNumber | None:
+    if isinstance(value, list):
+        return tuple(float(number) for number in value[:3])
+    return None if value is None else float(value)
 
 
 def _zoo(where: Any) -> str:

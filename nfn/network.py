@@ -52,31 +52,53 @@ class SirenConvention:
         return WeightSpaceFeatures.from_zipped(pairs)
 
 
+PixelNumber = float | tuple[float, ...]
+"""One number, or one per channel."""
+
+
 @dataclass(frozen=True)
 class ClassifierConvention:
-    """What a classifier's file means: its activation (None: not told), and the pixels that its images have.
+    """What is known of a classifier: its activation, and the pixels that its images have (None: not known).
 
-    The network sees `(pixel / 255 - pixel_mean) / pixel_std`; ours see pixels from -1 to 1.
+    The network sees `(pixel / 255 - pixel_mean) / pixel_std`; ours see pixels from -1 to 1, which is what is taken for
+    granted where nothing is known.
     """
 
-    activation: Literal["relu", "tanh"] | None = None
-    pixel_mean: float = 0.5
-    pixel_std: float = 0.5
+    activation: str | None = None
+    pixel_mean: PixelNumber | None = None
+    pixel_std: PixelNumber | None = None
+
+    @property
+    def pixels_known(self) -> bool:
+        """Whether anything is known of the pixels."""
+        return self.pixel_mean is not None and self.pixel_std is not None
 
     def normalize(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """The same function of the image with pixels in [-1, 1], exactly (if no convolution pads its image)."""
-        return _rescale_input(features, 0.5 / self.pixel_std, (0.5 - self.pixel_mean) / self.pixel_std)
+        mean, std = self._pixels(features)
+        return _rescale_input(features, 0.5 / std, (0.5 - mean) / std)
 
     def denormalize(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """The inverse of `normalize`: from pixels in [-1, 1] back to the file's."""
-        return _rescale_input(features, 2 * self.pixel_std, 2 * self.pixel_mean - 1)
+        mean, std = self._pixels(features)
+        return _rescale_input(features, 2 * std, 2 * mean - 1)
+
+    def _pixels(self, features: WeightSpaceFeatures) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and deviation per input of the first layer."""
+        inputs = features.weights[0].shape[3]
+        numbers = (0.5 if value is None else value for value in (self.pixel_mean, self.pixel_std))
+        mean, std = (features.weights[0].new_tensor(value).expand(inputs) for value in numbers)
+        return mean, std
 
 
-def _rescale_input(features: WeightSpaceFeatures, scale: float, shift: float) -> WeightSpaceFeatures:
-    """A first layer that takes `x` where the given one takes `scale * x + shift`."""
+def _rescale_input(
+    features: WeightSpaceFeatures, scale: torch.Tensor, shift: torch.Tensor
+) -> WeightSpaceFeatures:
+    """A first layer that takes `x` where the given one takes `scale * x + shift`, per input."""
     (weight, bias), *rest = features
-    moved = bias + shift * weight.flatten(3).sum(3)
-    return WeightSpaceFeatures.from_zipped([(weight * scale, moved), *rest])
+    moved = bias + weight.flatten(4).sum(4) @ shift if weight.dim() > 4 else bias + weight @ shift
+    columns = scale.view(-1, *[1] * (weight.dim() - 4))
+    return WeightSpaceFeatures.from_zipped([(weight * columns, moved), *rest])
 
 
 @dataclass(frozen=True)

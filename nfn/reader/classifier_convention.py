@@ -3,28 +3,28 @@
 import re
 from collections.abc import Mapping
 
-from nfn.network import ClassifierConvention
+from nfn.architecture.ops import FUNCTIONS
+from nfn.network import ClassifierConvention, PixelNumber
 from nfn.reader import limits
 from nfn.reader.errors import NetworkFileError
-from nfn.reader.facts import Facts, first, normal, normalized, parse_number, parse_range, unreadable
+from nfn.reader.facts import Facts, first, normal, normalized, numbers, parse_number, parse_range, unreadable
 
 _ACTIVATION = ("activation", "nonlinearity", "act", "activation_function")
 _MEAN = ("pixel_mean", "input_mean", "image_mean")
 _STD = ("pixel_std", "input_std", "image_std")
 _RANGE = ("pixel_range", "input_range")
 _BATCH_NORM = ("batch_norm", "batchnorm", "norm_position")
-_ACTIVATIONS = ("relu", "tanh")
+_ACTIVATIONS = {name.replace("_", ""): name for name in FUNCTIONS} | {"swish": "silu", "sin": "sine"}
 
 
 def read_classifier_convention(metadata: Mapping[str, str]) -> ClassifierConvention:
-    """The convention that the metadata tells: pixels by mean and std or by range, in [-1, 1] where it is silent.
+    """What the metadata says: the activation, and pixels by mean and std or by range.
 
     Raises:
         NetworkFileError: an entry is there but not readable, or half of one is missing.
     """
     facts = normalized(metadata)
-    mean, std = _read_pixels(facts)
-    return ClassifierConvention(first(facts, _ACTIVATION, _parse_activation), mean, std)
+    return ClassifierConvention(first(facts, _ACTIVATION, _parse_activation), *_read_pixels(facts))
 
 
 def tells_no_sine(metadata: Mapping[str, str]) -> bool:
@@ -38,16 +38,13 @@ def read_norm_after(metadata: Mapping[str, str]) -> bool | None:
     return first(normalized(metadata), _BATCH_NORM, _parse_norm_after)
 
 
-def tells_pixels(metadata: Mapping[str, str]) -> bool:
-    """Whether the metadata says anything of the pixels."""
-    return not normalized(metadata).keys().isdisjoint({*_MEAN, *_STD, *_RANGE})
-
-
 def write_classifier_convention(
     metadata: Mapping[str, str], classifier: ClassifierConvention
 ) -> dict[str, str]:
     """The metadata with the convention spelled out; entries that say something else are replaced."""
-    ours = {"pixel_mean": repr(float(classifier.pixel_mean)), "pixel_std": repr(float(classifier.pixel_std))}
+    ours = {}
+    if classifier.pixel_mean is not None and classifier.pixel_std is not None:
+        ours |= {"pixel_mean": _text(classifier.pixel_mean), "pixel_std": _text(classifier.pixel_std)}
     if classifier.activation is not None:
         ours["activation"] = classifier.activation
     known = {*_ACTIVATION, *_MEAN, *_STD, *_RANGE}
@@ -57,15 +54,27 @@ def write_classifier_convention(
 
 def check_classifier_convention(classifier: ClassifierConvention) -> None:
     """Raise ValueError unless the activation is known and the pixels' numbers are finite and sensible."""
-    if classifier.activation not in (None, *_ACTIVATIONS):
-        raise ValueError(f"Got the activation {classifier.activation!r}; wanted 'relu', 'tanh' or None.")
-    if not -limits.PIXEL <= classifier.pixel_mean <= limits.PIXEL:
+    if classifier.activation not in (None, *FUNCTIONS):
+        raise ValueError(
+            f"Got the activation {classifier.activation!r}; wanted one of {', '.join(FUNCTIONS)}."
+        )
+    if (classifier.pixel_mean is None) != (classifier.pixel_std is None):
+        raise ValueError("Got one of pixel mean and pixel std; wanted both, or neither.")
+    if not all(abs(number) <= limits.PIXEL for number in _each(classifier.pixel_mean)):
         raise ValueError(f"Got the pixel mean {classifier.pixel_mean}; wanted a number such as 0.5.")
-    if not limits.PIXEL_STD <= classifier.pixel_std <= limits.PIXEL:
+    if not all(limits.PIXEL_STD <= abs(number) <= limits.PIXEL for number in _each(classifier.pixel_std)):
         raise ValueError(f"Got the pixel std {classifier.pixel_std}; wanted a number such as 0.5.")
 
 
-def _read_pixels(facts: Facts) -> tuple[float, float]:
+def _each(numbers: PixelNumber | None) -> tuple[float, ...]:
+    return () if numbers is None else numbers if isinstance(numbers, tuple) else (numbers,)
+
+
+def _text(numbers: PixelNumber) -> str:
+    return repr(float(numbers)) if not isinstance(numbers, tuple) else str([float(n) for n in numbers])
+
+
+def _read_pixels(facts: Facts) -> tuple[PixelNumber | None, PixelNumber | None]:
     """Mean and std of `(pixel / 255 - mean) / std`."""
     mean, std = first(facts, _MEAN, _parse_mean), first(facts, _STD, _parse_std)
     if (mean is None) != (std is None):
@@ -75,24 +84,40 @@ def _read_pixels(facts: Facts) -> tuple[float, float]:
         )
     if mean is not None:
         return mean, std
-    low, high = first(facts, _RANGE, parse_range) or (-1.0, 1.0)
+    pixels = first(facts, _RANGE, parse_range)
+    if pixels is None:
+        return None, None
+    low, high = pixels
     return -low / (high - low), 1 / (high - low)
 
 
-def _parse_mean(key: str, text: str) -> float:
-    return parse_number(key, text, -limits.PIXEL, limits.PIXEL)
+def _parse_mean(key: str, text: str) -> PixelNumber:
+    return _parse_numbers(key, text, -limits.PIXEL)
 
 
-def _parse_std(key: str, text: str) -> float:
-    return parse_number(key, text, 0, limits.PIXEL)
+def _parse_std(key: str, text: str) -> PixelNumber:
+    return _parse_numbers(key, text, 0)
+
+
+def _parse_numbers(key: str, text: str, above: float) -> PixelNumber:
+    """One number, or one for each of three channels."""
+    found = numbers(text)
+    if len(found) not in (1, 3):
+        raise unreadable(key, text, "a number, or three")
+    parsed = tuple(parse_number(key, repr(number), above, limits.PIXEL) for number in found)
+    return parsed[0] if len(parsed) == 1 else parsed
 
 
 def _parse_activation(key: str, text: str) -> str:
     """`relu`, `nn.ReLU(inplace=True)`, `<class 'torch.nn.modules.activation.Tanh'>`."""
-    found = set(re.findall(r"[a-z_0-9]+", text[:200].lower())) & set(_ACTIVATIONS)
+    found = {_plain(word) for word in re.findall(r"[a-z_0-9]+", text[:200].lower())} & _ACTIVATIONS.keys()
     if len(found) != 1:
-        raise unreadable(key, text, "'relu' or 'tanh'")
-    return found.pop()
+        raise unreadable(key, text, f"one of {', '.join(FUNCTIONS)}")
+    return _ACTIVATIONS[found.pop()]
+
+
+def _plain(word: str) -> str:
+    return word.replace("_", "")
 
 
 def _parse_norm_after(key: str, text: str) -> bool | None:

@@ -6,15 +6,17 @@ from typing import get_args
 
 import torch
 
+from nfn.architecture.declared import read_declared
+from nfn.architecture.ops import ArchitectureError
+from nfn.architecture.views import SirenView, siren_view
 from nfn.features import WeightSpaceFeatures
-from nfn.network import ClassifierConvention, Kind, LayerNames, Network, SirenConvention
+from nfn.network import ClassifierConvention, Graph, Kind, LayerNames, Network, SirenConvention
 from nfn.reader import limits
 from nfn.reader.classifier_convention import (
     check_classifier_convention,
     read_classifier_convention,
     read_norm_after,
     tells_no_sine,
-    tells_pixels,
 )
 from nfn.reader.convention import cap_metadata, check_convention, read_convention, read_kind, read_layer_order
 from nfn.reader.errors import GRAPH_ADVICE, NetworkFileError, StructureError
@@ -59,6 +61,9 @@ def to_network(
     classifier: ClassifierConvention | None = None,
 ) -> Network:
     """The network that a file's tensors are; checked arguments and NetworkFileErrors as of `read_network`."""
+    graph = _declared(stored)
+    if graph is not None:
+        return from_graph(graph, stored.metadata, stored.notes, kind, siren, classifier)
     try:
         chain = chain_of(stored)
         if (chain.before or chain.inputs) and sum(
@@ -73,6 +78,46 @@ def to_network(
             raise
         return _from_proposal(stored, classifier, error)
     return _with_proposal(stored, network) if network.kind == "classifier" else network
+
+
+def _declared(stored: StoredFile) -> Graph | None:
+    """The graph that the file's metadata declares."""
+    try:
+        architecture = read_declared(stored.metadata, stored.tensors)
+    except ArchitectureError as error:
+        raise NetworkFileError(str(error)) from error
+    if architecture is None:
+        return None
+    return Graph(architecture, {name: _load(name, stored.tensors[name]) for name in architecture.shapes})
+
+
+def from_graph(
+    graph: Graph,
+    metadata: dict[str, str],
+    notes: tuple[str, ...],
+    kind: Kind | None = None,
+    siren: SirenConvention | None = None,
+    classifier: ClassifierConvention | None = None,
+) -> Network:
+    """The network of a graph that a file declares: a SIREN if it is a chain with sines, else a classifier."""
+    view = None if kind == "classifier" else siren_view(graph.architecture, graph.tensors)
+    if view is not None and _siren_fault(view.features) is None and len(set(view.omegas[1:])) < 2:
+        convention = _convention_of(view, siren or read_convention(metadata))
+        names = tuple(LayerNames(weight, bias) for weight, bias in view.names)
+        network = Network(view.features, "siren", names, convention, notes=notes, graph=graph)
+    elif kind == "siren":
+        raise NetworkFileError("This file declares a network that is not a SIREN of a picture.")
+    else:
+        convention = classifier or read_classifier_convention(metadata)
+        network = Network(None, "classifier", notes=notes, classifier=convention, graph=graph)
+    return replace(network, metadata=cap_metadata(metadata))
+
+
+def _convention_of(view: SirenView, known: SirenConvention) -> SirenConvention:
+    """The convention with the sines and the outputs of the graph."""
+    first, *rest = (*view.omegas, *view.omegas[-1:])
+    low, high = ((value - view.shift) / view.scale for value in (known.low, known.high))
+    return replace(known, first_omega=first, hidden_omega=rest[0], low=low, high=high)
 
 
 def _from_proposal(
@@ -194,7 +239,11 @@ def _pixel_note(
     network: Network, metadata: dict[str, str], classifier: ClassifierConvention | None
 ) -> tuple[str, ...]:
     """What is assumed of a convolutional network that says nothing of its images."""
-    if classifier or tells_pixels(metadata) or network.features.weights[0].dim() != 6:
+    if (
+        classifier
+        or read_classifier_convention(metadata).pixels_known
+        or network.features.weights[0].dim() != 6
+    ):
         return ()
     return ("The file does not tell which pixels the network was trained on: from -1 to 1 is assumed.",)
 
