@@ -14,6 +14,7 @@ building = typer.Typer(help="Build a collection of networks.", no_args_is_help=T
 building.command("siren")(build.build_siren)
 building.command("cnn")(build.build_cnn)
 building.command("ticket")(build.build_ticket)
+building.command("wild")(build.build_wild)
 app.add_typer(building, name="build")
 
 importing = typer.Typer(help="Turn a published folder of networks into a collection.", no_args_is_help=True)

@@ -106,6 +106,15 @@ def complete(folder: Path, shards: int, spec: dict) -> None:
         part.unlink()
 
 
+def split_rows(folder: Path) -> None:
+    """Undo the joining of `complete`: a file of rows for every shard again. `spec.json` stays as it is."""
+    table = pq.read_table(folder / "networks.parquet")
+    shards = table["shard"].to_numpy()
+    for shard in set(shards.tolist()):
+        rows = table.filter(pa.array(shards == shard)).drop_columns(["id"])
+        write_whole(shard_paths(folder, shard)[1], lambda part, rows=rows: pq.write_table(rows, part))
+
+
 def _number_by_split(splits: list[str]) -> list[str]:
     """`split/number`, counted within each split."""
     seen: dict[str, int] = {}

@@ -12,9 +12,11 @@ from zoo.build import find_device, run_build, usable_cores
 from zoo.build_cnn import CnnBuild
 from zoo.build_siren import SirenBuild
 from zoo.build_ticket import TicketBuild
+from zoo.build_wild import WildBuild, grow
 from zoo.collection import Collection
 from zoo.sample import sample_collection
 from zoo.shards import Build
+from zoo.table import read_table
 from zoo.training import progress_bar
 
 console = Console()
@@ -82,6 +84,27 @@ def build_ticket(
     console.print(
         f"{len(rows)} pairs in {out}: {dense:.1%} dense, {ticket:.1%} as tickets of {1 - sparsity:.0%} of the weights; "
         f"{seconds:.1f} s."
+    )
+
+
+def build_wild(
+    images: Annotated[str, typer.Option(help="mnist, fashion_mnist, cifar10 or cifar10-gray")],
+    out: Out,
+    count: Annotated[
+        int, typer.Option(help="how many training runs; more than a folder has makes it grow")
+    ] = 100,
+    effort: Annotated[float, typer.Option(help="1: a training takes 1 to 20 s of one core")] = 1.0,
+    seed: Seed = 0,
+) -> None:
+    """Train image classifiers of random architectures under random recipes, and measure each along the way."""
+    build = WildBuild(images, count, seed, effort)
+    grow(build, out)
+    seconds = run(build, out, "cpu")
+    accuracy = read_table(out / "networks.parquet")["test_accuracy"].to_numpy()
+    low, middle, high = np.quantile(accuracy, [0.1, 0.5, 0.9])
+    console.print(
+        f"{len(accuracy)} networks of {count} runs in {out}: test accuracy {middle:.1%} in the middle, {low:.1%} to "
+        f"{high:.1%} for 80% of them, {accuracy.max():.1%} at best; {seconds:.1f} s."
     )
 
 

@@ -1,0 +1,198 @@
+"""Build the wild zoo: image classifiers of random architectures under random recipes, as varied as the world's."""
+
+import json
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from nfn.architecture.trace import trace
+from nfn.wiring.pictures import PictureSet, Pixels, own_statistics
+from zoo.build import SETTINGS
+from zoo.errors import ZooError
+from zoo.files import read_json, write_json, write_whole
+from zoo.images import IMAGE_SETS, find_image_set, load_images, to_gray
+from zoo.shards import shard_paths, split_rows, write_rows
+from zoo.wild_module import build_module
+from zoo.wild_recipe import Draw, Family, draw_recipe
+from zoo.wild_training import WildTraining, draw_training, train
+
+GRAY = "-gray"
+MEASURED_TRAINING_IMAGES = 2_000
+KINDS: tuple[tuple[str, Family], ...] = (
+    ("train", "cnn"), ("test", "cnn"), ("train", "mlp"), ("unseen", "resnet"), ("train", "cnn"),
+    ("train", "cnn"), ("test", "cnn"), ("train", "cnn"), ("train", "mlp"), ("unseen", "depthwise"),
+    ("test", "cnn"), ("train", "cnn"), ("train", "cnn"), ("test", "mlp"), ("train", "cnn"),
+    ("unseen", "gelu-mlp"), ("train", "cnn"), ("train", "mlp"), ("test", "cnn"), ("train", "cnn"),
+)  # fmt: skip
+"""The split and family of run i is entry i % 20; all checkpoints of a run share the split."""
+
+
+@dataclass(frozen=True)
+class WildBuild:
+    """What to build: `count` runs on `images` (`cifar10-gray`: in gray), each kept two or three times along the way.
+
+    `effort` multiplies the length of every training; 1 means 1 to 20 seconds of one processor core.
+    """
+
+    images: str
+    count: int = 100
+    seed: int = 0
+    effort: float = 1.0
+
+    @property
+    def total(self) -> int:
+        return self.count
+
+    @property
+    def shard_size(self) -> int:
+        return 1
+
+    def check(self) -> None:
+        """Raise ZooError unless the numbers make sense."""
+        if self.count < 1 or self.seed < 0 or self.effort <= 0:
+            raise ZooError(
+                f"{self.count} runs from seed {self.seed} with effort {self.effort}: wanted at least 1 run, a seed "
+                "of 0 or more, and an effort above 0."
+            )
+        if self.images not in wild_image_sets():
+            raise ZooError(f"Unknown images {self.images!r}: choose one of {', '.join(wild_image_sets())}.")
+
+    def make_shard(self, shard: int, device: str, on_fit: Callable[[int], None]) -> "WildRun":
+        """Train and measure one run; the processor is used whatever the device, the networks being small."""
+        run = make_run(self, shard)
+        on_fit(1)
+        return run
+
+    def describe(self) -> dict:
+        """The facts of the collection."""
+        image_set = find_image_set(self.images.removesuffix(GRAY))
+        gray = " in gray" if self.images.endswith(GRAY) else ""
+        return {
+            "format": 1,
+            "title": f"{image_set.title}{gray}: wild classifiers",
+            "kind": "wild",
+            "images": {**image_set.facts(), "name": self.images},
+            "labels": list(image_set.labels),
+            "build": asdict(self),
+        }
+
+
+@dataclass(frozen=True)
+class WildRun:
+    """One run: the tensors of each checkpoint as `<checkpoint>/<name>`, and a row of facts for each."""
+
+    tensors: dict[str, Tensor]
+    rows: list[dict]
+
+    def write(self, folder: Path, number: int) -> None:
+        """Write tensors, then rows, whole or not at all."""
+        write_whole(shard_paths(folder, number)[0], lambda part: save_file(self.tensors, part))
+        write_rows(folder, number, self.rows)
+
+
+def wild_image_sets() -> tuple[str, ...]:
+    """The names that a wild zoo can be built on: every image set, and CIFAR-10 in gray."""
+    return (*IMAGE_SETS, f"cifar10{GRAY}")
+
+
+def make_run(build: WildBuild, number: int) -> WildRun:
+    """Draw, train and measure run `number`: a pure function of its arguments."""
+    images = build.images
+    draw = Draw(zlib.crc32(f"{images} {build.seed} {number}".encode()))
+    split, family = KINDS[number % len(KINDS)]
+    pixels, labels = wild_images(images, "train")
+    recipe = draw_recipe(family, pixels.shape[1], pixels.shape[2], draw)
+    training = draw_training(recipe, own_pixels(images), len(pixels), build.effort, draw)
+    rows = _subset(training, len(pixels), draw.generator)
+    learned, taught = pixels[rows], _shuffle(labels[rows], training.shuffled_labels, draw.generator)
+    module = build_module(recipe)
+    architecture = trace(module, pixels.shape[1:]).to_json()
+    module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    facts = {"split": split, "family": family, "images": images, "run": number, "steps": training.steps,
+             "architecture": architecture,
+             "recipe": json.dumps(asdict(recipe)), "training": json.dumps(asdict(training))}  # fmt: skip
+    tensors, out = {}, []
+    for step, network in train(module, learned, taught, training, draw.generator):
+        state = {name: value.clone().contiguous() for name, value in network.state_dict().items()}
+        tensors |= {f"{len(out)}/{name}": value for name, value in state.items()}
+        out.append({**facts, "step": step, **_measure_all(network, images, learned, taught, training)})
+    return WildRun(tensors, out)
+
+
+def _measure_all(
+    network: nn.Module, images: str, learned: Tensor, taught: Tensor, training: WildTraining
+) -> dict[str, float]:
+    """Accuracy and loss on the test pictures, and on the first that it learned from, with the labels it was taught."""
+    test = measure(network, *wild_images(images, "test"), training.pixels)
+    first = slice(MEASURED_TRAINING_IMAGES)
+    train = measure(network, learned[first], taught[first], training.pixels)
+    return {
+        "test_accuracy": test[0],
+        "test_loss": test[1],
+        "train_accuracy": train[0],
+        "train_loss": train[1],
+    }
+
+
+@torch.no_grad()
+def measure(
+    network: nn.Module, images: Tensor, labels: Tensor, pixels: Pixels, batch: int = 100
+) -> tuple[float, float]:
+    """Accuracy and mean cross entropy of a network on labelled uint8 pictures `(n, c, h, w)`."""
+    right, loss = 0, 0.0
+    for x, wanted in zip(images.split(batch), labels.split(batch), strict=True):
+        scores = network(pixels(x.float() / 255).contiguous(memory_format=torch.channels_last))
+        right += int((scores.argmax(1) == wanted).sum())
+        loss += float(F.cross_entropy(scores, wanted, reduction="sum"))
+    return right / len(labels), loss / len(labels)
+
+
+@cache
+def wild_images(name: str, split: str) -> tuple[Tensor, Tensor]:
+    """All pictures of a split, uint8 `(n, c, h, w)`, and their labels; read once per process."""
+    images, labels = load_images(name.removesuffix(GRAY), split, slice(None))
+    return (to_gray(images) if name.endswith(GRAY) else images), labels
+
+
+@cache
+def own_pixels(name: str) -> Pixels:
+    """The mean and deviation of a set's own pixels, to four digits."""
+    images, labels = wild_images(name, "train")
+    return own_statistics(PictureSet(name, images[:5_000], labels[:5_000]), images.shape[1])
+
+
+def _subset(training: WildTraining, available: int, generator: torch.Generator) -> Tensor:
+    if training.subset == "first":
+        return torch.arange(training.train_images)
+    return torch.randperm(available, generator=generator)[: training.train_images]
+
+
+def _shuffle(labels: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Labels of which a share is drawn anew, each class as likely."""
+    drawn = torch.randint(10, labels.shape, generator=generator)
+    return torch.where(torch.rand(labels.shape, generator=generator) < share, drawn, labels)
+
+
+def grow(build: WildBuild, folder: Path) -> None:
+    """Put a build of the same settings with fewer runs, finished or not, under way again with more.
+
+    Nothing happens to a folder that holds no such build.
+    """
+    manifest, settings = folder / "spec.json", folder / SETTINGS
+    found = read_json(manifest).get("build") if manifest.exists() else None
+    if found is None:
+        found = read_json(settings) if settings.exists() else None
+    count = found.get("count") if isinstance(found, dict) else None
+    if not isinstance(count, int) or found != asdict(replace(build, count=count)) or count >= build.count:
+        return
+    if manifest.exists():
+        split_rows(folder)
+    write_json(settings, asdict(build))
+    manifest.unlink(missing_ok=True)
