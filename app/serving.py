@@ -2,26 +2,27 @@
 
 import importlib.util
 import inspect
-import json
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio import route_utils
+from starlette.datastructures import FormData
 from starlette.middleware import Middleware
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.request_guard import ERROR_ANSWERS, GuardRequests
 from app.theme import STYLESHEETS, build_theme
 from app.uploads import own_folder
+from nfn.reader.limits import FILE_BYTES
 
-MAX_FILE_SIZE = "20mb"
-MAX_BODY = 32 * 2**20
-"""Bytes of a JSON request: 20 MB in base64, as MCP clients send a file, and some."""
+MAX_FILES = 200
+"""Files of one upload, each of which is open until all have come."""
+OPEN_FILES = 2**16
 
 SESSIONS = 200
 """Pages and callers of which Gradio keeps what it sent them, 0.4 MB each; who comes back later starts from the page."""
-
-URL_REFUSED = "Files by URL are not fetched. Upload the file, or send it as a data: URI."
 
 
 def settle() -> None:
@@ -29,6 +30,36 @@ def settle() -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(2**62))
     own_folder(port())
+    allow_open_files()
+    route_utils.GradioMultiPartParser = FilesOnly  # pyright: ignore[reportPrivateImportUsage]
+
+
+def allow_open_files() -> None:
+    """Allow as many open files and connections as the system does, up to 65,536: the usual 1,024 are soon reached."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+class FilesOnly(route_utils.GradioMultiPartParser):
+    """Gradio's reader of uploads, which keeps fields that are no files in memory, and on disk what was cut short."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **{**kwargs, "max_files": MAX_FILES, "max_fields": 0})
+
+    async def parse(self) -> FormData:
+        try:
+            return await super().parse()
+        except BaseException:
+            for file in self._files_to_close_on_error:
+                file.close()
+                Path(file.name).unlink(missing_ok=True)
+            raise
 
 
 def remember_signatures(demo: gr.Blocks) -> None:
@@ -64,86 +95,12 @@ def launch_options() -> dict[str, Any]:
         "server_port": port(),
         "theme": build_theme(),
         "css_paths": STYLESHEETS,
-        "max_file_size": MAX_FILE_SIZE,
+        "max_file_size": FILE_BYTES,
         "state_session_capacity": SESSIONS,
         "footer_links": ["api", "settings"],
         "mcp_server": importlib.util.find_spec("mcp") is not None,
         "run_history": False,
         "enable_monitoring": False,
         "ssr_mode": False,
-        "app_kwargs": {"middleware": [Middleware(RefuseUrls)]},
+        "app_kwargs": {"middleware": [Middleware(GuardRequests)], "exception_handlers": ERROR_ANSWERS},
     }
-
-
-class RefuseUrls:
-    """Answer 400 to a JSON request that names a file by URL: Gradio would fetch it, with no limit on its size."""
-
-    def __init__(self, app: ASGIApp):
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not _is_json_post(scope):
-            return await self.app(scope, receive, send)
-        body = await _read_body(receive)
-        if body is None:
-            return await _refuse(413, "This request is too large.")(scope, receive, send)
-        if _names_a_url(_parse(body)):
-            return await _refuse(400, URL_REFUSED)(scope, receive, send)
-        await self.app(scope, _replay(body, receive), send)
-
-
-def _is_json_post(scope: Scope) -> bool:
-    if scope["type"] != "http" or scope["method"] != "POST":
-        return False
-    kinds = [value.lower() for name, value in scope["headers"] if name == b"content-type"]
-    return len(kinds) != 1 or not kinds[0].startswith(b"multipart/form-data")
-
-
-async def _read_body(receive: Receive) -> bytes | None:
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY:
-            return None
-        if not message.get("more_body", False):
-            return bytes(body)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body once, then what the connection says next (a disconnect)."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replayed() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return replayed
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None  # Gradio answers what is not JSON
-
-
-def _names_a_url(value: Any) -> bool:
-    """Whether a `path` (Gradio's way to name a file) or a `file` (an MCP argument) is an http(s) URL."""
-    stack = [value]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, dict):
-            if any(_is_url(node.get(key)) for key in ("path", "file")):
-                return True
-            stack.extend(node.values())
-        elif isinstance(node, list):
-            stack.extend(node)
-    return False
-
-
-def _is_url(value: Any) -> bool:
-    return isinstance(value, str) and value.strip().lower().startswith(("http:", "https:"))
-
-
-def _refuse(status: int, sentence: str) -> JSONResponse:
-    return JSONResponse({"detail": sentence, "error": sentence}, status_code=status)

@@ -15,12 +15,15 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from waiting import free_port, wait_for
 
-from app import serving
+from app import request_guard
 from app.actions import RequestError, Source
 from app.alerts import UNEXPECTED, alerting
-from app.serving import RefuseUrls, launch_options
+from app.bodies import BodyLimits
+from app.request_guard import GuardRequests
+from app.serving import launch_options
 from app.sources import from_request, from_text, to_text
 from nfn.network import SirenConvention
+from nfn.reader.limits import FILE_BYTES
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,7 +34,7 @@ def guarded():
         return JSONResponse(await request.json())
 
     route = Route("/gradio_api/call/x", echo, methods=["POST"])
-    return TestClient(Starlette(routes=[route], middleware=[Middleware(RefuseUrls)]))
+    return TestClient(Starlette(routes=[route], middleware=[Middleware(GuardRequests)]))
 
 
 @pytest.mark.parametrize("body", [
@@ -56,13 +59,14 @@ def test_other_requests_pass_whole(guarded, body):
 
 
 def test_a_huge_request_is_refused(guarded, monkeypatch):
-    monkeypatch.setattr(serving, "MAX_BODY", 1000)
+    small = BodyLimits(size=1000, seconds=30, rate=0, count=3, total=10_000)
+    monkeypatch.setattr(request_guard, "JSON_LIMITS", small)
     assert guarded.post("/gradio_api/call/x", json={"data": ["x" * 2000]}).status_code == 413
 
 
 def test_served_privately_and_with_limits():
     options = launch_options()
-    assert options["max_file_size"] == "20mb"
+    assert options["max_file_size"] == FILE_BYTES
     assert options["run_history"] is False and options["enable_monitoring"] is False
     assert "server_name" not in options, "GRADIO_SERVER_NAME decides; loopback otherwise"
 
