@@ -20,7 +20,11 @@ ARGUMENTS = {
     "winning_ticket": [0.95],
 }
 """By endpoint that takes a file, what comes after the file and the zoo id."""
-FOLDER = Path(os.environ["GRADIO_TEMP_DIR"])
+
+
+def folder() -> Path:
+    """Where the app keeps uploads."""
+    return Path(os.environ["GRADIO_TEMP_DIR"])
 
 
 @cache
@@ -69,7 +73,7 @@ def files_in(root: Path) -> set[str]:
 
 def kept() -> set[str]:
     """The files in the folder of uploads."""
-    return files_in(FOLDER)
+    return files_in(folder())
 
 
 def answers_still(http: httpx.Client) -> bool:

@@ -159,12 +159,3 @@ def test_what_is_younger_than_an_hour_stays(tmp_path, monkeypatch):
     assert path.exists()
     uploads.sweep(time.time() + 1)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_files_are_kept_apart_from_those_of_other_apps(monkeypatch):
-    monkeypatch.setenv(uploads.FOLDER_VARIABLE, "/somewhere")
-    uploads.own_folder(7861)
-    assert os.environ[uploads.FOLDER_VARIABLE] == "/somewhere"
-    monkeypatch.delenv(uploads.FOLDER_VARIABLE)
-    uploads.own_folder(7861)
-    assert Path(os.environ[uploads.FOLDER_VARIABLE]).name == "weightscope-7861"

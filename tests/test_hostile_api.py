@@ -8,11 +8,11 @@ import torch
 from asking import (
     ARGUMENTS,
     CNN,
-    FOLDER,
     INIT,
     SEVEN,
     answers_still,
     ask,
+    folder,
     kept,
     made,
     raw,
@@ -133,9 +133,9 @@ NAMES = [
 def test_odd_file_names_are_only_names(http, name):
     file = upload(http, save(siren(2, 32, 32, 1)), name)
     path = Path(file["path"]).resolve()
-    assert path.is_relative_to(FOLDER) and len(path.name.encode()) <= 255 and "<" not in path.name
+    assert path.is_relative_to(folder()) and len(path.name.encode()) <= 255 and "<" not in path.name
     facts, weights, preview = result(ask(http, "edit_inr", file))
     assert facts["style"] == "dilate"
     for given in (weights, preview):
         assert re.fullmatch(r"[\w-]+\.(safetensors|png)", Path(given["path"]).name)
-        assert Path(given["path"]).resolve().is_relative_to(FOLDER)
+        assert Path(given["path"]).resolve().is_relative_to(folder())

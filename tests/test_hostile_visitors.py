@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 from asking import (
-    FOLDER,
     INIT,
     SEVEN,
     answers_still,
     ask,
+    folder,
     kept,
     raw,
     result,
@@ -109,5 +109,5 @@ def test_a_hundred_files_leave_memory_and_disk_as_they_were(http):
     assert kept()
     uploads.sweep(time.time() + 1)
     assert not kept()
-    assert "no longer kept" in sentence(ask(http, "edit_inr", {"path": str(FOLDER / "0" / "net.pt")}))
+    assert "no longer kept" in sentence(ask(http, "edit_inr", {"path": str(folder() / "0" / "net.pt")}))
     assert answers_still(http)
