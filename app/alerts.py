@@ -1,5 +1,6 @@
 """Exceptions to toasts: the one place where an error becomes something a visitor reads."""
 
+import errno
 import functools
 import html
 import logging
@@ -19,6 +20,8 @@ R = TypeVar("R")
 
 SENTENCES = (RequestError, NetworkFileError, ZooError)
 """The exceptions whose text is written for visitors."""
+
+DISK_FULL = "The disk for files is full here, so this was not written. Please try again in an hour."
 
 UNEXPECTED = (
     "Something went wrong on our side. It has been logged; please try again or choose another network."
@@ -60,5 +63,7 @@ def _alerts(handler: Callable) -> Iterator[None]:
     except SENTENCES as error:
         raise gr.Error(html.escape(str(error), quote=False), print_exception=False) from error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise gr.Error(DISK_FULL, print_exception=False) from error
         logging.getLogger(__name__).exception("%s failed", handler)
         raise gr.Error(UNEXPECTED, print_exception=False) from error

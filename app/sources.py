@@ -3,15 +3,16 @@
 Not a `gr.State`: a page with one keeps a connection open for as long as it is shown.
 """
 
+import base64
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gradio.processing_utils import save_base64_to_cache
 from gradio.utils import get_upload_folder
 
 from app.actions import RequestError, Source
+from app.widgets import keep_files
 from nfn.network import ClassifierConvention, PixelNumber, SirenConvention
 from nfn.reader.classifier_convention import check_classifier_convention
 from zoo.remote import HUB_ID
@@ -79,13 +80,27 @@ def files_from_request(files: Any) -> list[str]:
 def _path_of(file: Any) -> str:
     """Where an uploaded file is; a data: URI, which is how MCP clients send a file, is written down first."""
     if isinstance(file, str) and file.startswith("data:"):
-        try:
-            return save_base64_to_cache(file, get_upload_folder())
-        except ValueError as error:
-            raise RequestError("This data: URI is not in base64.") from error
+        return _keep_data(file)
     if not isinstance(file, dict):
         raise RequestError("file must be an uploaded file, a data: URI in base64, or null.")
     return _checked_path(file.get("path"))
+
+
+def _keep_data(uri: str) -> str:
+    """Where the content of a data: URI was written."""
+    head, _, data = uri.partition(",")
+    try:
+        if not head.endswith(";base64"):
+            raise ValueError("not in base64")
+        content = base64.b64decode(data, validate=True)
+    except ValueError as error:
+        raise RequestError("This data: URI is not in base64.") from error
+
+    def write(folder: Path) -> list[Path]:
+        (folder / "file").write_bytes(content)
+        return [folder / "file"]
+
+    return keep_files(write)[0]
 
 
 def _checked_path(path: Any) -> str:

@@ -14,7 +14,7 @@ import gradio as gr
 import numpy as np
 import plotly.graph_objects as go
 from gradio.components.plot import PlotData
-from gradio.processing_utils import save_file_to_cache
+from gradio.processing_utils import hash_file
 from gradio.utils import get_upload_folder
 from PIL import Image
 
@@ -104,10 +104,15 @@ def keep_files(write: Callable[[Path], Iterable[Path]]) -> list[str]:
     """Let `write` fill a temporary folder, and move its files to where they are kept for an hour from now."""
     os.makedirs(get_upload_folder(), exist_ok=True)
     with TemporaryDirectory(dir=get_upload_folder()) as folder:
-        kept = [save_file_to_cache(path, cache_dir=get_upload_folder()) for path in write(Path(folder))]
-    for path in kept:
-        os.utime(path)  # the same file may have been made before
-    return kept
+        return [_keep(path) for path in write(Path(folder))]
+
+
+def _keep(path: Path) -> str:
+    """Move a whole file to where Gradio would keep it; it may have been made before."""
+    target = Path(get_upload_folder(), hash_file(path), path.name)
+    target.parent.mkdir(exist_ok=True)
+    os.replace(path, target)
+    return str(target)
 
 
 def keep_picture(pixels: np.ndarray) -> str:
