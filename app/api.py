@@ -8,6 +8,7 @@ from gradio.events import api
 
 from app import actions, batch, generalization, tickets
 from app.alerts import alerting
+from app.arguments import checked
 from app.sources import files_from_request, from_request
 from app.widgets import keep_files
 from zoo.build import usable_cores
@@ -26,6 +27,7 @@ def add_endpoints() -> None:
 
 
 @alerting
+@checked
 def list_networks(collection: str, limit: int = 20) -> list[dict[str, Any]]:
     """List networks of the zoo, with their facts.
 
@@ -42,14 +44,15 @@ def list_networks(collection: str, limit: int = 20) -> list[dict[str, Any]]:
 
 
 @alerting
+@checked
 def predict_generalization(
     file: gr.FileData | None, zoo_id: str | None, activation: str = "auto", pixels: str = "auto"
 ) -> dict[str, Any]:
     """Predict the test accuracy of a small image classifier (a CNN) from its weights alone, without any data.
 
     Args:
-        file: A checkpoint of the network, safetensors or torch zip, at most 20 MB, uploaded to this app or as a
-            data: URI in base64 (no other URL); null when zoo_id is given.
+        file: A checkpoint of the network, safetensors or torch zip, at most 20 MB, uploaded to this app or, up
+            to 3 MB, as a data: URI in base64 (no other URL); null when zoo_id is given.
         zoo_id: A network of the zoo, such as cifar10-cnns/test/17; null when a file is given.
         activation: relu or tanh; auto takes the file's word for it, else finds it out.
         pixels: What black and white become before the network sees them, such as [0, 1]; auto takes the file's word
@@ -76,6 +79,7 @@ def predict_generalization(
 
 
 @alerting
+@checked
 def predict_generalization_batch(files: list[gr.FileData]) -> list[dict[str, Any]]:
     """Predict the test accuracy of many small image classifiers (CNNs) from their weights alone.
 
@@ -91,12 +95,13 @@ def predict_generalization_batch(files: list[gr.FileData]) -> list[dict[str, Any
 
 
 @alerting
+@checked
 def classify_inr(file: gr.FileData | None, zoo_id: str | None, domain: str = "auto") -> dict[str, Any]:
     """Say what a SIREN (a neural network that is a picture) shows, from its weights.
 
     Args:
-        file: A checkpoint of the network, safetensors or torch zip, at most 20 MB, uploaded to this app or as a
-            data: URI in base64 (no other URL); null when zoo_id is given.
+        file: A checkpoint of the network, safetensors or torch zip, at most 20 MB, uploaded to this app or, up
+            to 3 MB, as a data: URI in base64 (no other URL); null when zoo_id is given.
         zoo_id: A network of the zoo, such as mnist-sirens/test/17; null when a file is given.
         domain: Where to look for the label: mnist, fashion_mnist, cifar10, or auto to let the predictor find it.
 
@@ -117,14 +122,15 @@ def classify_inr(file: gr.FileData | None, zoo_id: str | None, domain: str = "au
 
 
 @alerting
+@checked
 def edit_inr(
     file: gr.FileData | None, zoo_id: str | None, style: str, strength: float = 1.0
 ) -> tuple[dict[str, Any], gr.FileData, gr.FileData]:
     """Edit the picture that a SIREN is, by changing its weights.
 
     Args:
-        file: A checkpoint of the network, safetensors or torch zip, at most 20 MB, uploaded to this app or as a
-            data: URI in base64 (no other URL); null when zoo_id is given.
+        file: A checkpoint of the network, safetensors or torch zip, at most 20 MB, uploaded to this app or, up
+            to 3 MB, as a data: URI in base64 (no other URL); null when zoo_id is given.
         zoo_id: A network of the zoo, such as mnist-sirens/test/17; null when a file is given.
         style: dilate, erode, contrast, sharpen or neon.
         strength: From 0 (no change) through 1 (the style) to 2 (exaggerated).
@@ -134,7 +140,7 @@ def edit_inr(
         edited network as safetensors, its tensors named as they came in; then a PNG preview of it.
     """
     source = from_request(file, zoo_id)
-    done = actions.edit(source, style, float(strength))
+    done = actions.edit(source, style, strength)
     weights, preview = keep_files(lambda folder: actions.save_edit(source, done, folder))
     result = done.result
     facts = {
@@ -149,15 +155,17 @@ def edit_inr(
 
 
 @alerting
+@checked
 def winning_ticket(
     file: gr.FileData | None, zoo_id: str | None, sparsity: float = 0.95
 ) -> tuple[dict[str, Any], gr.FileData]:
     """Find the winning ticket of an untrained network: which few of its weights are worth training.
 
     Args:
-        file: A checkpoint of the initialization, safetensors or torch zip, at most 20 MB, uploaded to this app or as a
-            data: URI in base64 (no other URL); null when zoo_id is given. An MLP of three linear layers for MNIST or a
-            CNN of three convolutions and two linear layers for CIFAR-10, hidden layers of any width.
+        file: A checkpoint of the initialization, safetensors or torch zip, at most 20 MB, uploaded to this app or, up
+            to 3 MB, as a data: URI in base64 (no other URL); null when zoo_id is given. An MLP of three linear
+            layers for MNIST or a CNN of three convolutions and two linear layers for CIFAR-10, hidden layers of any
+            width.
         zoo_id: An initialization of the zoo, such as mnist-inits/test/0; null when a file is given.
         sparsity: The share of the weights that is pruned, above 0 and below 1.
 

@@ -18,6 +18,10 @@ from gradio.processing_utils import hash_file
 from gradio.utils import get_upload_folder
 from PIL import Image
 
+from nfn.reader.limits import FILE_BYTES
+
+MAX_MB = FILE_BYTES >> 20
+"""The largest file that may be uploaded."""
 COPY_LINK = "Copy a link to this"
 PICKER_JS = Path(__file__).with_name("picker.js").read_text(encoding="utf-8")
 NETWORKS_JS = Path(__file__).with_name("networks.js").read_text(encoding="utf-8")
@@ -37,7 +41,7 @@ def segmented(
 
 def upload_box(elem_id: str) -> tuple[gr.File, gr.HTML]:
     """A box for a visitor's own network, and the line under it that says why a file was refused."""
-    file = gr.File(label="Or upload your own: .safetensors or .pt, up to 20 MB", elem_id=elem_id,
+    file = gr.File(label=f"Or upload your own: .safetensors or .pt, up to {MAX_MB} MB", elem_id=elem_id,
                    elem_classes="upload", height=104)  # fmt: skip
     return file, gr.HTML(elem_id=f"{elem_id}-refused", elem_classes="refused")
 

@@ -25,7 +25,7 @@ from app.tabs.cards import (
     update,
 )
 from app.tabs.doors import door, opened
-from app.widgets import copy_link, heading, mark, network_list, segmented, upload_box
+from app.widgets import MAX_MB, copy_link, heading, mark, network_list, segmented, upload_box
 
 ACTIVATIONS = [("Find it", "auto"), ("ReLU", "relu"), ("tanh", "tanh")]
 PIXELS = [("As the file says", "auto"), ("−1 to 1", "-1,1"), ("0 to 1", "0,1")]
@@ -169,8 +169,8 @@ def _build_weights(source: gr.Textbox) -> Card:
 def _build_batch() -> None:
     with gr.Column(scale=4, min_width=280):
         heading("Many at once", BATCH)
-        files = gr.File(label="Files: .safetensors or .pt, up to 20 MB each", file_count="multiple", height=132,
-                        elem_id="batch-upload", elem_classes="upload")  # fmt: skip
+        files = gr.File(label=f"Files: .safetensors or .pt, up to {MAX_MB} MB together", file_count="multiple",
+                        height=132, elem_id="batch-upload", elem_classes="upload")  # fmt: skip
         line = gr.HTML(elem_id="batch-line")
         cancel = gr.Button("Cancel", size="md", visible=False, elem_id="batch-cancel")
         download = gr.DownloadButton("Download as CSV", size="md", visible=False, elem_id="batch-csv")
