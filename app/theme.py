@@ -4,7 +4,9 @@ from pathlib import Path
 
 from gradio import themes
 
-STYLESHEETS = [Path(__file__).with_name(name) for name in ("style.css", "zoo.css", "tickets.css", "how.css")]
+STYLESHEETS = [
+    Path(__file__).with_name(name) for name in ("style.css", "zoo.css", "tickets.css", "how.css", "graph.css")
+]
 
 BLUE = themes.Color(
     name="weightscope",
