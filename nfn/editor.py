@@ -9,7 +9,6 @@ from torch import nn
 
 from nfn.features import WeightSpaceFeatures
 from nfn.layers import LearnedScale, NPLinear, TupleOp
-from nfn.layers.folding import features_of, tensors_of
 from nfn.network import Network
 from nfn.operators import apply_style
 from nfn.permutation import apply_order
@@ -158,8 +157,8 @@ def _closest(states: list[WeightSpaceFeatures], targets: torch.Tensor) -> Weight
     pictures = torch.stack([render(state, *targets.shape[2:]).clamp(-1, 1) for state in states])
     errors = (pictures - targets).square().flatten(2).mean(2).nan_to_num(math.inf)
     chosen, rows = errors.argmin(0), torch.arange(len(targets), device=targets.device)
-    tensors = [torch.stack(x)[chosen, rows] for x in zip(*map(tensors_of, states), strict=True)]
-    return features_of(tensors)
+    tensors = [torch.stack(x)[chosen, rows] for x in zip(*(state.tensors for state in states), strict=True)]
+    return states[0].with_tensors(tensors)
 
 
 def _rms(x: torch.Tensor) -> torch.Tensor:

@@ -10,16 +10,51 @@ from nfn.spec import ArraySpec, NetworkSpec
 class WeightSpaceFeatures(Sequence):
     """Features of a batch of `B` networks with `C` channels per weight and per bias.
 
-    Layout: `weights[i]` is `(B, C, out, in)` or `(B, C, out, in, kh, kw)`, `biases[i]` is `(B, C, out)`.
-    A batch of plain networks has `C = 1`.
+    `tensors` are in the order of the weight space, each `(B, C, *shape)`; a batch of plain networks has `C = 1`. For
+    a chain of layers they are weight 0, bias 0, weight 1 and so on: `weights[i]` is `(B, C, out, in)` or
+    `(B, C, out, in, kh, kw)`, `biases[i]` is `(B, C, out)`, and the features are a sequence of such pairs. On any
+    other `WeightSpace`, build them with `of_tensors`.
     """
 
     def __init__(self, weights: Iterable[torch.Tensor], biases: Iterable[torch.Tensor]):
-        self.weights = tuple(weights)
-        self.biases = tuple(biases)
-        if len(self.weights) != len(self.biases):
+        weights, biases = tuple(weights), tuple(biases)
+        if len(weights) != len(biases):
+            raise ValueError(f"Got {len(weights)} weights and {len(biases)} biases: one each per layer.")
+        self.tensors = tuple(x for pair in zip(weights, biases, strict=True) for x in pair)
+        self.is_chain = True
+
+    @classmethod
+    def of_tensors(cls, tensors: Iterable[torch.Tensor]) -> "WeightSpaceFeatures":
+        """Features on any `WeightSpace`: its tensors in its order."""
+        features = cls((), ())
+        features.tensors, features.is_chain = tuple(tensors), False
+        return features
+
+    def with_tensors(self, tensors: Iterable[torch.Tensor]) -> "WeightSpaceFeatures":
+        """Other features on the same weight space; ValueError on another number of tensors."""
+        features = WeightSpaceFeatures.of_tensors(tensors)
+        features.is_chain = self.is_chain
+        if len(features.tensors) != len(self.tensors):
+            raise ValueError(f"Got {len(features.tensors)} tensors, wanted {len(self.tensors)}.")
+        return features
+
+    @property
+    def weights(self) -> tuple[torch.Tensor, ...]:
+        """The weights of a chain of layers; ValueError for any other weight space."""
+        self._require_chain()
+        return self.tensors[::2]
+
+    @property
+    def biases(self) -> tuple[torch.Tensor, ...]:
+        """The biases of a chain of layers; ValueError for any other weight space."""
+        self._require_chain()
+        return self.tensors[1::2]
+
+    def _require_chain(self) -> None:
+        if not self.is_chain:
             raise ValueError(
-                f"Got {len(self.weights)} weights and {len(self.biases)} biases: one each per layer."
+                "These features are of a weight space that need not be a chain of layers, with a weight and a bias "
+                f"each: use their {len(self.tensors)} `tensors`."
             )
 
     def __len__(self) -> int:
@@ -43,20 +78,20 @@ class WeightSpaceFeatures(Sequence):
         return self.map(lambda x: x * other)
 
     def __repr__(self) -> str:
-        return f"WeightSpaceFeatures({[tuple(w.shape) for w in self.weights]})"
+        return f"WeightSpaceFeatures({[tuple(x.shape) for x in (self.weights if self.is_chain else self.tensors)]})"
 
     def map(self, func: Callable[[torch.Tensor], torch.Tensor]) -> "WeightSpaceFeatures":
-        """Apply `func` to each weight and each bias tensor."""
-        return WeightSpaceFeatures([func(w) for w in self.weights], [func(b) for b in self.biases])
+        """Apply `func` to each tensor."""
+        if self.is_chain:  # weights first: functions that draw random numbers have always drawn them so
+            return WeightSpaceFeatures([func(w) for w in self.weights], [func(b) for b in self.biases])
+        return WeightSpaceFeatures.of_tensors(func(x) for x in self.tensors)
 
     def combine(self, other: "WeightSpaceFeatures", func: Callable) -> "WeightSpaceFeatures":
-        """Apply a function of two tensors to each pair; both sides must have the same number of layers."""
-        if len(self) != len(other):
-            raise ValueError(f"Cannot combine features of {len(self)} and {len(other)} layers.")
-        return WeightSpaceFeatures(
-            [func(a, b) for a, b in zip(self.weights, other.weights, strict=True)],
-            [func(a, b) for a, b in zip(self.biases, other.biases, strict=True)],
-        )
+        """Apply a function of two tensors to each pair; both sides must have the same number of them."""
+        if len(self.tensors) != len(other.tensors):
+            sides = [f"{len(x)} layers" if x.is_chain else f"{len(x.tensors)} tensors" for x in (self, other)]
+            raise ValueError(f"Cannot combine features of {sides[0]} and {sides[1]}.")
+        return self.with_tensors(func(a, b) for a, b in zip(self.tensors, other.tensors, strict=True))
 
     def detach(self) -> "WeightSpaceFeatures":
         """The same values, cut from the autograd graph."""
@@ -80,10 +115,8 @@ class WeightSpaceFeatures(Sequence):
     @classmethod
     def cat(cls, parts: Sequence["WeightSpaceFeatures"], dim: int = 0) -> "WeightSpaceFeatures":
         """Join along the batch (`dim=0`) or the channels (`dim=1`)."""
-        return cls(
-            [torch.cat(tensors, dim) for tensors in zip(*(p.weights for p in parts), strict=True)],
-            [torch.cat(tensors, dim) for tensors in zip(*(p.biases for p in parts), strict=True)],
-        )
+        joined = zip(*(part.tensors for part in parts), strict=True)
+        return parts[0].with_tensors(torch.cat(tensors, dim) for tensors in joined)
 
 
 def network_spec_from_wsfeat(wsfeat: WeightSpaceFeatures, set_all_dims: bool = False) -> NetworkSpec:

@@ -17,7 +17,7 @@ from nfn.layers import (
     SimpleLayerNorm,
     TupleOp,
 )
-from nfn.spec import NetworkSpec
+from nfn.space import SpaceLike
 
 LayerKind = Literal["hnp", "np", "pointwise"]
 LINEAR_LAYERS = {"hnp": HNPLinear, "np": NPLinear, "pointwise": Pointwise}
@@ -63,7 +63,7 @@ class EquivariantConfig:
     out_channels: int = 1
 
 
-def build_stack(spec: NetworkSpec, config: StackConfig, in_channels: int) -> nn.Sequential:
+def build_stack(spec: SpaceLike, config: StackConfig, in_channels: int) -> nn.Sequential:
     """Encodings and hidden NF-layers: features of `in_channels` to features of `config.channels`."""
     modules: list[nn.Module] = []
     channels = in_channels
@@ -100,7 +100,7 @@ class InvariantNFN(nn.Module):
     With `layer="np"` or `"pointwise"` inputs and outputs are told apart by the IO encoding alone.
     """
 
-    def __init__(self, spec: NetworkSpec, config: InvariantConfig, in_channels: int = 1):
+    def __init__(self, spec: SpaceLike, config: InvariantConfig, in_channels: int = 1):
         super().__init__()
         if config.stack.depth < 1:
             raise ValueError(f"InvariantNFN needs at least one NF-layer, got depth {config.stack.depth}.")
@@ -121,7 +121,7 @@ class EquivariantNFN(nn.Module):
     An edit of weights U is `U + scale(model(U))` with a `LearnedScale`.
     """
 
-    def __init__(self, spec: NetworkSpec, config: EquivariantConfig, in_channels: int = 1):
+    def __init__(self, spec: SpaceLike, config: EquivariantConfig, in_channels: int = 1):
         super().__init__()
         if config.stack.depth < 1:
             raise ValueError(

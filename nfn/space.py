@@ -38,6 +38,12 @@ class TensorSpec:
         return self.name.rpartition(".")[0]
 
     @property
+    def label(self) -> str:
+        """The name as errors begin with it."""
+        layer, dot, rest = self.name.rpartition(".")
+        return f"Layer {layer} {rest}" if dot else f"Tensor {self.name}"
+
+    @property
     def is_weight(self) -> bool:
         """Whether it has more than one axis; a bias, or a scale per channel, has one."""
         return len(self.shape) > 1
@@ -121,6 +127,11 @@ class WeightSpace:
         """The names of the layers, in the order in which their first tensors come."""
         return tuple(dict.fromkeys(tensor.layer for tensor in self.tensors))
 
+    def count_kinds(self) -> tuple[int, int]:
+        """The number of tensors with more than one axis (weights), and with one (biases)."""
+        weights = sum(tensor.is_weight for tensor in self.tensors)
+        return weights, len(self.tensors) - weights
+
     def places(self, group: int) -> tuple[tuple[int, int], ...]:
         """Every `(tensor number, axis)` that runs over `group`."""
         return tuple(
@@ -195,6 +206,9 @@ class WeightSpace:
             raise ValueError(f"Got {len(tensors)} tensors for a weight space of {len(self)}.")
 
 
-def as_space(spec: NetworkSpec | WeightSpace) -> WeightSpace:
+SpaceLike = NetworkSpec | WeightSpace
+
+
+def as_space(spec: SpaceLike) -> WeightSpace:
     """The weight space that is meant: a `NetworkSpec` is a chain."""
     return WeightSpace.of_spec(spec) if isinstance(spec, NetworkSpec) else spec

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from nfn.cnn import STRIDE
 from nfn.features import WeightSpaceFeatures
-from nfn.layers.folding import features_of, tensors_of
 from nfn.pruning import Masks
 from nfn.spec import NetworkSpec
 
@@ -107,7 +106,7 @@ class SparseTraining:
         self._mask = None if learns is None else _flat(learns)
         self._keep(self._learned)
         self._live = _views(self._learned, init).map(lambda x: x.requires_grad_())
-        for x, gradient in zip(tensors_of(self._live), tensors_of(_views(self._gradient, init)), strict=True):
+        for x, gradient in zip(self._live.tensors, _views(self._gradient, init).tensors, strict=True):
             x.grad = gradient
 
     @property
@@ -148,14 +147,14 @@ class SparseTraining:
 
 def _flat(features: WeightSpaceFeatures) -> Tensor:
     """All tensors in one, one after the other."""
-    return torch.cat([x.float().flatten() for x in tensors_of(features)])
+    return torch.cat([x.float().flatten() for x in features.tensors])
 
 
 def _views(flat: Tensor, like: WeightSpaceFeatures) -> WeightSpaceFeatures:
     """Parts of a flat tensor, as the tensors it was made of."""
-    wanted = tensors_of(like)
+    wanted = like.tensors
     parts = zip(flat.split([x.numel() for x in wanted]), wanted, strict=True)
-    return features_of([part.view(x.shape).detach() for part, x in parts])
+    return like.with_tensors(part.view(x.shape).detach() for part, x in parts)
 
 
 def cross_entropies(features: WeightSpaceFeatures, images: Tensor, labels: Tensor) -> Tensor:
@@ -169,8 +168,8 @@ def gradients(features: WeightSpaceFeatures, images: Tensor, labels: Tensor) -> 
     with torch.enable_grad():
         leaves = features.map(lambda x: x.detach().requires_grad_())
         loss = cross_entropies(leaves, images, labels).sum()
-        found = torch.autograd.grad(loss, tensors_of(leaves))
-    return features_of(list(found))
+        found = torch.autograd.grad(loss, leaves.tensors)
+    return leaves.with_tensors(found)
 
 
 def batches(count: int, recipe: TrainingRecipe, generator: torch.Generator) -> Iterator[Tensor]:

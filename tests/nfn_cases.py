@@ -1,5 +1,7 @@
 """Weight spaces and random features that the layer tests share."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from torch import nn
 
 from nfn import layers
 from nfn.features import WeightSpaceFeatures
+from nfn.space import SpaceLike
 from nfn.spec import ArraySpec, NetworkSpec
 
 
@@ -47,7 +50,12 @@ def random_features(
     )
 
 
-def residual(spec: NetworkSpec, channels: int) -> layers.ResBlock:
+def chain(tensors: Sequence[torch.Tensor]) -> WeightSpaceFeatures:
+    """Features of a chain of layers from weight 0, bias 0, weight 1, ..."""
+    return WeightSpaceFeatures(tensors[::2], tensors[1::2])
+
+
+def residual(spec: SpaceLike, channels: int) -> layers.ResBlock:
     base = layers.HNPLinear(spec, channels, channels)
     return layers.ResBlock(base, layers.TupleOp(nn.ReLU()), 0.3, layers.SimpleLayerNorm(spec, channels))
 

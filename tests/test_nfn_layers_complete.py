@@ -6,37 +6,37 @@ import math
 import pytest
 import torch
 from nfn_cases import cnn
+from space_cases import REPEATED, SPACES
 from torch import Tensor
 
 from nfn.features import WeightSpaceFeatures
 from nfn.layers import HNPLinear, NPLinear
-from nfn.layers.folding import features_of, tensors_of
-from nfn.permutation import group_sizes, permute
+from nfn.space import SpaceLike, WeightSpace, as_space
 from nfn.spec import NetworkSpec
 
 LAYERS = {"np": NPLinear, "hnp": HNPLinear}
 
 
-def coordinates(spec: NetworkSpec) -> WeightSpaceFeatures:
+def coordinates(space: WeightSpace) -> WeightSpaceFeatures:
     """All coordinate vectors of a weight space as one batch of networks."""
-    size = spec.get_num_params()
-    shapes = [s.shape for pair in zip(spec.weight_spec, spec.bias_spec, strict=True) for s in pair]
+    size = space.get_num_params()
+    shapes = [tensor.shape for tensor in space.tensors]
     parts = torch.eye(size, dtype=torch.float64).split([math.prod(shape) for shape in shapes], 1)
-    return features_of([part.reshape(size, 1, *shape) for part, shape in zip(parts, shapes, strict=True)])
+    tensors = [part.reshape(size, 1, *shape) for part, shape in zip(parts, shapes, strict=True)]
+    return WeightSpaceFeatures.of_tensors(tensors)
 
 
 def flat(features: WeightSpaceFeatures) -> Tensor:
-    return torch.cat([x.flatten(1) for x in tensors_of(features)], 1)
+    return torch.cat([x.flatten(1) for x in features.tensors], 1)
 
 
-def orbits(spec: NetworkSpec, kind: str) -> tuple[int, int]:
+def orbits(space: WeightSpace, kind: str) -> tuple[int, int]:
     """The number of orbits on pairs of coordinates, and on coordinates (Burnside's lemma, every group element)."""
-    sizes = group_sizes(spec)
-    moved = sizes if kind == "np" else (1, *sizes[1:-1], 1)
-    basis, fixed = coordinates(spec), []
-    for element in itertools.product(*(itertools.permutations(range(n)) for n in moved)):
-        orders = [torch.tensor(order) for order in element]
-        permuted = permute(basis, orders if kind == "np" else orders[1:-1])
+    moved = sorted(space.permuting) if kind == "hnp" else range(len(space.groups))
+    basis, fixed = coordinates(space), []
+    for element in itertools.product(*(itertools.permutations(range(space.groups[g])) for g in moved)):
+        orders = {g: torch.tensor(order) for g, order in zip(moved, element, strict=True)}
+        permuted = basis.with_tensors(space.permute(basis.tensors, orders))
         fixed.append(round(flat(permuted).trace().item()))
     return sum(n * n for n in fixed) // len(fixed), sum(fixed) // len(fixed)
 
@@ -69,15 +69,18 @@ TINY = {
     "cnn depth 2": cnn((1, 3, 2), ((1, 2), ())),
     "cnn depth 3, all convolutions": cnn((1, 2, 2, 2), ((1, 2), (2, 1), (1, 2))),
     "cnn depth 4": cnn((1, 2, 2, 2, 2), ((1, 2), (1, 2), (), ())),
+    **SPACES,
+    **REPEATED,
 }
 
 
 @pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize("spec", TINY.values(), ids=TINY)
-def test_complete(kind, spec):
+def test_complete(kind: str, spec: SpaceLike):
     """The rank of the family of linear maps is the number of orbits on pairs: no equivariant map is missing."""
-    maps, biases = orbits(spec, kind)
-    layer = LAYERS[kind](spec, 1, 1).double()
-    basis = coordinates(spec)
+    space = as_space(spec)
+    maps, biases = orbits(space, kind)
+    layer = LAYERS[kind](space, 1, 1).double()
+    basis = coordinates(space)
     assert torch.linalg.matrix_rank(family(layer, basis, ("point_map", "line_maps", "pair_maps"))) == maps
     assert torch.linalg.matrix_rank(family(layer, basis.select(0), ("bias",))) == biases

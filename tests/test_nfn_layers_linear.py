@@ -1,6 +1,5 @@
 """NPLinear and HNPLinear: symmetric, equal to a slow twin, differentiable twice, clear about misuse."""
 
-import itertools
 import math
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from nfn_cases import (
     SPECS,
     assert_close,
+    chain,
     channel_counts,
     cnn,
     dtypes,
@@ -18,13 +18,13 @@ from nfn_cases import (
     seeds,
     specs,
 )
+from space_cases import slow_fold, slow_linear
 from torch import Tensor
 
 from nfn.checks import TOLERANCE, assert_equivariant, assert_sensitive, equivariance_error
 from nfn.features import WeightSpaceFeatures
 from nfn.layers import HNPLinear, NPLinear
-from nfn.layers.folding import features_of, tensors_of
-from nfn.layers.levels import linear_map
+from nfn.layers.linear_map import linear_map
 from nfn.permutation import group_sizes, random_permutations
 from nfn.spec import ANY, ArraySpec, NetworkSpec
 
@@ -102,98 +102,29 @@ def test_sensitive_to_uncoupled_permutations(kind, spec, channels, dtype, seed):
     assert_sensitive(layer, features, generator=torch.Generator().manual_seed(seed))
 
 
-def slow_fold(x: Tensor, layer: int, layers: int, kind: str) -> tuple[tuple[int, ...], Tensor]:
-    """The groups that permute this tensor and its entries as (B, *groups, channels), one case after the other."""
-    if x.dim() == 3:
-        if kind == "hnp" and layer == layers - 1:
-            return (), x.permute(0, 2, 1).flatten(1)
-        return (layer + 1,), x.permute(0, 2, 1)
-    x = x.reshape(*x.shape[:4], -1)
-    fixed_in, fixed_out = (
-        kind == "hnp" and layer == 0,
-        kind == "hnp" and layer == layers - 1,
-    )
-    if fixed_in and fixed_out:
-        return (), x.permute(0, 2, 3, 4, 1).flatten(1)
-    if fixed_in:
-        return (layer + 1,), x.permute(0, 2, 3, 4, 1).flatten(2)
-    if fixed_out:
-        return (layer,), x.permute(0, 3, 2, 4, 1).flatten(2)
-    return (layer + 1, layer), x.permute(0, 2, 3, 4, 1).flatten(3)
-
-
-def slow_linear(layer, features: WeightSpaceFeatures, kind: str) -> list[Tensor]:
-    """Per pair of tensors and per set of axes kept: average the rest, map channels, repeat; nothing shared."""
-    folded = [slow_fold(x, i // 2, len(features), kind) for i, x in enumerate(tensors_of(features))]
-    ratio = layer.out_channels / layer.in_channels
-
-    def block(matrix, order, out_tensor, in_tensor):
-        widths = [folded[i][1].shape[-1] for i in order]
-        start = dict(zip(order, itertools.accumulate([0, *widths[:-1]]), strict=True))
-        row, rows = (
-            round(start[out_tensor] * ratio),
-            round(folded[out_tensor][1].shape[-1] * ratio),
-        )
-        column = start[in_tensor]
-        return matrix[row : row + rows, column : column + folded[in_tensor][1].shape[-1]]
-
-    outs = []
-    for s, (out_axes, like) in enumerate(folded):
-        width = round(like.shape[-1] * ratio)
-        out = torch.zeros(*like.shape[:-1], width, dtype=like.dtype)
-        biases = layer.bias.split([round(folded[i][1].shape[-1] * ratio) for i in layer.levels.order])
-        out += biases[layer.levels.order.index(s)]
-        for a, (in_axes, x) in enumerate(folded):
-            shared = [axis for axis in out_axes if axis in in_axes]
-            for size in range(len(shared) + 1):
-                for kept in itertools.combinations(shared, size):
-                    if len(kept) == 2:
-                        matrix = layer.pair_maps[layer.levels.pairs.index(s)]
-                    elif len(kept) == 1:
-                        group = kept[0] - (kind == "hnp")  # HNP has no level for the inputs, group 0
-                        members = layer.levels.groups[group].members
-                        matrix = block(layer.line_maps[group], members, s, a)
-                    else:
-                        matrix = block(layer.point_map, layer.levels.order, s, a)
-                    out += _average_and_repeat(x, in_axes, kept, out_axes, like.shape[1:-1]) @ matrix.T
-        outs.append(out)
-    return outs
-
-
-def _average_and_repeat(x, in_axes, kept, out_axes, out_sizes):
-    for position in reversed(range(len(in_axes))):
-        if in_axes[position] not in kept:
-            x = x.mean(1 + position)
-    for position, axis in enumerate(out_axes):
-        if axis not in kept:
-            x = x.unsqueeze(1 + position)
-    return x.expand(-1, *out_sizes, -1)
-
-
 @both
 @every_spec
 def test_equals_the_slow_twin(kind, spec):
     layer = build(kind, spec, 2, 3)
     features = random_features(spec, 2)
-    out = tensors_of(layer(features))
-    for i, want in enumerate(slow_linear(layer, features, kind)):
-        got = slow_fold(out[i], i // 2, len(spec), kind)[1]
-        torch.testing.assert_close(got, want)
+    out, permuting = layer(features).tensors, range(len(spec) + 1) if kind == "np" else range(1, len(spec))
+    for got, tensor, want in zip(out, layer.space.tensors, slow_linear(layer, kind, features), strict=True):
+        torch.testing.assert_close(slow_fold(got, tensor, permuting)[1], want)
 
 
 @both
 @every_spec
 def test_hand_written_backward_is_right_and_twice_differentiable(kind, spec):
     layer = build(kind, spec, 2, 1)
-    inputs = [x.requires_grad_() for x in tensors_of(random_features(spec, 2, batch=2))]
+    inputs = [x.requires_grad_() for x in random_features(spec, 2, batch=2).tensors]
     names = [name for name, _ in layer.named_parameters()]
     parameters = [p.detach().clone().requires_grad_() for p in layer.parameters()]
 
     def run(*values: Tensor):
         weights, tensors = values[: len(names)], values[len(names) :]
         mapping = dict(zip(names, weights, strict=True))
-        out = torch.func.functional_call(layer, mapping, (features_of(list(tensors)),))
-        return tuple(tensors_of(out))
+        out = torch.func.functional_call(layer, mapping, (chain(list(tensors)),))
+        return tuple(out.tensors)
 
     assert torch.autograd.gradcheck(run, (*parameters, *inputs), fast_mode=True)
     assert torch.autograd.gradgradcheck(run, (*parameters, *inputs), fast_mode=True)
@@ -209,14 +140,14 @@ def test_fast_float32_path_equals_plain_autograd(kind, channels_last, expanded, 
     features = random_features(spec, 32, batch=4, dtype=torch.float32)
     if channels_last:
         features = features.map(lambda x: x.movedim(1, -1).contiguous().movedim(-1, 1))
-    fast = [x.clone().requires_grad_() for x in tensors_of(features)]
-    slow = [x.double().clone().requires_grad_() for x in tensors_of(features)]
+    fast = [x.clone().requires_grad_() for x in features.tensors]
+    slow = [x.double().clone().requires_grad_() for x in features.tensors]
     exact = build(kind, spec, 32, 33)
-    got = tensors_of(layer(features_of(fast)))
+    got = layer(chain(fast)).tensors
     folds = exact.folds
     folded = [fold.fold(x) for fold, x in zip(folds, slow, strict=True)]
-    maps = (list(exact.pair_maps), list(exact.line_maps), exact.point_map, exact.bias)
-    want = [fold.unfold(x) for fold, x in zip(folds, linear_map(exact.levels, folded, *maps), strict=True)]
+    out = linear_map(exact.levels, folded, exact.maps, exact.bias)
+    want = [fold.unfold(x) for fold, x in zip(folds, out, strict=True)]
     if expanded:
         torch.stack([x.mean() for x in got]).sum().backward()
         torch.stack([x.mean() for x in want]).sum().backward()
@@ -246,7 +177,7 @@ def test_a_layer_reads_what_the_last_one_wrote_without_a_copy(kind, spec, channe
         random_features(spec, channels, dtype=torch.float32)
     )
     layer = build(kind, spec, channels, 2)
-    for fold, x in zip(layer.folds, tensors_of(out), strict=True):
+    for fold, x in zip(layer.folds, out.tensors, strict=True):
         folded = fold.fold(x)
         assert folded.is_contiguous() and folded.data_ptr() == x.data_ptr()
 
@@ -254,9 +185,9 @@ def test_a_layer_reads_what_the_last_one_wrote_without_a_copy(kind, spec, channe
 def test_inputs_without_gradient_get_none():
     spec = SPECS["siren"]
     layer, features = build("hnp", spec, 2, 2), random_features(spec, 2)
-    torch.stack([x.sum() for x in tensors_of(layer(features))]).sum().backward()
+    torch.stack([x.sum() for x in layer(features).tensors]).sum().backward()
     assert all(p.grad is not None for p in layer.parameters())
-    assert all(x.grad is None for x in tensors_of(features))
+    assert all(x.grad is None for x in features.tensors)
 
 
 def test_io_embed_adds_the_embedding_to_both_ends():
@@ -265,10 +196,11 @@ def test_io_embed_adds_the_embedding_to_both_ends():
     plain = build("np", spec, 2, 3)
     plain.load_state_dict({k: v for k, v in layer.state_dict().items() if not k.startswith("io_embed")})
     features, embed = random_features(spec, 2), layer.io_embed
+    inputs, outputs, output_biases = embed.codes
     weights, biases = list(features.weights), list(features.biases)
-    weights[0] = weights[0] + embed.inputs
-    weights[-1] = weights[-1] + embed.outputs
-    biases[-1] = biases[-1] + embed.output_biases
+    weights[0] = weights[0] + inputs
+    weights[-1] = weights[-1] + outputs
+    biases[-1] = biases[-1] + output_biases
     assert_close(layer(features), plain(WeightSpaceFeatures(weights, biases)))
 
 

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from nfn import layers
 from nfn.features import WeightSpaceFeatures
-from nfn.layers.folding import tensors_of
 from nfn.spec import NetworkSpec
 
 
@@ -98,12 +97,12 @@ def test_learned_pos_embedding_twin(spec):
     for i, ((weight, bias), (w, b)) in enumerate(zip(embedding(features), features, strict=True)):
         for c in range(2):
             for row in range(weight.shape[2]):
-                outputs = embedding.out_emb.weight[row, c] if i == last else 0
+                outputs = embedding.end_embs[1][row, c] if i == last else 0
                 torch.testing.assert_close(
                     bias[:, c, row], b[:, c, row] + embedding.bias_emb.weight[i, c] + outputs
                 )
                 for column in range(weight.shape[3]):
-                    inputs = embedding.inp_emb.weight[column, c] if i == 0 else 0
+                    inputs = embedding.end_embs[0][column, c] if i == 0 else 0
                     want = w[:, c, row, column] + embedding.weight_emb.weight[i, c] + outputs + inputs
                     torch.testing.assert_close(weight[:, c, row, column], want)
 
@@ -113,7 +112,7 @@ def test_gaussian_fourier_features_twin(spec):
     transform = layers.GaussianFourierFeatureTransform(spec, 2, mapping_size=3, scale=2.0).double()
     features = random_features(spec, 2)
     assert transform.out_channels == 6
-    for got, x in zip(tensors_of(transform(features)), tensors_of(features), strict=True):
+    for got, x in zip(transform(features).tensors, features.tensors, strict=True):
         for j in range(3):
             first, second = (x[:, c] * transform.frequencies[c, j] for c in range(2))
             phase = 2 * math.pi * (first + second)
@@ -182,7 +181,7 @@ def test_attention_twin(spec, share):
     heads, width = 2, 3
     layer = layers.NPAttention(spec, 6, num_heads=heads, share_projections=share).double()
     features = random_features(spec, 6, batch=1)
-    folded = [x[0].movedim(0, -1) for x in tensors_of(features)]
+    folded = [x[0].movedim(0, -1) for x in features.tensors]
     projected = [to(x).unflatten(-1, (3, heads, width)) for to, x in zip(layer.to_qkv, folded, strict=True)]
     want = [torch.zeros_like(x) for x in folded]
     for head in range(heads):
@@ -206,7 +205,7 @@ def test_attention_twin(spec, share):
                 want[i][(*place, channels)] += _attend(t, *tokens).view(-1, width)
     if not share:
         want = [_projected(layer, i, w) for i, w in enumerate(want)]
-    for got, w in zip(tensors_of(layer(features)), want, strict=True):
+    for got, w in zip(layer(features).tensors, want, strict=True):
         torch.testing.assert_close(got[0].movedim(0, -1), w)
 
 
@@ -236,10 +235,10 @@ def test_attention_terms_can_be_left_out():
 
     cross, diagonal = run(ablate_diagonalterm=True), run(ablate_crossterm=True)
     assert_close(cross + diagonal, run())
-    for x in tensors_of(diagonal):
+    for x in diagonal.tensors:
         assert torch.allclose(x, x.flatten(2)[..., :1].reshape(*x.shape[:2], *(1,) * (x.dim() - 2)))
     nothing = run(ablate_crossterm=True, ablate_diagonalterm=True)
-    assert not any(x.any() for x in tensors_of(nothing))
+    assert not any(x.any() for x in nothing.tensors)
 
 
 def test_attention_dropout_acts_in_training_only():
@@ -267,7 +266,7 @@ def test_flatten_and_unflatten_are_inverse(spec):
 def test_cross_attention_twins(spec):
     features = random_features(spec, 4, batch=2)
     encoder = layers.CrossAttnEncoder(spec, 4, 3).double()
-    entries = torch.cat([x.movedim(1, -1).flatten(1, -2) for x in tensors_of(features)], 1)
+    entries = torch.cat([x.movedim(1, -1).flatten(1, -2) for x in features.tensors], 1)
     latents = torch.softmax(encoder.embeddings @ entries.transpose(1, 2) / 2, -1) @ entries
     torch.testing.assert_close(encoder(features), latents)
     decoder = layers.CrossAttnDecoder(spec, 4, spec.get_num_params()).double()
@@ -280,7 +279,7 @@ def test_stat_featurizer_twin(spec):
     features = random_features(spec, 2, dtype=torch.float32)
     got = layers.StatFeaturizer()(features)
     assert got.shape == (3, 2, layers.StatFeaturizer.get_num_outs(spec)) and torch.isfinite(got).all()
-    for i, x in enumerate(tensors_of(features)):
+    for i, x in enumerate(features.tensors):
         entries = x.flatten(2)
         quantiles = [torch.quantile(entries, q, dim=2) for q in (0.0, 0.25, 0.5, 0.75, 1.0)]
         variance = entries.var(2) if entries.shape[2] > 1 else torch.zeros(3, 2)

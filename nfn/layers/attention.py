@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nfn.features import WeightSpaceFeatures
-from nfn.layers.folding import check_features, features_of, np_folds, tensors_of
-from nfn.spec import NetworkSpec
+from nfn.layers.folding import check_features, np_folds
+from nfn.space import SpaceLike, as_space
 
 
 class ChannelLinear(nn.Module):
@@ -27,8 +27,8 @@ class NPAttention(nn.Module):
     Two terms are added, both from the same queries, keys and values, per head:
 
     - *cross term*, per group of neurons: each row of the weight that leads into the group, its bias, and each
-      column of the weight that leads out is one token, a vector over the group's neurons; tokens attend to
-      each other;
+      column of the weight that leads out (on any `WeightSpace`: each line of a tensor along an axis of the group)
+      is one token, a vector over the group's neurons; tokens attend to each other;
     - *diagonal term*: the averages of all weights and biases attend to each other, and each is added to its
       tensor.
 
@@ -37,7 +37,7 @@ class NPAttention(nn.Module):
 
     def __init__(
         self,
-        network_spec: NetworkSpec,
+        network_spec: SpaceLike,
         channels: int,
         num_heads: int = 8,
         dropout: float = 0,
@@ -48,10 +48,11 @@ class NPAttention(nn.Module):
         super().__init__()
         if channels % num_heads:
             raise ValueError(f"channels ({channels}) must be divisible by num_heads ({num_heads}).")
-        self.network_spec, self.channels, self.num_heads = network_spec, channels, num_heads
+        self.space = as_space(network_spec)
+        self.channels, self.num_heads = channels, num_heads
         self.dropout = dropout
         self.ablate_crossterm, self.ablate_diagonalterm = ablate_crossterm, ablate_diagonalterm
-        self.folds = np_folds(network_spec)
+        self.folds = np_folds(self.space)
         widths = [fold.copies * channels for fold in self.folds]
         if share_projections:
             if max(widths) > channels:
@@ -64,14 +65,15 @@ class NPAttention(nn.Module):
         else:
             self.to_qkv = nn.ModuleList([nn.Linear(width, 3 * channels) for width in widths])
             unproject = [
-                nn.Linear(channels, width) if i % 2 == 0 else nn.Identity() for i, width in enumerate(widths)
+                nn.Linear(channels, width) if spec.is_weight or width != channels else nn.Identity()
+                for spec, width in zip(self.space.tensors, widths, strict=True)
             ]
             self.from_values = nn.ModuleList(unproject)
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Features `(B, channels, ...)` to the same shapes; ValueError if not on this network."""
-        check_features(self.network_spec, wsfeat, self.channels)
-        tensors = [fold.fold(x) for fold, x in zip(self.folds, tensors_of(wsfeat), strict=True)]
+        check_features(self.space, wsfeat, self.channels)
+        tensors = [fold.fold(x) for fold, x in zip(self.folds, wsfeat.tensors, strict=True)]
         # (B, ..., 3, heads, channels per head)
         qkv = [
             to_qkv(x).unflatten(-1, (3, self.num_heads, -1))
@@ -81,9 +83,9 @@ class NPAttention(nn.Module):
         if not self.ablate_diagonalterm:
             self._add_diagonal(qkv, terms)
         if not self.ablate_crossterm:
-            for group in range(len(wsfeat) + 1):
+            for group in range(len(self.space.groups)):
                 self._add_cross(group, qkv, terms)
-        return features_of([self._project(i, tensors[i], terms[i]) for i in range(len(tensors))])
+        return wsfeat.with_tensors(self._project(i, tensors[i], terms[i]) for i in range(len(tensors)))
 
     def _project(self, i: int, x: Tensor, terms: list[Tensor]) -> Tensor:
         """Sum of the terms of tensor i, each through its projection, in the layout of the features."""
@@ -93,7 +95,9 @@ class NPAttention(nn.Module):
         return self.folds[i].unfold(out)
 
     def _add_diagonal(self, qkv: list[Tensor], terms: list[list[Tensor]]) -> None:
-        tokens = torch.stack([x.mean(tuple(range(1, x.dim() - 3))) for x in qkv], 3)  # (B, 3, heads, T, ch)
+        tokens = torch.stack(
+            [x.flatten(1, -4).mean(1) if x.dim() > 4 else x for x in qkv], 3
+        )  # (B, 3, heads, T, ch)
         query, key, value = tokens.unbind(1)
         values = F.scaled_dot_product_attention(query, key, value)  # (B, heads, T, ch)
         for i, value in enumerate(values.unbind(2)):
@@ -101,12 +105,17 @@ class NPAttention(nn.Module):
             terms[i].append(value.view(len(value), *(1,) * (qkv[i].dim() - 4), -1))
 
     def _add_cross(self, group: int, qkv: list[Tensor], terms: list[list[Tensor]]) -> None:
-        """Neurons of `group` (n of them): incoming weight (n, m), bias (n,), outgoing weight (l, n)."""
-        parts = []
-        if group > 0:
-            parts += [qkv[2 * group - 2].transpose(1, 2), qkv[2 * group - 1].unsqueeze(1)]
-        if 2 * group < len(qkv):
-            parts.append(qkv[2 * group])
+        """Every axis of `group`, of n units, gives a token `(n, ...)` per entry of the tensor's other axes."""
+        places = [
+            (i, 1 + axis)
+            for i, fold in enumerate(self.folds)
+            for axis, g in enumerate(fold.axes)
+            if g == group
+        ]
+        if not places:
+            return
+        moved = [qkv[i].movedim(dim, -4) for i, dim in places]  # (B, others, n, 3, heads, ch)
+        parts = [x.reshape(len(x), -1, *x.shape[-4:]) for x in moved]
         tokens = torch.cat(parts, 1)  # (B, T, n, 3, heads, ch)
         neurons, width = tokens.shape[2], tokens.shape[-1]
         query, key, value = tokens.permute(3, 0, 4, 1, 2, 5).flatten(4)  # each (B, heads, T, n * ch)
@@ -116,12 +125,9 @@ class NPAttention(nn.Module):
         values = (
             values.unflatten(-1, (neurons, width)).permute(0, 2, 3, 1, 4).flatten(3)
         )  # (B, T, n, channels)
-        pieces = iter(values.split([part.shape[1] for part in parts], 1))
-        if group > 0:
-            terms[2 * group - 2].append(next(pieces).transpose(1, 2))
-            terms[2 * group - 1].append(next(pieces).squeeze(1))
-        if 2 * group < len(qkv):
-            terms[2 * group].append(next(pieces))
+        pieces = values.split([part.shape[1] for part in parts], 1)
+        for (i, dim), x, piece in zip(places, moved, pieces, strict=True):
+            terms[i].append(piece.reshape(*x.shape[:-3], -1).movedim(-2, dim))
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}, num_heads={self.num_heads}, dropout={self.dropout}"

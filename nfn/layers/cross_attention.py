@@ -6,13 +6,13 @@ from torch.nn import functional as F
 
 from nfn.features import WeightSpaceFeatures
 from nfn.layers.flatten import FlattenWeights, UnflattenWeights
-from nfn.spec import NetworkSpec
+from nfn.space import SpaceLike, as_space
 
 
 class CrossAttnEncoder(nn.Module):
     """`softmax(E X^T / sqrt(C)) X` for learned queries E and the entries X of a network: invariant."""
 
-    def __init__(self, network_spec: NetworkSpec, channels: int, num_latents: int):
+    def __init__(self, network_spec: SpaceLike, channels: int, num_latents: int):
         super().__init__()
         self.embeddings = nn.Parameter(torch.randn(num_latents, channels))
         self.flatten = FlattenWeights(network_spec)
@@ -27,12 +27,11 @@ class CrossAttnEncoder(nn.Module):
 class CrossAttnDecoder(nn.Module):
     """`softmax(E Z^T / sqrt(C)) Z` for one learned query per weight or bias and latents Z."""
 
-    def __init__(self, network_spec: NetworkSpec, channels: int, num_params: int):
+    def __init__(self, network_spec: SpaceLike, channels: int, num_params: int):
         super().__init__()
-        if num_params != network_spec.get_num_params():
-            raise ValueError(
-                f"num_params is {num_params}, but the spec has {network_spec.get_num_params()} of them."
-            )
+        count = as_space(network_spec).get_num_params()
+        if num_params != count:
+            raise ValueError(f"num_params is {num_params}, but the spec has {count} of them.")
         self.embeddings = nn.Parameter(torch.randn(num_params, channels))
         self.unflatten = UnflattenWeights(network_spec)
 

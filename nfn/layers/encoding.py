@@ -1,13 +1,15 @@
 """Encodings before the first layer: an entry's layer, input and output, and Fourier features of its value."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from nfn.features import WeightSpaceFeatures
 from nfn.layers.folding import check_features
-from nfn.spec import ANY, NetworkSpec
+from nfn.space import SpaceLike, TensorSpec, WeightSpace, as_space
+from nfn.spec import ANY
 
 
 class GaussianFourierFeatureTransform(nn.Module):
@@ -15,18 +17,16 @@ class GaussianFourierFeatureTransform(nn.Module):
 
     frequencies: Tensor
 
-    def __init__(
-        self, network_spec: NetworkSpec, in_channels: int, mapping_size: int = 256, scale: float = 10
-    ):
+    def __init__(self, network_spec: SpaceLike, in_channels: int, mapping_size: int = 256, scale: float = 10):
         super().__init__()
-        self.network_spec = network_spec
+        self.space = as_space(network_spec)
         self.in_channels, self.mapping_size, self.scale = in_channels, mapping_size, scale
         self.out_channels = 2 * mapping_size
         self.register_buffer("frequencies", torch.randn(in_channels, mapping_size) * scale)
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Features `(B, in_channels, ...)` to `(B, 2 * mapping_size, ...)`."""
-        check_features(self.network_spec, wsfeat, self.in_channels)
+        check_features(self.space, wsfeat, self.in_channels)
         return wsfeat.map(self._encode)
 
     def _encode(self, x: Tensor) -> Tensor:
@@ -47,17 +47,16 @@ def fourier_encode(x: Tensor, max_freq: float, num_bands: int) -> Tensor:
 class IOSinusoidalEncoding(nn.Module):
     """Appends channels that tell the inputs and outputs (and layers) of the network apart (arXiv:2302.14040).
 
-    Each entry gets `fourier_encode` of its layer's position (zero without `enc_layers`); entries of the first
-    weight add that of their input, entries of the last weight and bias that of their output. Positions run
-    over [-1, 1].
+    Each entry gets `fourier_encode` of its layer's position (zero without `enc_layers`), and adds that of its
+    input or output on each axis that runs over these: the first weight's columns, the rows of the last weight and
+    bias. Positions run over [-1, 1].
     """
 
     def __init__(
-        self, network_spec: NetworkSpec, max_freq: float = 10, num_bands: int = 6, enc_layers: bool = True
+        self, network_spec: SpaceLike, max_freq: float = 10, num_bands: int = 6, enc_layers: bool = True
     ):
         super().__init__()
-        _require_io(network_spec)
-        self.network_spec = network_spec
+        self.space = _with_known_ends(network_spec)
         self.max_freq, self.num_bands, self.enc_layers = max_freq, num_bands, enc_layers
 
     def num_out_chan(self, in_chan: int) -> int:
@@ -66,25 +65,18 @@ class IOSinusoidalEncoding(nn.Module):
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Features `(B, C, ...)` to `(B, num_out_chan(C), ...)`."""
-        check_features(self.network_spec, wsfeat)
-        layers = self._encode(len(wsfeat), wsfeat.weights[0])
+        check_features(self.space, wsfeat)
+        names = self.space.layers
+        layers = self._encode(len(names), wsfeat.tensors[0])
         if not self.enc_layers:
             layers = torch.zeros_like(layers)
-        n_in, n_out = self.network_spec.get_io()
-        weights, biases = [], []
-        for i, (weight, bias) in enumerate(wsfeat):
-            weight_code, bias_code = layers[i], layers[i]
-            if i == 0:
-                weight_code = weight_code + self._encode(n_in, weight)
-            if i == len(wsfeat) - 1:
-                out_code = self._encode(n_out, weight)
-                weight_code, bias_code = weight_code + out_code.unsqueeze(1), bias_code + out_code
-            # (out, in, d) or less by broadcasting -> (out, in[, 1, 1], d)
-            for _ in weight.shape[4:]:
-                weight_code = weight_code.unsqueeze(-2)
-            weights.append(_append(weight, weight_code))
-            biases.append(_append(bias, bias_code))
-        return WeightSpaceFeatures(weights, biases)
+        ends = {group: self._encode(self.space.groups[group], layers) for group in self.space.ends}
+        out = []
+        for spec, x in zip(self.space.tensors, wsfeat.tensors, strict=True):
+            code = _plus_ends(layers[names.index(spec.layer)], spec, ends)
+            x = x.movedim(1, -1)
+            out.append(torch.cat([x, code.expand(*x.shape[:-1], -1)], -1).movedim(-1, 1))
+        return wsfeat.with_tensors(out)
 
     def _encode(self, steps: int, like: Tensor) -> Tensor:
         positions = torch.linspace(-1, 1, steps, device=like.device, dtype=like.dtype)
@@ -94,49 +86,45 @@ class IOSinusoidalEncoding(nn.Module):
         return f"max_freq={self.max_freq}, num_bands={self.num_bands}, enc_layers={self.enc_layers}"
 
 
-def _append(x: Tensor, code: Tensor) -> Tensor:
-    """`x` (B, C, ...) with `code` (..., d), broadcast over entries, appended: (B, C + d, ...)."""
-    x = x.movedim(1, -1)
-    return torch.cat([x, code.expand(*x.shape[:-1], -1)], -1).movedim(-1, 1)
-
-
 class LearnedPosEmbedding(nn.Module):
-    """Adds a learned vector per layer, per input neuron and per output neuron (arXiv:2305.13546)."""
+    """Adds a learned vector per tensor, per input neuron and per output neuron (arXiv:2305.13546)."""
 
-    def __init__(self, network_spec: NetworkSpec, channels: int):
+    def __init__(self, network_spec: SpaceLike, channels: int):
         super().__init__()
-        n_in, n_out = _require_io(network_spec)
-        self.network_spec, self.channels = network_spec, channels
-        self.weight_emb = nn.Embedding(len(network_spec), channels)
-        self.bias_emb = nn.Embedding(len(network_spec), channels)
-        self.inp_emb = nn.Embedding(n_in, channels)
-        self.out_emb = nn.Embedding(n_out, channels)
+        self.space, self.channels = _with_known_ends(network_spec), channels
+        weights, biases = self.space.count_kinds()
+        self.weight_emb = nn.Embedding(weights, channels)
+        self.bias_emb = nn.Embedding(biases, channels)
+        sizes = [self.space.groups[group] for group in self.space.ends]
+        self.end_embs = nn.ParameterList(torch.randn(size, channels) for size in sizes)
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Features `(B, channels, ...)` to the same shapes."""
-        check_features(self.network_spec, wsfeat, self.channels)
-        weights, biases = [], []
-        for i, (weight, bias) in enumerate(wsfeat):
-            weight_code, bias_code = self.weight_emb.weight[i], self.bias_emb.weight[i]
-            if i == 0:
-                weight_code = weight_code + self.inp_emb.weight
-            if i == len(wsfeat) - 1:
-                weight_code = weight_code + self.out_emb.weight.unsqueeze(1)
-                bias_code = bias_code + self.out_emb.weight
-            for _ in weight.shape[4:]:
-                weight_code = weight_code.unsqueeze(-2)
-            weights.append((weight.movedim(1, -1) + weight_code).movedim(-1, 1))
-            biases.append((bias.movedim(1, -1) + bias_code).movedim(-1, 1))
-        return WeightSpaceFeatures(weights, biases)
+        check_features(self.space, wsfeat, self.channels)
+        weights, biases = iter(self.weight_emb.weight), iter(self.bias_emb.weight)
+        ends = dict(zip(self.space.ends, self.end_embs, strict=True))
+        out = []
+        for spec, x in zip(self.space.tensors, wsfeat.tensors, strict=True):
+            code = _plus_ends(next(weights if spec.is_weight else biases), spec, ends)
+            out.append((x.movedim(1, -1) + code).movedim(-1, 1))
+        return wsfeat.with_tensors(out)
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}"
 
 
-def _require_io(spec: NetworkSpec) -> tuple[int, int]:
-    n_in, n_out = spec.get_io()
-    if ANY in (n_in, n_out):
-        raise ValueError(
-            f"An encoding needs the number of inputs and outputs; the spec says {n_in} and {n_out}."
-        )
-    return n_in, n_out
+def _plus_ends(code: Tensor, spec: TensorSpec, ends: Mapping[int, Tensor]) -> Tensor:
+    """`code` (d,) plus the code (units, d) of each end that the tensor has an axis of: (*shape, d) or broadcasts."""
+    for axis, group in enumerate(spec.axes):
+        if group is not None and group in ends:
+            behind = len(spec.axes) - axis - 1
+            code = code + ends[group].view(-1, *(1,) * behind, ends[group].shape[-1])
+    return code
+
+
+def _with_known_ends(network_spec: SpaceLike) -> WeightSpace:
+    space = as_space(network_spec)
+    sizes = [space.groups[group] for group in space.ends]
+    if ANY in sizes:
+        raise ValueError(f"An encoding needs the number of inputs and outputs; the spec says {sizes}.")
+    return space

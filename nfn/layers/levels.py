@@ -1,202 +1,192 @@
-"""All linear maps that commute with neuron permutations, at the cost of little more than one matrix product.
+"""Which tensors meet where: the index sets behind every linear map that commutes with permutations of units.
 
-Tensors here are folded (`folding.py`): `(B, D)` with no permuting axis, `(B, n, D)` with one, `(B, n, m, D)`
-with two. No tensor has the same group twice, so the equivariant maps from one tensor to another are exactly:
-average over some axes, always over those that the output lacks; multiply channels by a matrix; repeat along
-the axes that the output has in addition (arXiv:2302.14040, section 2 and appendices B, C). Maps that keep the
-same axes share their input, so each *level* (which axes are kept) is one matrix product:
+Tensors here are folded (`folding.py`): `(B, *axes, D)` with one axis for each that permutes. The equivariant maps
+from one tensor to another are exactly: average over some axes, multiply channels by a matrix, repeat along the axes
+that the output has in addition (arXiv:2302.14040, section 2 and appendices B, C, for chains). Maps that keep axes of
+the same groups share their input, so each *level*, a set of groups that are kept, is one matrix product:
 
-    point:  keeps none     all tensors, averaged to (B, D)           -> a term for every tensor
-    line g: keeps group g  all tensors with that axis, (B, n_g, D)   -> a term for each of these
-    pair:   keeps both     one weight, (B, n, m, D)                  -> a term for itself
+    ()      all tensors, averaged to (B, D)                     -> a term for every tensor
+    (g,)    all tensors with an axis of group g, (B, n_g, D)    -> a term for each of these
+    (h, g)  all with an axis of h and one of g, (B, n_h, n_g, D), whichever comes first
 
-The transpose of such a map is again one of this form, with sums for averages; `LinearMap.backward` uses that.
+and so on for more axes. A tensor with the same group twice, `(g, g)`, meets level `(g,)` with its rows and with its
+columns, and level `(g, g)` as it is and transposed; its diagonal, a *face* of it, meets levels like a tensor of its
+own. One map for each partition of the axes of both tensors: the family is complete.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
-
 from nfn.layers.folding import Fold
-from nfn.layers.products import outer, product, product_plus
+
+Order = tuple[int, ...]
+"""Axes of a face that a level keeps, in the order of the level's groups."""
+View = tuple[int, Order]
+"""A face, and the axes of it that a level keeps."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """The tensors along one group of neurons, by index.
+class Face:
+    """A tensor, or a diagonal of it: the axes of each block run together, over `groups[block]`."""
 
-    `lines` have no other axis; `rows` is the weight whose first axis this is, `columns` the weight whose
-    second.
+    tensor: int
+    blocks: tuple[tuple[int, ...], ...]
+    groups: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Own:
+    """A face that has the axes of a level and no others, in this order, and its place among the level's channels."""
+
+    face: int
+    order: Order
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Channels `source` of level `parent` come to `start:stop` of a level, averaged over the parent's axis `slot`."""
+
+    parent: int
+    slot: int
+    source: tuple[int, int]
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Level:
+    """What meets on axes of `groups`: first `own` faces, then what `drops` bring. `faces` lists all of them in order.
+
+    Places and `width` count copies, that is folded channels per channel of a feature.
     """
 
-    lines: tuple[int, ...]
-    rows: int | None
-    columns: int | None
-
-    @property
-    def own(self) -> tuple[int, ...]:
-        """The tensors that pass their average on to the point level here; a pair does so with its rows."""
-        return self.lines if self.rows is None else (*self.lines, self.rows)
-
-    @property
-    def members(self) -> tuple[int, ...]:
-        """All tensors on this line, in the order in which their channels are joined."""
-        return self.own if self.columns is None else (*self.own, self.columns)
+    groups: tuple[int, ...]
+    own: tuple[Own, ...]
+    drops: tuple[Drop, ...]
+    faces: tuple[int, ...]
+    width: int
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Which tensors meet on which level."""
+    """All levels, those with most axes first, as inputs meet there and as outputs do.
 
-    points: tuple[int, ...]
-    groups: tuple[Group, ...]
-    pairs: tuple[int, ...]
+    Both are the same unless a group comes twice in a tensor: then inputs meet in every order of its axes, outputs
+    in one. Faces are the tensors in their order, then diagonals.
+    """
+
+    faces: tuple[Face, ...]
+    copies: tuple[int, ...]
+    inputs: tuple[Level, ...]
+    outputs: tuple[Level, ...]
 
     @classmethod
     def of(cls, folds: Sequence[Fold]) -> "Levels":
-        axes = [fold.axes for fold in folds]
-        numbers = sorted({group for pair in axes for group in pair})
+        found = [
+            [Face(i, blocks, tuple(fold.axes[block[0]] for block in blocks)) for blocks in fold.partitions]
+            for i, fold in enumerate(folds)
+        ]
+        faces = (*(whole for whole, *_ in found), *(face for _, *diagonals in found for face in diagonals))
+        copies = tuple(folds[face.tensor].copies for face in faces)
         return cls(
-            points=tuple(i for i, a in enumerate(axes) if not a),
-            groups=tuple(
-                Group(
-                    lines=tuple(i for i, a in enumerate(axes) if a == (group,)),
-                    rows=next((i for i, a in enumerate(axes) if len(a) == 2 and a[0] == group), None),
-                    columns=next((i for i, a in enumerate(axes) if len(a) == 2 and a[1] == group), None),
-                )
-                for group in numbers
-            ),
-            pairs=tuple(i for i, a in enumerate(axes) if len(a) == 2),
+            faces, copies, _meet(faces, copies, every_order=True), _meet(faces, copies, every_order=False)
         )
 
-    @property
-    def order(self) -> tuple[int, ...]:
-        """All tensors, in the order in which the point level joins their channels."""
-        return (*self.points, *(i for group in self.groups for i in group.own))
+
+def _orders(face: Face, every_order: bool) -> Iterator[Order]:
+    """The axes that each level keeps of a face, groups descending; axes of one group in every order, or in one."""
+    axes = sorted(range(len(face.groups)), key=lambda axis: -face.groups[axis])
+    for count in range(len(axes) + 1):
+        for kept in itertools.combinations(axes, count):
+            orders = itertools.permutations(kept) if every_order else [kept]
+            yield from (order for order in orders if _groups(face, order) == _groups(face, kept))
 
 
-def gather(levels: Levels, tensors: Sequence[Tensor], average: bool) -> tuple[list[Tensor], Tensor]:
-    """Reduce all tensors to the line levels, a `(B, n_g, D_g)` each, and to the point level `(B, D)`."""
-    reduce = torch.mean if average else torch.sum
-    lines, point = [], [tensors[i] for i in levels.points]
-    for group in levels.groups:
-        parts = [tensors[i] for i in group.lines]
-        if group.rows is not None:
-            parts.append(reduce(tensors[group.rows], 2))
-        if group.columns is not None:
-            parts.append(reduce(tensors[group.columns], 1))
-        lines.append(torch.cat(parts, -1))
-        own = sum(tensors[i].shape[-1] for i in group.own)
-        if own:
-            point.append(reduce(lines[-1][..., :own], 1))
-    return lines, torch.cat(point, -1)
+def _groups(face: Face, order: Order) -> tuple[int, ...]:
+    return tuple(face.groups[axis] for axis in order)
 
 
-def scatter(
-    levels: Levels,
-    widths: Sequence[int],
-    sources: Sequence[Tensor],
-    pair_maps: Sequence[Tensor],
-    lines: Sequence[Tensor],
-    point: Tensor,
-    average: bool,
-) -> list[Tensor]:
-    """Add up the levels per tensor, the transpose of `gather`, and `sources[i] @ pair_map^T` for each pair `i`.
+def _source(face: Face, order: Order) -> tuple[Order, int]:
+    """With which axis more, and at which place, the average that a level keeps of a face is found one level up."""
 
-    `widths[i]` is the width D of output tensor `i`. With `average`, terms are divided by
-    the number of entries along each axis on which they are repeated.
-    """
-    out: dict[int, Tensor] = {}
-    terms = dict(zip(levels.order, point.split([widths[i] for i in levels.order], -1), strict=True))
-    columns: dict[int, Tensor] = {}
-    for group, line in zip(levels.groups, lines, strict=True):
-        parts = dict(zip(group.members, line.split([widths[i] for i in group.members], -1), strict=True))
-        scale = 1 / line.shape[1] if average else 1
-        for i in group.own:
-            out[i] = torch.add(parts[i], terms[i].unsqueeze(1), alpha=scale)
-        if group.columns is not None:
-            columns[group.columns] = parts[group.columns]
-    for i in levels.points:
-        out[i] = terms[i].contiguous()
-    for i, pair_map in zip(levels.pairs, pair_maps, strict=True):
-        rows, cols = out[i], columns[i]
-        if average:
-            rows, cols = rows / cols.shape[1], cols / rows.shape[1]
-        out[i] = product_plus(sources[i], pair_map, rows, cols)
-    return [out[i] for i in range(len(widths))]
+    def rank(axis: int) -> tuple[int, int]:
+        return -face.groups[axis], axis
+
+    missing = min(set(range(len(face.groups))) - set(order), key=rank)
+    slot = sum(rank(axis) < rank(missing) for axis in order)
+    return (*order[:slot], missing, *order[slot:]), slot
 
 
-def linear_map(
-    levels: Levels,
-    tensors: Sequence[Tensor],
-    pair_maps: Sequence[Tensor],
-    line_maps: Sequence[Tensor],
-    point_map: Tensor,
-    bias: Tensor,
-    gathered: tuple[list[Tensor], Tensor] | None = None,
-) -> list[Tensor]:
-    """The equivariant map of folded tensors under the given matrices, each `(channels out, channels in)`."""
-    lines, point = gathered or gather(levels, tensors, average=True)
-    line_terms = [product(line, m) for line, m in zip(lines, line_maps, strict=True)]
-    widths = _widths(levels, [t.shape[-1] for t in tensors], point_map)
-    return scatter(
-        levels, widths, tensors, pair_maps, line_terms, F.linear(point, point_map, bias), average=False
-    )
+def _meet(faces: Sequence[Face], copies: Sequence[int], every_order: bool) -> tuple[Level, ...]:
+    meeting = _Meeting(faces, copies, every_order)
+    found = {meeting.groups(view) for view in meeting.views}
+    for groups in sorted(found, key=lambda groups: (-len(groups), groups)):
+        meeting.add_level(groups)
+    return tuple(meeting.levels)
 
 
-def _widths(levels: Levels, widths: Sequence[int], point_map: Tensor) -> list[int]:
-    """Output widths: every tensor's width grows by the same ratio, channels out to channels in."""
-    out, total = point_map.shape
-    return [width * out // total for width in widths]
+class _Meeting:
+    """Levels in the making, those with most axes first: each finds its averages among those that are there."""
 
+    def __init__(self, faces: Sequence[Face], copies: Sequence[int], every_order: bool):
+        self.faces, self.copies = faces, copies
+        self.views = [(f, order) for f, face in enumerate(faces) for order in _orders(face, every_order)]
+        averages = [(f, order) for f, order in self.views if len(order) < len(faces[f].groups)]
+        self.sources = {(f, order): _source(faces[f], order) for f, order in averages}
+        self.passing = {(f, source) for (f, _), (source, _) in self.sources.items()}
+        self.levels: list[Level] = []
+        self.turned: list[bool] = []
+        self.places: dict[
+            View, tuple[int, int]
+        ] = {}  # the level of a view, and where its channels start there
 
-class LinearMap(torch.autograd.Function):
-    """`linear_map` with a backward pass of as many products as it needs, and no full-size temporaries.
+    def groups(self, view: View) -> tuple[int, ...]:
+        return _groups(self.faces[view[0]], view[1])
 
-    Call as `LinearMap.apply(levels, bias, point_map, *line_maps, *pair_maps, *tensors)`. Twice
-    differentiable.
-    """
-
-    @staticmethod
-    def forward(ctx, levels: Levels, bias: Tensor, point_map: Tensor, *rest: Tensor):
-        line_maps, pair_maps, tensors = _split(levels, rest)
-        ctx.levels, ctx.gathered = levels, gather(levels, tensors, average=True)
-        ctx.save_for_backward(point_map, *rest)
-        return tuple(linear_map(levels, tensors, pair_maps, line_maps, point_map, bias, ctx.gathered))
-
-    @staticmethod
-    def backward(ctx, *grads: Tensor):
-        levels, (point_map, *rest) = ctx.levels, ctx.saved_tensors
-        line_maps, pair_maps, tensors = _split(levels, rest)
-        # For a second derivative the averages must hang on the inputs; else those of forward serve.
-        lines, point = gather(levels, tensors, average=True) if torch.is_grad_enabled() else ctx.gathered
-        grads = tuple(_dense(grad) for grad in grads)
-        line_grads, point_grad = gather(levels, grads, average=False)
-        map_grads = [
-            point_grad.sum(0),
-            outer(point_grad, point),
-            *(outer(grad, line) for grad, line in zip(line_grads, lines, strict=True)),
-            *(outer(grads[i], tensors[i]) for i in levels.pairs),
+    def add_level(self, groups: tuple[int, ...]) -> None:
+        here = [view for view in self.views if self.groups(view) == groups]
+        # What passes its average on comes first, so that one slice holds it.
+        own = sorted((v for v in here if v not in self.sources), key=lambda v: v not in self.passing)
+        arrivals = sorted((v for v in here if v in self.sources), key=self._arrival)
+        members = [*own, *arrivals]
+        starts = [0, *itertools.accumulate(self.copies[f] for f, _ in members)]
+        self.places |= {v: (len(self.levels), start) for v, start in zip(members, starts, strict=False)}
+        # Two axes stay in the order of the first tensor, so that it need not be copied.
+        turned = len(groups) == 2 and not arrivals and own[0][1] == (1, 0)
+        self.turned.append(turned)
+        owned = [
+            Own(f, order[::-1] if turned else order, start, start + self.copies[f])
+            for (f, order), start in zip(own, starts, strict=False)
         ]
-        inputs: list[Tensor | None] = [None] * len(tensors)
-        if any(ctx.needs_input_grad[-len(tensors) :]):
-            line_terms = [product(grad, m.t()) for grad, m in zip(line_grads, line_maps, strict=True)]
-            pair_maps = [m.t() for m in pair_maps]
-            widths = [t.shape[-1] for t in tensors]
-            inputs[:] = scatter(
-                levels, widths, grads, pair_maps, line_terms, point_grad @ point_map, average=True
-            )
-        return None, *map_grads, *inputs
+        drops = [self._drop(v, start) for v, start in zip(arrivals, starts[len(own) :], strict=False)]
+        faces = tuple(f for f, _ in members)
+        self.levels.append(
+            Level(groups[::-1] if turned else groups, tuple(owned), _merged(drops), faces, starts[-1])
+        )
+
+    def _arrival(self, view: View) -> tuple[bool, int, int, int]:
+        drop = self._drop(view, 0)
+        return view not in self.passing, drop.parent, drop.slot, drop.source[0]
+
+    def _drop(self, view: View, place: int) -> Drop:
+        face, (source, slot) = view[0], self.sources[view]
+        parent, start = self.places[face, source]
+        width = self.copies[face]
+        return Drop(
+            parent, 1 - slot if self.turned[parent] else slot, (start, start + width), place, place + width
+        )
 
 
-def _split(levels: Levels, rest: Sequence[Tensor]):
-    lines, pairs = len(levels.groups), len(levels.pairs)
-    return rest[:lines], rest[lines : lines + pairs], rest[lines + pairs :]
-
-
-def _dense(x: Tensor) -> Tensor:
-    """`x` as it is where channels are last or first in memory, else a contiguous copy (an expanded gradient)."""
-    return x if x.movedim(-1, 1).is_contiguous() else x.contiguous()
+def _merged(drops: Sequence[Drop]) -> tuple[Drop, ...]:
+    """The same with neighbours joined that are neighbours in their parent too: one average instead of two."""
+    out: list[Drop] = []
+    for drop in drops:
+        last = out[-1] if out else None
+        if last and (last.parent, last.slot, last.source[1]) == (drop.parent, drop.slot, drop.source[0]):
+            out[-1] = Drop(last.parent, last.slot, (last.source[0], drop.source[1]), last.start, drop.stop)
+        else:
+            out.append(drop)
+    return tuple(out)

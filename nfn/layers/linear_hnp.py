@@ -2,7 +2,7 @@
 
 from nfn.layers.equivariant import EquivariantLinear
 from nfn.layers.folding import hnp_folds
-from nfn.spec import NetworkSpec
+from nfn.space import SpaceLike, as_space
 
 
 class HNPLinear(EquivariantLinear):
@@ -16,8 +16,9 @@ class HNPLinear(EquivariantLinear):
 
     (for L = 2 the columns of W(1), which stay in place, for their average W(L-1)_k*). `global` is linear in all
     averages, all columns of W(1), all rows of W(L) and all of v(L). The paper's reference code omits
-    v(L-1) -> W(L); here the family of maps is complete at every depth.
+    v(L-1) -> W(L); here the family of maps is complete at every depth, and on every `WeightSpace`.
     """
 
-    def __init__(self, network_spec: NetworkSpec, in_channels: int, out_channels: int):
-        super().__init__(network_spec, in_channels, out_channels, hnp_folds(network_spec))
+    def __init__(self, network_spec: SpaceLike, in_channels: int, out_channels: int):
+        space = as_space(network_spec)
+        super().__init__(space, in_channels, out_channels, hnp_folds(space))

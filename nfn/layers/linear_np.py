@@ -6,7 +6,8 @@ from torch import nn
 from nfn.features import WeightSpaceFeatures
 from nfn.layers.equivariant import EquivariantLinear, InitType
 from nfn.layers.folding import check_features, np_folds
-from nfn.spec import ANY, NetworkSpec
+from nfn.space import SpaceLike, WeightSpace, as_space
+from nfn.spec import ANY
 
 
 class NPLinear(EquivariantLinear):
@@ -19,49 +20,55 @@ class NPLinear(EquivariantLinear):
         v'(i)_j  = a W(i)_j* + b W(i+1)_*j + c v(i)_j + global
 
     where `global` is linear in the averages of all weights and biases, letters are matrices over channels
-    (and kernel entries, for convolutions), different for every i and for both lines.
+    (and kernel entries, for convolutions), different for every i and for both lines. On any other `WeightSpace`
+    the terms are those of `levels.py`.
 
-    `io_embed` adds a learned embedding of every input and output neuron to the features first, which breaks
-    the symmetry at both ends: the layer is then HNP-equivariant only.
+    `io_embed` adds a learned embedding of every input and output unit to the features first, which breaks the
+    symmetry at both ends: the layer is then HNP-equivariant only.
     """
 
     def __init__(
         self,
-        network_spec: NetworkSpec,
+        network_spec: SpaceLike,
         in_channels: int,
         out_channels: int,
         io_embed: bool = False,
         init_type: InitType = "pytorch_default",
     ):
-        super().__init__(network_spec, in_channels, out_channels, np_folds(network_spec), init_type)
-        self.io_embed = IOEmbedding(network_spec, in_channels) if io_embed else None
+        space = as_space(network_spec)
+        super().__init__(space, in_channels, out_channels, np_folds(space), init_type)
+        self.io_embed = IOEmbedding(space, in_channels) if io_embed else None
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Features `(B, in_channels, ...)` to `(B, out_channels, ...)` on the same spec, else ValueError."""
+        """Features `(B, in_channels, ...)` to `(B, out_channels, ...)` on the same space, else ValueError."""
         return super().forward(wsfeat if self.io_embed is None else self.io_embed(wsfeat))
 
 
 class IOEmbedding(nn.Module):
-    """Adds a learned vector per input neuron to the first weight, per output to the last weight and bias."""
+    """Adds a learned vector per input unit and per output unit, another for each axis that runs over them."""
 
-    def __init__(self, network_spec: NetworkSpec, channels: int):
+    def __init__(self, space: WeightSpace, channels: int):
         super().__init__()
-        n_in, n_out = network_spec.get_io()
-        if ANY in (n_in, n_out):
+        self.space, self.channels = space, channels
+        self.places = tuple((i, axis) for group in space.ends for i, axis in space.places(group))
+        self.codes = nn.ParameterList(self._new(i, axis) for i, axis in self.places)
+
+    def _new(self, tensor: int, axis: int) -> nn.Parameter:
+        spec = self.space.tensors[tensor]
+        sizes = [
+            size if dim == axis or group is None else 1
+            for dim, (size, group) in enumerate(zip(spec.shape, spec.axes, strict=True))
+        ]
+        if ANY in sizes:
             raise ValueError(
-                f"io_embed needs the number of inputs and outputs; the spec says {n_in} and {n_out}."
+                f"io_embed needs the number of inputs and outputs; {spec.label} says {spec.shape}."
             )
-        self.network_spec, self.channels = network_spec, channels
-        first, last = (spec.shape[2:] for spec in (network_spec.weight_spec[0], network_spec.weight_spec[-1]))
-        self.inputs = nn.Parameter(torch.randn(1, channels, 1, n_in, *first))
-        self.outputs = nn.Parameter(torch.randn(1, channels, n_out, 1, *last))
-        self.output_biases = nn.Parameter(torch.randn(1, channels, n_out))
+        return nn.Parameter(torch.randn(1, self.channels, *sizes))
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Features `(B, channels, ...)` to the same shapes."""
-        check_features(self.network_spec, wsfeat, self.channels)
-        weights, biases = list(wsfeat.weights), list(wsfeat.biases)
-        weights[0] = weights[0] + self.inputs
-        weights[-1] = weights[-1] + self.outputs
-        biases[-1] = biases[-1] + self.output_biases
-        return WeightSpaceFeatures(weights, biases)
+        check_features(self.space, wsfeat, self.channels)
+        tensors = list(wsfeat.tensors)
+        for (i, _), code in zip(self.places, self.codes, strict=True):
+            tensors[i] = tensors[i] + code
+        return wsfeat.with_tensors(tensors)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nfn.features import WeightSpaceFeatures
 from nfn.layers.folding import check_features
-from nfn.spec import NetworkSpec
+from nfn.space import SpaceLike, as_space
 
 
 class TupleOp(nn.Module):
@@ -40,15 +40,16 @@ class ResBlock(nn.Module):
 class LearnedScale(nn.Module):
     """One learned factor per weight and per bias tensor: gamma in `U + gamma * NFN(U)` (arXiv:2302.14040)."""
 
-    def __init__(self, network_spec: NetworkSpec, init_scale: float):
+    def __init__(self, network_spec: SpaceLike, init_scale: float):
         super().__init__()
-        self.network_spec = network_spec
-        self.weight_scales = nn.Parameter(torch.full((len(network_spec),), float(init_scale)))
-        self.bias_scales = nn.Parameter(torch.full((len(network_spec),), float(init_scale)))
+        self.space = as_space(network_spec)
+        weights, biases = self.space.count_kinds()
+        self.weight_scales = nn.Parameter(torch.full((weights,), float(init_scale)))
+        self.bias_scales = nn.Parameter(torch.full((biases,), float(init_scale)))
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Features `(B, C, ...)` to the same shapes."""
-        check_features(self.network_spec, wsfeat)
-        weights = [w * scale for w, scale in zip(wsfeat.weights, self.weight_scales, strict=True)]
-        biases = [b * scale for b, scale in zip(wsfeat.biases, self.bias_scales, strict=True)]
-        return WeightSpaceFeatures(weights, biases)
+        check_features(self.space, wsfeat)
+        weights, biases = iter(self.weight_scales), iter(self.bias_scales)
+        scales = (next(weights if tensor.is_weight else biases) for tensor in self.space.tensors)
+        return wsfeat.with_tensors(x * scale for x, scale in zip(wsfeat.tensors, scales, strict=True))

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nfn.features import WeightSpaceFeatures
-from nfn.layers.folding import Fold, check_features, features_of, hnp_folds, np_folds, tensors_of
-from nfn.spec import NetworkSpec
+from nfn.layers.folding import Fold, check_features, hnp_folds, np_folds
+from nfn.space import SpaceLike, WeightSpace, as_space
 
 
 class ChannelLayerNorm(nn.Module):
@@ -29,18 +29,18 @@ class ChannelLayerNorm(nn.Module):
 
 
 class _FoldedLayerNorm(nn.Module):
-    def __init__(self, network_spec: NetworkSpec, channels: int, folds: tuple[Fold, ...]):
+    def __init__(self, space: WeightSpace, channels: int, folds: tuple[Fold, ...]):
         super().__init__()
-        self.network_spec, self.channels, self.folds = network_spec, channels, folds
+        self.space, self.channels, self.folds = space, channels, folds
         self.norms = nn.ModuleList([nn.LayerNorm(fold.copies * channels) for fold in folds])
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Features `(B, channels, ...)` to the same shapes."""
-        check_features(self.network_spec, wsfeat, self.channels)
+        check_features(self.space, wsfeat, self.channels)
         out = []
-        for fold, norm, x in zip(self.folds, self.norms, tensors_of(wsfeat), strict=True):
+        for fold, norm, x in zip(self.folds, self.norms, wsfeat.tensors, strict=True):
             out.append(fold.unfold(norm(fold.fold(x))))
-        return features_of(out)
+        return wsfeat.with_tensors(out)
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}"
@@ -49,8 +49,9 @@ class _FoldedLayerNorm(nn.Module):
 class SimpleLayerNorm(_FoldedLayerNorm):
     """Layer norm of every entry over its channels (and kernel entries, for convolutions): NP-equivariant."""
 
-    def __init__(self, network_spec: NetworkSpec, channels: int):
-        super().__init__(network_spec, channels, np_folds(network_spec))
+    def __init__(self, network_spec: SpaceLike, channels: int):
+        space = as_space(network_spec)
+        super().__init__(space, channels, np_folds(space))
 
 
 class ParamLayerNorm(_FoldedLayerNorm):
@@ -59,8 +60,9 @@ class ParamLayerNorm(_FoldedLayerNorm):
     That is also the inputs of the first weight, the outputs of the last weight and bias, and kernel entries.
     """
 
-    def __init__(self, network_spec: NetworkSpec, channels: int):
-        super().__init__(network_spec, channels, hnp_folds(network_spec))
+    def __init__(self, network_spec: SpaceLike, channels: int):
+        space = as_space(network_spec)
+        super().__init__(space, channels, hnp_folds(space))
 
 
 class ChannelDropout(nn.Module):

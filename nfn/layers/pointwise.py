@@ -3,8 +3,8 @@
 from torch import nn
 
 from nfn.features import WeightSpaceFeatures
-from nfn.layers.folding import check_features, features_of, np_folds, tensors_of
-from nfn.spec import NetworkSpec
+from nfn.layers.folding import check_features, np_folds
+from nfn.space import SpaceLike, as_space
 
 
 class Pointwise(nn.Module):
@@ -14,22 +14,22 @@ class Pointwise(nn.Module):
     kernel entries. Equivariant to any permutation of rows and columns, coupled or not.
     """
 
-    def __init__(self, network_spec: NetworkSpec, in_channels: int, out_channels: int):
+    def __init__(self, network_spec: SpaceLike, in_channels: int, out_channels: int):
         super().__init__()
-        self.network_spec = network_spec
+        self.space = as_space(network_spec)
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.folds = np_folds(network_spec)
+        self.folds = np_folds(self.space)
         self.maps = nn.ModuleList(
             [nn.Linear(fold.copies * in_channels, fold.copies * out_channels) for fold in self.folds]
         )
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Features `(B, in_channels, ...)` to `(B, out_channels, ...)` on the same spec, else ValueError."""
-        check_features(self.network_spec, wsfeat, self.in_channels)
+        """Features `(B, in_channels, ...)` to `(B, out_channels, ...)` on the same space, else ValueError."""
+        check_features(self.space, wsfeat, self.in_channels)
         out = []
-        for fold, linear, x in zip(self.folds, self.maps, tensors_of(wsfeat), strict=True):
+        for fold, linear, x in zip(self.folds, self.maps, wsfeat.tensors, strict=True):
             out.append(fold.unfold(linear(fold.fold(x))))
-        return features_of(out)
+        return wsfeat.with_tensors(out)
 
     def extra_repr(self) -> str:
         return f"in_channels={self.in_channels}, out_channels={self.out_channels}"

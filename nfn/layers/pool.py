@@ -1,42 +1,60 @@
 """Invariant pooling: averages over every axis that permutes."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nfn.features import WeightSpaceFeatures
-from nfn.layers.folding import Fold, check_features, hnp_folds, np_folds, tensors_of
-from nfn.spec import NetworkSpec
+from nfn.layers.folding import Fold, check_features, diagonal, hnp_folds, np_folds
+from nfn.space import SpaceLike, WeightSpace, as_space
 
 
 class _Pool(nn.Module):
-    def __init__(self, network_spec: NetworkSpec, folds: tuple[Fold, ...]):
+    def __init__(self, space: WeightSpace, folds: tuple[Fold, ...]):
         super().__init__()
-        self.network_spec = network_spec
+        self.space = space
         self.folds = folds
 
-    def forward(self, wsfeat: WeightSpaceFeatures) -> torch.Tensor:
+    def forward(self, wsfeat: WeightSpaceFeatures) -> Tensor:
         """Features `(B, C, ...)` to `(B, C, get_num_outs(spec))`: weight 0, bias 0, weight 1, ... joined."""
-        check_features(self.network_spec, wsfeat)
-        out = []
-        for fold, x in zip(self.folds, tensors_of(wsfeat), strict=True):
-            permuting = fold.order[1 : 1 + len(fold.axes)]
-            out.append((x.mean(permuting, keepdim=True) if permuting else x).flatten(2))
-        return torch.cat(out, -1)
+        check_features(self.space, wsfeat)
+        return torch.cat(
+            [
+                x
+                for fold, tensor in zip(self.folds, wsfeat.tensors, strict=True)
+                for x in _averages(fold, tensor)
+            ],
+            -1,
+        )
+
+
+def _averages(fold: Fold, x: Tensor) -> list[Tensor]:
+    """`(B, C, copies)`: over all permuting axes, and over each diagonal if a group comes twice."""
+    permuting = fold.order[1 : 1 + len(fold.axes)]
+    out = [(x.mean(permuting, keepdim=True) if permuting else x).flatten(2)]
+    for blocks in fold.partitions[1:]:
+        entries = diagonal(fold.fold(x), blocks).flatten(1, -2).mean(1)
+        out.append(entries.unflatten(1, (fold.copies, -1)).transpose(1, 2))
+    return out
+
+
+def _num_outs(folds: tuple[Fold, ...]) -> int:
+    return sum(fold.copies * len(fold.partitions) for fold in folds)
 
 
 class NPPool(_Pool):
     """Averages over rows and columns (arXiv:2302.14040, equation 17): NP-invariant.
 
-    Kernel entries of a convolution stay apart.
+    Kernel entries of a convolution stay apart, and so do those on the diagonal if both axes are of one group.
     """
 
-    def __init__(self, network_spec: NetworkSpec):
-        super().__init__(network_spec, np_folds(network_spec))
+    def __init__(self, network_spec: SpaceLike):
+        space = as_space(network_spec)
+        super().__init__(space, np_folds(space))
 
     @staticmethod
-    def get_num_outs(network_spec: NetworkSpec) -> int:
+    def get_num_outs(network_spec: SpaceLike) -> int:
         """The number of values per channel: one per bias and per kernel entry of a weight."""
-        return sum(fold.copies for fold in np_folds(network_spec))
+        return _num_outs(np_folds(as_space(network_spec)))
 
 
 class HNPPool(_Pool):
@@ -45,10 +63,11 @@ class HNPPool(_Pool):
     Inputs of the first weight, outputs of the last weight and bias, and kernel entries stay apart.
     """
 
-    def __init__(self, network_spec: NetworkSpec):
-        super().__init__(network_spec, hnp_folds(network_spec))
+    def __init__(self, network_spec: SpaceLike):
+        space = as_space(network_spec)
+        super().__init__(space, hnp_folds(space))
 
     @staticmethod
-    def get_num_outs(network_spec: NetworkSpec) -> int:
+    def get_num_outs(network_spec: SpaceLike) -> int:
         """The number of values per channel, known inputs, outputs and kernel entries counted apart."""
-        return sum(fold.copies for fold in hnp_folds(network_spec))
+        return _num_outs(hnp_folds(as_space(network_spec)))

@@ -4,6 +4,8 @@ On CPUs oneDNN's float32 convolutions run up to three times as fast as the BLAS 
 convolution of channels-last tensors *is* a matrix product. Other devices and dtypes take `torch.mm` and friends.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -35,18 +37,22 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
     return F.linear(x, weight)
 
 
-def product_plus(x: Tensor, weight: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """`product(x, weight)` of `x` (B, n, m, D), plus `rows` (B, n, E) and `columns` (B, m, E) repeated."""
-    rows, columns = rows.unsqueeze(2), columns.unsqueeze(1)
-    if _by_convolution(x, weight.shape[0]):
-        return product(x, weight).add_(rows).add_(columns)
-    # Not `rows + columns`: the memory layout of that sum follows its operands, and the views below need this one.
-    out = rows.expand(-1, -1, columns.shape[2], -1).contiguous().add_(columns)
+def product_plus(x: Tensor, weight: Tensor, terms: Sequence[Tensor]) -> Tensor:
+    """`product(x, weight)` of `x` (B, n, m, ..., D), plus terms of the same number of dimensions, repeated."""
+    if not terms or _by_convolution(x, weight.shape[0]):
+        out = product(x, weight)
+        for term in terms:
+            out.add_(term)
+        return out
+    # Not a sum of the terms: its memory layout would follow its operands, and the views below need this one.
+    out = terms[0].expand(*x.shape[:-1], -1).contiguous()
+    for term in terms[1:]:
+        out.add_(term)
     if x.is_contiguous():
-        out.view(-1, out.shape[-1]).addmm_(x.flatten(0, 2), weight.t())
+        out.view(-1, out.shape[-1]).addmm_(x.flatten(0, -2), weight.t())
     else:
         # Channels first in memory: BLAS reads each network transposed, without a copy.
-        out.view(len(x), -1, out.shape[-1]).baddbmm_(x.flatten(1, 2), weight.t().expand(len(x), -1, -1))
+        out.view(len(x), -1, out.shape[-1]).baddbmm_(x.flatten(1, -2), weight.t().expand(len(x), -1, -1))
     return out
 
 

@@ -4,17 +4,17 @@ import torch
 from torch import Tensor, nn
 
 from nfn.features import WeightSpaceFeatures
-from nfn.spec import NetworkSpec
+from nfn.space import SpaceLike, as_space
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class StatFeaturizer(nn.Module):
-    """Mean, variance and quartiles of each weight and bias (StatNN, arXiv:2002.11448): invariant."""
+    """Mean, variance and quartiles of each tensor (StatNN, arXiv:2002.11448): invariant."""
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> Tensor:
         """Features `(B, C, ...)` to `(B, C, get_num_outs(spec))`: weight 0, bias 0, weight 1, ..."""
-        return torch.cat([self.compute_stats(x) for pair in wsfeat for x in pair], -1)
+        return torch.cat([self.compute_stats(x) for x in wsfeat.tensors], -1)
 
     @staticmethod
     def compute_stats(tensor: Tensor) -> Tensor:
@@ -29,6 +29,6 @@ class StatFeaturizer(nn.Module):
         return torch.cat([entries.mean(-1, True), variance.unsqueeze(-1), quantiles], -1)
 
     @staticmethod
-    def get_num_outs(network_spec: NetworkSpec) -> int:
+    def get_num_outs(network_spec: SpaceLike) -> int:
         """The number of values per channel."""
-        return 2 * len(network_spec) * (2 + len(QUANTILES))
+        return len(as_space(network_spec).tensors) * (2 + len(QUANTILES))

@@ -1,0 +1,185 @@
+"""The linear map of one matrix per level (`levels.py`), at the cost of little more than its matrix products.
+
+Averages are taken step by step, each axis once for all tensors of a level, and terms are added up the same way
+back. The transpose of such a map is again one of this form, with sums for averages; `LinearMap.backward` uses that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nfn.layers.folding import diagonal
+from nfn.layers.levels import Level, Levels
+from nfn.layers.products import outer, product, product_plus
+
+
+def gather(levels: Levels, side: Sequence[Level], tensors: Sequence[Tensor], average: bool) -> list[Tensor]:
+    """All tensors reduced to each level and joined there, `(B, *axes of the level, D)`.
+
+    `side` is `levels.inputs` or `levels.outputs`; D is the level's width times the number of channels.
+    """
+    channels = tensors[0].shape[-1] // levels.copies[0]
+    reduce = torch.mean if average else torch.sum
+    faces = [diagonal(tensors[face.tensor], face.blocks) for face in levels.faces]
+    joined: list[Tensor] = []
+    for level in side:
+        parts = [_reordered(faces[own.face], own.order) for own in level.own]
+        for drop in level.drops:
+            source = _slice(joined[drop.parent], drop.source[0], drop.source[1], channels)
+            parts.append(reduce(source, 1 + drop.slot))
+        joined.append(parts[0] if len(parts) == 1 else torch.cat(parts, -1))
+    return joined
+
+
+def scatter(
+    levels: Levels,
+    side: Sequence[Level],
+    joined: Sequence[Tensor],
+    maps: Sequence[Tensor],
+    bias: Tensor | None,
+    average: bool,
+) -> list[Tensor]:
+    """`joined[l] @ maps[l]^T` of every level added up per tensor, the transpose of `gather`.
+
+    The bias goes to the level without axes. With `average`, terms are divided by the number of entries along each
+    axis on which they are repeated.
+    """
+    channels = maps[0].shape[0] // side[0].width
+    repeated: list[list[_Repeated]] = [[] for _ in side]
+    faces: dict[int, Tensor] = {}
+    for number in reversed(range(len(side))):
+        level, x = side[number], joined[number]
+        terms = _Terms(x, maps[number], None if level.groups else bias, repeated[number], channels)
+        for own in level.own:
+            term = _restored(terms.total(own.start, own.stop), own.order)
+            faces[own.face] = faces[own.face] + term if own.face in faces else term
+        for drop in level.drops:
+            term = terms.total(drop.start, drop.stop).unsqueeze(1 + drop.slot)
+            if average:
+                term = term / joined[drop.parent].shape[1 + drop.slot]
+            repeated[drop.parent].append(_Repeated(*drop.source, term))
+    return _with_diagonals(levels, faces)
+
+
+@dataclass(frozen=True, eq=False)
+class _Repeated:
+    """A term for channels `start:stop` (in copies) of a level, of size 1 along the axis on which it is repeated."""
+
+    start: int
+    stop: int
+    term: Tensor
+
+
+class _Terms:
+    """The terms of one level: its product `x @ weight^T`, and what lower levels repeat along its axes."""
+
+    def __init__(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, repeated: Sequence[_Repeated], channels: int
+    ):
+        self.x, self.weight, self.repeated, self.channels = x, weight, repeated, channels
+        self.product = None
+        if x.dim() == 2:
+            self.product = F.linear(x, weight, bias)
+        elif x.dim() == 3:
+            self.product = product(x, weight)
+
+    def total(self, start: int, stop: int) -> Tensor:
+        """Everything that goes to channels `start:stop` (in copies), as a new tensor or a part of a new one."""
+        here = [r for r in self.repeated if r.start < stop and start < r.stop]
+        whole = [r for r in here if r.start <= start and stop <= r.stop]
+        out = self._plus(start, stop, [self._cut(r, start, stop) for r in whole])
+        for r in here:
+            if r not in whole:
+                first, last = max(start, r.start), min(stop, r.stop)
+                _slice(out, first - start, last - start, self.channels).add_(self._cut(r, first, last))
+        return out
+
+    def _plus(self, start: int, stop: int, terms: Sequence[Tensor]) -> Tensor:
+        if self.product is None:
+            rows = self.weight[start * self.channels : stop * self.channels]
+            return product_plus(self.x, rows, terms)
+        out = _slice(self.product, start, stop, self.channels)
+        for term in terms:
+            out = out + term
+        return out
+
+    def _cut(self, repeated: _Repeated, start: int, stop: int) -> Tensor:
+        return _slice(repeated.term, start - repeated.start, stop - repeated.start, self.channels)
+
+
+def _slice(x: Tensor, start: int, stop: int, channels: int) -> Tensor:
+    """Channels `start:stop` (in copies) of `x`."""
+    start, width = start * channels, (stop - start) * channels
+    return x if width == x.shape[-1] else x.narrow(-1, start, width)
+
+
+def _reordered(x: Tensor, order: Sequence[int]) -> Tensor:
+    """`x` (B, *axes, D) with its axes in the order that a level has them in."""
+    return x if len(order) < 2 else x.permute(0, *(1 + axis for axis in order), -1)
+
+
+def _restored(x: Tensor, order: Sequence[int]) -> Tensor:
+    """The inverse of `_reordered`, of an output: memory of its own."""
+    if len(order) < 2:
+        return x.contiguous()
+    return x.permute(0, *(1 + order.index(axis) for axis in range(len(order))), -1)
+
+
+def _with_diagonals(levels: Levels, faces: dict[int, Tensor]) -> list[Tensor]:
+    """The tensors, with the terms of their diagonals added where these lie."""
+    out: list[Tensor] = []
+    for number, face in enumerate(levels.faces):
+        if face.tensor == number:
+            out.append(faces[number])
+        else:
+            diagonal(out[face.tensor], face.blocks).add_(faces[number])
+    return out
+
+
+def linear_map(
+    levels: Levels,
+    tensors: Sequence[Tensor],
+    maps: Sequence[Tensor],
+    bias: Tensor,
+    joined: Sequence[Tensor] | None = None,
+) -> list[Tensor]:
+    """The equivariant map of folded tensors under one matrix `(channels out, channels in)` per level."""
+    joined = joined or gather(levels, levels.inputs, tensors, average=True)
+    return scatter(levels, levels.outputs, joined, maps, bias, average=False)
+
+
+class LinearMap(torch.autograd.Function):
+    """`linear_map` with a backward pass of as many products as it needs, and no full-size temporaries.
+
+    Call as `LinearMap.apply(levels, bias, *maps, *tensors)`. Twice differentiable.
+    """
+
+    @staticmethod
+    def forward(ctx, levels: Levels, bias: Tensor, *rest: Tensor):
+        maps, tensors = rest[: len(levels.inputs)], rest[len(levels.inputs) :]
+        ctx.levels, ctx.joined = levels, gather(levels, levels.inputs, tensors, average=True)
+        ctx.save_for_backward(*rest)
+        return tuple(linear_map(levels, tensors, maps, bias, ctx.joined))
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor):
+        levels, rest = ctx.levels, ctx.saved_tensors
+        maps, tensors = rest[: len(levels.inputs)], rest[len(levels.inputs) :]
+        # For a second derivative the averages must hang on the inputs; else those of forward serve.
+        joined = (
+            gather(levels, levels.inputs, tensors, average=True) if torch.is_grad_enabled() else ctx.joined
+        )
+        sums = gather(levels, levels.outputs, [_dense(grad) for grad in grads], average=False)
+        map_grads = [outer(grad, x) for grad, x in zip(sums, joined, strict=True)]
+        inputs: list[Tensor | None] = [None] * len(tensors)
+        if any(ctx.needs_input_grad[-len(tensors) :]):
+            inputs[:] = scatter(levels, levels.inputs, sums, [m.t() for m in maps], None, average=True)
+        return None, sums[-1].sum(0), *map_grads, *inputs
+
+
+def _dense(x: Tensor) -> Tensor:
+    """`x` as it is where channels are last or first in memory, else a contiguous copy (an expanded gradient)."""
+    return x if x.movedim(-1, 1).is_contiguous() else x.contiguous()
