@@ -322,6 +322,9 @@ def wide_activations() -> nn.Sequential:
 class Normalised(nn.Module):
     """Means and deviations of the input as buffers, batch norm after the activation, a learned gain, softmax."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self):
         super().__init__()
         self.register_buffer("mean", torch.tensor([0.49, 0.48, 0.45]).view(1, 3, 1, 1))
