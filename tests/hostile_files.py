@@ -89,11 +89,16 @@ FOREIGN = {
     "html": (b"\n<!DOCTYPE html><html><body>404</body></html>", "HTML"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "Git LFS"),
     "json": (b'{"message": "Not found", "status": 404}', "JSON"),
-    "raw pickle": (pickle.dumps({"a": 1}, 4), "raw pickle"),
-    "old pickle": (pickle.dumps({"a": [1.0] * 9}, 2), "raw pickle"),
+    "raw pickle": (pickle.dumps({"a": 1}, 4), "No weights found: the file holds the entries 'a'"),
+    "old pickle": (pickle.dumps({"a": [1.0] * 9}, 0), "No weights found: the file holds the entries 'a'"),
+    "shards": (
+        b'{"metadata": {}, "weight_map": {"fc.weight": "model-00001-of-00002.safetensors"}}',
+        "sharded",
+    ),
+    "messagepack": (b"\x81\xa6kernel\xc7\x10\x01" + bytes(20), "MessagePack"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
     "gguf": (b"GGUF\x03\0\0\0" + bytes(100), "GGUF"),
-    "npy": (b"\x93NUMPY\x01\0" + bytes(100), "NumPy array"),
+    "npy": (b"\x93NUMPY\x01\0" + bytes(100), "which numpy.save never writes"),
     "onnx": (b"\x08\x0a\x12\x07pytorch\x1a\x062.13.0:\x90\x01", "ONNX"),
     "gzip": (b"\x1f\x8b\x08\0" + bytes(20), "gzip"),
     "png": (b"\x89PNG\r\n\x1a\n" + bytes(20), "picture"),
@@ -225,9 +230,9 @@ def _wrong_checksum() -> bytes:
     return bytes(data)
 
 
-def _archive_of_arrays() -> bytes:
+def _archive_of_objects() -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, weight=np.zeros((2, 2)))
+    np.savez(buffer, weight=np.array([[1, None]], dtype=object))
     return buffer.getvalue()
 
 
@@ -257,7 +262,7 @@ TRUNCATED = {
 PICKLES = {
     "payload in a zip": Hostile(7, "tries to run", lambda: checkpoint(_payload(2))),
     "payload of protocol 4": Hostile(7, "tries to run", lambda: checkpoint(_payload(4))),
-    "payload, raw": Hostile(7, "raw pickle", lambda: _payload(4)),
+    "payload, raw": Hostile(7, "tries to run", lambda: _payload(4)),
     "a million steps": Hostile(8, "200,000 steps", lambda: checkpoint(b"N0" * 10**6 + b".")),
     "long integers": Hostile(8, "LONG4", long_integers),
     **{f"pickle: {name}": Hostile(8, "corrupt|refused|No weights", lambda code=code: checkpoint(code))
@@ -315,14 +320,15 @@ HEADERS = {
     "a name from right to left": Hostile(21, r"\\u202e", lambda: tensors({"\u202eevil": (1, 2, 3, 4, 5, 6)})),
 }  # fmt: skip
 MODELS = {
-    "whole module": Hostile(22, "whole pickled object", lambda: saved(make_cnn())),
-    "old format": Hostile(22, "old format", lambda: saved(siren(), _use_new_zipfile_serialization=False)),
+    "module without tensors": Hostile(22, "'torch.nn.modules.activation.ReLU'", lambda: saved(torch.nn.ReLU())),
     "TorchScript": Hostile(22, "TorchScript", lambda: members({**_PICKLED, "n/constants.pkl": b"", "n/code/n": b""})),
     "exported program": Hostile(22, ".pt2", lambda: members({"n/archive_format": b"pt2", "n/models/m.json": b"{}"})),
-    "NumPy archive": Hostile(22, "NumPy archive", _archive_of_arrays),
-    "wrapped module": Hostile(23, "pickled objects", lambda: saved({"model": make_cnn(), "epoch": 3})),
+    "Keras model": Hostile(22, "Keras", lambda: members({"model.weights.h5": b"x", "config.json": b"{}"})),
+    "array of objects": Hostile(22, "Python objects", _archive_of_objects),
+    "wrapped object": Hostile(23, "pickled objects", lambda: saved({"model": torch.nn.ReLU(), "epoch": 3})),
     "residual": Hostile(24, "mismatch", lambda: tensors({"a.weight": (8, 2), "b.weight": (7, 8), "c.weight": (1, 9)})),
-    "transposed": Hostile(24, "transposed", lambda: tensors({"a.weight": (2, 8), "a.bias": (8,)})),
+    "transposed": Hostile(24, "transposed", lambda: tensors(
+        {"a.weight": (8, 2), "a.bias": (8,), "b.weight": (8, 4), "b.bias": (4,)})),
     "500 layers": Hostile(25, "500 layers", lambda: tensors({f"{i}.weight": (1, 1) for i in range(500)})),
     "too wide": Hostile(25, "100,001 wide", lambda: tensors({"a.weight": (100_001, 1)})),
 }  # fmt: skip

@@ -43,7 +43,7 @@ ROWS: dict[int, tuple[str, ...]] = {
     21: (*GENERATED, "nfn_reader::odd_tensor_names_are_only_names", "app_browser::a_hostile_name_is_only_text",
          "app_tickets_browser::a_trained_upload_with_hostile_names_is_told_and_shown",
          "app_panels::nothing_from_a_file_becomes_markup"),
-    22: (*GENERATED, "nfn_reader_hostile::old_and_whole_and_scripted_models_are_named_with_advice"),
+    22: (*GENERATED, "nfn_reader_hostile::exported_programs_are_named_with_advice"),
     23: (*GENERATED, "nfn_reader_checkpoints::wrapped_checkpoints_are_unwrapped",
          "nfn_reader_checkpoints::a_training_checkpoint_with_optimizer_state_is_read"),
     24: (*GENERATED, "nfn_reader_unsupported::unsupported_structures_say_what_is_supported_found_and_where",

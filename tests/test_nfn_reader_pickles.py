@@ -77,9 +77,11 @@ def test_an_unknown_class_is_never_imported(tmp_path):
 def test_an_unknown_object_is_refused_only_where_a_tensor_is_wanted(tmp_path):
     state = make_siren(2, 4, 1).state_dict()
     torch.save({**state, "note": np.float64(1)}, tmp_path / "fine.pt")
-    torch.save({**state, "9.weight": np.zeros((2, 2))}, tmp_path / "array.pt")
+    torch.save({**state, "9.weight": torch.nn.ReLU()}, tmp_path / "object.pt")
     assert read_network(tmp_path / "fine.pt").kind == "siren"
-    assert "'9.weight' is an object of class 'numpy" in refusal(tmp_path / "array.pt")
+    assert "'9.weight' is an object of class 'torch.nn.modules.activation.ReLU'" in refusal(
+        tmp_path / "object.pt"
+    )
 
 
 def test_the_reader_has_no_way_to_load_a_pickle():
@@ -106,7 +108,9 @@ def test_endless_pickles_are_refused_soon(tmp_path):
     for code in (b"N0" * 10**6, b"(" * 10**6, b"]" + b"]a" * 10**6, b"}q\x00" + b"h\x000" * 10**6):
         assert f"{PICKLE_OPCODES:,} steps" in refusal(write_checkpoint(tmp_path / "long.pt", code + b"."))
     text = b"X" + struct.pack("<I", 5 << 20) + bytes(5 << 20) + b"."
-    assert "bytes long" in refusal(write_checkpoint(tmp_path / "text.pt", text))
+    assert "the file holds a text" in refusal(write_checkpoint(tmp_path / "text.pt", text))
+    short = b"X\xff\xff\0\0" + bytes((1 << 16) - 1)
+    assert "bytes long" in refusal(write_checkpoint(tmp_path / "texts.pt", b"(" + short * 80 + b"t."))
 
 
 def test_a_dict_inside_itself_ends(tmp_path):

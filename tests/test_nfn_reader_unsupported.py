@@ -2,7 +2,6 @@
 
 import itertools
 
-import numpy as np
 import pytest
 import torch
 from reader_files import (
@@ -41,7 +40,7 @@ def test_unsupported_structures_say_what_is_supported_found_and_where(tmp_path):
 @pytest.mark.parametrize(
     ("shapes", "words"),
     [
-        ({"a.weight": (2, 8), "a.bias": (8,)}, "looks transposed"),
+        ({"a.weight": (8, 2), "a.bias": (8,), "b.weight": (8, 4), "b.bias": (4,)}, "looks transposed"),
         ({"a.weight": (8, 2), "a.bias": (3,)}, "'a.bias' has 3 values"),
         (
             {"a.weight": (8, 2), "norm.weight": (8,), "norm.bias": (8,)},
@@ -70,11 +69,11 @@ def test_two_networks_in_one_file_are_told_apart_by_nobody(tmp_path):
     ("value", "words"),
     [
         (torch.ones(2, 2), "single tensor"),
-        ([torch.ones(2, 2)], "holds a list"),
-        ({0: torch.ones(2, 2)}, "name that is not text"),
+        ([torch.ones(2), "a"], "only vectors ('0')"),
+        ({None: torch.ones(2, 2), (1, 2): 3}, "holds the entries"),
         ({"epoch": 3, "loss": 0.5}, "entries 'epoch', 'loss'"),
         ({}, "holds nothing"),
-        ({"weights": np.zeros((2, 2))}, "weights: numpy"),
+        ({"weights": torch.nn.ReLU()}, "weights: torch.nn.modules.activation.ReLU"),
     ],
 )
 def test_checkpoints_without_a_state_dict_say_what_they_hold(tmp_path, value, words):

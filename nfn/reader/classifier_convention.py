@@ -15,6 +15,8 @@ _STD = ("pixel_std", "input_std", "image_std")
 _RANGE = ("pixel_range", "input_range")
 _BATCH_NORM = ("batch_norm", "batchnorm", "norm_position")
 _ACTIVATIONS = {name.replace("_", ""): name for name in FUNCTIONS} | {"swish": "silu", "sin": "sine"}
+CLASSIFIER_KEYS = (*_ACTIVATION, *_MEAN, *_STD, *_RANGE)
+"""What a file may call the parts of a convention, in one spelling (`facts.normal`)."""
 
 
 def read_classifier_convention(metadata: Mapping[str, str]) -> ClassifierConvention:
@@ -47,8 +49,7 @@ def write_classifier_convention(
         ours |= {"pixel_mean": _text(classifier.pixel_mean), "pixel_std": _text(classifier.pixel_std)}
     if classifier.activation is not None:
         ours["activation"] = classifier.activation
-    known = {*_ACTIVATION, *_MEAN, *_STD, *_RANGE}
-    plain = {key: value for key, value in metadata.items() if normal(key) not in known}
+    plain = {key: value for key, value in metadata.items() if normal(key) not in CLASSIFIER_KEYS}
     return {**(metadata if _says(metadata, classifier) else plain), **ours}
 
 

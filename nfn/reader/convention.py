@@ -19,6 +19,8 @@ _ORDERS = {
     **dict.fromkeys(("row_col", "rowcol", "row,col", "y,x", "yx", "ij"), "row_col"),
     **dict.fromkeys(("col_row", "colrow", "col,row", "x,y", "xy"), "col_row"),
 }
+SIREN_KEYS = (*_OMEGA, *_FIRST_OMEGA, *_HIDDEN_OMEGA, *_RANGE, *_COORDINATES)
+"""What a file may call the parts of a convention, in one spelling (`facts.normal`)."""
 LAYER_ORDER = "layer_order"
 """The weights' names from input to output, as a JSON list: written where names and shapes do not tell it."""
 
@@ -49,8 +51,7 @@ def write_convention(metadata: Mapping[str, str], siren: SirenConvention) -> dic
         "output_range": f"[{float(siren.low)!r}, {float(siren.high)!r}]",
         "coordinates": siren.coordinates,
     }
-    known = {*_OMEGA, *_FIRST_OMEGA, *_HIDDEN_OMEGA, *_RANGE, *_COORDINATES}
-    plain = {key: value for key, value in metadata.items() if normal(key) not in known}
+    plain = {key: value for key, value in metadata.items() if normal(key) not in SIREN_KEYS}
     return {**(metadata if _says(metadata, siren) else plain), **ours}
 
 

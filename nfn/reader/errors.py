@@ -11,6 +11,12 @@ GRAPH_ADVICE = (
 )
 """What to do next where the tensors alone do not say what the network computes."""
 
+KERAS_ADVICE = (
+    'Export it with model.export("net.onnx", format="onnx"), or its weights alone with '
+    'numpy.savez("net.npz", **{w.path: w.numpy() for w in model.weights}), and use that file.'
+)
+"""What to do with a file of Keras: HDF5 is not read, whose library parses in C what nobody has checked."""
+
 SHOWN_CHARACTERS = 60
 
 
@@ -24,7 +30,8 @@ class StructureError(NetworkFileError):
 
 def quote(name: object) -> str:
     """A name from a file in quotes, control and right-to-left characters escaped, cut to some length."""
-    text = str(name)[: SHOWN_CHARACTERS + 1]
+    plain = isinstance(name, (str, bytes, int, float)) or name is None
+    text = str(name if plain else type(name).__name__)[: SHOWN_CHARACTERS + 1]
     shown = repr(text)
     if len(shown) <= SHOWN_CHARACTERS + 2:
         return shown

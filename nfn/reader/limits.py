@@ -18,6 +18,12 @@ ZIP_MEMBERS = 2 * TENSORS
 ZIP_DIRECTORY_BYTES = MIB
 PICKLE_BYTES = 4 * MIB
 PICKLE_OPCODES = 200_000
+PARTS = 200_000
+"""Containers and values of a pickle that are looked at; the same one counts anew at each place."""
+FACTS = 10_000
+"""Numbers and texts of a pickle that are kept."""
+DEPTH = 32
+"""Containers or modules inside each other."""
 
 METADATA_ENTRIES = 64
 METADATA_CHARACTERS = 1_000

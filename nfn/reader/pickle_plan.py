@@ -1,18 +1,21 @@
-"""Read a checkpoint's `data.pkl` without running it.
+"""Read a pickle without running it.
 
-`pickletools.genops` splits the pickle into opcodes; the interpreter below knows what each does to a stack and
-builds plain containers, `StoredTensor` descriptions, and `Inert` stand-ins for everything else. Nothing is
-imported and nothing from the file is ever called: REDUCE on a global looks the global's *name* up in a table
-of our own functions, and an unknown name yields another stand-in.
+`split_steps` gives its steps; the interpreter below knows what each does to a stack and builds plain containers,
+`StoredTensor` descriptions, and stand-ins for objects (`pickle_objects`). Nothing is imported and nothing from the
+file is ever called: REDUCE on a global looks the global's *name* up in a table of our own functions, and an unknown
+name yields another stand-in.
 """
 
-import pickletools
-from collections.abc import Mapping
+import struct
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nfn.reader import limits
 from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
-from nfn.reader.rebuild import REBUILDERS, make_storage_ref
+from nfn.reader.numpy_rebuild import NUMPY_REBUILDERS
+from nfn.reader.pickle_objects import Global, Inert, Instance, StateDict, class_name
+from nfn.reader.pickle_steps import LongText, split_steps
+from nfn.reader.rebuild import REBUILDERS, StorageRef, make_storage_ref
 
 # fmt: off
 _HOSTILE_MODULES = frozenset((
@@ -28,35 +31,19 @@ _HOSTILE_BUILTINS = frozenset(
 )
 
 
-class Inert:
-    """What stands where an object of a class or function that we do not know would be."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str):
-        self.name = name
-
-
-class Global(Inert):
-    """A class or function that the pickle names; it is never imported."""
-
-    __slots__ = ()
-
-
-class StateDict(dict):
-    """A dict that the file calls an OrderedDict: the only kind that may carry attributes (`_metadata`)."""
-
-
 # fmt: off
 _PUSHED_ARGUMENT = frozenset((
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "FLOAT", "BINFLOAT", "STRING",
     "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
     "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
 ))
-"""LONG4 is not among them: it writes integers of more than 255 bytes, whose products would take minutes."""
 # fmt: on
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _NO_EFFECT = frozenset(("PROTO", "FRAME"))
+
+
+Storages = Callable[[str, Any, Any], StorageRef]
+"""From a storage's class, key and number of values to its bytes."""
 
 
 def read_plan(data: memoryview, members: Mapping[str, memoryview]) -> Any:
@@ -65,37 +52,50 @@ def read_plan(data: memoryview, members: Mapping[str, memoryview]) -> Any:
     Raises:
         NetworkFileError: malformed, above a cap, or naming a function that no checkpoint needs.
     """
-    if len(data) > limits.PICKLE_BYTES:
-        raise _refused(f"{len(data):,} bytes long; at most {limits.PICKLE_BYTES:,} are read")
-    machine = _Machine(members)
+    value, end = read_pickle(data, lambda kind, key, numel: make_storage_ref(kind, key, numel, members))
+    if end != len(data):
+        raise _malformed()
+    return value
+
+
+def read_pickle(data: memoryview, storages: Storages) -> tuple[Any, int]:
+    """The object that a pickle at the start of `data` describes, and the position behind it; as `read_plan`."""
+    machine = _Machine(storages)
     try:
-        return machine.run(bytes(data))
+        return machine.run(data)
     except NetworkFileError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError, Warning) as error:
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error, Warning) as error:
         raise _malformed() from error
 
 
 class _Machine:
     """The pickle virtual machine, for the opcodes that describe data."""
 
-    def __init__(self, members: Mapping[str, memoryview]):
-        self.members = members
+    def __init__(self, storages: Storages):
+        self.storages = storages
         self.stack: list[Any] = []
         self.marked: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
 
-    def run(self, pickle: bytes) -> Any:
-        for count, (opcode, argument, position) in enumerate(pickletools.genops(pickle)):
+    def run(self, data: memoryview) -> tuple[Any, int]:
+        arrays = 0
+        for count, (name, argument, position) in enumerate(split_steps(data)):
             if count >= limits.PICKLE_OPCODES:
                 raise _refused(f"more than {limits.PICKLE_OPCODES:,} steps long")
-            if opcode.name == "STOP":
-                return self._finish(position == len(pickle) - 1)
-            self._step(opcode.name, argument)
+            if isinstance(argument, (memoryview, LongText)):
+                arrays += len(argument if isinstance(argument, memoryview) else argument.data)
+            if position - arrays > limits.PICKLE_BYTES:
+                raise _refused(
+                    f"more than {limits.PICKLE_BYTES:,} bytes long, without the values of its arrays"
+                )
+            if name == "STOP":
+                return self._finish(), position
+            self._step(name, argument)
         raise _malformed()
 
-    def _finish(self, at_the_end: bool) -> Any:
-        if not at_the_end or len(self.stack) != 1 or self.marked:
+    def _finish(self) -> Any:
+        if len(self.stack) != 1 or self.marked:
             raise _malformed()
         return self.stack[0]
 
@@ -183,6 +183,8 @@ class _Machine:
         target = self.stack[-1]
         if isinstance(target, list):
             target.extend(items)
+        elif isinstance(target, Instance):
+            target.items.extend(items)
         elif not isinstance(target, Inert):
             raise _refused(f"appending to a {type(target).__name__}")
 
@@ -195,16 +197,18 @@ class _Machine:
 
     def _set_items(self, items: list[Any]) -> None:
         target = self.stack[-1]
-        if isinstance(target, dict):
-            target.update((_safe_key(k), v) for k, v in zip(items[::2], items[1::2], strict=True))
+        table = target.entries if isinstance(target, Instance) else target
+        if isinstance(table, dict):
+            table.update((_safe_key(k), v) for k, v in zip(items[::2], items[1::2], strict=True))
         elif not isinstance(target, Inert):
             raise _refused(f"setting an item of a {type(target).__name__}")
 
     def build(self, _: Any) -> None:
-        """Attributes of an object: dropped where the object may have some, refused elsewhere."""
-        self.stack.pop()
-        target = self.stack[-1]
-        if not isinstance(target, (Inert, StateDict)):
+        """Attributes of an object: taken by those that have any, refused elsewhere."""
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, Inert):
+            target.set_state(state)
+        elif not isinstance(target, StateDict):
             raise _refused(f"setting attributes of a {type(target).__name__}")
 
     def global_by_argument(self, argument: Any) -> None:
@@ -238,15 +242,25 @@ class _Machine:
         self._replace_class(self._pop_to_mark()[0])
 
     def _replace_class(self, kind: Any) -> None:
-        self.stack.append(Inert(_class_name(kind)))
+        self.stack.append(Instance(class_name(kind)))
 
     def persistent_id(self, _: Any) -> None:
-        """`torch.save` writes a storage as ("storage", class, key, device, number of values)."""
+        """`torch.save` writes a storage as ("storage", class, key, device, number of values).
+
+        Files in the old format have a sixth part, which is None but in the oldest; and ("module", class, path,
+        source) for a class.
+        """
         parts = self.stack.pop()
-        if not isinstance(parts, tuple) or len(parts) != 5 or parts[0] != "storage":
+        if isinstance(parts, tuple) and len(parts) == 4 and parts[0] == "module":
+            self.stack.append(parts[1])
+            return
+        if not isinstance(parts, tuple) or len(parts) not in (5, 6) or parts[0] != "storage":
             raise _malformed()
-        _, kind, key, _, numel = parts
-        self.stack.append(make_storage_ref(_class_name(kind), key, numel, self.members))
+        if parts[5:] not in ((), (None,)):
+            raise _refused("one of storages that are parts of others, as PyTorch 0.1 wrote them")
+        fields: tuple[Any, ...] = parts
+        kind, key, numel = fields[1], fields[2], fields[4]
+        self.stack.append(self.storages(class_name(kind), key, numel))
 
 
 _HANDLERS = {
@@ -295,10 +309,6 @@ def _safe_key(key: Any) -> Any:
     return Inert("key")
 
 
-def _class_name(kind: Any) -> str:
-    return kind.name if isinstance(kind, Inert) else type(kind).__name__
-
-
 def _name_global(module: str, name: str) -> Global:
     root = module.partition(".")[0]
     hostile_builtin = root in ("builtins", "__builtin__") and name in _HOSTILE_BUILTINS
@@ -315,14 +325,25 @@ def _rebuild(function: Any, arguments: Any) -> Any:
         raise _malformed()
     if not isinstance(function, Global):
         return Inert(function.name)
-    if function.name == "collections.OrderedDict" and not arguments:
-        return StateDict()
+    if function.name == "collections.OrderedDict":
+        return _ordered(*arguments[:1])
     if function.name == "collections.defaultdict":
         return {}
-    rebuilder = REBUILDERS.get(function.name)
-    if rebuilder is None:
-        return Inert(function.name)
-    return rebuilder(*(_class_name(a) if isinstance(a, Global) else a for a in arguments[:9]))
+    if function.name in ("copyreg._reconstructor", "copy_reg._reconstructor"):
+        return Instance(class_name(arguments[0]))
+    if function.name in NUMPY_REBUILDERS:
+        return NUMPY_REBUILDERS[function.name](*arguments[:9])
+    if function.name in REBUILDERS:
+        named = (class_name(a) if isinstance(a, Global) else a for a in arguments[:9])
+        return REBUILDERS[function.name](*named)
+    return Instance(function.name)
+
+
+def _ordered(pairs: Any = ()) -> StateDict:
+    """Python 2 writes an OrderedDict as a call with a list of pairs."""
+    if not isinstance(pairs, (list, tuple)):
+        raise _malformed()
+    return StateDict((_safe_key(key), value) for key, value in pairs)
 
 
 def _refused(what: str) -> NetworkFileError:

@@ -26,6 +26,14 @@ _STORAGE_DTYPES = {
     "Untyped": "bytes",
 }
 _ITEM_BYTES = {**FLOATS, **INTEGERS, "bytes": 1, "bool": 1}
+_OTHER_BYTES = {
+    "complex64": 8,
+    "complex128": 16,
+    "quantised int8": 1,
+    "quantised uint8": 1,
+    "quantised int32": 4,
+}
+"""Of types that are never read, but whose bytes stand between others in old files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +45,20 @@ class StorageRef:
     fault: str = ""
 
 
+def storage_dtype(class_name: str) -> str:
+    """The type of a storage's values by its class: `torch.FloatStorage` holds float32."""
+    kind = class_name.rpartition(".")[2].removeprefix("_").removesuffix("Storage")
+    return _STORAGE_DTYPES.get(kind, f"unknown {kind}")
+
+
+def item_bytes(dtype: str) -> int:
+    """Bytes per value of a storage; 0 where the type is unknown."""
+    return _ITEM_BYTES.get(dtype, _OTHER_BYTES.get(dtype, 0))
+
+
 def make_storage_ref(class_name: str, key: Any, numel: Any, members: Mapping[str, memoryview]) -> StorageRef:
     """The storage that a persistent id names, checked against the archive's member."""
-    kind = class_name.rpartition(".")[2].removeprefix("_").removesuffix("Storage")
-    dtype = _STORAGE_DTYPES.get(kind, f"unknown {kind}")
+    dtype = storage_dtype(class_name)
     if not isinstance(key, str) or type(numel) is not int:
         raise _malformed()
     data = members.get(f"data/{key}")

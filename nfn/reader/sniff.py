@@ -1,21 +1,23 @@
 """Decide what a file is from its first bytes; its name never counts."""
 
+import re
 import struct
 from typing import Literal
 
 from nfn.reader import limits
-from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError
+from nfn.reader.errors import EXPORT_ADVICE, KERAS_ADVICE, NetworkFileError
+from nfn.reader.legacy_file import LEGACY_MAGIC
+from nfn.reader.npz_file import NPY_MAGIC
 
-Format = Literal["safetensors", "zip"]
+Format = Literal["safetensors", "zip", "legacy", "pickle", "npy", "onnx"]
+"""`zip` is what `torch.save` and `numpy.savez` write: the names of the members tell them apart."""
 
-_LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
+_PICKLE = re.compile(rb"\x80[\x02-\x05]|[}\]][qr(.]|\([dlt](?:p\d|\.)|c[a-z_]\w*(?:\.\w+)*\n\w+\n")
+"""The first bytes of a pickle: of protocols 2 to 5, or of 0 and 1, which Python 2 wrote."""
 
 _FOREIGN = (
-    (_LEGACY_MAGIC, "a checkpoint in PyTorch's old format (before 1.6), which can run code when opened"),
-    (b"\x80", "a raw pickle, which can run code when opened"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5?)"),
     (b"GGUF", "a GGUF language model"),
-    (b"\x93NUMPY", "a NumPy array"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"BZh", "a bzip2 archive"),
     (b"\xfd7zXZ", "an xz archive"),
@@ -32,7 +34,7 @@ def sniff(data: bytes) -> Format:
     """The format of the file's bytes.
 
     Raises:
-        NetworkFileError: the file is neither safetensors nor a zip archive; the message names what it is.
+        NetworkFileError: the file is of no format that is read; the message names what it is.
     """
     if not data:
         raise NetworkFileError(f"The file is empty (0 bytes). Wanted a network's weights. {EXPORT_ADVICE}")
@@ -40,9 +42,12 @@ def sniff(data: bytes) -> Format:
         return "zip"
     if _is_surely_safetensors(data):
         return "safetensors"
+    known = _known_format(data)
+    if known:
+        return known
     foreign = _foreign_format(data)
     if foreign:
-        raise NetworkFileError(f"This is {foreign}, not a network that can be read safely. {EXPORT_ADVICE}")
+        raise NetworkFileError(f"This is {foreign}, not a network that can be read. {_advice(foreign)}")
     if len(data) < 10:
         raise NetworkFileError(
             f"The file is too short to hold a network ({len(data)} bytes). {EXPORT_ADVICE}"
@@ -53,6 +58,31 @@ def sniff(data: bytes) -> Format:
         f"The file's format is unknown (it begins with {data[:8].hex(' ')}). "
         f"Wanted safetensors, or a state_dict saved by torch.save. {EXPORT_ADVICE}"
     )
+
+
+def _known_format(data: bytes) -> Format | None:
+    if data.startswith(LEGACY_MAGIC):
+        return "legacy"
+    if data.startswith(NPY_MAGIC):
+        return "npy"
+    if _is_onnx(data):
+        return "onnx"
+    return "pickle" if _PICKLE.match(data) else None
+
+
+def _advice(foreign: str) -> str:
+    """What to do next."""
+    if "HDF5" in foreign:
+        return KERAS_ADVICE
+    if "sharded" in foreign:
+        return (
+            "Load the model and save it as one file: model.save_pretrained(folder, max_shard_size='100GB')."
+        )
+    if "MessagePack" in foreign:
+        return "Save its flat parameters with numpy.savez or safetensors.flax.save_file, and use that file."
+    if "archive" in foreign:
+        return "Unpack it and choose the file with the weights."
+    return EXPORT_ADVICE
 
 
 def _is_surely_safetensors(data: bytes) -> bool:
@@ -76,7 +106,9 @@ def _foreign_format(data: bytes) -> str | None:
         return "a TensorFlow Lite model"
     if data[:4] in (b"PK\x05\x06", b"PK\x07\x08"):
         return "an empty or split zip archive"
-    return _foreign_text(data) or _foreign_protobuf(data)
+    if 0x80 <= data[0] <= 0x8F and 0xA0 <= int.from_bytes(data[1:2]) <= 0xBF:
+        return "a MessagePack file (Flax's to_bytes?)"
+    return _foreign_text(data)
 
 
 def _foreign_text(data: bytes) -> str | None:
@@ -86,17 +118,16 @@ def _foreign_text(data: bytes) -> str | None:
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<body")):
         return "an HTML page (a failed download?)"
     if start.startswith((b"{", b"[")) and not _looks_like_safetensors(data.ljust(9, b"\0")):
-        return "a JSON text"
+        shards = b'"weight_map"' in data
+        return "the index of a sharded checkpoint, without its weights" if shards else "a JSON text"
     return None
 
 
-def _foreign_protobuf(data: bytes) -> str | None:
+def _is_onnx(data: bytes) -> bool:
     """ONNX begins with field 1 (`ir_version`, a small number), then a field of text or of the graph."""
-    if (
+    return (
         len(data) > 4
         and data[0] == 0x08
         and data[1] < 0x20
         and data[2] in (0x12, 0x1A, 0x22, 0x2A, 0x3A, 0x42)
-    ):
-        return "an ONNX model"
-    return None
+    )

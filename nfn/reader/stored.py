@@ -1,33 +1,179 @@
-"""`open_file`: from a file that anyone may have made to named tensors, and what it says of them."""
+"""`open_file`: from a file that anyone may have made to the named tensors of one network, and what it says of them."""
 
 import stat
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nfn.reader import limits
+from nfn.reader.clean import clean
+from nfn.reader.contents import Contents, ModuleFacts, contents_of
 from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
+from nfn.reader.legacy_file import read_legacy
+from nfn.reader.networks import Candidate, check_count, choose, find_candidates
+from nfn.reader.normal_inputs import Normalization
+from nfn.reader.npz_file import is_npz, read_npy, read_npz
+from nfn.reader.pickle_plan import read_plan
+from nfn.reader.roles import ALL
 from nfn.reader.safetensors_file import read_safetensors
 from nfn.reader.sniff import Format, sniff
-from nfn.reader.state_dict import read_torch
 from nfn.reader.tensors import StoredTensor
+from nfn.reader.told import direct_facts, nested_facts
+from nfn.reader.torch_zip import read_torch_zip
+from nfn.reader.zip_file import Archive
+from nfn.wiring.names import natural_key
+
+PART = "part"
+"""The metadata that says that all tensors of a file are one network, though their names speak of several."""
+_SUFFIXES: dict[str, tuple[Format, ...]] = {
+    ".safetensors": ("safetensors",),
+    ".pt": ("zip", "legacy"),
+    ".pth": ("zip", "legacy"),
+    ".ckpt": ("zip", "legacy"),
+    ".bin": ("zip", "legacy"),
+    ".pkl": ("pickle",),
+    ".npz": ("zip",),
+    ".npy": ("npy",),
+}
+_FORMAT_NAMES: dict[Format, str] = {
+    "safetensors": "a safetensors file",
+    "zip": "a torch.save checkpoint",
+    "legacy": "a torch.save checkpoint in the old format",
+    "pickle": "a pickle",
+    "npy": "a NumPy array",
+    "onnx": "an ONNX model",
+}
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """What a file holds, not yet taken for a network; `in_order` where it keeps the order of the modules."""
+    """The tensors of one network under the names that the file gives them, not yet taken for a network.
+
+    `in_order` where the file keeps the order of the modules. `modules` are those of a pickled module, by path and in
+    order, the network itself under "". `networks` are the names that `open_file` takes as `part`, where there are
+    several; `prefix` is what all names begin with, such as "module.model.".
+    """
 
     tensors: dict[str, StoredTensor]
     metadata: dict[str, str]
     notes: tuple[str, ...]
     in_order: bool
+    modules: Mapping[str, ModuleFacts] = field(default_factory=dict)
+    networks: tuple[str, ...] = ()
+    prefix: str = ""
+    normalization: Normalization | None = None
 
 
-def open_file(path: Path) -> StoredFile:
-    """Read and parse a file; NetworkFileError where it is of no known format, or malformed."""
+def open_file(path: Path, part: str | None = None) -> StoredFile:
+    """Read a file and find the one network in it, or the one called `part`; nothing in it is run.
+
+    Raises:
+        NetworkFileError: the file is of no known format, malformed, or holds no network or several.
+
+    Example: `open_file(Path("agent.pt"), part="actor").tensors`.
+    """
+    return parse_file(path, *load_file(path), part)
+
+
+def load_file(path: Path) -> tuple[bytes, Format]:
+    """The bytes of a file and their format, which its name does not decide; errors as of `open_file`.
+
+    This is where formats part that are more than tensors: a model in ONNX has its graph.
+    """
     data = _read_bytes(path)
-    layout = sniff(data)
-    tensors, metadata, notes = _read_tensors(data, layout)
-    return StoredFile(tensors, metadata, (*_name_note(path, layout), *notes), in_order=layout == "zip")
+    return data, sniff(data)
+
+
+def parse_file(path: Path, data: bytes, layout: Format, part: str | None = None) -> StoredFile:
+    """The network in bytes that `load_file` gave; errors as of `open_file`."""
+    if layout == "safetensors":
+        tensors, metadata = read_safetensors(data)
+        contents = Contents({(name,): tensor for name, tensor in tensors.items()})
+    else:
+        contents, metadata = _read_contents(data, layout), {}
+    stored = _find_network(contents, metadata, part, layout)
+    return replace(stored, notes=(*_name_note(path, layout), *stored.notes))
+
+
+def _read_contents(data: bytes, layout: Format) -> Contents:
+    if layout == "legacy":
+        return contents_of(read_legacy(memoryview(data)))
+    if layout == "pickle":
+        return contents_of(read_plan(memoryview(data), {}))
+    if layout == "npy":
+        return contents_of(read_npy(memoryview(data)))
+    if layout == "onnx":
+        raise NetworkFileError(f"This is an ONNX model; wanted a file of tensors alone. {EXPORT_ADVICE}")
+    archive = Archive(data)
+    if is_npz(archive.names):
+        return Contents({(name,): tensor for name, tensor in read_npz(archive).items()})
+    return contents_of(read_torch_zip(archive))
+
+
+def _find_network(
+    contents: Contents, metadata: dict[str, str], part: str | None, layout: Format
+) -> StoredFile:
+    if part is None and metadata.get(PART) == ALL:
+        part = ALL
+    candidates = find_candidates(contents)
+    chosen, rest = choose(candidates, contents, part)
+    check_count(chosen.tensors)
+    _refuse_objects(contents, chosen)
+    modules = _modules_of(contents, chosen)
+    cleaned = clean(chosen.tensors, modules, rest, known_order=metadata.get("layer_order"))
+    told = metadata or direct_facts(contents.facts, chosen.path)
+    told = {**cleaned.facts, **told}
+    told |= nested_facts({**{(key,): text for key, text in metadata.items()}, **contents.facts}, told)
+    if rest == ALL:
+        told[PART] = ALL
+    others = [one.name for one in candidates] if len(candidates) > 1 else []
+    return StoredFile(
+        tensors=cleaned.tensors,
+        metadata=told,
+        notes=(*_choice_notes(chosen, candidates, contents), *cleaned.notes),
+        in_order=layout != "safetensors" and _keeps_order(chosen),
+        modules=cleaned.modules,
+        networks=(*others, *cleaned.networks),
+        prefix=cleaned.prefix,
+        normalization=cleaned.normalization,
+    )
+
+
+def _keeps_order(chosen: Candidate) -> bool:
+    """Not if the weights stand in the order of the alphabet, as libraries sort nested tables."""
+    names = [name for name, tensor in chosen.tensors.items() if len(tensor.shape) > 1]
+    if names != sorted(names):
+        return True
+    return not chosen.nested and names == sorted(names, key=natural_key)
+
+
+def _modules_of(contents: Contents, chosen: Candidate) -> dict[str, ModuleFacts]:
+    """The modules among which the network's tensors stand, by their dotted paths."""
+    return {path[-1]: facts for path, facts in contents.modules.items() if path[:-1] == chosen.path}
+
+
+def _refuse_objects(contents: Contents, chosen: Candidate) -> None:
+    for path, name in contents.objects.items():
+        if path[: len(chosen.path)] == chosen.path and path not in contents.tensors:
+            raise NetworkFileError(
+                f"{quote('.'.join(path[len(chosen.path) :]))} is an object of class {quote(name)}; "
+                f"wanted a tensor. {EXPORT_ADVICE}"
+            )
+
+
+def _choice_notes(chosen: Candidate, candidates: list[Candidate], contents: Contents) -> tuple[str, ...]:
+    notes = []
+    if chosen.path:
+        notes.append(f"The network was read from the entry {quote(chosen.name)}.")
+    others = [one.name for one in candidates if one is not chosen]
+    if others:
+        notes.append(f"The file holds other networks, too: {', '.join(quote(name) for name in others[:5])}.")
+    if contents.modules:
+        notes.append(
+            "The file holds a whole module: its tensors were read, and the classes and settings of its layers; "
+            "its code was not."
+        )
+    return tuple(notes)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -45,20 +191,11 @@ def _read_bytes(path: Path) -> bytes:
     return data
 
 
-def _read_tensors(
-    data: bytes, layout: Format
-) -> tuple[dict[str, StoredTensor], dict[str, str], tuple[str, ...]]:
-    if layout == "zip":
-        return read_torch(data)
-    tensors, metadata = read_safetensors(data)
-    return tensors, metadata, ()
-
-
 def _name_note(path: Path, layout: Format) -> tuple[str, ...]:
-    named = {".safetensors": "safetensors", ".pt": "zip", ".pth": "zip", ".ckpt": "zip"}.get(
-        path.suffix.lower(), layout
-    )
-    if named == layout:
+    wanted = _SUFFIXES.get(path.suffix.lower(), (layout,))
+    if layout in wanted:
         return ()
-    actual = "a torch.save checkpoint" if layout == "zip" else "a safetensors file"
-    return (f"The file name ends in {quote(path.suffix)}, but its content is {actual}; it was read as such.",)
+    return (
+        f"The file name ends in {quote(path.suffix)}, but its content is {_FORMAT_NAMES[layout]}; "
+        f"it was read as such.",
+    )

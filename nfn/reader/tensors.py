@@ -1,6 +1,7 @@
 """A tensor as a file describes it: checked against its bytes first, turned into an array after that."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ FLOATS = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 FINITE_ADVICE = "The training has most likely diverged: use a checkpoint from before that."
 
 INTEGERS = {"int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "uint16": 2, "uint32": 4, "uint64": 8}
+WHOLE = {**INTEGERS, "bool": 1}
+"""The types that masks may have besides, with their bytes per value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,13 @@ class StoredTensor:
         return not self.problem and self.dtype in INTEGERS
 
 
+def from_array(array: np.ndarray) -> StoredTensor:
+    """The tensor of values that were computed: float32 or float64."""
+    flat = np.ascontiguousarray(array)
+    data = memoryview(flat.reshape(-1).view(np.uint8).data)
+    return StoredTensor(flat.dtype.name, array.shape, contiguous_strides(array.shape), 0, data)
+
+
 def refused_tensor(problem: str) -> StoredTensor:
     """A tensor that the file holds in a form that is never read."""
     return StoredTensor("", (), (), 0, memoryview(b""), problem)
@@ -55,14 +65,7 @@ def check_tensor(name: str, tensor: StoredTensor) -> None:
     Raises:
         NetworkFileError: not a dense floating-point tensor, or one that reaches beyond its bytes.
     """
-    if tensor.problem:
-        raise _refusal(name, f"is {tensor.problem}; wanted a dense floating-point tensor")
-    if tensor.dtype not in FLOATS:
-        raise _refusal(
-            name, f"has values of type {quote(tensor.dtype)}; wanted float32, float64, float16 or bfloat16"
-        )
-    _check_shape(name, tensor)
-    _check_extent(name, tensor)
+    _check(name, tensor, FLOATS)
 
 
 def read_array(name: str, tensor: StoredTensor) -> np.ndarray:
@@ -72,13 +75,36 @@ def read_array(name: str, tensor: StoredTensor) -> np.ndarray:
         NetworkFileError: the tensor fails `check_tensor`, or holds NaN or infinity.
     """
     check_tensor(name, tensor)
-    dtype = "uint16" if tensor.dtype == "bfloat16" else tensor.dtype
-    flat = np.frombuffer(tensor.data, np.dtype(dtype).newbyteorder("<"))[tensor.offset :]
-    strides = [stride * flat.itemsize for stride in tensor.strides]
-    view = np.lib.stride_tricks.as_strided(flat, tensor.shape, strides, writeable=False)
-    array = _widen(view, tensor.dtype)
+    array = _widen(_view(tensor, FLOATS), tensor.dtype)
     check_finite(name, array)
     return array
+
+
+def read_mask(name: str, tensor: StoredTensor) -> np.ndarray:
+    """The values of a mask, which may be booleans and integers as well; as `read_array`."""
+    if tensor.dtype not in WHOLE:
+        return read_array(name, tensor)
+    _check(name, tensor, WHOLE)
+    return _view(tensor, WHOLE).astype(np.float32)
+
+
+def _check(name: str, tensor: StoredTensor, sizes: Mapping[str, int]) -> None:
+    if tensor.problem:
+        raise _refusal(name, f"is {tensor.problem}; wanted a dense floating-point tensor")
+    if tensor.dtype not in sizes:
+        raise _refusal(
+            name, f"has values of type {quote(tensor.dtype)}; wanted float32, float64, float16 or bfloat16"
+        )
+    _check_shape(name, tensor)
+    _check_extent(name, tensor, sizes[tensor.dtype])
+
+
+def _view(tensor: StoredTensor, sizes: Mapping[str, int]) -> np.ndarray:
+    """The values in the file; bfloat16 as uint16."""
+    dtype = np.dtype("uint16" if tensor.dtype == "bfloat16" else tensor.dtype).newbyteorder("<")
+    flat = np.frombuffer(tensor.data, dtype, len(tensor.data) // sizes[tensor.dtype])[tensor.offset :]
+    strides = [stride * flat.itemsize for stride in tensor.strides]
+    return np.lib.stride_tricks.as_strided(flat, tensor.shape, strides, writeable=False)
 
 
 def check_finite(name: str, array: np.ndarray) -> None:
@@ -118,9 +144,9 @@ def _check_shape(name: str, tensor: StoredTensor) -> None:
         raise _corrupt(name, f"it has {len(tensor.shape)} sizes but {len(tensor.strides)} strides")
 
 
-def _check_extent(name: str, tensor: StoredTensor) -> None:
+def _check_extent(name: str, tensor: StoredTensor, size: int) -> None:
     """No byte outside the storage, and no value used twice (an expanded view)."""
-    held = len(tensor.data) // FLOATS[tensor.dtype]
+    held = len(tensor.data) // size
     if tensor.numel > held:
         raise _corrupt(
             name,

@@ -1,0 +1,64 @@
+"""What tensors beside a network say of its inputs: their mean and deviation, and the order of coordinates."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nfn.reader import limits
+from nfn.reader.tensors import FLOATS, StoredTensor, read_array
+
+_CHANNELS = 4
+_BYTE = 255.0
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """What a layer of the file does to its inputs first: `(x - mean) / std`, one number or one per channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def facts(self) -> dict[str, str]:
+        """As metadata: for pixels from 0 to 1, where all channels have the same numbers."""
+        scale = _BYTE if max(self.mean) > 1 or max(self.std) > 1 else 1.0
+        if len(set(self.mean)) > 1 or len(set(self.std)) > 1:
+            return {}
+        return {"pixel_mean": repr(self.mean[0] / scale), "pixel_std": repr(self.std[0] / scale)}
+
+
+def find_normalization(statistics: Mapping[str, StoredTensor]) -> Normalization | None:
+    """The one pair of a mean and a deviation, if there is but one and they make sense."""
+    pairs = []
+    for name, tensor in statistics.items():
+        for suffix in ("std", "stddev"):
+            mean = name.removesuffix(suffix) + "mean"
+            if name.endswith(suffix) and mean in statistics:
+                pairs.append((_numbers(mean, statistics[mean]), _numbers(name, tensor)))
+    if len(pairs) != 1 or not all(pairs[0]):
+        return None
+    (mean, std) = pairs[0]
+    if len(mean) != len(std) or min(std) < limits.PIXEL_STD or max(map(abs, (*mean, *std))) > limits.PIXEL:
+        return None
+    return Normalization(mean, std)
+
+
+def _numbers(name: str, tensor: StoredTensor) -> tuple[float, ...]:
+    if tensor.problem or tensor.dtype not in FLOATS or not 0 < math.prod(tensor.shape) <= _CHANNELS:
+        return ()
+    return tuple(float(value) for value in read_array(name, tensor).ravel())
+
+
+def coordinate_facts(grids: Mapping[str, StoredTensor]) -> dict[str, str]:
+    """Which coordinate of a stored grid `(..., 2)` runs along a picture's rows, and from where to where."""
+    for name, tensor in grids.items():
+        if tensor.problem or tensor.dtype not in FLOATS or tensor.shape[-1:] != (2,):
+            continue
+        if not 4 <= tensor.numel <= limits.ELEMENTS:
+            continue
+        points = read_array(name, tensor).reshape(-1, 2)
+        moved = points[1] != points[0]
+        if moved[0] != moved[1]:
+            low, high = float(points.min()), float(points.max())
+            order = "col_row" if moved[0] else "row_col"
+            return {"coordinates": order, "coordinate_range": f"[{low!r}, {high!r}]"}
+    return {}

@@ -1,0 +1,156 @@
+"""Split a pickle into its steps, as `pickletools.genops` does, but without a copy of what is long.
+
+Bytes stay views of the file, and so do texts of more than 64 KiB (old pickles write arrays as texts): a text may
+take four times its bytes in memory, an array nothing. Steps that no checkpoint needs come without their argument.
+"""
+
+import codecs
+import io
+import pickletools
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+TEXT_BYTES = 1 << 16
+"""The longest text that is decoded."""
+LINE_BYTES = 1 << 22
+"""The longest line of a pickle in protocol 0, which writes arrays as lines."""
+_CHUNK = 1 << 12
+
+_ESCAPE = re.compile(rb"\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}|[0-7]{1,3})")
+
+Reader = Callable[[memoryview, int], tuple[Any, int]]
+"""The argument at a position, and the position behind it."""
+
+
+@dataclass(frozen=True, eq=False)
+class LongText:
+    """A text too long to be decoded unless it is the values of an array."""
+
+    data: memoryview
+
+
+def split_steps(data: memoryview) -> Iterator[tuple[str, Any, int]]:
+    """Each step's name in `pickletools`, its argument, and the position behind it; ends after STOP.
+
+    Raises:
+        ValueError, IndexError, struct.error: the pickle is malformed or cut short.
+    """
+    position = 0
+    while True:
+        name, read = _STEPS[data[position]]
+        argument, position = (None, position + 1) if read is None else read(data, position + 1)
+        yield name, argument, position
+        if name == "STOP":
+            return
+
+
+def _fixed(layout: str) -> Reader:
+    packed = struct.Struct(layout)
+    return lambda data, at: (packed.unpack_from(data, at)[0], at + packed.size)
+
+
+def _counted(layout: str, convert: Callable[[memoryview], Any]) -> Reader:
+    packed = struct.Struct(layout)
+
+    def read(data: memoryview, at: int) -> tuple[Any, int]:
+        start = at + packed.size
+        end = start + packed.unpack_from(data, at)[0]
+        if end > len(data):
+            raise ValueError("an argument reaches beyond the end")
+        return convert(data[start:end]), end
+
+    return read
+
+
+def _line(data: memoryview, at: int) -> tuple[bytes, int]:
+    """The bytes up to a line's end, and the position behind it."""
+    for start in range(at, min(len(data), at + LINE_BYTES), _CHUNK):
+        found = bytes(data[start : start + _CHUNK]).find(b"\n")
+        if found >= 0:
+            return bytes(data[at : start + found]), start + found + 1
+    raise ValueError("a line without an end")
+
+
+def _lines(count: int, kind: str) -> Reader:
+    """An argument of one or two lines, in the words of `pickletools`."""
+    descriptor: Any = getattr(pickletools, kind)
+
+    def read(data: memoryview, at: int) -> tuple[Any, int]:
+        lines = []
+        for _ in range(count):
+            line, at = _line(data, at)
+            lines.append(line)
+        return descriptor.reader(io.BytesIO(b"\n".join(lines) + b"\n")), at
+
+    return read
+
+
+def _quoted(data: memoryview, at: int) -> tuple[str, int]:
+    """A text of Python 2 in quotes; its characters are bytes."""
+    line, at = _line(data, at)
+    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
+        raise ValueError("a text without its quotes")
+    if b"\\" in _ESCAPE.sub(b"", line):
+        raise ValueError("an escape that no pickle writes")
+    return codecs.escape_decode(line[1:-1])[0].decode("latin-1"), at
+
+
+def _text(data: memoryview) -> str | LongText:
+    return str(data, "utf-8", "surrogatepass") if len(data) <= TEXT_BYTES else LongText(data)
+
+
+def _old_text(data: memoryview) -> str | memoryview:
+    """A text of Python 2, which may be the values of an array."""
+    return str(data, "latin-1") if len(data) <= TEXT_BYTES else data
+
+
+def _integer(data: memoryview) -> int:
+    return int.from_bytes(data, "little", signed=True)
+
+
+_ARGUMENTS: dict[str, Reader] = {
+    "uint1": _fixed("<B"),
+    "uint2": _fixed("<H"),
+    "int4": _fixed("<i"),
+    "uint4": _fixed("<I"),
+    "uint8": _fixed("<Q"),
+    "float8": _fixed(">d"),
+    "long1": _counted("<B", _integer),
+    "bytes1": _counted("<B", memoryview),
+    "bytes4": _counted("<I", memoryview),
+    "bytes8": _counted("<Q", memoryview),
+    "bytearray8": _counted("<Q", memoryview),
+    "string1": _counted("<B", _old_text),
+    "string4": _counted("<I", _old_text),
+    "unicodestring1": _counted("<B", _text),
+    "unicodestring4": _counted("<I", _text),
+    "unicodestring8": _counted("<Q", _text),
+    "unicodestringnl": _lines(1, "unicodestringnl"),
+    "stringnl": _quoted,
+    "stringnl_noescape_pair": _lines(2, "stringnl_noescape_pair"),
+    "decimalnl_short": _lines(1, "decimalnl_short"),
+    "decimalnl_long": _lines(1, "decimalnl_long"),
+    "floatnl": _lines(1, "floatnl"),
+}
+
+_UNREAD = ("LONG4", "PERSID", "EXT1", "EXT2", "EXT4")
+"""Steps that are always refused. LONG4 writes integers of more than 255 bytes, whose products would take minutes."""
+
+
+def _reader(opcode: pickletools.OpcodeInfo) -> Reader | None:
+    if opcode.arg is None or opcode.name in _UNREAD:
+        return None
+    return _ARGUMENTS[opcode.arg.name]
+
+
+class _Steps(dict):
+    def __missing__(self, code: int) -> tuple[str, Reader | None]:
+        raise ValueError(f"an unknown step {code:#x}")
+
+
+_STEPS: dict[int, tuple[str, Reader | None]] = _Steps(
+    {ord(opcode.code): (opcode.name, _reader(opcode)) for opcode in pickletools.opcodes}
+)

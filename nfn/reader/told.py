@@ -1,0 +1,72 @@
+"""What a file says of its network in settings of any depth: `args`, hydra configs, texts in YAML or JSON."""
+
+import re
+from collections.abc import Mapping
+
+from nfn.reader.classifier_convention import CLASSIFIER_KEYS, read_classifier_convention
+from nfn.reader.contents import Path
+from nfn.reader.convention import SIREN_KEYS, read_convention
+from nfn.reader.errors import NetworkFileError
+from nfn.reader.facts import KEY_CHARACTERS, normal
+
+_SETTINGS = (
+    "args",
+    "config",
+    "hparams",
+    "hyper_parameters",
+    "metadata",
+    "meta",
+    "model_args",
+    "model_config",
+)
+_KNOWN = {*SIREN_KEYS, *CLASSIFIER_KEYS}
+_OTHER_HALF = {
+    **{key: {"pixel_std": "1"} for key in CLASSIFIER_KEYS if key.endswith("_mean")},
+    **{key: {"pixel_mean": "0"} for key in CLASSIFIER_KEYS if key.endswith("_std")},
+}
+"""A mean makes sense only with a deviation, and the other way round."""
+_TEXT_CHARACTERS = 50_000
+_ALL_CHARACTERS = 200_000
+"""Of all texts together that are searched for settings."""
+_PAIR = re.compile(
+    r"(?<![\w.])[\"']?(" + "|".join(sorted(_KNOWN, key=len, reverse=True)) + r")[\"']?\s{0,9}[:=]\s{0,9}"
+    r"(\[[^\]\n]{0,80}\]|\([^)\n]{0,80}\)|[\"'][^\"'\n]{0,80}[\"']|[^\s,;)}\]]{1,80})",
+    re.IGNORECASE,
+)
+
+
+def direct_facts(facts: Mapping[Path, str], network: Path) -> dict[str, str]:
+    """Numbers and texts beside the tensors, in the usual tables of settings, and at the top of the file."""
+    found: dict[str, str] = {}
+    for where in (network, *((name,) for name in _SETTINGS), ()):
+        found |= {path[-1]: text for path, text in facts.items() if path[:-1] == where}
+    return found
+
+
+def nested_facts(facts: Mapping[Path, str], known: Mapping[str, str]) -> dict[str, str]:
+    """Entries of a network's convention at any depth, the outermost first, unless `known` has them.
+
+    What cannot be a convention's (`range: 5` of something else) is passed over.
+    """
+    found = {normal(key): "" for key in known}
+    told: dict[str, str] = {}
+    room = _ALL_CHARACTERS
+    for path, text in sorted(facts.items(), key=lambda item: len(item[0])):
+        pairs = [(path[-1], text)] if len(path[-1]) <= KEY_CHARACTERS else []
+        if room > 0 and ("=" in text or ":" in text):
+            pairs += _PAIR.findall(text[:_TEXT_CHARACTERS])
+            room -= len(text[:_TEXT_CHARACTERS])
+        for key, value in pairs:
+            if normal(key) in _KNOWN and normal(key) not in found and _makes_sense(normal(key), value):
+                found[normal(key)] = told[key] = value.strip("\"'")
+    return told
+
+
+def _makes_sense(key: str, text: str) -> bool:
+    text = text.strip("\"'")
+    try:
+        read_convention({key: text})
+        read_classifier_convention({key: text, **_OTHER_HALF.get(key, {})})
+    except NetworkFileError:
+        return False
+    return True
