@@ -4,12 +4,14 @@ import csv
 import gzip
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from reader_files import Call
 from typer.testing import CliRunner
 
 from nfn.cnn import class_scores
@@ -341,5 +343,5 @@ def test_a_siren_that_does_not_fit_is_named(tmp_path, tensors, message):
 def test_a_file_that_would_run_code_is_refused(tmp_path):
     folder = tmp_path / "wts"
     (folder / "7s").mkdir(parents=True)
-    torch.save(torch.nn.Linear(2, 1), folder / "7s" / "net0.pth")
-    refuse(folder, "nfn", r"7s/net0\.pth cannot be imported: .*code")
+    torch.save({"0.weight": Call(os.system, "true")}, folder / "7s" / "net0.pth")
+    refuse(folder, "nfn", r"7s/net0\.pth cannot be imported: .*tries to run")

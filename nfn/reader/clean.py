@@ -37,15 +37,18 @@ def clean(
     tensors: Mapping[str, StoredTensor],
     modules: Mapping[str, ModuleFacts],
     part: str,
-    known_order: str | None,
+    declared: bool = False,
 ) -> Cleaned:
-    """The network called `part`, or the only one; `known_order` where the file says which are its weights.
+    """The network called `part`, or the only one; all tensors as they are where the file declares what they do.
 
     Raises:
         NetworkFileError: a tensor is refused, or it is unclear which network is meant.
     """
-    kept, beside = set_aside(tensors) if known_order is None and part != ALL else (dict(tensors), {})
-    roles = find_roles(list(kept)) if known_order is None else {}
+    if declared:
+        _check_budget(tensors)
+        return Cleaned(dict(tensors), {}, (), dict(modules), (), _prefix(list(tensors)), None)
+    kept, beside = set_aside(tensors) if part != ALL else (dict(tensors), {})
+    roles = find_roles(list(kept))
     chosen = _pick(tensors, kept, roles, part)
     _check_budget(chosen)
     whole, folded = fold_parts(chosen)

@@ -19,11 +19,13 @@ class Normalization:
     std: tuple[float, ...]
 
     def facts(self) -> dict[str, str]:
-        """As metadata: for pixels from 0 to 1, where all channels have the same numbers."""
-        scale = _BYTE if max(self.mean) > 1 or max(self.std) > 1 else 1.0
-        if len(set(self.mean)) > 1 or len(set(self.std)) > 1:
+        """As metadata, for pixels from 0 to 1: one number, or one for each of three channels."""
+        if len(self.mean) not in (1, 3):
             return {}
-        return {"pixel_mean": repr(self.mean[0] / scale), "pixel_std": repr(self.std[0] / scale)}
+        scale = _BYTE if max(map(abs, self.mean)) > 1 or max(self.std) > 1 else 1.0
+        numbers = ([number / scale for number in part] for part in (self.mean, self.std))
+        mean, std = (str(part if len(part) > 1 else part[0]) for part in numbers)
+        return {"pixel_mean": mean, "pixel_std": std}
 
 
 def find_normalization(statistics: Mapping[str, StoredTensor]) -> Normalization | None:

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nfn.architecture.declared import KEY as ARCHITECTURE
 from nfn.reader import limits
 from nfn.reader.clean import clean
 from nfn.reader.contents import Contents, ModuleFacts, contents_of
+from nfn.reader.convention import LAYER_ORDER
 from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
 from nfn.reader.legacy_file import read_legacy
 from nfn.reader.networks import Candidate, check_count, choose, find_candidates
@@ -120,7 +122,8 @@ def _find_network(
     check_count(chosen.tensors)
     _refuse_objects(contents, chosen)
     modules = _modules_of(contents, chosen)
-    cleaned = clean(chosen.tensors, modules, rest, known_order=metadata.get("layer_order"))
+    declared = ARCHITECTURE in metadata or LAYER_ORDER in metadata
+    cleaned = clean(chosen.tensors, modules, rest, declared)
     told = metadata or direct_facts(contents.facts, chosen.path)
     told = {**cleaned.facts, **told}
     told |= nested_facts({**{(key,): text for key, text in metadata.items()}, **contents.facts}, told)
