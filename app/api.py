@@ -51,7 +51,7 @@ def predict_generalization(
     """Predict the test accuracy of a small image classifier (a CNN) from its weights alone, without any data.
 
     Args:
-        file: A checkpoint of the network, safetensors or torch zip, at most 20 MB, uploaded to this app or, up
+        file: A checkpoint of the network, safetensors or torch zip, at most 100 MB, uploaded to this app or, up
             to 3 MB, as a data: URI in base64 (no other URL); null when zoo_id is given.
         zoo_id: A network of the zoo, such as cifar10-cnns/test/17; null when a file is given.
         activation: relu or tanh; auto takes the file's word for it, else finds it out.
@@ -100,7 +100,7 @@ def classify_inr(file: gr.FileData | None, zoo_id: str | None, domain: str = "au
     """Say what a SIREN (a neural network that is a picture) shows, from its weights.
 
     Args:
-        file: A checkpoint of the network, safetensors or torch zip, at most 20 MB, uploaded to this app or, up
+        file: A checkpoint of the network, safetensors or torch zip, at most 100 MB, uploaded to this app or, up
             to 3 MB, as a data: URI in base64 (no other URL); null when zoo_id is given.
         zoo_id: A network of the zoo, such as mnist-sirens/test/17; null when a file is given.
         domain: Where to look for the label: mnist, fashion_mnist, cifar10, or auto to let the predictor find it.
@@ -129,7 +129,7 @@ def edit_inr(
     """Edit the picture that a SIREN is, by changing its weights.
 
     Args:
-        file: A checkpoint of the network, safetensors or torch zip, at most 20 MB, uploaded to this app or, up
+        file: A checkpoint of the network, safetensors or torch zip, at most 100 MB, uploaded to this app or, up
             to 3 MB, as a data: URI in base64 (no other URL); null when zoo_id is given.
         zoo_id: A network of the zoo, such as mnist-sirens/test/17; null when a file is given.
         style: dilate, erode, contrast, sharpen or neon.
@@ -162,7 +162,7 @@ def winning_ticket(
     """Find the winning ticket of an untrained network: which few of its weights are worth training.
 
     Args:
-        file: A checkpoint of the initialization, safetensors or torch zip, at most 20 MB, uploaded to this app or, up
+        file: A checkpoint of the initialization, safetensors or torch zip, at most 100 MB, uploaded to this app or, up
             to 3 MB, as a data: URI in base64 (no other URL); null when zoo_id is given. An MLP of three linear
             layers for MNIST or a CNN of three convolutions and two linear layers for CIFAR-10, hidden layers of any
             width.

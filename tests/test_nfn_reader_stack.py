@@ -131,7 +131,7 @@ def test_no_networks(tmp_path):
 
 def test_too_many_values(tmp_path):
     half = torch.zeros(2, 1 + limits.ELEMENTS // 4000, 2000, dtype=torch.float16)
-    refused(tmp_path, {"weight": half}, "values; at most 8,000,000")
+    refused(tmp_path, {"weight": half}, "values; at most 30,000,000")
 
 
 def test_too_many_layers(tmp_path):

@@ -70,7 +70,7 @@ def test_two_networks_in_one_file_are_told_apart_by_nobody(tmp_path):
     [
         (torch.ones(2, 2), "single tensor"),
         ([torch.ones(2), "a"], "only vectors ('0')"),
-        ({None: torch.ones(2, 2), (1, 2): 3}, "holds the entries"),
+        ({None: torch.ones(2, 2), (1, 2): 3}, "holds a table"),
         ({"epoch": 3, "loss": 0.5}, "entries 'epoch', 'loss'"),
         ({}, "holds nothing"),
         ({"weights": torch.nn.ReLU()}, "weights: torch.nn.modules.activation.ReLU"),

@@ -4,9 +4,11 @@
 largest file in memory, and not a byte more (`RLIMIT_AS`). It prints a line of JSON per file.
 """
 
+import io
 import json
 import math
 import os
+import pickle
 import resource
 import struct
 import sys
@@ -15,23 +17,29 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 from hostile_files import BAD_HEADERS, header, long_integers  # noqa: E402
-from reader_files import write_checkpoint  # noqa: E402
+from reader_files import to_pickle, write_checkpoint  # noqa: E402
 
 from nfn.reader import NetworkFileError, limits, read_network  # noqa: E402
+from nfn.reader.legacy_file import LEGACY_MAGIC  # noqa: E402
 from nfn.reader.stack import LAYERS, NETWORKS, read_networks  # noqa: E402
 
 FACTOR = 3
 """How many times the largest file the reader may take in memory, the file itself included."""
 BYTES = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "I64": 8}
-PAD = 15 * limits.MIB
+PAD = 80 * limits.MIB
 STEPS = limits.PICKLE_OPCODES - 10
 HEADER = limits.SAFETENSORS_HEADER_BYTES - 20
 MOST = limits.ELEMENTS - 1000
-LARGEST = (100, MOST // 100)
-FIVE_MILLION = (100, 52_000)
+LARGEST = (330, MOST // 330)
+SINGLE, DOUBLE = (300, 87_000), (150, 87_000)
+"""The largest layers of float32 and float64 that a file can hold."""
+SIDE = 85
+"""Of the layers of stacks: as many values as may be."""
 LONG_NAME = "1a" * 240
 NORM_PARTS = ("running_mean", "running_var", "weight", "bias")
 
@@ -99,33 +107,93 @@ def wide_text(key: bool) -> bytes:
     return padded(b"}" + pushed + b"K\x01s." if key else pushed + b".")
 
 
+def globals_of(count: int) -> bytes:
+    return b"](" + b"".join(b"c%07d\n%06d\n" % (i, i) for i in range(count)) + b"e."
+
+
+def legacy(pickled: bytes) -> bytes:
+    """A checkpoint in the old format around a pickle, without storages."""
+    return b"".join(
+        [LEGACY_MAGIC, to_pickle(1001), to_pickle({"little_endian": True}), pickled, to_pickle([])]
+    )
+
+
+def array_as_text() -> bytes:
+    """An array of protocol 2: each byte a character, most of which take two bytes."""
+    array = np.full((100, 83_000), 0x3F8F8F8F, np.uint32).view(np.float32)
+    return pickle.dumps({"0.weight": array}, 2)
+
+
+def unpacked(size: int) -> bytes:
+    """An archive of one array that is compressed to nothing."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, weight=np.zeros((300, size // 1200), np.float32))
+    return buffer.getvalue()
+
+
+def doubled(depth: int) -> bytes:
+    """Tables that each hold the same table twice, which stands at 2^depth places."""
+    return padded(
+        b"}" + b"".join(b"q%c0}(\x8c\x01ah%c\x8c\x01bh%cu" % (i, i, i) for i in range(depth)) + b"."
+    )
+
+
+def modules(depth: int) -> bytes:
+    """Modules that each hold the same module twice."""
+    start = b"cA\nB\n)\x81}(\x8c\x0b_parameters}\x8c\x08_buffers}\x8c\x08_modules}"
+    step = b"q%c0" + start + b"(\x8c\x01ah%c\x8c\x01bh%cuub"
+    return padded(start + b"ub" + b"".join(step % (i, i, i) for i in range(depth)) + b".")
+
+
+def weight_normed(outputs: int) -> bytes:
+    data = plain({"0.weight_g": ("F32", (outputs, 1)), "0.weight_v": ("F32", (outputs, 87_000))})
+    return data[: -4 * outputs * 87_001] + struct.pack("<f", 0.5) * outputs * 87_001
+
+
+def settings() -> bytes:
+    """Texts that are nearly settings, beside a network."""
+    texts = {f"{i:04d}": f"{i}" + "w0=w_0: " * 375 for i in range(1300)}
+    return padded(pickle.dumps({**texts, "0.weight": np.zeros((3, 2), np.float32)}, 2))
+
+
 def many(step: bytes, room: int = 1) -> bytes:
     """A list of what one step makes, as often as steps are taken; `room` is how many steps one takes."""
     return padded(b"](" + step * (STEPS // room) + b"e.")
 
 
 WORST: dict[str, Callable[[], bytes]] = {
-    "largest layer, float32": lambda: plain({"0.weight": ("F32", FIVE_MILLION)}),
+    "largest layer, float32": lambda: plain({"0.weight": ("F32", SINGLE)}),
     "largest layer, float16": lambda: plain({"0.weight": ("F16", LARGEST)}),
     "largest layer, bfloat16": lambda: plain({"0.weight": ("BF16", LARGEST)}),
-    "largest layer, float64": lambda: plain({"0.weight": ("F64", (100, 26_000))}),
-    "batch norm behind it, float16": lambda: normed("F16", (100, 79_000), after=False),
-    "batch norm before it, float16": lambda: normed("F16", (100, 77_000), after=True),
-    "batch norm behind it, float64": lambda: normed("F64", (100, 25_500), after=False),
-    "batch norm before it, float64": lambda: normed("F64", (100, 25_000), after=True),
+    "largest layer, float64": lambda: plain({"0.weight": ("F64", DOUBLE)}),
+    "batch norm behind it, float16": lambda: normed("F16", (325, 92_000), after=False),
+    "batch norm before it, float16": lambda: normed("F16", (320, 92_000), after=True),
+    "batch norm behind it, float64": lambda: normed("F64", (150, 86_500), after=False),
+    "batch norm before it, float64": lambda: normed("F64", (148, 86_000), after=True),
     "64 layers and batch norms, long names": named_norms,
     "an order that is not found": puzzle,
     "1,990 vectors": lambda: plain(
         {"a.weight": ("F32", (2, 2)), **{f"v{i}": ("F32", (2,)) for i in range(1990)}}
     ),
     "stack of one network": lambda: plain({"0.weight": ("F16", (1, *LARGEST))}),
-    "stack of 1,000 networks": lambda: stack(NETWORKS, LAYERS // NETWORKS, 44),
-    "stack of deep networks": lambda: stack(LAYERS // limits.LAYERS, limits.LAYERS, 44),
+    "stack of 1,000 networks": lambda: stack(NETWORKS, LAYERS // NETWORKS, SIDE),
+    "stack of deep networks": lambda: stack(LAYERS // limits.LAYERS, limits.LAYERS, SIDE),
     "stack of deep networks with batch norms": lambda: plain(stacked_norms(LAYERS // limits.LAYERS)),
-    "pickle of globals": lambda: padded(b"](" + b"".join(b"c%07d\n%06d\n" % (i, i) for i in range(STEPS)) + b"e."),
+    "pickle of globals": lambda: padded(globals_of(STEPS)),
+    "old format, of globals": lambda: legacy(globals_of(STEPS)),
+    "pickle of objects": lambda: many(b"cA\nB\n)\x81", 3),
+    "pickle of calls": lambda: many(b"cA\nB\n)R", 3),
+    "tables at many places": lambda: doubled(30),
+    "modules at many places": lambda: modules(30),
+    "array as a text": array_as_text,
+    "array that unpacks": lambda: unpacked(limits.FILE_BYTES - 400),
+    "weight norm": lambda: weight_normed(160),
+    "weight norm of too much": lambda: weight_normed(290),
+    "kernel": lambda: plain({"0.kernel": ("F32", (87_000, 300)), "0.bias": ("F32", (300,))}),
     "pickle of texts": lambda: padded(b"](" + b"".join(b"\x8c\x0e%014d" % i for i in range(STEPS)) + b"e."),
     "pickle of wide text": lambda: wide_text(key=False),
     "pickle of a wide key": lambda: wide_text(key=True),
+    "pickle of settings": settings,
     "pickle of sets": lambda: many(b"\x8f"),
     "pickle of dicts": lambda: many(b"}NNs", 4),
     "pickle of marks": lambda: padded(b"(" * STEPS + b"."),

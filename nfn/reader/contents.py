@@ -248,9 +248,14 @@ def _describe(root: Any) -> str:
         return f"this is a pickled object of class {quote(root.name)}, and no tensors stand in it"
     if not isinstance(root, dict):
         return f"the file holds a {_TYPE_NAMES.get(type(root).__name__, type(root).__name__)}"
-    objects = [f"{key}: {value.name}" for key, value in root.items() if isinstance(value, Inert)]
+    objects = [
+        f"{key}: {value.name}"
+        for key, value in root.items()
+        if isinstance(value, Inert) and isinstance(key, str)
+    ]
     if objects:
         return f"the file holds pickled objects ({quote_some(objects)}), and no tensors stand in them"
+    names = [str(key) for key in root if isinstance(key, (str, int))]
     if not root:
         return "the file holds nothing"
-    return f"the file holds the entries {quote_some([str(key) for key in root])}"
+    return f"the file holds the entries {quote_some(names)}" if names else "the file holds a table"

@@ -2,12 +2,14 @@
 
 MIB = 1 << 20
 
-FILE_BYTES = 20 * MIB
+FILE_BYTES = 100 * MIB
 TENSORS = 2_000
 NAME_CHARACTERS = 1_000
 RANK = 8
-ELEMENTS = 8_000_000
-"""Values in all weights and biases together; as float32 they take less than twice the largest file."""
+ELEMENTS = 30_000_000
+"""Values in all weights and biases together; as float32 they take little more than the largest file."""
+PARTED = 16_000_000
+"""Values of weights that are stored in parts and put together: they are there twice until the network is read."""
 
 LAYERS = 64
 LAYER_WIDTH = 100_000

@@ -17,7 +17,7 @@ TEXT_BYTES = 1 << 16
 """The longest text that is decoded."""
 LINE_BYTES = 1 << 22
 """The longest line of a pickle in protocol 0, which writes arrays as lines."""
-_CHUNK = 1 << 12
+_SHORT, _CHUNK = 1 << 6, 1 << 12
 
 _ESCAPE = re.compile(rb"\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}|[0-7]{1,3})")
 
@@ -67,6 +67,9 @@ def _counted(layout: str, convert: Callable[[memoryview], Any]) -> Reader:
 
 def _line(data: memoryview, at: int) -> tuple[bytes, int]:
     """The bytes up to a line's end, and the position behind it."""
+    line, found, _ = bytes(data[at : at + _SHORT]).partition(b"\n")
+    if found:
+        return line, at + len(line) + 1
     for start in range(at, min(len(data), at + LINE_BYTES), _CHUNK):
         found = bytes(data[start : start + _CHUNK]).find(b"\n")
         if found >= 0:
@@ -74,18 +77,22 @@ def _line(data: memoryview, at: int) -> tuple[bytes, int]:
     raise ValueError("a line without an end")
 
 
-def _lines(count: int, kind: str) -> Reader:
-    """An argument of one or two lines, in the words of `pickletools`."""
+def _read_line(kind: str) -> Reader:
+    """An argument of one line, in the words of `pickletools`."""
     descriptor: Any = getattr(pickletools, kind)
 
     def read(data: memoryview, at: int) -> tuple[Any, int]:
-        lines = []
-        for _ in range(count):
-            line, at = _line(data, at)
-            lines.append(line)
-        return descriptor.reader(io.BytesIO(b"\n".join(lines) + b"\n")), at
+        line, end = _line(data, at)
+        return descriptor.reader(io.BytesIO(line + b"\n")), end
 
     return read
+
+
+def _two_lines(data: memoryview, at: int) -> tuple[str, int]:
+    """A module and a name in it, with a blank between."""
+    module, middle = _line(data, at)
+    name, end = _line(data, middle)
+    return f"{module.decode()} {name.decode()}", end
 
 
 def _quoted(data: memoryview, at: int) -> tuple[str, int]:
@@ -128,12 +135,12 @@ _ARGUMENTS: dict[str, Reader] = {
     "unicodestring1": _counted("<B", _text),
     "unicodestring4": _counted("<I", _text),
     "unicodestring8": _counted("<Q", _text),
-    "unicodestringnl": _lines(1, "unicodestringnl"),
+    "unicodestringnl": _read_line("unicodestringnl"),
     "stringnl": _quoted,
-    "stringnl_noescape_pair": _lines(2, "stringnl_noescape_pair"),
-    "decimalnl_short": _lines(1, "decimalnl_short"),
-    "decimalnl_long": _lines(1, "decimalnl_long"),
-    "floatnl": _lines(1, "floatnl"),
+    "stringnl_noescape_pair": _two_lines,
+    "decimalnl_short": _read_line("decimalnl_short"),
+    "decimalnl_long": _read_line("decimalnl_long"),
+    "floatnl": _read_line("floatnl"),
 }
 
 _UNREAD = ("LONG4", "PERSID", "EXT1", "EXT2", "EXT4")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nfn.reader import limits
 from nfn.reader.errors import NetworkFileError, quote, quote_some
 from nfn.reader.tensors import StoredTensor, from_array, read_array, read_mask
 
@@ -22,7 +23,7 @@ class _Spelling:
     """From a part to its name behind `stem + name`."""
 
 
-_NEW = ".original"
+_ADVICE = "Save the network without the reparametrization (torch.nn.utils.remove_weight_norm and the like)."
 _SPELLINGS = (
     _Spelling("weight norm", {"g": "_g", "v": "_v"}),
     _Spelling("spectral norm", {"orig": "_orig", "u": "_u", "v": "_v"}),
@@ -46,11 +47,15 @@ def fold_parts(tensors: Mapping[str, StoredTensor]) -> tuple[dict[str, StoredTen
     found: dict[str, StoredTensor] = {}
     folded: dict[str, list[str]] = {}
     used: set[str] = set()
+    room = limits.PARTED
     for name in tensors:
         if name in used:
             continue
         whole, kind, parts = _match(name, tensors)
         if kind:
+            room -= max(tensors[part].numel for part in parts.values())
+            if room < 0:
+                raise _too_many()
             found[whole] = _fold(whole, kind, {part: (n, tensors[n]) for part, n in parts.items()})
             folded.setdefault(kind, []).append(whole)
             used |= set(parts.values())
@@ -140,8 +145,11 @@ def _masked(name: str, weight: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return weight
 
 
-def _misfit(name: str, what: str) -> NetworkFileError:
+def _too_many() -> NetworkFileError:
     return NetworkFileError(
-        f"The parts of {quote(name)} do not fit: {what}. Save the network without the "
-        f"reparametrization (torch.nn.utils.remove_weight_norm and the like)."
+        f"The network has more than {limits.PARTED:,} values in weights that are stored in parts. {_ADVICE}"
     )
+
+
+def _misfit(name: str, what: str) -> NetworkFileError:
+    return NetworkFileError(f"The parts of {quote(name)} do not fit: {what}. {_ADVICE}")
