@@ -99,5 +99,4 @@ def params_to_state_dicts(keys: Iterable[str], wsfeat: WeightSpaceFeatures) -> l
 
 def params_to_func_params(params: WeightSpaceFeatures) -> tuple[Tensor, ...]:
     """Weight 0, bias 0, weight 1, ... as a tuple for a functional model, a single channel squeezed away."""
-    tensors = [tensor for pair in params for tensor in pair]
-    return tuple(tensor.squeeze(1) if tensor.shape[1] == 1 else tensor for tensor in tensors)
+    return tuple(tensor.squeeze(1) if tensor.shape[1] == 1 else tensor for tensor in params.tensors)

@@ -235,6 +235,43 @@ def test_kaiming_init_has_no_biases_and_unit_gain():
     assert layer.pair_maps[1].std().item() == pytest.approx(math.sqrt(2 / layer.fan_in(2)), rel=0.1)
 
 
+STORED = {
+    "np": [109.483329415, -0.025462153, -15.550099441, -0.104194906, -4.894259599, -2.577403626],
+    "hnp": [26.952322318, -7.717735862, 24.420332468, -4.796671693, 12.020934919, 6.865670931],
+}
+"""Per tensor, the sum of the outputs times 1, 2, 3, ... of the layers below."""
+
+
+@both
+def test_stored_layers_keep_their_parameters_and_what_these_mean(kind):
+    """Predictors are stored as state dicts: another order of the levels or their channels would change them all."""
+    spec = cnn((2, 3, 2, 2), ((1, 2), (), ()))
+    linear = build(kind, spec, 1, 1)
+    lines = {"np": 4, "hnp": 2}[kind]
+    pairs = {"np": 3, "hnp": 1}[kind]
+    names = [
+        "point_map",
+        "bias",
+        *(f"line_maps.{i}" for i in range(lines)),
+        *(f"pair_maps.{i}" for i in range(pairs)),
+    ]
+    assert list(linear.state_dict()) == names
+
+    def entries(count: int, first: int) -> Tensor:
+        return torch.arange(first, first + count, dtype=torch.float64)
+
+    with torch.no_grad():
+        for k, parameter in enumerate(linear.parameters()):
+            parameter.copy_(entries(parameter.numel(), k).mul(0.7).sin().view_as(parameter))
+    shapes = [tensor.shape for tensor in linear.space.tensors]
+    tensors = [entries(math.prod(s), i).mul(1.3).cos().view(1, 1, *s) for i, s in enumerate(shapes)]
+    with torch.no_grad():
+        out = linear(chain(tensors)).tensors
+    assert [float((x.flatten() * entries(x.numel(), 1)).sum()) for x in out] == pytest.approx(
+        STORED[kind], abs=1e-8
+    )
+
+
 def _open_inputs():
     return HNPLinear(NetworkSpec((ArraySpec((1, ANY)),), (ArraySpec((1,)),)), 1, 1)
 

@@ -139,9 +139,7 @@ class _Meeting:
         self.passing = {(f, source) for (f, _), (source, _) in self.sources.items()}
         self.levels: list[Level] = []
         self.turned: list[bool] = []
-        self.places: dict[
-            View, tuple[int, int]
-        ] = {}  # the level of a view, and where its channels start there
+        self.places: dict[View, tuple[int, int]] = {}  # level, and where its channels start there
 
     def groups(self, view: View) -> tuple[int, ...]:
         return _groups(self.faces[view[0]], view[1])
@@ -151,21 +149,21 @@ class _Meeting:
         # What passes its average on comes first, so that one slice holds it.
         own = sorted((v for v in here if v not in self.sources), key=lambda v: v not in self.passing)
         arrivals = sorted((v for v in here if v in self.sources), key=self._arrival)
-        members = [*own, *arrivals]
-        starts = [0, *itertools.accumulate(self.copies[f] for f, _ in members)]
-        self.places |= {v: (len(self.levels), start) for v, start in zip(members, starts, strict=False)}
         # Two axes stay in the order of the first tensor, so that it need not be copied.
         turned = len(groups) == 2 and not arrivals and own[0][1] == (1, 0)
+        owned, drops, place = [], [], 0
+        for view in (*own, *arrivals):
+            self.places[view] = len(self.levels), place
+            if view in self.sources:
+                drops.append(self._drop(view, place))
+            else:
+                order = view[1][::-1] if turned else view[1]
+                owned.append(Own(view[0], order, place, place + self.copies[view[0]]))
+            place += self.copies[view[0]]
+        faces = tuple(face for face, _ in (*own, *arrivals))
+        groups = groups[::-1] if turned else groups
         self.turned.append(turned)
-        owned = [
-            Own(f, order[::-1] if turned else order, start, start + self.copies[f])
-            for (f, order), start in zip(own, starts, strict=False)
-        ]
-        drops = [self._drop(v, start) for v, start in zip(arrivals, starts[len(own) :], strict=False)]
-        faces = tuple(f for f, _ in members)
-        self.levels.append(
-            Level(groups[::-1] if turned else groups, tuple(owned), _merged(drops), faces, starts[-1])
-        )
+        self.levels.append(Level(groups, tuple(owned), _merged(drops), faces, place))
 
     def _arrival(self, view: View) -> tuple[bool, int, int, int]:
         drop = self._drop(view, 0)
@@ -174,9 +172,9 @@ class _Meeting:
     def _drop(self, view: View, place: int) -> Drop:
         face, (source, slot) = view[0], self.sources[view]
         parent, start = self.places[face, source]
-        width = self.copies[face]
+        stop = start + self.copies[face]
         return Drop(
-            parent, 1 - slot if self.turned[parent] else slot, (start, start + width), place, place + width
+            parent, 1 - slot if self.turned[parent] else slot, (start, stop), place, place + stop - start
         )
 
 
