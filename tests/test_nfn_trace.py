@@ -161,6 +161,45 @@ class ChannelsLast(nn.Module):
         return self.head(x.reshape(len(x), -1))
 
 
+class StandardisedConv(nn.Conv2d):
+    """The weights are standardised in each call."""
+
+    def forward(self, x):
+        weight = self.weight
+        weight = (weight - weight.mean((1, 2, 3), keepdim=True)) / weight.std((1, 2, 3), keepdim=True)
+        return F.conv2d(x, weight, self.bias)
+
+
+class Fourier(nn.Module):
+    """Random Fourier features before a linear layer, and a gain that all outputs share."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("frequencies", torch.randn(6, 2))
+        self.hidden, self.last, self.gain = nn.Linear(12, 8), nn.Linear(8, 3), nn.Parameter(torch.tensor(0.7))
+
+    def forward(self, x):
+        x = 2 * math.pi * x @ self.frequencies.T
+        x = self.hidden(torch.cat([torch.sin(x), torch.cos(x)], dim=-1))
+        return self.gain * self.last(x * torch.sigmoid(x))
+
+
+class Does(nn.Module):
+    """A module that does one thing between layers of its own."""
+
+    def __init__(self, what, first=None, last=None):
+        super().__init__()
+        self.what, self.first, self.last = what, first or nn.Identity(), last or nn.Identity()
+
+    def forward(self, x):
+        return self.last(self.what(self.first(x)))
+
+
+def pooled(what):
+    """What people write for a global pool, between a convolution and a linear layer."""
+    return lambda: Does(what, nn.Conv2d(1, 5, 3), nn.Linear(5, 2))
+
+
 def activations():
     layers = (
         nn.ReLU6(), nn.LeakyReLU(0.2), nn.ELU(0.7), nn.SELU(), nn.CELU(1.3), nn.GELU(approximate="tanh"), nn.SiLU(),
@@ -187,9 +226,9 @@ def vgg():
     return nn.Sequential(*(part for block in layers for part in block), nn.Flatten(), nn.Linear(8 * 16, 10))
 
 
-def all_convolutional():
+def all_convolutional(channels=1):
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, 2), nn.SiLU(), nn.Conv2d(8, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        nn.Conv2d(channels, 8, 3, 2), nn.SiLU(), nn.Conv2d(8, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
     )
 
 
@@ -201,6 +240,10 @@ def shared():
 
 def weight_norm():
     return nn.Sequential(parametrizations.weight_norm(nn.Linear(4, 6)), nn.ReLU(), nn.Linear(6, 2))
+
+
+def standardised():
+    return nn.Sequential(StandardisedConv(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
 
 
 def pruned():
@@ -215,6 +258,12 @@ MODULES = {
     "branches": (Branches, (2, 9, 9)), "channels_last": (ChannelsLast, (1, 6, 6)), "activations": (activations, (6,)),
     "lenet": (lenet, (1, 28, 28)), "vgg": (vgg, (3, 32, 32)), "all_convolutional": (all_convolutional, (1, 16, 16)),
     "shared": (shared, (1, 8, 8)), "weight_norm": (weight_norm, (4,)), "pruned": (pruned, (1, 8, 8)),
+    "standardised": (standardised, (1, 8, 8)), "fourier": (Fourier, (2,)),
+    "squeezed": (pooled(lambda x: F.adaptive_avg_pool2d(x, (1, 1)).squeeze(-1).squeeze(-1)), (1, 8, 8)),
+    "two_maxima": (pooled(lambda x: x.max(-1)[0].max(-1)[0]), (1, 8, 8)),
+    "whole_window": (pooled(lambda x: F.max_pool2d(x, x.size()[2:]).view(x.size(0), -1)), (1, 8, 8)),
+    "rows_of_pixels": (pooled(lambda x: x.view(x.size(0), x.size(1), -1).mean(2)), (1, 8, 8)),
+    "unflattened": (lambda: Does(lambda x: x.view(-1, 2, 3, 3), nn.Linear(4, 18), all_convolutional(2)), (4,)),
     "parallel": (lambda: nn.DataParallel(lenet()), (1, 28, 28)), "float64": (lambda: lenet().double(), (1, 28, 28)),
 }  # fmt: skip
 
@@ -238,6 +287,7 @@ def output_of(module, x):
     return y[0] if isinstance(y, tuple) else y
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("name", MODULES)
 def test_the_architecture_computes_what_the_module_does_and_keeps_it_when_permuted(name):
     module, x = build(name)
@@ -252,7 +302,9 @@ def test_the_architecture_computes_what_the_module_does_and_keeps_it_when_permut
     torch.testing.assert_close(architecture.run(permuted, x), want, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", MODULES.keys() - {"squeeze_excite", "weight_norm", "pruned"})
+@pytest.mark.parametrize(
+    "name", MODULES.keys() - {"squeeze_excite", "weight_norm", "pruned", "standardised", "fourier"}
+)
 def test_ops_name_the_tensors_of_the_state_dict(name):
     module, x = build(name)
     state = module.state_dict()
@@ -312,17 +364,6 @@ def test_tracing_leaves_the_module_as_it_was(name):
         part._forward_hooks or part._forward_pre_hooks for part in module.modules() if "prune" not in name
     )
     assert torch.equal(torch.get_rng_state(), random)
-
-
-class Does(nn.Module):
-    """A module that does one thing."""
-
-    def __init__(self, what):
-        super().__init__()
-        self.what = what
-
-    def forward(self, x):
-        return self.what(x)
 
 
 IMAGE, VECTOR = (3, 4, 4), (6,)
@@ -423,6 +464,8 @@ def test_what_is_no_module_is_refused():
         nfn.trace(lenet().state_dict(), (1, 28, 28))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ArchitectureError, match="meta device"):
         nfn.trace(nn.Linear(2, 2, device="meta"), (2,))
+    with pytest.raises(ArchitectureError, match="the Python module"):
+        nfn.trace(torch.jit.ScriptModule(), (1, 28, 28))
 
 
 def test_errors_of_the_module_itself_are_passed_on():

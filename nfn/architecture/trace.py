@@ -64,6 +64,8 @@ def _unwrapped(module: Any) -> nn.Module:
     if not isinstance(module, nn.Module):
         hint = "; build the module and load the state_dict into it" if isinstance(module, dict) else ""
         raise TypeError(f"Got a {type(module).__name__}; wanted a torch.nn.Module{hint}.")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ArchitectureError("Got a module of torch.jit; give the Python module that it was made of.")
     inside = getattr(module, "_orig_mod", module)
     meta = [name for name, p in inside.named_parameters() if p.is_meta]
     if meta:
