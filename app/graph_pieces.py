@@ -12,8 +12,8 @@ TALL, LOW, JOIN = 46, 30, 24
 """Heights of boxes with weights, without, and of the circles in which lines meet."""
 INLET = 11
 """Pixels between two lines that come into a box from the side."""
-LETTER, CODE = 6.2, 6.7
-"""Pixels of a letter of soft text and of code, about."""
+LETTER, BOLD, CODE = 6.2, 7.8, 6.7
+"""Pixels of a letter of soft text, of a title and of code, about."""
 CHIPS = 3
 """Groups that are marked beside one line."""
 STRIPES, STRIPE = 4, 7
@@ -79,20 +79,29 @@ def _join(box: Box, column: Column, y: float, least: float) -> tuple[float, list
     circle = rect("join", column.line - JOIN / 2, y, JOIN, height, JOIN / 2)
     middle = y + height / 2
     sign = text("sign", column.line, middle, box.sign, "middle")
-    return height, [circle, sign, _words(box, column.line + 22, column.right, middle + 4)]
+    return height, [circle, sign, _words(box, column.line + 22, middle + 4)]
 
 
 def _plain(box: Box, column: Column, y: float, least: float) -> tuple[float, list[str]]:
-    height = max(LOW, least)
+    """Title and details in a row, or in two where they are long."""
+    x, end = column.left + PAD, column.right - PAD
+    details, room = " · ".join(box.details), int((end - x) / LETTER)
+    beside = BOLD * len(box.title) + LETTER * len(details) + PAD < end - x
+    height = max(LOW if beside else TALL, least)
+    top = y + height / 2 + (4 if beside else -4)
+    words = (
+        [_words(box, x, top)]
+        if beside
+        else [text("name", x, top, box.title), text("soft", x, top + 17, _start_of(details, room))]
+    )
     shape = rect("plain", column.left, y, column.right - column.left, height, LOW / 2)
-    return height, [shape, _words(box, column.left + PAD, column.right - PAD, y + height / 2 + 4)]
+    return height, [shape, *words]
 
 
-def _words(box: Box, x: float, end: float, y: float) -> str:
-    """Title and details in one row, cut where the room ends."""
-    room = int((end - x) / LETTER) - len(box.title) - 2
-    details = " · ".join(box.details)
-    soft = f'<tspan class="soft" dx="7">{escape(details, room)}</tspan>' if details and room > 3 else ""
+def _words(box: Box, x: float, y: float) -> str:
+    """Title and details in one row."""
+    details = escape(" · ".join(box.details), 40)
+    soft = f'<tspan class="soft" dx="7">{details}</tspan>' if details else ""
     return f'<text class="name" x="{x:g}" y="{y:g}">{escape(box.title, 40)}{soft}</text>'
 
 

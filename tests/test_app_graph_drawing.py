@@ -5,14 +5,13 @@ import random
 import re
 import time
 import xml.etree.ElementTree as ElementTree
-from itertools import pairwise
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from architecture_zoo import ZOO, build
 from browsing import HOSTILE
-from test_nfn_trace import MODULES, build
 from torch import nn
 
 import nfn
@@ -22,26 +21,6 @@ from app.graph_layout import LONGEST_PERIOD, Step, lanes_of, parts_of
 from app.theme import STYLESHEETS, build_theme
 from nfn.architecture import Architecture, ArchitectureError, axes_of
 from nfn.architecture.ops import Activation, Add, Conv
-from nfn.architecture.trace import trace_with_tensors
-
-
-class Block(nn.Module):
-    def __init__(self, channels, out, stride):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out)
-        self.conv2, self.bn2 = nn.Conv2d(out, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out)
-        self.downsample = nn.Conv2d(channels, out, 1, stride, bias=False) if stride > 1 else nn.Identity()
-
-    def forward(self, x):
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        return F.relu(y + self.downsample(x))
-
-
-def resnet20():
-    widths = [16, 16, 16, 16, 32, 32, 32, 64, 64, 64]
-    blocks = [Block(a, b, 1 + (a != b)) for a, b in pairwise(widths)]
-    stem = (nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
-    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
 def deep_mlp():
@@ -49,12 +28,11 @@ def deep_mlp():
     return nn.Sequential(nn.Flatten(), nn.Linear(16, 30), nn.ReLU(), *hidden, nn.Linear(30, 10))
 
 
+@cache
 def traced(name):
-    if name == "resnet20":
-        return nfn.trace(resnet20(), (3, 32, 32))
     if name == "deep_mlp":
         return nfn.trace(deep_mlp(), (1, 4, 4))
-    return nfn.trace(build(name)[0], MODULES[name][1])
+    return nfn.trace(build(name), ZOO[name].shape)
 
 
 def drawn(architecture):
@@ -69,7 +47,7 @@ def texts(html):
     return [text for svg in svgs(html) for node in svg.iter("text") for text in node.itertext()]
 
 
-NAMES = [*MODULES, "resnet20", "deep_mlp"]
+NAMES = [*ZOO, "deep_mlp"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -148,15 +126,17 @@ def test_the_blocks_of_a_resnet_are_counted_and_their_groups_named():
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet20", "squeeze_excite", "dense", "branches", "channels_last", "lenet"]
+    "name", ["resnet20", "resnet18", "densenet", "squeeze-excitation", "inception", "lenet5"]
 )
 def test_the_groups_of_a_value_are_those_that_move_its_channels(name):
     """Permuting one group moves the channels that are said to be of this group, and no others."""
-    module, shape = (resnet20(), (3, 32, 32)) if name == "resnet20" else (build(name)[0], MODULES[name][1])
-    traced_ = trace_with_tensors(module, shape)
-    architecture, axes = traced_.architecture, axes_of(traced_.architecture)
-    tensors = {n: torch.rand_like(t, dtype=torch.float64) + 0.1 for n, t in traced_.tensors.items()}
-    x, everything = torch.randn(2, *shape, dtype=torch.float64), set(range(len(architecture.values)))
+    architecture = traced(name)
+    axes = axes_of(architecture)
+    tensors = {n: torch.rand(shape, dtype=torch.float64) + 0.1 for n, shape in architecture.shapes.items()}
+    x, everything = (
+        torch.randn(2, *architecture.input_shape, dtype=torch.float64),
+        set(range(len(architecture.values))),
+    )
     before = architecture.trace(tensors, x, everything)
     found = groups_of_values(architecture, axes)
     for group in axes.hidden:
@@ -198,8 +178,8 @@ def test_names_cannot_harm():
 
 
 def test_what_is_drawn_is_named_for_those_who_do_not_see_it():
-    html = drawn(traced("lenet"))
-    assert 'role="img" aria-label="A network of 7 steps and 7,922 parameters' in html
+    html = drawn(traced("lenet5"))
+    assert 'role="img" aria-label="A network of 8 steps and 61,706 parameters' in html
     assert "from an input of 1 × 28 × 28 to an output of 10." in html
     assert svgs(html)[0].get("aria-hidden") == "true"
     assert "<summary>The steps as a table</summary>" in html
@@ -226,7 +206,7 @@ def test_the_largest_networks_are_drawn_in_part_and_in_time():
 JUNK = (None, True, -1, 0, 1, 2, 7, 10**6, 0.5, "", "relu", "0.weight", [1], [2, 2], [1, 2, 3, 4])
 
 
-@pytest.mark.parametrize("name", ["resnet", "branches", "squeeze_excite"])
+@pytest.mark.parametrize("name", ["resnet18", "inception", "squeeze-excitation"])
 def test_whatever_is_an_architecture_can_be_drawn(name):
     text, draw, count = traced(name).to_json(), random.Random(0), 0
     for _ in range(600):
@@ -287,7 +267,7 @@ NO_OVERLAP = """() => {
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize(
-    "name", ["resnet20", "dense", "siren", "lenet", "deep_mlp", "branches", "squeeze_excite"]
+    "name", ["resnet20", "densenet", "siren-3", "lenet5", "deep_mlp", "inception", "mobilenet-v2"]
 )
 def test_everything_can_be_read_on_wide_and_narrow_screens(opened, name, width):
     page = opened(drawn(traced(name)), width, False)

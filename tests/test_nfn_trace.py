@@ -218,14 +218,6 @@ def lenet():
     )  # fmt: skip
 
 
-def vgg():
-    layers = [
-        (nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU(inplace=True), nn.MaxPool2d(2, 2))
-        for a, b in ((3, 4), (4, 8), (8, 8))
-    ]
-    return nn.Sequential(*(part for block in layers for part in block), nn.Flatten(), nn.Linear(8 * 16, 10))
-
-
 def all_convolutional(channels=1):
     return nn.Sequential(
         nn.Conv2d(channels, 8, 3, 2), nn.SiLU(), nn.Conv2d(8, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
@@ -256,7 +248,7 @@ MODULES = {
     "mnist_example": (MnistExample, (1, 28, 28)), "resnet": (ResNet, (3, 16, 16)), "dense": (Dense, (3, 7, 7)),
     "squeeze_excite": (SqueezeExcite, (3, 9, 9)), "siren": (Siren, (2,)), "matrices": (Matrices, (5,)),
     "branches": (Branches, (2, 9, 9)), "channels_last": (ChannelsLast, (1, 6, 6)), "activations": (activations, (6,)),
-    "lenet": (lenet, (1, 28, 28)), "vgg": (vgg, (3, 32, 32)), "all_convolutional": (all_convolutional, (1, 16, 16)),
+    "lenet": (lenet, (1, 28, 28)), "all_convolutional": (all_convolutional, (1, 16, 16)),
     "shared": (shared, (1, 8, 8)), "weight_norm": (weight_norm, (4,)), "pruned": (pruned, (1, 8, 8)),
     "standardised": (standardised, (1, 8, 8)), "fourier": (Fourier, (2,)),
     "squeezed": (pooled(lambda x: F.adaptive_avg_pool2d(x, (1, 1)).squeeze(-1).squeeze(-1)), (1, 8, 8)),
