@@ -1,11 +1,13 @@
 """Coverage-guided fuzzing of the reader, run by hand, as docs/security.md says.
 
-An input that begins with byte 1 is a pickle, and one with byte 2 a safetensors header: each is put where checksums and
-lengths hold, so that mutations reach what lies behind them. Anything else is a whole file.
+An input that begins with byte 1 is a pickle of `torch.save`, one with byte 2 a safetensors header, one with byte 3 the
+pickle of an old checkpoint, and one with byte 4 an array of an archive: each is put where checksums and lengths hold,
+so that mutations reach what lies behind them. Anything else is a whole file.
 """
 
 import importlib
 import io
+import pickle
 import struct
 import sys
 import time
@@ -16,6 +18,7 @@ import atheris  # pyright: ignore
 import torch
 
 import nfn
+from nfn.reader.legacy_file import LEGACY_MAGIC
 
 for name in [name for name in sys.modules if name.startswith(f"{nfn.__name__}.reader")]:
     del sys.modules[name]  # to be imported again, with instruments, which nothing else needs
@@ -28,6 +31,9 @@ ROOM = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp", "fuzzed")
 SECONDS = 2.0
 STORAGES = {"0": bytes(64), "1": bytes(16), "2": bytes(range(64))}
 BODY = bytes(64)
+HEADS = pickle.dumps(1001, 2) + pickle.dumps({"little_endian": True}, 2)
+OLD_STORAGES = {"0": struct.pack("<q", 1) + bytes(4)}
+ARRAY = b"\x93NUMPY\x01\0\x3c\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n" + bytes(24)
 
 
 def wrap(data: bytes) -> bytes:
@@ -36,11 +42,24 @@ def wrap(data: bytes) -> bytes:
         return _archive(data[1:])
     if data[:1] == b"\x02":
         return struct.pack("<Q", len(data) - 1) + data[1:] + BODY
+    if data[:1] == b"\x03":
+        return (
+            LEGACY_MAGIC
+            + HEADS
+            + data[1:]
+            + pickle.dumps(list(OLD_STORAGES), 2)
+            + b"".join(OLD_STORAGES.values())
+        )
+    if data[:1] == b"\x04":
+        return _members({"a.npy": data[1:], "b.npy": ARRAY})
     return data
 
 
 def _archive(pickled: bytes) -> bytes:
-    members = {"net/data.pkl": pickled, **{f"net/data/{key}": data for key, data in STORAGES.items()}}
+    return _members({"net/data.pkl": pickled, **{f"net/data/{key}": data for key, data in STORAGES.items()}})
+
+
+def _members(members: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():

@@ -42,6 +42,7 @@ from foreign_files import (
     turned,
     with_,
 )
+from reader_files import Call
 from safetensors.torch import save as save_tensors
 from torch import nn
 
@@ -67,7 +68,9 @@ CONTAINERS: dict[str, Way] = {
     "state_dict in a table, old format": Way(
         lambda: legacy({"net": state(), "w0": 20.0}), told={"w0": "20.0"}
     ),
-    "of Python 2, an OrderedDict as a call": Way(lambda: torch_zip(state(), pickle_protocol=2)),
+    "of Python 2, an OrderedDict as a call": Way(
+        lambda: torch_zip(Call(OrderedDict, [[name, tensor] for name, tensor in state().items()]))
+    ),
     "half precision, old format": Way(
         lambda: legacy({n: t.half() for n, t in state().items()}),
         lambda: {n: t.half() for n, t in state().items()},
@@ -325,6 +328,14 @@ FOLDED: dict[str, Way] = {
     ),
     "weight_norm, whole module": Way(
         lambda: torch_zip(reparametrized(_wn)), lambda: effective(reparametrized(_wn))
+    ),
+    "spectral_norm": Way(
+        lambda: torch_zip(state(reparametrized(_sn))),
+        lambda: effective(reparametrized(_sn)),
+        note="spectral norm",
+    ),
+    "spectral_norm, parametrized": Way(
+        lambda: torch_zip(state(reparametrized(_new_sn))), lambda: effective(reparametrized(_new_sn))
     ),
     "pruning": Way(lambda: torch_zip(state(pruned())), lambda: effective(pruned()), note="a pruning mask"),
     "mask beside the weight": Way(

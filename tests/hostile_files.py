@@ -7,17 +7,20 @@ import io
 import itertools
 import os
 import pickle
+import pickletools
 import struct
 import sys
 import tempfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
+from foreign_ways import WAYS
+from hostile_formats import FORMATS, MAGIC
 from reader_files import (
     Call,
     Storage,
@@ -230,12 +233,6 @@ def _wrong_checksum() -> bytes:
     return bytes(data)
 
 
-def _archive_of_objects() -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, weight=np.array([[1, None]], dtype=object))
-    return buffer.getvalue()
-
-
 def long_integers() -> bytes:
     """A shape of eight sizes of millions of bits, one and the same: their product takes half a minute."""
     size = b"\x8b" + struct.pack("<i", 450_000) + b"\x01" * 450_000 + b"q\x00" + b"h\x00" * 7
@@ -324,7 +321,6 @@ MODELS = {
     "TorchScript": Hostile(22, "TorchScript", lambda: members({**_PICKLED, "n/constants.pkl": b"", "n/code/n": b""})),
     "exported program": Hostile(22, ".pt2", lambda: members({"n/archive_format": b"pt2", "n/models/m.json": b"{}"})),
     "Keras model": Hostile(22, "Keras", lambda: members({"model.weights.h5": b"x", "config.json": b"{}"})),
-    "array of objects": Hostile(22, "Python objects", _archive_of_objects),
     "wrapped object": Hostile(23, "pickled objects", lambda: saved({"model": torch.nn.ReLU(), "epoch": 3})),
     "residual": Hostile(24, "mismatch", lambda: tensors({"a.weight": (8, 2), "b.weight": (7, 8), "c.weight": (1, 9)})),
     "transposed": Hostile(24, "transposed", lambda: tensors(
@@ -337,8 +333,9 @@ NAMED = {
     name: Hostile(FOREIGN_ROWS.get(name, 22), words, lambda content=content: content)
     for name, (content, words) in FOREIGN.items()
 }
+OTHER_FORMATS = {name: Hostile(*row) for name, row in FORMATS.items()}
 REFUSED: dict[str, Hostile] = {
-    **NAMED, **TRUNCATED, **PICKLES, **ARCHIVES, **STORAGES, **HEADERS, **MODELS
+    **NAMED, **TRUNCATED, **PICKLES, **ARCHIVES, **STORAGES, **HEADERS, **MODELS, **OTHER_FORMATS
 }  # fmt: skip
 """Every file that is refused, by what it is."""
 
@@ -354,7 +351,7 @@ def write_seeds(folder: Path) -> None:
     good += [
         save({name: torch.stack([x, x]) for name, x in siren().items()}, {"omega_0": "20", "kind": "siren"})
     ]
-    files = good + [hostile.make() for hostile in REFUSED.values()]
+    files = good + [way.make() for way in WAYS.values()] + [hostile.make() for hostile in REFUSED.values()]
     seeds = itertools.chain.from_iterable((data, *_inside(data)) for data in files if len(data) < 100_000)
     for number, seed in enumerate(seeds):
         (folder / f"{number:03d}").write_bytes(seed)
@@ -363,10 +360,25 @@ def write_seeds(folder: Path) -> None:
 def _inside(data: bytes) -> list[bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return [b"\x01" + archive.read(name) for name in archive.namelist() if name.endswith("data.pkl")]
-    except (zipfile.BadZipFile, OSError):
+            kinds = {".npy": b"\x04", ".pkl": b"\x01"}
+            return [
+                kinds[name[-4:]] + archive.read(name) for name in archive.namelist() if name[-4:] in kinds
+            ]
+    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError):
+        if data.startswith(MAGIC):
+            return _inside_old(data)
         size = int.from_bytes(data[:8], "little")
         return [b"\x02" + data[8 : 8 + size]] if data[8:9] == b"{" and size < len(data) else []
+
+
+def _inside_old(data: bytes) -> list[bytes]:
+    """The fourth pickle: the object."""
+    file = io.BytesIO(data)
+    try:
+        starts = [(file.tell(), *pickletools.genops(file))[0] for _ in range(4)]
+    except ValueError:
+        return []
+    return [b"\x03" + data[starts[3] : file.tell()]]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 from foreign_files import State
 from foreign_ways import WAYS
 
+from nfn.reader import read_network, write_network
 from nfn.reader.stored import StoredFile, open_file
 from nfn.reader.tensors import read_array
 
@@ -37,3 +38,25 @@ def test_a_network_is_read_however_public_code_wrote_it(tmp_path, name):
         assert stored.metadata[key].startswith(text), stored.metadata
     if way.note:
         assert any(re.search(way.note, note) for note in stored.notes), stored.notes
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_its_layers_are_put_in_the_order_in_which_they_run(tmp_path, name):
+    way = WAYS[name]
+    (tmp_path / "file").write_bytes(way.make())
+    network = read_network(tmp_path / "file", kind="classifier", part=way.part)
+    weights = [weight for weight, tensor in way.tensors().items() if tensor.dim() > 1]
+    assert [layer.weight for layer in network.names] == weights
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_what_is_written_of_it_is_read_as_the_same(tmp_path, name):
+    way = WAYS[name]
+    (tmp_path / "file").write_bytes(way.make())
+    network = read_network(tmp_path / "file", part=way.part)
+    write_network(network, tmp_path / "copy")
+    again = read_network(tmp_path / "copy")
+    assert (again.kind, again.names, again.siren) == (network.kind, network.names, network.siren)
+    before, after = network.tensors(), again.tensors()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())

@@ -1,6 +1,7 @@
 """Whatever the bytes, `read_network` gives a network or one `NetworkFileError`, and nothing else."""
 
 import json
+import pickletools
 import struct
 import tempfile
 import warnings
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from foreign_ways import WAYS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reader_files import Storage, make_cnn, make_siren, tensor_call, to_pickle, write_checkpoint
@@ -15,7 +17,9 @@ from safetensors.torch import load, save
 
 from nfn.network import Network
 from nfn.reader import NetworkFileError, read_network
+from nfn.reader.legacy_file import LEGACY_MAGIC
 from nfn.reader.pickle_plan import read_plan
+from nfn.reader.pickle_steps import LongText, split_steps
 
 fuzz = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -44,12 +48,30 @@ def outcome(data: bytes) -> Network | None:
     return network
 
 
+MUTATED = (
+    "container: state_dict, old format",
+    "container: pickle of arrays, protocol 2",
+    "container: pickle of arrays, protocol 4",
+    "container: npz, compressed",
+    "container: npy of a dict",
+    "container: whole module",
+    "container: whole module, old format",
+    "library: Flax, pickled",
+    "wrapper: Lightning",
+    "folded: weight_norm",
+    "omega: per-row omegas that differ",
+    "omega: text in YAML",
+)
+"""Ways to write a network down, besides the plainest."""
+
+
 def checkpoint(value: object) -> bytes:
     torch.save(value, SCRATCH)
     return SCRATCH.read_bytes()
 
 
 VALID = {
+    **{name: WAYS[name].make() for name in MUTATED},
     "siren.pt": checkpoint(make_siren(2, 4, 4, 1).state_dict()),
     "cnn.pt": checkpoint({"model": make_cnn().state_dict(), "epoch": 3}),
     "siren.safetensors": save(make_siren(2, 4, 4, 1).state_dict(), {"omega_0": "20"}),
@@ -75,8 +97,19 @@ def test_the_files_to_be_mutated_are_read():
     assert all(outcome(data) is not None for data in VALID.values())
 
 
+PREFIXES = [
+    b"",
+    b"PK\x03\x04",
+    b"\x80\x02",
+    b"\x40" + bytes(7) + b"{",
+    b"\x93NUMPY\x01\0",
+    LEGACY_MAGIC,
+    b"(dp0\n",
+]
+
+
 @fuzz
-@given(st.binary(max_size=300), st.sampled_from([b"", b"PK\x03\x04", b"\x80\x02", b"\x40" + bytes(7) + b"{"]))
+@given(st.binary(max_size=300), st.sampled_from(PREFIXES))
 def test_random_bytes(data, prefix):
     assert outcome(prefix + data) is None
 
@@ -117,6 +150,8 @@ SNIPPETS = [
     b"ctorch._utils\n_rebuild_tensor_v2\n", b"ctorch._utils\n_rebuild_tensor_v3\n", b"ctorch\nSize\n",
     b"ctorch._utils\n_rebuild_parameter\n", b"ctorch._tensor\n_rebuild_from_type_v2\n", b"cnumpy\nndarray\n",
     b"(\x8c\x07storagectorch\nFloatStorage\n\x8c\x010\x8c\x03cpuK\x04tQ", b"K\x00K\x02K\x02\x86K\x02K\x01\x86\x89",
+    b"cnumpy.core.multiarray\n_reconstruct\n", b"cnumpy\ndtype\n", b"\x8c\x02f4", b"\x89\x88", b"C\x04abcd",
+    b"c_codecs\nencode\n", b"\x8c\x06latin1", b"cA\nB\n", b"\x8c\x08_modules", b"\x8c\x0b_parameters",
     b"ios\nsystem\n", b"\x8a\x09\xff\xff\xff\xff\xff\xff\xff\xff\x7f", b"G\x7f\xf8\0\0\0\0\0\0",
 ]  # fmt: skip
 
@@ -129,6 +164,30 @@ def test_random_opcodes_on_the_pickle_machine(snippets):
         read_plan(memoryview(b"".join(snippets) + b"."), {"data/0": memoryview(bytes(16))})
     except NetworkFileError as error:
         assert str(error).isprintable()
+
+
+@settings(fuzz, max_examples=300)
+@given(st.lists(st.sampled_from(SNIPPETS), max_size=40) | st.binary(max_size=60).map(lambda data: [data]))
+def test_the_steps_of_a_pickle_are_those_of_pickletools(snippets):
+    """A differential test: our steps have the names, arguments and places that the standard library finds."""
+    data = b"".join(snippets) + b"."
+    try:
+        ours = list(split_steps(memoryview(data)))
+    except (ValueError, IndexError, struct.error):
+        return
+    theirs = list(pickletools.genops(data))
+    assert [name for name, _, _ in ours] == [opcode.name for opcode, _, _ in theirs]
+    for (_, argument, end), (opcode, expected, _), following in zip(
+        ours, theirs, [*theirs[1:], None], strict=True
+    ):
+        assert end == (len(data) if following is None else following[2]) or following is None
+        if opcode.name not in UNREAD:
+            plain = bytes(argument) if isinstance(argument, memoryview) else argument
+            assert isinstance(plain, LongText) or plain == expected or plain != plain
+
+
+UNREAD = ("LONG4", "PERSID", "EXT1", "EXT2", "EXT4")
+"""Steps that are refused whatever their argument."""
 
 
 @settings(fuzz, max_examples=200)

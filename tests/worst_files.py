@@ -150,6 +150,12 @@ def weight_normed(outputs: int) -> bytes:
     return data[: -4 * outputs * 87_001] + struct.pack("<f", 0.5) * outputs * 87_001
 
 
+def nearly(key: str, count: int) -> bytes:
+    """Long names that have to be looked at for what stands beside networks."""
+    zeros = np.zeros((2, 2), np.float32)
+    return padded(pickle.dumps({f"{key * count}{i}": zeros.copy() for i in range(1990)}, 2))
+
+
 def settings() -> bytes:
     """Texts that are nearly settings, beside a network."""
     texts = {f"{i:04d}": f"{i}" + "w0=w_0: " * 375 for i in range(1300)}
@@ -175,6 +181,8 @@ WORST: dict[str, Callable[[], bytes]] = {
     "1,990 vectors": lambda: plain(
         {"a.weight": ("F32", (2, 2)), **{f"v{i}": ("F32", (2,)) for i in range(1990)}}
     ),
+    "names of nearly everything": lambda: nearly("a_" * 13 + ".", 36),
+    "a name of one long word": lambda: nearly("a_" * 490, 1),
     "stack of one network": lambda: plain({"0.weight": ("F16", (1, *LARGEST))}),
     "stack of 1,000 networks": lambda: stack(NETWORKS, LAYERS // NETWORKS, SIDE),
     "stack of deep networks": lambda: stack(LAYERS // limits.LAYERS, limits.LAYERS, SIDE),

@@ -34,6 +34,8 @@ _SCALE = re.compile(r"log_?std|temperature|logit_scale")
 _GRID = re.compile(r"(?:\w+_)?(?:coords?|coordinates|m?grid|mesh_?grid|xy|pixel_positions)(?:_\w+)?")
 _AUXILIARY = re.compile(r"aux(?:iliary)?(?:_?(?:head|logits|classifier|fc|net)\w*|\d*)|auxlogits")
 _STATISTICS_OF_NORM = ("running_mean", "moving_mean")
+_KEYS, _KEY_CHARACTERS = 20, 60
+"""Of a tensor's name, for no pattern to take long over it."""
 _WEIGHT_WORDS = re.compile(r"(?i)(?:weight|kernel|bias)\w*$")
 
 
@@ -84,8 +86,11 @@ def is_copy(name: str) -> bool:
 
 
 def keys_of(name: str) -> list[str]:
-    """The parts of a tensor's name, in small letters."""
-    return re.split(r"[./]", name.lower())
+    """The parts of a tensor's name, in small letters: the first ones, the last one, and of each what names need."""
+    keys = re.split(r"[./]", name.lower())
+    if len(keys) > _KEYS:
+        keys = [*keys[: _KEYS - 1], keys[-1]]
+    return [key[:_KEY_CHARACTERS] for key in keys]
 
 
 def set_aside(
@@ -104,7 +109,7 @@ def set_aside(
 
 def _holds(kind: _Kind, name: str, tensor: StoredTensor, all_of: Mapping[str, StoredTensor]) -> bool:
     keys = keys_of(name)
-    stem = name[: len(name) - len(keys[-1])]
+    stem = name[: max(name.rfind("."), name.rfind("/")) + 1]
     siblings = {
         part: all_of[stem + part] for part in ("var", "weight", "kernel", "bias") if stem + part in all_of
     }

@@ -1,7 +1,7 @@
 """From the tensors that stand together in a file to those of one network, in torch's layout and in one piece each."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from nfn.reader import limits
@@ -99,21 +99,25 @@ def _modules_beside(
     chosen: Mapping[str, StoredTensor],
 ) -> dict[str, ModuleFacts]:
     """The modules without those whose tensors, or those around them, were all left out."""
-    around_kept = {path for name in chosen for path in _paths_around(name)}
-    around_lost = {
-        path for name in tensors if name not in chosen for path in _paths_around(name)
-    } - around_kept
+    if not modules:
+        return {}
+    kept = _around(chosen, modules)
+    lost = _around([name for name in tensors if name not in chosen], modules) - kept
     return {
         path: facts
         for path, facts in modules.items()
-        if not around_lost.intersection({path, *_paths_around(path)} - {""})
+        if path in kept or not lost & _around([path, f"{path}."], modules)
     }
 
 
-def _paths_around(name: str) -> list[str]:
-    """`a`, `a.b` of `a.b.weight`."""
-    keys = name.split(".")
-    return [".".join(keys[:count]) for count in range(1, len(keys))]
+def _around(names: Iterable[str], modules: Collection[str]) -> set[str]:
+    """Of the paths around each name (`a`, `a.b` of `a.b.weight`), those of modules."""
+    return {
+        name[:at]
+        for name in names
+        for at, character in enumerate(name)
+        if character == "." and name[:at] in modules
+    }
 
 
 def _prefix(names: list[str]) -> str:

@@ -47,7 +47,7 @@ def find_normalization(statistics: Mapping[str, StoredTensor]) -> Normalization 
 def _numbers(name: str, tensor: StoredTensor) -> tuple[float, ...]:
     if tensor.problem or tensor.dtype not in FLOATS or not 0 < math.prod(tensor.shape) <= _CHANNELS:
         return ()
-    return tuple(float(value) for value in read_array(name, tensor).ravel())
+    return tuple(float(str(value)) for value in read_array(name, tensor).ravel())
 
 
 def coordinate_facts(grids: Mapping[str, StoredTensor]) -> dict[str, str]:

@@ -116,7 +116,7 @@ def _values(name: str, tensor: StoredTensor) -> list[float]:
     """The omegas, or none where they make no sense."""
     if tensor.numel > limits.LAYER_WIDTH:
         return []
-    values = [float(value) for value in read_mask(name, tensor).ravel()]
+    values = [float(str(value)) for value in read_mask(name, tensor).ravel()]
     return values if all(0 < value <= limits.OMEGA for value in values) else []
 
 

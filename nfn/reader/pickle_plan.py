@@ -11,25 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nfn.reader import limits
-from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
-from nfn.reader.numpy_rebuild import NUMPY_REBUILDERS
-from nfn.reader.pickle_objects import Global, Inert, Instance, StateDict, class_name
+from nfn.reader.errors import NetworkFileError
+from nfn.reader.pickle_calls import malformed, name_global, rebuild, refused, safe_key
+from nfn.reader.pickle_objects import Inert, Instance, StateDict, class_name
 from nfn.reader.pickle_steps import LongText, split_steps
-from nfn.reader.rebuild import REBUILDERS, StorageRef, make_storage_ref
-
-# fmt: off
-_HOSTILE_MODULES = frozenset((
-    "asyncio", "bdb", "code", "codeop", "commands", "ctypes", "ftplib", "http", "idlelib", "imp",
-    "importlib", "marshal", "multiprocessing", "nt", "os", "pdb", "pickle", "pip", "popen2",
-    "posix", "pty", "pydoc", "requests", "runpy", "shutil", "signal", "smtplib", "socket",
-    "subprocess", "sys", "tempfile", "threading", "timeit", "urllib", "webbrowser", "_pickle",
-    "_posixsubprocess",
-))
-# fmt: on
-_HOSTILE_BUILTINS = frozenset(
-    ["eval", "exec", "execfile", "compile", "open", "input", "breakpoint", "__import__", "globals", "apply"]
-)
-
+from nfn.reader.rebuild import StorageRef, make_storage_ref
 
 # fmt: off
 _PUSHED_ARGUMENT = frozenset((
@@ -54,7 +40,7 @@ def read_plan(data: memoryview, members: Mapping[str, memoryview]) -> Any:
     """
     value, end = read_pickle(data, lambda kind, key, numel: make_storage_ref(kind, key, numel, members))
     if end != len(data):
-        raise _malformed()
+        raise malformed()
     return value
 
 
@@ -66,7 +52,7 @@ def read_pickle(data: memoryview, storages: Storages) -> tuple[Any, int]:
     except NetworkFileError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error, Warning) as error:
-        raise _malformed() from error
+        raise malformed() from error
 
 
 class _Machine:
@@ -82,21 +68,21 @@ class _Machine:
         arrays = 0
         for count, (name, argument, position) in enumerate(split_steps(data)):
             if count >= limits.PICKLE_OPCODES:
-                raise _refused(f"more than {limits.PICKLE_OPCODES:,} steps long")
+                raise refused(f"more than {limits.PICKLE_OPCODES:,} steps long")
             if isinstance(argument, (memoryview, LongText)):
                 arrays += len(argument if isinstance(argument, memoryview) else argument.data)
             if position - arrays > limits.PICKLE_BYTES:
-                raise _refused(
+                raise refused(
                     f"more than {limits.PICKLE_BYTES:,} bytes long, without the values of its arrays"
                 )
             if name == "STOP":
                 return self._finish(), position
             self._step(name, argument)
-        raise _malformed()
+        raise malformed()
 
     def _finish(self) -> Any:
         if len(self.stack) != 1 or self.marked:
-            raise _malformed()
+            raise malformed()
         return self.stack[0]
 
     def _step(self, name: str, argument: Any) -> None:
@@ -107,7 +93,7 @@ class _Machine:
         elif name not in _NO_EFFECT:
             handler = _HANDLERS.get(name)
             if handler is None:
-                raise _refused(f"using the step {name}, which torch.save never writes")
+                raise refused(f"using the step {name}, which torch.save never writes")
             handler(self, argument)
 
     def _pop_to_mark(self) -> list[Any]:
@@ -167,7 +153,7 @@ class _Machine:
 
     def tuple_of(self, count: int) -> None:
         if len(self.stack) < count:
-            raise _malformed()
+            raise malformed()
         items = tuple(self.stack[-count:])
         del self.stack[-count:]
         self.stack.append(items)
@@ -186,7 +172,7 @@ class _Machine:
         elif isinstance(target, Instance):
             target.items.extend(items)
         elif not isinstance(target, Inert):
-            raise _refused(f"appending to a {type(target).__name__}")
+            raise refused(f"appending to a {type(target).__name__}")
 
     def set_item(self, _: Any) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -199,9 +185,9 @@ class _Machine:
         target = self.stack[-1]
         table = target.entries if isinstance(target, Instance) else target
         if isinstance(table, dict):
-            table.update((_safe_key(k), v) for k, v in zip(items[::2], items[1::2], strict=True))
+            table.update((safe_key(k), v) for k, v in zip(items[::2], items[1::2], strict=True))
         elif not isinstance(target, Inert):
-            raise _refused(f"setting an item of a {type(target).__name__}")
+            raise refused(f"setting an item of a {type(target).__name__}")
 
     def build(self, _: Any) -> None:
         """Attributes of an object: taken by those that have any, refused elsewhere."""
@@ -209,21 +195,21 @@ class _Machine:
         if isinstance(target, Inert):
             target.set_state(state)
         elif not isinstance(target, StateDict):
-            raise _refused(f"setting attributes of a {type(target).__name__}")
+            raise refused(f"setting attributes of a {type(target).__name__}")
 
     def global_by_argument(self, argument: Any) -> None:
         module, _, name = str(argument).partition(" ")
-        self.stack.append(_name_global(module, name))
+        self.stack.append(name_global(module, name))
 
     def global_by_stack(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if not isinstance(name, str) or not isinstance(module, str):
-            raise _malformed()
-        self.stack.append(_name_global(module, name))
+            raise malformed()
+        self.stack.append(name_global(module, name))
 
     def reduce(self, _: Any) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
-        self.stack.append(_rebuild(function, arguments))
+        self.stack.append(rebuild(function, arguments))
 
     def new_object(self, _: Any) -> None:
         self.stack.pop()
@@ -255,9 +241,9 @@ class _Machine:
             self.stack.append(parts[1])
             return
         if not isinstance(parts, tuple) or len(parts) not in (5, 6) or parts[0] != "storage":
-            raise _malformed()
+            raise malformed()
         if parts[5:] not in ((), (None,)):
-            raise _refused("one of storages that are parts of others, as PyTorch 0.1 wrote them")
+            raise refused("one of storages that are parts of others, as PyTorch 0.1 wrote them")
         fields: tuple[Any, ...] = parts
         kind, key, numel = fields[1], fields[2], fields[4]
         self.stack.append(self.storages(class_name(kind), key, numel))
@@ -300,55 +286,3 @@ _HANDLERS = {
     "OBJ": _Machine.instance_of_marked,
     "BINPERSID": _Machine.persistent_id,
 }
-
-
-def _safe_key(key: Any) -> Any:
-    """Texts and ordinary numbers stay; other keys become stand-ins (hashing nested tuples may never end)."""
-    if isinstance(key, str) or key is None or (isinstance(key, int) and abs(key) < 2**60):
-        return key
-    return Inert("key")
-
-
-def _name_global(module: str, name: str) -> Global:
-    root = module.partition(".")[0]
-    hostile_builtin = root in ("builtins", "__builtin__") and name in _HOSTILE_BUILTINS
-    if root in _HOSTILE_MODULES or hostile_builtin:
-        raise NetworkFileError(
-            f"The checkpoint was refused: it tries to run {quote(f'{module}.{name}')} when opened. "
-            f"It was not run. Do not open this file elsewhere; ask its author for safetensors."
-        )
-    return Global(f"{module}.{name}")
-
-
-def _rebuild(function: Any, arguments: Any) -> Any:
-    if not isinstance(function, Inert) or not isinstance(arguments, tuple):
-        raise _malformed()
-    if not isinstance(function, Global):
-        return Inert(function.name)
-    if function.name == "collections.OrderedDict":
-        return _ordered(*arguments[:1])
-    if function.name == "collections.defaultdict":
-        return {}
-    if function.name in ("copyreg._reconstructor", "copy_reg._reconstructor"):
-        return Instance(class_name(arguments[0]))
-    if function.name in NUMPY_REBUILDERS:
-        return NUMPY_REBUILDERS[function.name](*arguments[:9])
-    if function.name in REBUILDERS:
-        named = (class_name(a) if isinstance(a, Global) else a for a in arguments[:9])
-        return REBUILDERS[function.name](*named)
-    return Instance(function.name)
-
-
-def _ordered(pairs: Any = ()) -> StateDict:
-    """Python 2 writes an OrderedDict as a call with a list of pairs."""
-    if not isinstance(pairs, (list, tuple)):
-        raise _malformed()
-    return StateDict((_safe_key(key), value) for key, value in pairs)
-
-
-def _refused(what: str) -> NetworkFileError:
-    return NetworkFileError(f"The checkpoint was refused: its pickle is {what}. {EXPORT_ADVICE}")
-
-
-def _malformed() -> NetworkFileError:
-    return NetworkFileError(f"The checkpoint is corrupt: its pickle cannot be followed. {EXPORT_ADVICE}")

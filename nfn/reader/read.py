@@ -32,12 +32,15 @@ def read_network(
     kind: Kind | None = None,
     siren: SirenConvention | None = None,
     classifier: ClassifierConvention | None = None,
+    part: str | None = None,
 ) -> Network:
-    """Read a network from a safetensors file or a state_dict saved by `torch.save`; nothing in it is run.
+    """Read a network from a file, such as safetensors or what `torch.save` writes; nothing in it is run.
 
     `kind`, `siren` and `classifier` overrule what the file says of itself; where neither speaks, a chain of
     linear layers from 2 inputs to 1 or 3 outputs is a SIREN in the usual convention, and anything else a
     classifier of an unknown activation and of pixels in [-1, 1].
+
+    `part` names one of several networks in a file, such as "actor"; "all" takes everything in it for one.
 
     Raises:
         NetworkFileError: the file is not a network that is supported; the message is one for a visitor.
@@ -51,7 +54,7 @@ def read_network(
         check_convention(siren)
     if classifier is not None:
         check_classifier_convention(classifier)
-    return to_network(open_file(Path(path)), kind, siren, classifier)
+    return to_network(open_file(Path(path), part), kind, siren, classifier)
 
 
 def to_network(

@@ -1,0 +1,81 @@
+"""What the names and calls of a pickle stand for: nothing of the file is imported or called."""
+
+from typing import Any
+
+from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
+from nfn.reader.numpy_rebuild import NUMPY_REBUILDERS
+from nfn.reader.pickle_objects import Global, Inert, Instance, StateDict, class_name
+from nfn.reader.rebuild import REBUILDERS
+
+# fmt: off
+_HOSTILE_MODULES = frozenset((
+    "asyncio", "bdb", "code", "codeop", "commands", "ctypes", "ftplib", "http", "idlelib", "imp",
+    "importlib", "marshal", "multiprocessing", "nt", "os", "pdb", "pickle", "pip", "popen2",
+    "posix", "pty", "pydoc", "requests", "runpy", "shutil", "signal", "smtplib", "socket",
+    "subprocess", "sys", "tempfile", "threading", "timeit", "urllib", "webbrowser", "_pickle",
+    "_posixsubprocess",
+))
+# fmt: on
+_HOSTILE_BUILTINS = frozenset(
+    ["eval", "exec", "execfile", "compile", "open", "input", "breakpoint", "__import__", "globals", "apply"]
+)
+
+
+def safe_key(key: Any) -> Any:
+    """Texts and ordinary numbers stay; other keys become stand-ins (hashing nested tuples may never end)."""
+    if isinstance(key, str) or key is None or (isinstance(key, int) and abs(key) < 2**60):
+        return key
+    return Inert("key")
+
+
+def name_global(module: str, name: str) -> Global:
+    """The stand-in for what a pickle imports; those that no checkpoint needs and that do harm are refused.
+
+    Raises:
+        NetworkFileError: the module or function is one of those that run something.
+    """
+    root = module.partition(".")[0]
+    hostile_builtin = root in ("builtins", "__builtin__") and name in _HOSTILE_BUILTINS
+    if root in _HOSTILE_MODULES or hostile_builtin:
+        raise NetworkFileError(
+            f"The checkpoint was refused: it tries to run {quote(f'{module}.{name}')} when opened. "
+            f"It was not run. Do not open this file elsewhere; ask its author for safetensors."
+        )
+    return Global(f"{module}.{name}")
+
+
+def rebuild(function: Any, arguments: Any) -> Any:
+    """What a call gives: what a function of ours makes of the arguments, or another stand-in."""
+    if not isinstance(function, Inert) or not isinstance(arguments, tuple):
+        raise malformed()
+    if not isinstance(function, Global):
+        return Inert(function.name)
+    if function.name == "collections.OrderedDict":
+        return _ordered(*arguments[:1])
+    if function.name == "collections.defaultdict":
+        return {}
+    if function.name in ("copyreg._reconstructor", "copy_reg._reconstructor"):
+        return Instance(class_name(arguments[0]))
+    if function.name in NUMPY_REBUILDERS:
+        return NUMPY_REBUILDERS[function.name](*arguments[:9])
+    if function.name in REBUILDERS:
+        named = (class_name(a) if isinstance(a, Global) else a for a in arguments[:9])
+        return REBUILDERS[function.name](*named)
+    return Instance(function.name)
+
+
+def _ordered(pairs: Any = ()) -> StateDict:
+    """Python 2 writes an OrderedDict as a call with a list of pairs."""
+    if not isinstance(pairs, (list, tuple)):
+        raise malformed()
+    return StateDict((safe_key(key), value) for key, value in pairs)
+
+
+def refused(what: str) -> NetworkFileError:
+    """The refusal of a pickle that does what no checkpoint needs."""
+    return NetworkFileError(f"The checkpoint was refused: its pickle is {what}. {EXPORT_ADVICE}")
+
+
+def malformed() -> NetworkFileError:
+    """The refusal of a pickle that cannot be followed."""
+    return NetworkFileError(f"The checkpoint is corrupt: its pickle cannot be followed. {EXPORT_ADVICE}")
