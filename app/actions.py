@@ -26,7 +26,7 @@ from nfn.network import ClassifierConvention, Network, SirenConvention
 from nfn.operators import STYLES
 from nfn.permutation import flip_signs, permute, random_permutations, random_signs
 from nfn.reader import read_network, write_network
-from nfn.siren import coordinate_grid, evaluate, render
+from nfn.siren import coordinate_grid, evaluate_network, render
 from zoo.catalog import CollectionInfo, Zoo
 
 GONE = "This upload is no longer kept here. Please upload the file again."
@@ -139,7 +139,7 @@ def _only_pictures(network: Network) -> Network:
             f"This is a {network.kind} with {inputs} inputs and {outputs} outputs. Choose a network that is a picture: "
             f"2 inputs (a pixel's coordinates) and 1 (gray) or 3 (colour) outputs.{elsewhere(network)}"
         )
-    _check_finite(evaluate(network.normalized, coordinate_grid(5, 5)))
+    _check_finite(evaluate_network(network, coordinate_grid(5, 5)))
     return network
 
 
@@ -159,7 +159,7 @@ def draw(network: Network, zoom: int = 1) -> torch.Tensor:
         )
     widest = max(bias.shape[0] for bias in network.spec.bias_spec)
     parts = coordinate_grid(size, size).split(max(1, MAX_ACTIVATIONS // widest))
-    values = torch.cat([evaluate(network.normalized, part) for part in parts], 2)
+    values = torch.cat([evaluate_network(network, part) for part in parts], 2)
     _check_finite(values)
     return values[0].unflatten(1, (size, size)).clamp(-1, 1)
 
@@ -169,7 +169,8 @@ def thumbnails(collection: str) -> list[tuple[str, str, torch.Tensor]]:
     """Each network of a collection as (zoo id, label, picture at twice the native resolution), rendered together."""
     rows, opened = zoo().rows(collection), zoo().collection(collection)
     size = 2 * NATIVE_SIZES[opened.spec.network.get_io()[1]]
-    pictures = render(opened.spec.siren.normalize(opened.features()), size, size).clamp(-1, 1)
+    siren = opened.spec.siren
+    pictures = siren.pixels(render(siren.normalize(opened.features()), size, size)).clamp(-1, 1)
     return [(row["id"], row["label"], picture) for row, picture in zip(rows, pictures, strict=True)]
 
 

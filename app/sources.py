@@ -13,11 +13,10 @@ from gradio.utils import get_upload_folder
 
 from app.actions import RequestError, Source
 from app.widgets import keep_files
-from nfn.network import ClassifierConvention, PixelNumber, SirenConvention
+from nfn.network import ClassifierConvention, PixelNumber
 from nfn.reader.classifier_convention import check_classifier_convention
+from nfn.siren_convention.convention import convention_from_json
 from zoo.remote import HUB_ID
-
-NUMBERS = ("first_omega", "hidden_omega", "low", "high")
 
 
 def to_text(source: Source) -> str:
@@ -30,17 +29,15 @@ def from_text(text: str) -> Source:
     try:
         fields = json.loads(text)
         file = None if fields["path"] is None else {"path": fields["path"]}
-        zoo_id, convention = fields["zoo_id"], fields["convention"] and _convention(fields["convention"])
+        zoo_id, convention = (
+            fields["zoo_id"],
+            fields["convention"] and convention_from_json(fields["convention"]),
+        )
         classifier = fields["classifier"] and _classifier(fields["classifier"])
         zoo = _zoo(fields["zoo"])
     except (TypeError, KeyError, ValueError) as error:
         raise RequestError("The page has lost track of your network. Please reload it.") from error
     return replace(from_request(file, zoo_id), convention=convention, classifier=classifier, zoo=zoo)
-
-
-def _convention(fields: dict[str, Any]) -> SirenConvention:
-    numbers = {key: float(fields[key]) for key in NUMBERS}
-    return SirenConvention(**numbers, coordinates=fields["coordinates"])
 
 
 def _classifier(fields: dict[str, Any]) -> ClassifierConvention:

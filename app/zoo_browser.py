@@ -132,7 +132,7 @@ def pictures(where: str, collection: str, places: tuple[int, ...]) -> tuple[np.n
     if _can_be_drawn(opened, len(places)):
         size = NATIVE_SIZES[opened.spec.network.get_io()[1]]
         with torch.no_grad():
-            drawn = render(opened.spec.siren.normalize(features), size, size)
+            drawn = opened.spec.siren.pixels(render(opened.spec.siren.normalize(features), size, size))
         return tuple(to_pixels(picture) for picture in drawn.nan_to_num())
     return tuple(_first_layers(features))
 

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -10,22 +10,51 @@ from torch import nn
 from nfn.features import WeightSpaceFeatures
 from nfn.network import Network
 from nfn.predictor import Predictor
-from nfn.siren import render
+from nfn.siren import render, render_network
+from nfn.siren_convention.convention import SirenConvention
+from nfn.siren_convention.judges import SirenJudges
+from nfn.siren_convention.search import Reading, find_convention
 
 AUTO = "auto"
+TAIL = 4
+"""Parts of the head behind its last convolution: maximum, flattening, dropout, linear layer."""
+LEAST_ALTERNATIVE = 0.1
+"""Readings that give another label are shown where they are at least this likely."""
+UNREADABLE = (
+    "None of the usual conventions of SIRENs makes a picture of this network. It is shown as if it were written in "
+    "ours: omega 30, (row, column) from -1 to 1, pixels from -1 to 1."
+)
+TAKEN_FOR_GRANTED = "Nothing says how this SIREN is written down, and our convention is taken for granted."
 
 
 @dataclass(frozen=True)
 class InrClassifierConfig:
-    """`labels` per domain; `size` probes a side; `typical_from`: the typicality that 99% of validation SIRENs reach."""
+    """`labels` per domain; `size` probes a side; `typical_from`: the typicality that 99% of validation SIRENs reach.
+
+    `judges` says whether it can find conventions. A label of a network whose convention had to be found is believed
+    where the conventions that give it are together at least as likely as `label_from`.
+    """
 
     labels: dict[str, list[str]] = field(default_factory=dict)
     size: int = 32
     widths: tuple[int, ...] = (32, 64, 128, 256)
     typical_from: float = 0.5
+    judges: bool = False
+    label_from: float = 0.9
 
     def __post_init__(self):
         object.__setattr__(self, "widths", tuple(self.widths))  # JSON gives a list
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another convention that is about as likely, in which the network shows something else."""
+
+    convention: SirenConvention
+    probability: float
+    sentence: str
+    domain: str
+    label: str
 
 
 @dataclass(frozen=True)
@@ -34,6 +63,8 @@ class InrClassification:
 
     `typicality` is the probability, by the predictor's own account, that the network resembles those it
     learned from; `typical` is False below the shipped threshold, and then the label should not be believed.
+    It is False as well where `alternatives` are about as likely. `assumed` says what had to be found, or assumed, of
+    the network's convention; `convention` is the one that the label is for.
     """
 
     domain: str
@@ -42,6 +73,9 @@ class InrClassification:
     domain_probabilities: dict[str, float]
     typical: bool
     typicality: float
+    assumed: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    convention: SirenConvention = field(default_factory=SirenConvention)
 
 
 class InrClassifier(Predictor):
@@ -61,19 +95,30 @@ class InrClassifier(Predictor):
         self.head = convolutional_head(config.widths, classes)
         self.log_temperature: torch.Tensor
         self.register_buffer("log_temperature", torch.zeros(()))
+        self.judges = SirenJudges(config.widths[-1]) if config.judges else None
 
     def probe(self, features: WeightSpaceFeatures) -> torch.Tensor:
         """The networks' outputs `(B, 3, size, size)` on the probe grid; one output channel is shown as three."""
         return as_three_channels(render(features, self.config.size, self.config.size))
 
+    def maps(self, probes: torch.Tensor) -> torch.Tensor:
+        """What the last convolution sees, `(B, widths[-1], h, w)`, in pictures `(B, c, size, size)`."""
+        probes = as_three_channels(probes).clamp(-1.5, 1.5)
+        return self.head[:-TAIL](probes.contiguous(memory_format=torch.channels_last))
+
     def forward(self, probes: torch.Tensor) -> torch.Tensor:
         """Logits `(B, classes + 1)` from probe outputs `(B, 3, size, size)`; the last class is "none of these"."""
-        return self.head(probes.clamp(-1.5, 1.5).contiguous(memory_format=torch.channels_last))
+        return self.head[-TAIL:](self.maps(probes))
 
     @torch.no_grad()
     def probabilities(self, features: WeightSpaceFeatures) -> torch.Tensor:
         """Calibrated probabilities `(B, classes + 1)` for features in our convention (`Network.normalized`)."""
-        logits = self(self.probe(features.to(self.device)))
+        return self.probabilities_of(self.maps(self.probe(features.to(self.device))))
+
+    @torch.no_grad()
+    def probabilities_of(self, maps: torch.Tensor) -> torch.Tensor:
+        """Calibrated probabilities `(B, classes + 1)` from `maps`."""
+        logits = self.head[-TAIL:](maps)
         return torch.softmax(logits.float() / self.log_temperature.exp(), 1).cpu()
 
     def predict(self, network: Network, domain: str = AUTO) -> InrClassification:
@@ -86,7 +131,38 @@ class InrClassifier(Predictor):
             raise ValueError(
                 f"Unknown domain {domain!r}: choose one of auto, {', '.join(self.config.labels)}."
             )
-        return self.explain(self.probabilities(network.normalized)[0], domain)
+        if not network.undeclared:
+            return self._as_declared(network, domain)
+        if self.judges is None:
+            return replace(self._as_declared(network, domain), assumed=(TAKEN_FOR_GRANTED,))
+        readings = find_convention(network, self)
+        if not readings:
+            return replace(self._as_declared(network, domain), typical=False, assumed=(UNREADABLE,))
+        return self._of_readings(readings, domain)
+
+    def _as_declared(self, network: Network, domain: str) -> InrClassification:
+        picture = render_network(network, self.config.size, self.config.size, self.device)
+        row = self.probabilities_of(self.maps(picture))[0]
+        return replace(self.explain(row, domain), convention=network.siren)
+
+    def _of_readings(self, readings: tuple[Reading, ...], domain: str) -> InrClassification:
+        """The likeliest reading's label; typical only where other readings of any weight have the same one."""
+        results = [self.explain(reading.probabilities, domain) for reading in readings]
+        best, named = results[0], [(result.domain, result.label) for result in results]
+        agree = sum(r.probability for r, name in zip(readings, named, strict=True) if name == named[0])
+        others: dict[tuple[str, str], Reading] = {}
+        for reading, name in zip(readings, named, strict=True):
+            if name != named[0] and reading.probability >= LEAST_ALTERNATIVE:
+                others.setdefault(name, reading)
+        return replace(
+            best,
+            typical=best.typical and agree >= self.config.label_from,
+            assumed=(readings[0].sentence,),
+            alternatives=tuple(
+                Alternative(r.convention, r.probability, r.sentence, *name) for name, r in others.items()
+            ),
+            convention=readings[0].convention,
+        )
 
     def explain(self, probabilities: torch.Tensor, domain: str = AUTO) -> InrClassification:
         """The result for one row of `probabilities`."""

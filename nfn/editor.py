@@ -13,10 +13,27 @@ from nfn.network import Network
 from nfn.operators import apply_style
 from nfn.permutation import apply_order
 from nfn.predictor import Predictor
-from nfn.siren import apply_signs, canonical_order, canonical_signs, error_gradient, render
+from nfn.siren import (
+    FitRecipe,
+    apply_signs,
+    canonical_order,
+    canonical_signs,
+    descend,
+    error_gradient,
+    render,
+)
+from nfn.siren_convention.convention import SirenConvention
 from nfn.spec import ANY, ArraySpec, NetworkSpec
 
 DECAYS = (0.5, 0.9)
+DESCENT = "gradient descent"
+"""What the result names as its predictor where no learned editor reads the network."""
+RATE = 2e-3
+"""For SIRENs 32 neurons wide."""
+STEPS = (20, 100)
+"""The fewest and the most steps of an edit by descent, and `BUDGET` the products of weights that a pass through the
+network may take in all of them; a step takes three times as many."""
+BUDGET = 6 * 10**9
 
 
 @dataclass(frozen=True)
@@ -34,7 +51,8 @@ class InrEditorConfig:
 class InrEdit:
     """An edited SIREN and how close its picture is to the image-space reference.
 
-    `mse` and `psnr` (dB) compare `after` with `reference`, pixels in [-1, 1]; the pictures are `(c, H, W)`.
+    `mse` and `psnr` (dB) compare `after` with `reference`, pixels in [-1, 1]; the pictures are `(c, H, W)`, and all of
+    this is of the network as its convention says it is read. `predictor` says what changed the weights.
     """
 
     style: str
@@ -45,6 +63,7 @@ class InrEdit:
     before: torch.Tensor
     after: torch.Tensor
     reference: torch.Tensor
+    predictor: str = ""
 
 
 class InrEditor(Predictor):
@@ -111,21 +130,28 @@ class InrEditor(Predictor):
     def edit(self, network: Network, style: str, strength: float = 1.0) -> InrEdit:
         """Edit one SIREN. Strength 0 gives it back, 1 is the operator, more exaggerates it.
 
-        Raises ValueError for networks other than SIRENs of the depth it was trained on, and for unknown styles.
+        SIRENs of another depth than it was trained on, and those with a sigmoid, tanh or sine at the end, are edited
+        by plain gradient descent on their weights. Raises ValueError for other networks, and for unknown styles.
         """
         self.check(network)
-        features = network.normalized.to(self.device)
+        features, convention = network.normalized.to(self.device), network.siren
         size = 32 if features.weights[-1].shape[2] == 3 else 28
         # In canonical order, so that the operator's 8-bit pixels are the same for all permuted copies.
-        before = render(apply_order(features, canonical_order(features)), size, size).clamp(-1, 1)
+        ordered = apply_order(features, canonical_order(features))
+        before = convention.pixels(render(ordered, size, size)).clamp(-1, 1)
         reference = apply_style(before, style, strength)
-        edited = self.best(features, reference)
-        after = render(edited, size, size).clamp(-1, 1)
+        learned = self.serves(network)
+        edited = self.best(features, reference) if learned else descend_to(features, reference, convention)
+        after = convention.pixels(render(edited, size, size)).clamp(-1, 1)
         mse = float((after - reference).square().mean())
         return InrEdit(
             style, strength, network.with_normalized(edited.to("cpu")), mse, 10 * math.log10(4 / max(mse, 1e-12)),
-            before[0].cpu(), after[0].cpu(), reference[0].cpu(),
+            before[0].cpu(), after[0].cpu(), reference[0].cpu(), self.name if learned else DESCENT,
         )  # fmt: skip
+
+    def serves(self, network: Network) -> bool:
+        """Whether the learned editor edits this SIREN, rather than plain gradient descent."""
+        return len(network.features) == self.config.layers and network.siren.output == "linear"
 
     def best(self, features: WeightSpaceFeatures, targets: torch.Tensor) -> WeightSpaceFeatures:
         """After each round of steps go on from the state closest to the target, so never worse than before.
@@ -145,11 +171,23 @@ class InrEditor(Predictor):
             raise ValueError(
                 f"This predictor edits SIRENs, and the file holds a {network.kind}. Choose another tab."
             )
-        if len(network.spec) != self.config.layers:
-            raise ValueError(
-                f"This editor was trained on SIRENs of {self.config.layers} layers; this one has {len(network.spec)}. "
-                f"It can still be rendered and classified."
-            )
+
+
+def descend_to(
+    features: WeightSpaceFeatures, targets: torch.Tensor, convention: SirenConvention
+) -> WeightSpaceFeatures:
+    """Normalized SIRENs moved by Adam towards the pictures that they shall show; the larger, the fewer steps.
+
+    In canonical order and with canonical signs, so that copies of a network have the same rounding errors.
+    """
+    orders = canonical_order(features)
+    ordered = apply_order(features, orders)
+    signs = canonical_signs(ordered)
+    products = targets[0, 0].numel() * sum(weight[0, 0].numel() for weight in features.weights)
+    rate = RATE * math.sqrt(32 / max(32, *(bias.shape[2] for bias in features.biases)))
+    recipe = FitRecipe(rate, max(STEPS[0], min(STEPS[1], BUDGET // products)))
+    moved = descend(apply_signs(ordered, signs), targets, recipe, convention)
+    return apply_order(apply_signs(moved, signs), [order.argsort(1) for order in orders])
 
 
 def _closest(states: list[WeightSpaceFeatures], targets: torch.Tensor) -> WeightSpaceFeatures:

@@ -8,48 +8,11 @@ import torch
 
 from nfn.architecture.graph import Architecture
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.siren_convention.convention import SirenConvention
 from nfn.spec import NetworkSpec
 from nfn.wiring.propose import Proposal
 
 Kind = Literal["classifier", "siren", "init"]
-
-
-@dataclass(frozen=True)
-class SirenConvention:
-    """How a file writes a SIREN down: `sin(omega * (W x + b))` per hidden layer, linear output (arXiv:2006.09661).
-
-    `coordinates` says whether the first input is the row (`"row_col"`, ours) or the column (`"col_row"`),
-    both running over [-1, 1] with the ends included. A pixel is black at an output of `low`, white at `high`.
-    """
-
-    first_omega: float = 30.0
-    hidden_omega: float = 30.0
-    low: float = -1.0
-    high: float = 1.0
-    coordinates: Literal["row_col", "col_row"] = "row_col"
-
-    def normalize(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """The same pictures in our convention (omega 30, (row, col), outputs in [-1, 1]), exactly."""
-        scale, shift = 2 / (self.high - self.low), -(self.high + self.low) / (self.high - self.low)
-        return self._change(features, self.first_omega / 30, self.hidden_omega / 30, scale, shift)
-
-    def denormalize(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """The inverse of `normalize`: from our convention back to the file's."""
-        scale, shift = (self.high - self.low) / 2, (self.high + self.low) / 2
-        return self._change(features, 30 / self.first_omega, 30 / self.hidden_omega, scale, shift)
-
-    def _change(self, features: WeightSpaceFeatures, first: float, hidden: float, scale: float, shift: float):
-        last = len(features) - 1
-        pairs = []
-        for i, (weight, bias) in enumerate(features):
-            if i == 0 and self.coordinates == "col_row":
-                weight = weight.flip(3)
-            if i == last:
-                pairs.append((weight * scale, bias * scale + shift))
-            else:
-                factor = first if i == 0 else hidden
-                pairs.append((weight * factor, bias * factor))
-        return WeightSpaceFeatures.from_zipped(pairs)
 
 
 PixelNumber = float | tuple[float, ...]
@@ -128,7 +91,8 @@ class Network:
     `chain` has the float32 features `(1, 1, ...)` of a network whose layers stand in one row, batch norm folded in;
     None for others. `graph` says what the network computes, where the file declares it; `proposal` what it may
     compute, where that has to be found (`nfn.wiring`). `notes` are sentences for the visitor on what the reader did
-    ("half precision was read as float32"), `assumed` on what it took for granted.
+    ("half precision was read as float32"), `assumed` on what it took for granted. `undeclared` names the parts of
+    `siren` that nobody declared: `nfn.siren_convention.search` finds them.
     """
 
     chain: WeightSpaceFeatures | None
@@ -142,6 +106,7 @@ class Network:
     proposal: Proposal | None = None
     stored: Mapping[str, torch.Tensor] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
+    undeclared: tuple[str, ...] = ()
 
     @property
     def features(self) -> WeightSpaceFeatures:

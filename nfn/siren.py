@@ -1,7 +1,8 @@
 """SIRENs (arXiv:2006.09661): networks from a pixel's coordinates to its value. Render them, fit them by the hundred.
 
-Everything here is in our one convention (`SirenConvention()`): inputs (row, col) on [-1, 1] with the ends
-included, `sin(30 (W x + b))` in the hidden layers, a linear output, black at -1 and white at 1.
+Features here are in our one convention (`SirenConvention()`): inputs (row, col) on [-1, 1] with the ends
+included, `sin(30 (W x + b))` in the hidden layers, a linear output, black at -1 and white at 1. A `Network` in
+another one is shown by `render_network`.
 """
 
 import math
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 import torch
 
 from nfn.features import WeightSpaceFeatures
+from nfn.network import Network
+from nfn.siren_convention.convention import OMEGA, SirenConvention
 from nfn.spec import NetworkSpec
 
-OMEGA = 30.0
+OURS = SirenConvention()
 
 
 def coordinate_grid(height: int, width: int, device=None, dtype=torch.float32) -> torch.Tensor:
@@ -41,12 +44,27 @@ def render(features: WeightSpaceFeatures, height: int, width: int) -> torch.Tens
     return out.unflatten(2, (height, width))
 
 
+def evaluate_network(network: Network, points: torch.Tensor) -> torch.Tensor:
+    """The pixels `(1, c, P)` of a SIREN in any convention at `points` `(P, 2)`, (row, col) on [-1, 1]."""
+    return network.siren.pixels(evaluate(network.normalized.to(points.device), points))
+
+
+def render_network(network: Network, height: int, width: int, device=None) -> torch.Tensor:
+    """The picture `(1, c, height, width)` of a SIREN in any convention, black at -1 and white at 1."""
+    return evaluate_network(network, coordinate_grid(height, width, device)).unflatten(2, (height, width))
+
+
 @torch.no_grad()
-def error_gradient(features: WeightSpaceFeatures, images: torch.Tensor) -> WeightSpaceFeatures:
-    """The gradient, by every weight and bias, of each SIREN's mean squared error against `images` `(B, c, H, W)`."""
+def error_gradient(
+    features: WeightSpaceFeatures, images: torch.Tensor, convention: SirenConvention = OURS
+) -> WeightSpaceFeatures:
+    """The gradient, by every weight and bias, of each SIREN's mean squared error against `images` `(B, c, H, W)`.
+
+    Of `convention`, what it has behind a normalized network counts: its `pixels`.
+    """
     _, layers = _flat_views(features)
     _, grads = _flat_views(features)
-    _gradient(layers, _grid_for(images), images.flatten(2), grads)
+    _gradient(layers, _grid_for(images), images.flatten(2), grads, convention)
     return _from_layers(grads)
 
 
@@ -105,6 +123,37 @@ class FitRecipe:
 
 
 @torch.no_grad()
+def descend(
+    features: WeightSpaceFeatures, images: torch.Tensor, recipe: FitRecipe, convention: SirenConvention = OURS
+) -> WeightSpaceFeatures:
+    """Change normalized SIRENs so that they show `images` `(B, c, H, W)`; `recipe.hidden` is not looked at.
+
+    Of the states after each step, that with the least error, pixels cut to [-1, 1]; never worse than before.
+    """
+    best, least = features, _clamped_error(features, images, convention)
+
+    def keep_best(layers) -> None:
+        nonlocal best, least
+        state = _from_layers(layers)
+        error = _clamped_error(state, images, convention)
+        better = error < least
+        best = best.combine(state, lambda old, new: torch.where(_like(better, old), new, old))
+        least = torch.where(better, error, least)
+
+    _adam(features, images, recipe, convention, keep_best)
+    return best
+
+
+def _clamped_error(features, images: torch.Tensor, convention: SirenConvention) -> torch.Tensor:
+    picture = convention.pixels(render(features, *images.shape[2:])).clamp(-1, 1)
+    return (picture - images).square().flatten(1).mean(1)
+
+
+def _like(chosen: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    return chosen.view(-1, *[1] * (tensor.ndim - 1))
+
+
+@torch.no_grad()
 def fit_sirens(
     images: torch.Tensor,
     recipe: FitRecipe,
@@ -131,6 +180,18 @@ def fit_sirens(
 
 
 def _fit_chunk(start: WeightSpaceFeatures, images: torch.Tensor, recipe: FitRecipe):
+    fitted = _from_layers(_adam(start, images, recipe, OURS))
+    error = (render(fitted, *images.shape[2:]).flatten(1) - images.flatten(1)).square().mean(1)
+    return fitted, error
+
+
+def _adam(
+    start: WeightSpaceFeatures,
+    images: torch.Tensor,
+    recipe: FitRecipe,
+    convention: SirenConvention,
+    on_step: Callable[[list], None] = lambda layers: None,
+):
     """Adam with hand-written gradients on one flat parameter tensor: autograd's bookkeeping costs half the time."""
     target = images.flatten(2)
     flat, layers = _flat_views(start)
@@ -138,15 +199,14 @@ def _fit_chunk(start: WeightSpaceFeatures, images: torch.Tensor, recipe: FitReci
     mean, square = torch.zeros_like(flat), torch.zeros_like(flat)
     inputs = _grid_for(images)
     for step in range(1, recipe.steps + 1):
-        _gradient(layers, inputs, target, grad_layers)
+        _gradient(layers, inputs, target, grad_layers, convention)
         mean.lerp_(grad, 0.1)
         square.mul_(0.999).addcmul_(grad, grad, value=0.001)
         rate = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - 1) / recipe.steps))
         denominator = square.sqrt().div_(math.sqrt(1 - 0.999**step)).add_(1e-8)
         flat.addcdiv_(mean, denominator, value=-rate / (1 - 0.9**step))
-    fitted = _from_layers(layers)
-    error = (render(fitted, *images.shape[2:]).flatten(1) - target.flatten(1)).square().mean(1)
-    return fitted, error
+        on_step(layers)
+    return layers
 
 
 def _flat_views(features: WeightSpaceFeatures):
@@ -171,7 +231,7 @@ def _grid_for(images: torch.Tensor) -> torch.Tensor:
     return grid.T.expand(len(images), 2, -1)
 
 
-def _gradient(layers, inputs: torch.Tensor, target: torch.Tensor, grads) -> None:
+def _gradient(layers, inputs: torch.Tensor, target: torch.Tensor, grads, convention: SirenConvention) -> None:
     """Write the gradient of each network's mean squared error into `grads`."""
     activations, slopes = [inputs], []
     for weight, bias in layers[:-1]:
@@ -179,7 +239,11 @@ def _gradient(layers, inputs: torch.Tensor, target: torch.Tensor, grads) -> None
         slopes.append(torch.cos(phase))
         activations.append(phase.sin_())
     output = torch.baddbmm(layers[-1][1], layers[-1][0], activations[-1])
-    delta = output.sub_(target).mul_(2 / target[0].numel())
+    if convention.output == "linear":
+        delta = output.sub_(target)
+    else:
+        delta = convention.pixels(output).sub_(target).mul_(convention.pixel_slope(output))
+    delta.mul_(2 / target[0].numel())
     for i in reversed(range(len(layers))):
         torch.bmm(delta, activations[i].transpose(1, 2), out=grads[i][0])
         torch.sum(delta, 2, keepdim=True, out=grads[i][1])

@@ -119,7 +119,7 @@ def test_a_network_that_is_no_siren_is_told_what_a_siren_is(tmp_path):
     [
         ({"kind": "gan"}, "'gan'"),
         ({"siren": SirenConvention(first_omega=float("nan"))}, "omega nan"),
-        ({"siren": SirenConvention(low=1.0, high=0.0)}, "low < high"),
+        ({"siren": SirenConvention(low=1.0, high=1.0)}, "low and high to differ"),
     ],
 )
 def test_a_wrong_argument_is_the_callers_mistake(tmp_path, arguments, words):

@@ -11,7 +11,8 @@ import torch
 from safetensors import SafetensorError
 
 from nfn.features import WeightSpaceFeatures
-from nfn.network import ClassifierConvention, Kind, LayerNames, Network, SirenConvention
+from nfn.network import ClassifierConvention, Kind, LayerNames, Network
+from nfn.siren_convention.convention import SirenConvention, convention_from_json
 from nfn.spec import ArraySpec, NetworkSpec
 from zoo.errors import ZooError, shorten
 from zoo.files import read_json, short_name
@@ -251,7 +252,7 @@ def _parse_spec(content: dict[str, Any], folder_name: str) -> CollectionSpec:
         title=str(content.get("title", folder_name)),
         kind=content["kind"],
         network=network,
-        siren=SirenConvention(**content.get("siren", {})),
+        siren=convention_from_json(content.get("siren", {})),
         names=tuple(LayerNames(str(weight), str(bias)) for weight, bias in names),
         label_names=tuple(str(label) for label in content["labels"]),
         images=dict(content["images"]),

@@ -5,22 +5,70 @@ import re
 from collections.abc import Mapping
 from typing import get_args
 
-from nfn.network import Kind, SirenConvention
+from nfn.network import Kind
 from nfn.reader import limits
 from nfn.reader.errors import NetworkFileError
-from nfn.reader.facts import KEY_CHARACTERS, first, normal, normalized, parse_number, parse_range, unreadable
+from nfn.reader.facts import (
+    KEY_CHARACTERS,
+    Facts,
+    first,
+    normal,
+    normalized,
+    numbers,
+    parse_number,
+    parse_range,
+    unreadable,
+)
+from nfn.siren_convention.convention import (
+    FIELDS,
+    MOST,
+    MOST_PIXELS,
+    OMEGA,
+    Level,
+    SirenConvention,
+    levels_of,
+)
 
 _OMEGA = ("omega_0", "omega0", "omega", "w0", "w_0", "siren_omega_0")
 _FIRST_OMEGA = ("first_omega", "first_omega_0", "omega_first", "w0_initial", "w0_first", "first_w0")
 _HIDDEN_OMEGA = ("hidden_omega", "hidden_omega_0", "omega_hidden", "w0_hidden", "hidden_w0")
 _RANGE = ("output_range", "pixel_range", "range")
+_LOW, _HIGH = ("output_low",), ("output_high",)
+_MEAN = ("output_mean", "pixel_mean", "image_mean")
+_STD = ("output_std", "pixel_std", "image_std")
 _COORDINATES = ("coordinates", "coordinate_order")
+_COORDINATE_RANGE = ("coordinate_range", "coords_range", "coord_range")
+_CENTRES = ("pixel_centres", "pixel_centers")
+_UPWARDS = ("upwards", "y_up")
+_SCALES_BIAS = ("omega_scales_bias",)
+_OUTPUT = ("output_activation", "final_activation", "last_activation", "out_activation")
+_LINEAR = ("outermost_linear", "last_linear", "final_linear")
 _ORDERS = {
     **dict.fromkeys(("row_col", "rowcol", "row,col", "y,x", "yx", "ij"), "row_col"),
     **dict.fromkeys(("col_row", "colrow", "col,row", "x,y", "xy"), "col_row"),
 }
-SIREN_KEYS = (*_OMEGA, *_FIRST_OMEGA, *_HIDDEN_OMEGA, *_RANGE, *_COORDINATES)
+_OUTPUTS = {
+    **dict.fromkeys(("none", "linear", "identity"), "linear"),
+    **dict.fromkeys(("sigmoid", "logistic"), "sigmoid"),
+    "tanh": "tanh",
+    **dict.fromkeys(("sin", "sine", "siren"), "sine"),
+}
+_BOOLEANS = {**dict.fromkeys(("true", "1", "yes"), True), **dict.fromkeys(("false", "0", "no"), False)}
+_TOPICS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    ((*_OMEGA, *_FIRST_OMEGA), ("first_omega",)),
+    ((*_OMEGA, *_HIDDEN_OMEGA), ("hidden_omega",)),
+    (_SCALES_BIAS, ("omega_scales_bias",)),
+    (_COORDINATES, ("coordinates", "upwards")),
+    (_UPWARDS, ("upwards",)),
+    (_COORDINATE_RANGE, ("start", "end", "pixel_centres")),
+    ((*_RANGE, *_LOW, *_MEAN), ("low", "high")),
+    ((*_OUTPUT, *_LINEAR), ("output",)),
+)
+"""Which entries declare which parts of a convention; an order of coordinates alone means rows that go downwards."""
+SIREN_KEYS = tuple({*(name for names, _ in _TOPICS for name in names), *_HIGH, *_STD, *_CENTRES})
 """What a file may call the parts of a convention, in one spelling (`facts.normal`)."""
+_ALWAYS_WRITTEN = {"first_omega", "hidden_omega", "output_range", "coordinates"}
+"""Files that were written when a convention had no more parts have these four, and nothing about them is open."""
 LAYER_ORDER = "layer_order"
 """The weights' names from input to output, as a JSON list: written where names and shapes do not tell it."""
 
@@ -29,30 +77,67 @@ def read_convention(metadata: Mapping[str, str]) -> SirenConvention:
     """The convention that the metadata tells, with our defaults where it is silent.
 
     Raises:
-        NetworkFileError: an entry is there but not readable.
+        NetworkFileError: an entry is there but not readable, or half of one is missing.
     """
     facts = normalized(metadata)
-    omega = first(facts, _OMEGA, _parse_omega) or 30.0
-    low, high = first(facts, _RANGE, parse_range) or (-1.0, 1.0)
+    omega = first(facts, _OMEGA, _parse_omega) or OMEGA
+    low, high = _read_levels(facts)
+    start, end = first(facts, _COORDINATE_RANGE, _parse_places) or (-1.0, 1.0)
+    is_linear = first(facts, _LINEAR, _parse_boolean)
     return SirenConvention(
         first_omega=first(facts, _FIRST_OMEGA, _parse_omega) or omega,
         hidden_omega=first(facts, _HIDDEN_OMEGA, _parse_omega) or omega,
         low=low,
         high=high,
         coordinates=first(facts, _COORDINATES, _parse_coordinates) or "row_col",
+        omega_scales_bias=first(facts, _SCALES_BIAS, _parse_boolean) is not False,
+        start=start,
+        end=end,
+        pixel_centres=first(facts, _CENTRES, _parse_pixels),
+        upwards=first(facts, _UPWARDS, _parse_boolean) or False,
+        output=first(facts, _OUTPUT, _parse_output) or ("sine" if is_linear is False else "linear"),
     )
+
+
+def undeclared_parts(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """The parts of `SirenConvention` of which the metadata says nothing."""
+    keys = normalized(metadata).keys()
+    declared = {part for names, parts in _TOPICS if not keys.isdisjoint(names) for part in parts}
+    return () if keys >= _ALWAYS_WRITTEN else tuple(part for part in FIELDS if part not in declared)
 
 
 def write_convention(metadata: Mapping[str, str], siren: SirenConvention) -> dict[str, str]:
     """The metadata with the convention spelled out; entries that say something else are replaced."""
-    ours = {
+    plain = {key: value for key, value in metadata.items() if normal(key) not in SIREN_KEYS}
+    return {**(metadata if _says(metadata, siren) else plain), **_spelled_out(siren)}
+
+
+def _spelled_out(siren: SirenConvention) -> dict[str, str]:
+    """The four entries that most readers know; all others, too, where these four do not say everything."""
+    levels = {"output_range": f"[{siren.low!r}, {siren.high!r}]"}
+    if isinstance(siren.low, tuple) or isinstance(siren.high, tuple) or siren.low > siren.high:
+        levels = {"output_low": _level_text(siren.low), "output_high": _level_text(siren.high)}
+    four = {
         "first_omega": repr(float(siren.first_omega)),
         "hidden_omega": repr(float(siren.hidden_omega)),
-        "output_range": f"[{float(siren.low)!r}, {float(siren.high)!r}]",
         "coordinates": siren.coordinates,
+        **levels,
     }
-    plain = {key: value for key, value in metadata.items() if normal(key) not in SIREN_KEYS}
-    return {**(metadata if _says(metadata, siren) else plain), **ours}
+    if four.keys() == _ALWAYS_WRITTEN and read_convention(four) == siren:
+        return four
+    centres = {} if siren.pixel_centres is None else {"pixel_centres": str(siren.pixel_centres)}
+    return {
+        **four,
+        **centres,
+        "omega_scales_bias": str(siren.omega_scales_bias),
+        "output_activation": siren.output,
+        "coordinate_range": f"[{float(siren.start)!r}, {float(siren.end)!r}]",
+        "upwards": str(siren.upwards),
+    }
+
+
+def _level_text(level: Level) -> str:
+    return str([float(value) for value in level]) if isinstance(level, tuple) else repr(float(level))
 
 
 def _says(metadata: Mapping[str, str], siren: SirenConvention) -> bool:
@@ -62,15 +147,39 @@ def _says(metadata: Mapping[str, str], siren: SirenConvention) -> bool:
         return False
 
 
-def check_convention(siren: SirenConvention) -> None:
-    """Raise ValueError unless the numbers of a convention are finite and sensible."""
-    for omega in (siren.first_omega, siren.hidden_omega):
-        if not 0 < omega <= limits.OMEGA:
-            raise ValueError(f"Got omega {omega}; wanted a number above 0, at most {limits.OMEGA:,.0f}.")
-    if not -limits.PIXEL <= siren.low < siren.high <= limits.PIXEL:
-        raise ValueError(f"Got the pixel range [{siren.low}, {siren.high}]; wanted low < high.")
-    if siren.coordinates not in ("row_col", "col_row"):
-        raise ValueError(f"Got the coordinates {siren.coordinates!r}; wanted 'row_col' or 'col_row'.")
+def _read_levels(facts: Facts) -> tuple[Level, Level]:
+    """Black and white: as a range, one by one, or by the mean and deviation of pixels from 0 to 1."""
+    pair = first(facts, _RANGE, parse_range)
+    if pair is not None:
+        return pair
+    low, high = _read_both(facts, _LOW, _HIGH)
+    if low is not None and high is not None:
+        return _as_level(low), _as_level(high)
+    mean, std = _read_both(facts, _MEAN, _STD)
+    if mean is None or std is None:
+        return -1.0, 1.0
+    low, high = levels_of(mean, std)
+    return _as_level(low), _as_level(high)
+
+
+def _read_both(facts: Facts, one: tuple[str, ...], other: tuple[str, ...]):
+    """Two entries that are nothing without each other, a number or one per channel each; None for none of them."""
+    parse = _parse_positive if other is _STD else _parse_level
+    found = first(facts, one, _parse_level), first(facts, other, parse)
+    if found.count(None) == 1:
+        raise NetworkFileError(
+            f"The metadata tells only one of {one[0]!r} and {other[0]!r}; wanted both, or neither. Add the other one."
+        )
+    if found[0] is not None and len(found[0]) != len(found[1]):
+        raise NetworkFileError(
+            f"The metadata has {len(found[0])} numbers in {one[0]!r} and {len(found[1])} in {other[0]!r}; wanted as "
+            f"many. Correct or remove them."
+        )
+    return found
+
+
+def _as_level(numbers_: tuple[float, ...]) -> Level:
+    return numbers_[0] if len(numbers_) == 1 else numbers_
 
 
 def read_kind(metadata: Mapping[str, str]) -> Kind | None:
@@ -102,6 +211,48 @@ def cap_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 
 def _parse_omega(key: str, text: str) -> float:
     return parse_number(key, text, 0, limits.OMEGA)
+
+
+def _parse_places(key: str, text: str) -> tuple[float, float]:
+    """The first and the last coordinate."""
+    found = numbers(text)
+    if len(found) != 2 or found[0] == found[1] or max(map(abs, found)) > MOST:
+        raise unreadable(key, text, "two different numbers such as [0, 1]")
+    return found[0], found[1]
+
+
+def _parse_level(key: str, text: str) -> tuple[float, ...]:
+    """One number, or one for each of three channels."""
+    found = tuple(numbers(text))
+    if len(found) not in (1, 3) or max(map(abs, found)) > limits.PIXEL:
+        raise unreadable(key, text, "a number, or three")
+    return found
+
+
+def _parse_positive(key: str, text: str) -> tuple[float, ...]:
+    found = _parse_level(key, text)
+    if min(found) < limits.PIXEL_STD:
+        raise unreadable(key, text, "a number above 0, or three")
+    return found
+
+
+def _parse_pixels(key: str, text: str) -> int:
+    return round(parse_number(key, text, 1, MOST_PIXELS))
+
+
+def _parse_boolean(key: str, text: str) -> bool:
+    found = _BOOLEANS.get(text[:20].strip().lower())
+    if found is None:
+        raise unreadable(key, text, "True or False")
+    return found
+
+
+def _parse_output(key: str, text: str) -> str:
+    """`sigmoid`, `nn.Sigmoid()`, `<class 'torch.nn.modules.activation.Tanh'>`."""
+    found = {_OUTPUTS[word] for word in re.findall(r"[a-z]+", text[:200].lower()) if word in _OUTPUTS}
+    if len(found) != 1:
+        raise unreadable(key, text, "linear, sigmoid, tanh or sine")
+    return found.pop()
 
 
 def _parse_coordinates(key: str, text: str) -> str:

@@ -18,11 +18,18 @@ from nfn.reader.classifier_convention import (
     read_norm_after,
     tells_no_sine,
 )
-from nfn.reader.convention import cap_metadata, check_convention, read_convention, read_kind, read_layer_order
+from nfn.reader.convention import (
+    cap_metadata,
+    read_convention,
+    read_kind,
+    read_layer_order,
+    undeclared_parts,
+)
 from nfn.reader.errors import GRAPH_ADVICE, NetworkFileError, StructureError
 from nfn.reader.layers import Chain, Layer, find_chain
 from nfn.reader.stored import StoredFile, open_file
 from nfn.reader.tensors import StoredTensor, read_array, to_float32
+from nfn.siren_convention.convention import Level
 from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.propose import Proposal, propose
 
@@ -51,7 +58,7 @@ def read_network(
     if kind is not None and kind not in get_args(Kind):
         raise ValueError(f"Got the kind {kind!r}; wanted one of {', '.join(get_args(Kind))}.")
     if siren is not None:
-        check_convention(siren)
+        siren.check()
     if classifier is not None:
         check_classifier_convention(classifier)
     return to_network(open_file(Path(path), part), kind, siren, classifier)
@@ -105,9 +112,12 @@ def from_graph(
     """The network of a graph that a file declares: a SIREN if it is a chain with sines, else a classifier."""
     view = None if kind == "classifier" else siren_view(graph.architecture, graph.tensors)
     if view is not None and _siren_fault(view.features) is None and len(set(view.omegas[1:])) < 2:
-        convention = _convention_of(view, siren or read_convention(metadata))
+        convention = _convention_of(view, _checked(siren, metadata, view.features.weights[-1].shape[2]))
         names = tuple(LayerNames(weight, bias) for weight, bias in view.names)
-        network = Network(view.features, "siren", names, convention, notes=notes, graph=graph)
+        undeclared = () if siren else tuple(p for p in undeclared_parts(metadata) if p not in _GRAPH_PARTS)
+        network = Network(
+            view.features, "siren", names, convention, notes=notes, graph=graph, undeclared=undeclared
+        )
     elif kind == "siren":
         raise NetworkFileError("This file declares a network that is not a SIREN of a picture.")
     else:
@@ -119,8 +129,19 @@ def from_graph(
 def _convention_of(view: SirenView, known: SirenConvention) -> SirenConvention:
     """The convention with the sines and the outputs of the graph."""
     first, *rest = (*view.omegas, *view.omegas[-1:])
-    low, high = ((value - view.shift) / view.scale for value in (known.low, known.high))
+    low, high = (_before(view, level) for level in (known.low, known.high))
     return replace(known, first_omega=first, hidden_omega=rest[0], low=low, high=high)
+
+
+_GRAPH_PARTS = ("first_omega", "hidden_omega", "omega_scales_bias", "output")
+"""What a graph says of a SIREN's convention."""
+
+
+def _before(view: SirenView, level: Level) -> Level:
+    """A level as the last linear layer gives it, before the graph scales and shifts it."""
+    if isinstance(level, tuple):
+        return tuple((value - view.shift) / view.scale for value in level)
+    return (level - view.shift) / view.scale
 
 
 def _from_proposal(
@@ -222,9 +243,11 @@ def _interpret(
 ) -> Network:
     """The network as what the caller takes it for, or else as what its metadata says."""
     kind, metadata, notes = kind or network.kind, network.metadata, network.notes
+    undeclared: tuple[str, ...] = ()
     if kind == "siren":
         _check_siren(network.features)
-        siren = siren or read_convention(metadata)
+        undeclared = () if siren else undeclared_parts(metadata)
+        siren = _checked(siren, metadata, network.features.weights[-1].shape[2])
     elif kind == "classifier":
         notes = (*notes, *_pixel_note(network, metadata, classifier))
         classifier = classifier or read_classifier_convention(metadata)
@@ -235,7 +258,21 @@ def _interpret(
         classifier=classifier or ClassifierConvention(),
         metadata=cap_metadata(metadata),
         notes=notes,
+        undeclared=undeclared,
     )
+
+
+def _checked(siren: SirenConvention | None, metadata: dict[str, str], outputs: int) -> SirenConvention:
+    """The caller's convention, or else the metadata's; it must fit a network of so many outputs."""
+    if siren is not None:
+        siren.check(outputs)
+        return siren
+    siren = read_convention(metadata)
+    try:
+        siren.check(outputs)
+    except ValueError as error:
+        raise NetworkFileError(f"{error} Correct the metadata, or remove it.") from error
+    return siren
 
 
 def _pixel_note(

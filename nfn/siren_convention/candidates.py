@@ -1,0 +1,182 @@
+"""The ways in which public code writes SIRENs down, each with how usual it is. No code here looks at a picture."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from nfn.features import WeightSpaceFeatures
+from nfn.siren_convention.convention import Level, Output, SirenConvention, levels_of
+
+OMEGAS = {
+    **{(w, w): 0.05 for w in (5.0, 15.0, 25.0, 40.0, 50.0)},
+    **{(w, w): 0.02 for w in (2.0, 80.0, 100.0)},
+    **{(w, 30.0): 0.03 for w in (1.0, 5.0, 10.0, 15.0, 20.0, 25.0, 40.0, 50.0, 60.0, 100.0)},
+    **{(w, 1.0): 0.03 for w in (5.0, 10.0, 15.0, 20.0, 25.0, 40.0, 50.0, 60.0, 100.0)},
+    **{(30.0, w): 0.02 for w in (5.0, 10.0, 15.0, 20.0, 40.0, 60.0)},
+    (30.0, 30.0): 1.0,
+    (30.0, 1.0): 0.3,
+    (10.0, 10.0): 0.15,
+    (20.0, 20.0): 0.15,
+    (60.0, 60.0): 0.1,
+    (1.0, 1.0): 0.1,
+}
+"""First and hidden omega: 30 and 30 (Sitzmann), 30 and 1 (siren-pytorch), and what people change these to."""
+PLACES = {(-1.0, 1.0): 1.0, (0.0, 1.0): 0.3, (-0.5, 0.5): 0.1, (-math.pi, math.pi): 0.1}
+"""Where the coordinates of the first and the last pixel are."""
+SCALES_BIAS = {True: 1.0, False: 0.1}
+TURNS = {("row_col", False): 1.0, ("col_row", False): 0.5, ("row_col", True): 0.03, ("col_row", True): 0.06}
+"""Order of coordinates, and whether rows grow upwards."""
+
+_MEANS = {  # of public code: MNIST, Fashion-MNIST, CIFAR-10, ImageNet
+    ((0.1307,), (0.3081,)): 0.05,
+    ((0.286,), (0.353,)): 0.03,
+    ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)): 0.05,
+    ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)): 0.05,
+}
+LEVELS: dict[tuple[Output, Level, Level], float] = {
+    ("linear", -1.0, 1.0): 1.0,
+    ("linear", 0.0, 1.0): 0.6,
+    ("linear", -0.5, 0.5): 0.2,
+    ("linear", 0.0, 255.0): 0.03,
+    **{("linear", *levels_of(mean, std)): share for (mean, std), share in _MEANS.items()},
+    ("linear", 1.0, -1.0): 0.04,
+    ("linear", 1.0, 0.0): 0.04,
+    ("linear", 0.5, -0.5): 0.01,
+    ("sigmoid", 0.0, 1.0): 0.2,
+    ("sigmoid", 1.0, 0.0): 0.01,
+    ("tanh", -1.0, 1.0): 0.1,
+    ("tanh", 0.0, 1.0): 0.03,
+    ("tanh", 1.0, -1.0): 0.01,
+    ("sine", -1.0, 1.0): 0.1,
+    ("sine", 0.0, 1.0): 0.05,
+    ("sine", -0.5, 0.5): 0.01,
+    ("sine", 1.0, -1.0): 0.004,
+    ("sine", 1.0, 0.0): 0.003,
+}
+"""What is at the end, and the outputs of black and white pixels."""
+
+GROWTH = (0.74, 4.2)
+"""How much larger than `sqrt(2 / n) / omega`, their deviation at the start, hidden weights are after fitting."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A convention, and the logarithm of how usual it is."""
+
+    convention: SirenConvention
+    prior: float
+
+
+def function_candidates(
+    features: WeightSpaceFeatures, known: SirenConvention, open_parts: Sequence[str]
+) -> list[Candidate]:
+    """What the network may compute: its omegas, where they act, where the coordinates are, a sine at the end.
+
+    The hidden weights' scale says which omegas can be meant. Parts that are not among `open_parts` stay as they are
+    in `known`. The most usual come first.
+    """
+    expected = _expected_omega(features.weights[1:-1])
+    at_end = _expected_omega(features.weights[-1:])
+    found: dict[SirenConvention, float] = {}
+    for (first, hidden), omegas in _omegas(known, open_parts, expected).items():
+        for (start, end), places in _of(PLACES, (known.start, known.end), "start", open_parts).items():
+            scaled = _of(SCALES_BIAS, known.omega_scales_bias, "omega_scales_bias", open_parts)
+            for scales_bias, scales in scaled.items():
+                convention = replace(
+                    known,
+                    first_omega=first,
+                    hidden_omega=hidden,
+                    start=start,
+                    end=end,
+                    omega_scales_bias=scales_bias,
+                )
+                for output, share in _ends(known, open_parts, hidden, at_end).items():
+                    candidate = _without_unused(replace(convention, output=output), len(features))
+                    prior = math.log(omegas * places * scales * share)
+                    found[candidate] = max(prior, found.get(candidate, -math.inf))
+    candidates = [Candidate(convention, prior) for convention, prior in found.items()]
+    return sorted(candidates, key=lambda candidate: -candidate.prior)
+
+
+def picture_candidates(
+    function: SirenConvention, outputs: int, known: SirenConvention, open_parts: Sequence[str]
+) -> list[Candidate]:
+    """How the outputs of a function become a picture: what is at the end, black and white, and which way it is up."""
+    candidates = []
+    for (output, low, high), level in _levels(function, outputs, known, open_parts).items():
+        turns = _of(TURNS, (known.coordinates, known.upwards), "coordinates", open_parts)
+        for (coordinates, upwards), turn in turns.items():
+            convention = replace(
+                function, output=output, low=low, high=high, coordinates=coordinates, upwards=upwards
+            )
+            candidates.append(Candidate(convention, math.log(level * turn)))
+    return candidates
+
+
+def _of(table: dict, known, part: str, open_parts: Sequence[str]) -> dict:
+    """The table's choices for an open part, or the only one."""
+    return table if part in open_parts else {known: 1.0}
+
+
+def _omegas(
+    known: SirenConvention, open_parts: Sequence[str], expected: float | None
+) -> dict[tuple[float, float], float]:
+    first_open, hidden_open = "first_omega" in open_parts, "hidden_omega" in open_parts
+    if not hidden_open:
+        firsts = {first for first, _ in OMEGAS} if first_open else {known.first_omega}
+        return {
+            (first, known.hidden_omega): OMEGAS.get((first, known.hidden_omega), 0.02) for first in firsts
+        }
+    if not first_open:
+        hiddens = {known.first_omega: 0.5} | {hidden: 0.1 for _, hidden in OMEGAS}
+        table = {(known.first_omega, hidden): share for hidden, share in hiddens.items()}
+    else:
+        table = OMEGAS
+    if expected is None:
+        return table
+    low, high = (expected * growth for growth in GROWTH)
+    return {pair: share for pair, share in table.items() if low <= pair[1] <= high} or table
+
+
+def _ends(
+    known: SirenConvention, open_parts: Sequence[str], hidden: float, at_end: float | None
+) -> dict[Output, float]:
+    """Linear stands for every end but a sine; a sine only where the last layer's weights are as small as it asks."""
+    if "output" not in open_parts:
+        return {known.output: 1.0}
+    fits = at_end is not None and at_end / 1.6 <= hidden <= at_end * 3
+    return {"linear": 1.0, "sine": 0.1} if fits else {"linear": 1.0}
+
+
+def _without_unused(convention: SirenConvention, layers: int) -> SirenConvention:
+    """With one hidden layer, the hidden omega means nothing, unless a sine is at the end."""
+    if layers == 2 and convention.output != "sine":
+        return replace(convention, hidden_omega=convention.first_omega)
+    return convention
+
+
+def _levels(
+    function: SirenConvention, outputs: int, known: SirenConvention, open_parts: Sequence[str]
+) -> dict[tuple[Output, Level, Level], float]:
+    """The usual ends that the function and what is known allow."""
+    table = {
+        key: share
+        for key, share in LEVELS.items()
+        if (key[0] == "sine") == (function.output == "sine")
+        and ("output" in open_parts or key[0] == known.output)
+        and not (isinstance(key[1], tuple) and len(key[1]) not in (1, outputs))
+    }
+    if "low" in open_parts:
+        return table
+    ends: dict[Output, float] = {}
+    for (output, _, _), share in table.items():
+        ends.setdefault(output, share)
+    return {(output, known.low, known.high): share for output, share in ends.items()}
+
+
+def _expected_omega(weights: Sequence) -> float | None:
+    """The omega for which weights of this scale are made (arXiv:2006.09661, section 3.2); None for no weights."""
+    if not weights:
+        return None
+    logs = [0.5 * math.log(2 / w.shape[3]) - math.log(max(float(w.std()), 1e-9)) for w in weights]
+    return math.exp(sum(logs) / len(logs))

@@ -1,0 +1,114 @@
+"""What is asked of each candidate: is this a picture with an edge where one should be, and is it the right way up."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nfn.features import WeightSpaceFeatures
+from nfn.siren import evaluate
+from nfn.siren_convention.convention import SirenConvention
+
+INSIDE, MARGIN = 28, 6
+"""Points a side of the field that is judged: over the picture, and beyond each of its edges."""
+SIDE = INSIDE + 2 * MARGIN
+
+
+def field_points(device=None) -> Tensor:
+    """The `(SIDE^2, 2)` points of a field, row by row: the picture on [-1, 1]^2 and what lies around it."""
+    reach = 1 + 2 * MARGIN / (INSIDE - 1)
+    axis = torch.linspace(-reach, reach, SIDE, device=device)
+    return torch.cartesian_prod(axis, axis)
+
+
+def fields(features: WeightSpaceFeatures, conventions: list[SirenConvention], chunk: int = 8) -> Tensor:
+    """What one network shows in and around its picture in each convention, `(n, c, SIDE, SIDE)`, in no unit."""
+    points, parts = field_points(features.weights[0].device), []
+    for i in range(0, len(conventions), chunk):
+        group = conventions[i : i + chunk]
+        outputs = evaluate(WeightSpaceFeatures.cat([c.normalize(features) for c in group]), points)
+        sines = torch.tensor([c.output == "sine" for c in group], device=outputs.device)
+        parts.append(torch.where(sines[:, None, None], outputs.sin(), outputs))
+    return torch.cat(parts).unflatten(2, (SIDE, SIDE))
+
+
+def standardized(fields: Tensor) -> Tensor:
+    """Fields as `(n, 3, SIDE, SIDE)`, the picture of mean 0 and deviation 1."""
+    inside = slice(MARGIN, MARGIN + INSIDE)
+    picture = fields[..., inside, inside].flatten(1)
+    mean, deviation = picture.mean(1), picture.std(1) + 1e-6
+    return ((fields - _each(mean)) / _each(deviation)).clamp(-4, 4).expand(-1, 3, -1, -1)
+
+
+def _each(values: Tensor) -> Tensor:
+    return values.view(-1, 1, 1, 1)
+
+
+class FieldJudge(nn.Module):
+    """How much more likely than not a field is one that a SIREN was fitted to, as a logit.
+
+    Within its picture a SIREN shows what it was fitted to, and beyond the edges it shows waves. Read with another
+    omega it shows waves everywhere, and with other coordinates the edge is elsewhere.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(
+            _block(4, 16), nn.MaxPool2d(2), _block(16, 32), nn.MaxPool2d(2), _block(32, 64), _Residual(_block(64, 64)),
+            nn.MaxPool2d(2), _block(64, 96), nn.Flatten(), nn.Dropout(0.1), nn.Linear(96 * (SIDE // 8) ** 2, 64),
+            nn.ReLU(), nn.Linear(64, 1),
+        )  # fmt: skip
+        edge = F.pad(torch.ones(1, 1, INSIDE, INSIDE), (MARGIN,) * 4)
+        self.register_buffer("edge", edge, persistent=False)
+        self.edge: Tensor
+
+    def forward(self, fields: Tensor) -> Tensor:
+        """Logits `(n,)` of standardized fields."""
+        seen = torch.cat([fields, self.edge.expand(len(fields), -1, -1, -1)], 1)
+        return self.net(seen.contiguous(memory_format=torch.channels_last))[:, 0]
+
+
+class PictureJudge(nn.Module):
+    """How much more likely one way to show a picture is than another, as logits that only compare.
+
+    It reads the maps of the classifier's head: which things stand where, how bright they are.
+    """
+
+    def __init__(self, channels: int, hidden: int = 192):
+        super().__init__()
+        inputs = 5 * channels
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("deviation", torch.ones(inputs))
+        self.net = nn.Sequential(
+            nn.Dropout(0.3), nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(0.4), nn.Linear(hidden, 1)
+        )
+
+    @staticmethod
+    def inputs(maps: Tensor) -> Tensor:
+        """The means of each quarter and the maximum of maps `(n, channels, h, w)`, as `(n, 5 * channels)`."""
+        return torch.cat([F.adaptive_avg_pool2d(maps, 2).flatten(1), maps.amax((2, 3))], 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits of `inputs` `(..., 5 * channels)`."""
+        return self.net((inputs - self.mean) / self.deviation)[..., 0]
+
+
+class SirenJudges(nn.Module):
+    """Both judges; `channels` are those of the maps that the judge of pictures reads."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.field = FieldJudge()
+        self.picture = PictureJudge(channels)
+
+
+class _Residual(nn.Sequential):
+    def forward(self, input: Tensor) -> Tensor:
+        return input + super().forward(input)
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )

@@ -1,0 +1,63 @@
+"""A convention in plain words."""
+
+import math
+from collections.abc import Sequence
+
+from nfn.siren_convention.convention import Level, SirenConvention
+
+_ENDS = {"linear": "", "sigmoid": ", behind a sigmoid", "tanh": ", behind a tanh", "sine": ", behind a sine"}
+
+
+def describe(convention: SirenConvention, parts: Sequence[str], probability: float) -> str:
+    """A sentence on the parts of a convention that were found rather than declared, and how sure that is."""
+    said = [text for names, text in _phrases(convention) if not set(names).isdisjoint(parts)]
+    return (
+        f"{_capital('; '.join(said))}: found by trying the usual conventions, {_percent(probability)} sure."
+    )
+
+
+def describe_all(convention: SirenConvention) -> str:
+    """All of a convention, as a phrase."""
+    return "; ".join(text for _, text in _phrases(convention))
+
+
+def _phrases(convention: SirenConvention) -> list[tuple[tuple[str, ...], str]]:
+    """Phrases, each with the parts that it is about."""
+    return [
+        (("first_omega", "hidden_omega", "omega_scales_bias"), _omegas(convention)),
+        (("coordinates", "upwards", "start", "end", "pixel_centres"), _coordinates(convention)),
+        (("low", "high", "output"), f"black at {_level(convention.low)} and white at {_level(convention.high)}"
+                                    f"{_ENDS[convention.output]}"),
+    ]  # fmt: skip
+
+
+def _omegas(convention: SirenConvention) -> str:
+    first, hidden = convention.first_omega, convention.hidden_omega
+    text = (
+        f"omega {first:g}"
+        if first == hidden
+        else f"omega {first:g} in the first layer and {hidden:g} in the others"
+    )
+    return text if convention.omega_scales_bias else f"{text}, on the weights but not the biases"
+
+
+def _coordinates(convention: SirenConvention) -> str:
+    order = "(row, column)" if convention.coordinates == "row_col" else "(x, y)"
+    up = ", rows from the bottom up" if convention.upwards else ""
+    return f"coordinates {order} from {_place(convention.start)} to {_place(convention.end)}{up}"
+
+
+def _place(value: float) -> str:
+    return {math.pi: "pi", -math.pi: "-pi"}.get(value, f"{value:g}")
+
+
+def _level(level: Level) -> str:
+    return " / ".join(f"{value:.3g}" for value in (level if isinstance(level, tuple) else (level,)))
+
+
+def _percent(probability: float) -> str:
+    return "more than 99%" if probability > 0.99 else f"{100 * probability:.0f}%"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,271 @@
+"""Conventions of SIRENs: every part of one against its definition, through metadata and back; edits and gradients."""
+
+import itertools
+import math
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from nfn.editor import DESCENT, InrEditor, InrEditorConfig
+from nfn.features import WeightSpaceFeatures
+from nfn.network import LayerNames, Network
+from nfn.operators import apply_style
+from nfn.reader import NetworkFileError, read_network, write_network
+from nfn.siren import FitRecipe, descend, error_gradient, evaluate, random_sirens, render, render_network
+from nfn.siren_convention.convention import FIELDS, SirenConvention, convention_from_json, levels_of
+from nfn.spec import NetworkSpec
+
+SPECS = [NetworkSpec.mlp(2, 3), NetworkSpec.mlp(2, 5, 3), NetworkSpec.mlp(2, 6, 5, 4, 3)]
+EVERY = [
+    SirenConvention(first, hidden, low, high, order, scales, start, end, centres, up, output)
+    for (first, hidden), (low, high), order, scales, (start, end, centres), up, output in itertools.product(
+        ((7.0, 3.0),),
+        ((-1.0, 1.0), (1.0, 0.0), levels_of([0.4, 0.5, 0.6], [0.2, 0.3, 0.4])),
+        ("row_col", "col_row"),
+        (True, False),
+        ((-1.0, 1.0, None), (0.0, 8.0, None), (0.0, 1.0, 9)),
+        (False, True),
+        ("linear", "sigmoid", "tanh", "sine"),
+    )
+]
+SAMPLES = EVERY[:: len(EVERY) // 16]
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def definition(features: WeightSpaceFeatures, told: SirenConvention, row: int, col: int, size: int) -> Tensor:
+    """The pixel of a SIREN in its file's own units, from -1 to 1, straight from what the convention's docstring says."""
+
+    def place(i: int) -> float:
+        share = i / (size - 1) if told.pixel_centres is None else (i + 0.5) / size
+        return told.start + (told.end - told.start) * share
+
+    y, x = place(size - 1 - row if told.upwards else row), place(col)
+    value = torch.tensor([y, x] if told.coordinates == "row_col" else [x, y], dtype=torch.float64)
+    for i, (weight, bias) in enumerate(features):
+        product, is_last = weight[0, 0] @ value, i == len(features) - 1
+        if is_last and told.output != "sine":
+            value = product + bias[0, 0]
+            value = {"linear": value, "sigmoid": 1 / (1 + torch.exp(-value)), "tanh": torch.tanh(value)}[
+                told.output
+            ]
+        else:
+            omega = told.first_omega if i == 0 and not is_last else told.hidden_omega
+            phase = omega * (product + bias[0, 0]) if told.omega_scales_bias else omega * product + bias[0, 0]
+            value = torch.sin(phase)
+    low, high = torch.tensor(told.low, dtype=torch.float64), torch.tensor(told.high, dtype=torch.float64)
+    return (value - low) / (high - low) * 2 - 1
+
+
+def as_network(features: WeightSpaceFeatures, told: SirenConvention) -> Network:
+    names = tuple(LayerNames(f"net.{i}.weight", f"net.{i}.bias") for i in range(len(features)))
+    return Network(features, "siren", names, told)
+
+
+# What a convention means
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_a_rendered_pixel_is_the_definition_in_every_convention(spec):
+    for told in EVERY:
+        features = random_sirens(1, spec, generator()).to(torch.float64)
+        picture = told.pixels(render(told.normalize(features), 9, 9))
+        for row, col in ((0, 8), (2, 7)):
+            torch.testing.assert_close(picture[0, :, row, col], definition(features, told, row, col, 9))
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_denormalize_undoes_normalize_in_every_convention(spec):
+    features = random_sirens(2, spec, generator()).to(torch.float64)
+    for told in EVERY:
+        for (w1, b1), (w2, b2) in zip(told.denormalize(told.normalize(features)), features, strict=True):
+            torch.testing.assert_close(w1, w2)
+            torch.testing.assert_close(b1, b2)
+
+
+@pytest.mark.parametrize("told", SAMPLES)
+def test_pixels_and_what_is_before_them_are_inverse(told):
+    pixels = torch.rand(2, 3, 4, generator=generator()) * 1.8 - 0.9
+    if told.output == "linear":
+        torch.testing.assert_close(told.finished(told.unfinished(pixels)), pixels)
+    slope = told.pixel_slope(values := torch.randn(2, 3, 4, generator=generator(), dtype=torch.float64))
+    leaf = values.clone().requires_grad_()
+    told.pixels(leaf).sum().backward()
+    torch.testing.assert_close(slope, leaf.grad)
+
+
+@pytest.mark.parametrize("told", SAMPLES)
+def test_a_convention_survives_json_and_a_file(told, tmp_path):
+    assert convention_from_json(asdict(told)) == told
+    features = random_sirens(1, SPECS[2], generator())
+    write_network(as_network(features, told), tmp_path / "net.safetensors")
+    again = read_network(tmp_path / "net.safetensors")
+    assert (again.siren, again.undeclared) == (told, ())
+    assert list(again.tensors()) == list(as_network(features, told).tensors())
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "words"),
+    [
+        ("first_omega", 0.0, "omega 0.0"),
+        ("hidden_omega", "30", "omega '30'"),
+        ("hidden_omega", math.nan, "omega nan"),
+        ("start", 1.0, "two different"),
+        ("end", math.inf, "coordinate inf"),
+        ("coordinates", "polar", "'polar'"),
+        ("output", "relu", "'relu'"),
+        ("upwards", 1, "upwards"),
+        ("pixel_centres", 1, "1 pixels"),
+        ("pixel_centres", True, "True pixels"),
+        ("low", 1.0, "differ"),
+        ("low", [0.0, 0.0], "2 lowest"),
+        ("high", [1.0, 1.0, "x"], "pixel 'x'"),
+        ("height", 28, "no others"),
+    ],
+)
+def test_an_impossible_convention_is_refused_by_a_sentence(part, value, words):
+    with pytest.raises(ValueError, match=words):
+        convention_from_json({**asdict(SirenConvention()), part: value})
+
+
+# What metadata declares
+
+METADATA = [
+    ({}, SirenConvention(), set(FIELDS)),
+    ({"omega_0": "20"}, SirenConvention(20.0, 20.0), set(FIELDS) - {"first_omega", "hidden_omega"}),
+    ({"output_range": "[0, 1]"}, SirenConvention(low=0.0, high=1.0), set(FIELDS) - {"low", "high"}),
+    ({"final_activation": "nn.Sigmoid()"}, SirenConvention(output="sigmoid"), set(FIELDS) - {"output"}),
+    ({"outermost_linear": "False"}, SirenConvention(output="sine"), set(FIELDS) - {"output"}),
+    ({"outermost_linear": "True"}, SirenConvention(), set(FIELDS) - {"output"}),
+    ({"coordinates": "(x, y)"}, SirenConvention(coordinates="col_row"), set(FIELDS) - {"coordinates", "upwards"}),
+    ({"coordinate_range": "[0, 1]"}, SirenConvention(start=0.0, end=1.0),
+     set(FIELDS) - {"start", "end", "pixel_centres"}),
+    ({"output_mean": "0.5", "output_std": "0.25"}, SirenConvention(low=-2.0, high=2.0), set(FIELDS) - {"low", "high"}),
+    ({"first_omega": "30", "hidden_omega": "30", "output_range": "[-1, 1]", "coordinates": "row_col"},
+     SirenConvention(), set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("metadata", "told", "undeclared"), METADATA)
+def test_what_metadata_declares_is_not_open(metadata, told, undeclared, tmp_path):
+    from safetensors.torch import save_file
+
+    network = as_network(random_sirens(1, NetworkSpec.mlp(2, 6, 5, 1), generator()), SirenConvention())
+    save_file(network.tensors(), tmp_path / "net.safetensors", metadata=metadata)
+    read = read_network(tmp_path / "net.safetensors")
+    assert (read.siren, set(read.undeclared)) == (told, undeclared)
+    assert read_network(tmp_path / "net.safetensors", siren=told).undeclared == ()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ({"output_mean": "0.5"}, "only one of"),
+        ({"output_low": "[0, 0, 0]", "output_high": "[1, 1, 1]"}, "3 lowest"),
+        ({"output_low": "[0, 0, 0]", "output_high": "1"}, "as many"),
+        ({"output_low": "1", "output_high": "1"}, "differ"),
+        ({"final_activation": "softplus"}, "'final_activation'.*wanted"),
+        ({"coordinate_range": "[0, 0]"}, "'coordinate_range'.*wanted"),
+        ({"upwards": "maybe"}, "'upwards'.*wanted"),
+        ({"pixel_centres": "1e9"}, "'pixel_centres'.*wanted"),
+    ],
+)
+def test_metadata_that_cannot_be_is_refused(metadata, words, tmp_path):
+    from safetensors.torch import save_file
+
+    network = as_network(random_sirens(1, NetworkSpec.mlp(2, 6, 5, 1), generator()), SirenConvention())
+    save_file(network.tensors(), tmp_path / "net.safetensors", metadata=metadata)
+    with pytest.raises(NetworkFileError, match=words):
+        read_network(tmp_path / "net.safetensors")
+
+
+# Gradients and edits
+
+
+@pytest.mark.parametrize("told", SAMPLES)
+@pytest.mark.parametrize("spec", SPECS)
+def test_the_handwritten_gradient_is_autograds_in_every_convention(spec, told):
+    features = told.normalize(random_sirens(2, spec, generator()).to(torch.float64))
+    images = torch.rand(2, 3, 6, 5, generator=generator(), dtype=torch.float64)
+    leaves = features.map(lambda x: x.clone().requires_grad_())
+    (told.pixels(render(leaves, 6, 5)) - images).square().flatten(1).mean(1).sum().backward()
+    pairs = zip(error_gradient(features, images, told), leaves, strict=True)
+    for (weight, bias), (slow_weight, slow_bias) in pairs:
+        torch.testing.assert_close(weight, slow_weight.grad)
+        torch.testing.assert_close(bias, slow_bias.grad)
+
+
+@pytest.mark.parametrize("told", [SirenConvention(), SirenConvention(low=0.0, output="sigmoid")])
+def test_descent_is_torchs_adam_and_keeps_the_best_state(told):
+    features = random_sirens(3, NetworkSpec.mlp(2, 8, 8, 1), generator()).to(torch.float64)
+    images = torch.rand(3, 1, 7, 7, generator=generator(1), dtype=torch.float64) * 2 - 1
+    tensors = [x.clone().requires_grad_() for pair in features for x in pair]
+    optimizer, states = torch.optim.Adam(tensors, 5e-3), [features]
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 12)
+    for _ in range(12):
+        current = WeightSpaceFeatures(tensors[0::2], tensors[1::2])
+        optimizer.zero_grad()
+        (told.pixels(render(current, 7, 7)) - images).square().flatten(1).mean(1).sum().backward()
+        optimizer.step()
+        schedule.step()
+        states.append(current.map(lambda x: x.detach().clone()))
+    errors = torch.stack([
+        (told.pixels(render(state, 7, 7)).clamp(-1, 1) - images).square().flatten(1).mean(1) for state in states
+    ])  # fmt: skip
+    found = descend(features, images, FitRecipe(5e-3, 12), told)
+    for i, best in enumerate(errors.argmin(0).tolist()):
+        for x, y in zip(found.weights, states[best].weights, strict=True):
+            torch.testing.assert_close(x[i], y[i], atol=1e-6, rtol=1e-5)
+
+
+def small_editor() -> InrEditor:
+    torch.manual_seed(0)
+    return InrEditor(InrEditorConfig(channels=4, steps=2, rounds=1)).eval()
+
+
+@pytest.mark.parametrize("hidden", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_sirens_of_one_to_six_hidden_layers_are_edited(hidden, outputs):
+    spec = NetworkSpec.mlp(2, *[20] * hidden, outputs)
+    network = as_network(random_sirens(1, spec, generator()), SirenConvention())
+    edit = small_editor().edit(network, "contrast")
+    unedited = float((edit.before - edit.reference).square().mean())
+    assert edit.predictor == ("inr-editor" if hidden == 2 else DESCENT)
+    assert edit.mse < (1.0001 if hidden == 2 else 0.5) * unedited
+
+
+@pytest.mark.parametrize("told", SAMPLES)
+def test_an_edit_reports_what_its_file_shows_in_its_own_convention(told, tmp_path):
+    ours = random_sirens(1, NetworkSpec.mlp(2, 12, 12, 3), generator())
+    network = as_network(told.denormalize(ours), told)
+    edit = small_editor().edit(network, "dilate", 0.5)
+    assert edit.predictor == ("inr-editor" if told.output == "linear" else DESCENT)
+    write_network(edit.network, tmp_path / "edited.safetensors")
+    again = read_network(tmp_path / "edited.safetensors")
+    assert again.siren == told and list(again.tensors()) == list(network.tensors())
+    shown = render_network(again, 32, 32)[0].clamp(-1, 1)
+    torch.testing.assert_close(shown, edit.after, atol=2e-3, rtol=0)
+    reference = apply_style(render_network(network, 32, 32).clamp(-1, 1), "dilate", 0.5)[0]
+    torch.testing.assert_close(edit.reference, reference, atol=0.03, rtol=0)
+    assert edit.mse == pytest.approx(float((shown - edit.reference).square().mean()), abs=1e-4)
+
+
+def test_permuted_copies_are_edited_by_descent_into_the_same_picture():
+    from nfn.permutation import permute, random_permutations
+
+    spec = NetworkSpec.mlp(2, 10, 10, 10, 1)
+    network = as_network(random_sirens(1, spec, generator()), SirenConvention())
+    copy = replace(network, chain=permute(network.features, random_permutations(spec, generator(1))))
+    one, two = (small_editor().edit(x, "neon").after for x in (network, copy))
+    torch.testing.assert_close(one, two, atol=1e-4, rtol=0)
+
+
+def test_values_at_single_points_are_those_of_the_picture():
+    told = SAMPLES[5]
+    network = as_network(random_sirens(1, SPECS[2], generator()), told)
+    values = told.pixels(evaluate(network.normalized, torch.tensor([[-1.0, 1.0]])))
+    torch.testing.assert_close(render_network(network, 4, 4)[:, :, 0, 3], values[:, :, 0])
