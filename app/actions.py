@@ -231,7 +231,7 @@ def edit(source: Source, style: str, strength: float) -> Edited:
     except ValueError as error:
         raise RequestError(str(error)) from error
     _check_finite(torch.tensor(result.mse))
-    return Edited(result, model.name, time.perf_counter() - start)
+    return Edited(result, result.predictor, time.perf_counter() - start)
 
 
 def save_edit(source: Source, edited: Edited, folder: Path, zoom: int = 8) -> tuple[Path, Path]:

@@ -105,14 +105,14 @@ def test_an_upload_is_shown(page, foreign_file):
     expect(page.locator("#verdict")).to_contain_text("mnist-sirens/test/2")
 
 
-def test_a_deep_network_is_shown_though_it_cannot_be_edited(page, tmp_path):
-    sizes = [(16, 2), (16, 16), (16, 16), (1, 16)]
+def test_a_large_network_is_shown_though_it_cannot_be_edited(page, tmp_path):
+    sizes = [(600, 2), (600, 600), (1, 600)]
     save_file(
-        {f"net.{i}.weight": torch.randn(s) / s[1] for i, s in enumerate(sizes)}, tmp_path / "deep.safetensors"
+        {f"net.{i}.weight": torch.randn(s) / s[1] for i, s in enumerate(sizes)}, tmp_path / "wide.safetensors"
     )
-    page.locator("#upload input[type=file]").set_input_files(tmp_path / "deep.safetensors")
-    expect(page.locator("#verdict")).to_contain_text("deep.safetensors")
-    expect(page.locator("#edit-line")).to_contain_text("3 layers")
+    page.locator("#upload input[type=file]").set_input_files(tmp_path / "wide.safetensors")
+    expect(page.locator("#verdict")).to_contain_text("wide.safetensors")
+    expect(page.locator("#edit-line")).to_contain_text("250,000")
     expect(page.locator("#download-network")).to_be_disabled()
     expect(page.locator("#weights-before .main-svg").first).to_be_visible()
 

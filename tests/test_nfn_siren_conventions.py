@@ -38,7 +38,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def definition(features: WeightSpaceFeatures, told: SirenConvention, row: int, col: int, size: int) -> Tensor:
-    """The pixel of a SIREN in its file's own units, from -1 to 1, straight from what the convention's docstring says."""
+    """The pixel of a SIREN in its file's own units, from -1 to 1, as the docstring of the convention has it."""
 
     def place(i: int) -> float:
         share = i / (size - 1) if told.pixel_centres is None else (i + 0.5) / size
