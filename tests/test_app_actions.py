@@ -174,7 +174,7 @@ def test_a_network_of_any_depth_is_edited(tmp_path):
 def test_what_cannot_be_edited_is_still_drawn_and_classified(tmp_path):
     save_file(sine_network(2, 600, 600, 1), tmp_path / "net.safetensors")
     source = actions.open_upload(str(tmp_path / "net.safetensors"))
-    with pytest.raises(RequestError, match="250,000.*still"):
+    with pytest.raises(RequestError, match=r"250,000.*still"):
         actions.edit(source, "dilate", 1.0)
     assert actions.draw(actions.open_network(source)).shape == (1, 28, 28)
     assert actions.classify(source).result.probabilities

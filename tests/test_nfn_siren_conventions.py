@@ -166,7 +166,7 @@ def test_what_metadata_declares_is_not_open(metadata, told, undeclared, tmp_path
     [
         ({"output_mean": "0.5"}, "only one of"),
         ({"output_low": "[0, 0, 0]", "output_high": "[1, 1, 1]"}, "3 lowest"),
-        ({"output_low": "[0, 0, 0]", "output_high": "1"}, "as many"),
+        ({"output_low": "[0, 0, 0]", "output_high": "1"}, "3 lowest"),
         ({"output_low": "1", "output_high": "1"}, "differ"),
         ({"final_activation": "softplus"}, "'final_activation'.*wanted"),
         ({"coordinate_range": "[0, 0]"}, "'coordinate_range'.*wanted"),
@@ -269,3 +269,15 @@ def test_values_at_single_points_are_those_of_the_picture():
     network = as_network(random_sirens(1, SPECS[2], generator()), told)
     values = told.pixels(evaluate(network.normalized, torch.tensor([[-1.0, 1.0]])))
     torch.testing.assert_close(render_network(network, 4, 4)[:, :, 0, 3], values[:, :, 0])
+
+
+def test_settings_at_any_depth_declare_a_convention(tmp_path):
+    network = as_network(random_sirens(1, NetworkSpec.mlp(2, 6, 5, 1), generator()), SirenConvention())
+    config = {
+        "model": {"w0": 20.0, "final_activation": "sigmoid"},
+        "data": {"output_mean": 0.5, "output_std": 0.5},
+    }
+    torch.save({"state_dict": network.tensors(), "config": config}, tmp_path / "net.pt")
+    read = read_network(tmp_path / "net.pt")
+    assert read.siren == SirenConvention(20.0, 20.0, output="sigmoid")
+    assert set(FIELDS) - set(read.undeclared) == {"first_omega", "hidden_omega", "low", "high", "output"}

@@ -170,12 +170,10 @@ def _read_both(facts: Facts, one: tuple[str, ...], other: tuple[str, ...]):
         raise NetworkFileError(
             f"The metadata tells only one of {one[0]!r} and {other[0]!r}; wanted both, or neither. Add the other one."
         )
-    if found[0] is not None and len(found[0]) != len(found[1]):
-        raise NetworkFileError(
-            f"The metadata has {len(found[0])} numbers in {one[0]!r} and {len(found[1])} in {other[0]!r}; wanted as "
-            f"many. Correct or remove them."
-        )
-    return found
+    if found[0] is None:
+        return found
+    channels = max(map(len, found))
+    return tuple(numbers_ if len(numbers_) == channels else numbers_ * channels for numbers_ in found)
 
 
 def _as_level(numbers_: tuple[float, ...]) -> Level:

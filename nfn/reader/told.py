@@ -21,10 +21,12 @@ _SETTINGS = (
 )
 _KNOWN = {*SIREN_KEYS, *CLASSIFIER_KEYS}
 _OTHER_HALF = {
-    **{key: {"pixel_std": "1"} for key in CLASSIFIER_KEYS if key.endswith("_mean")},
-    **{key: {"pixel_mean": "0"} for key in CLASSIFIER_KEYS if key.endswith("_std")},
+    **{key: {key.replace("_mean", "_std"): "1"} for key in _KNOWN if key.endswith("_mean")},
+    **{key: {key.replace("_std", "_mean"): "0"} for key in _KNOWN if key.endswith("_std")},
+    "output_low": {"output_high": "1"},
+    "output_high": {"output_low": "0"},
 }
-"""A mean makes sense only with a deviation, and the other way round."""
+"""A mean makes sense only with a deviation, black only with white, and the other way round."""
 _TEXT_CHARACTERS = 50_000
 _ALL_CHARACTERS = 200_000
 """Of all texts together that are searched for settings."""
@@ -65,7 +67,7 @@ def nested_facts(facts: Mapping[Path, str], known: Mapping[str, str]) -> dict[st
 def _makes_sense(key: str, text: str) -> bool:
     text = text.strip("\"'")
     try:
-        read_convention({key: text})
+        read_convention({key: text, **_OTHER_HALF.get(key, {})})
         read_classifier_convention({key: text, **_OTHER_HALF.get(key, {})})
     except NetworkFileError:
         return False
