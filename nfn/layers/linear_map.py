@@ -4,6 +4,7 @@ Averages are taken step by step, each axis once for all tensors of a level, and 
 back. The transpose of such a map is again one of this form, with sums for averages; `LinearMap.backward` uses that.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,8 +17,14 @@ from nfn.layers.levels import Level, Levels
 from nfn.layers.products import outer, product, product_plus
 
 
-def gather(levels: Levels, side: Sequence[Level], tensors: Sequence[Tensor], average: bool) -> list[Tensor]:
-    """All tensors reduced to each level and joined there, `(B, *axes of the level, D)`.
+def gather(
+    levels: Levels,
+    side: Sequence[Level],
+    tensors: Sequence[Tensor],
+    average: bool,
+    known: Sequence[Tensor | None] = (),
+) -> list[Tensor]:
+    """All tensors reduced to each level and joined there, `(B, *axes of the level, D)`; what is known stays.
 
     `side` is `levels.inputs` or `levels.outputs`; D is the level's width times the number of channels.
     """
@@ -25,7 +32,10 @@ def gather(levels: Levels, side: Sequence[Level], tensors: Sequence[Tensor], ave
     reduce = torch.mean if average else torch.sum
     faces = [diagonal(tensors[face.tensor], face.blocks) for face in levels.faces]
     joined: list[Tensor] = []
-    for level in side:
+    for level, result in itertools.zip_longest(side, known):
+        if result is not None:
+            joined.append(result)
+            continue
         parts = [_reordered(faces[own.face], own.order) for own in level.own]
         for drop in level.drops:
             source = _slice(joined[drop.parent], drop.source[0], drop.source[1], channels)
@@ -140,14 +150,10 @@ def _with_diagonals(levels: Levels, faces: dict[int, Tensor]) -> list[Tensor]:
 
 
 def linear_map(
-    levels: Levels,
-    tensors: Sequence[Tensor],
-    maps: Sequence[Tensor],
-    bias: Tensor,
-    joined: Sequence[Tensor] | None = None,
+    levels: Levels, tensors: Sequence[Tensor], maps: Sequence[Tensor], bias: Tensor
 ) -> list[Tensor]:
     """The equivariant map of folded tensors under one matrix `(channels out, channels in)` per level."""
-    joined = joined or gather(levels, levels.inputs, tensors, average=True)
+    joined = gather(levels, levels.inputs, tensors, average=True)
     return scatter(levels, levels.outputs, joined, maps, bias, average=False)
 
 
@@ -160,18 +166,19 @@ class LinearMap(torch.autograd.Function):
     @staticmethod
     def forward(ctx, levels: Levels, bias: Tensor, *rest: Tensor):
         maps, tensors = rest[: len(levels.inputs)], rest[len(levels.inputs) :]
-        ctx.levels, ctx.joined = levels, gather(levels, levels.inputs, tensors, average=True)
+        joined = gather(levels, levels.inputs, tensors, average=True)
+        # The averages are small; levels of two axes are as large as the tensors, and soon joined again.
+        ctx.levels, ctx.averages = levels, [x if x.dim() < 4 else None for x in joined]
         ctx.save_for_backward(*rest)
-        return tuple(linear_map(levels, tensors, maps, bias, ctx.joined))
+        return tuple(scatter(levels, levels.outputs, joined, maps, bias, average=False))
 
     @staticmethod
     def backward(ctx, *grads: Tensor):
         levels, rest = ctx.levels, ctx.saved_tensors
         maps, tensors = rest[: len(levels.inputs)], rest[len(levels.inputs) :]
         # For a second derivative the averages must hang on the inputs; else those of forward serve.
-        joined = (
-            gather(levels, levels.inputs, tensors, average=True) if torch.is_grad_enabled() else ctx.joined
-        )
+        known = () if torch.is_grad_enabled() else ctx.averages
+        joined = gather(levels, levels.inputs, tensors, average=True, known=known)
         sums = gather(levels, levels.outputs, [_dense(grad) for grad in grads], average=False)
         map_grads = [outer(grad, x) for grad, x in zip(sums, joined, strict=True)]
         inputs: list[Tensor | None] = [None] * len(tensors)
