@@ -5,7 +5,7 @@ is refused rather than read wrongly.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nfn.architecture.declared import HasShape
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import ArchitectureError, Op, Shape
 
@@ -53,7 +54,7 @@ def trace_with_tensors(module: nn.Module, input_shape: Sequence[int]) -> Traced:
         with listening(recorder, x):
             output = _outputs(_run(module, x))
             number = recorder.output_number(output)
-        architecture = _needed(recorder.ops, number, shape, recorder.tensors)
+        architecture = only_needed(recorder.ops, number, shape, recorder.tensors)
         tensors = {name: recorder.tensors[name].detach() for name in architecture.shapes}
         _check_function(module, architecture, tensors)
     return Traced(architecture, tensors)
@@ -126,7 +127,9 @@ def _outputs(given: Any) -> list[Tensor]:
     return [part for part in parts if isinstance(part, Tensor)]
 
 
-def _needed(ops: Sequence[Op], output: int, shape: Shape, tensors: dict[str, Tensor]) -> Architecture:
+def only_needed(
+    ops: Sequence[Op], output: int, shape: Shape, tensors: Mapping[str, HasShape]
+) -> Architecture:
     """The ops that the output comes from, numbered anew."""
     needed, left = set(), [output]
     while left:

@@ -5,10 +5,10 @@ EXPORT_ADVICE = (
 )
 """What to do next, for every file that is not a state_dict of dense floating-point tensors."""
 
-GRAPH_ADVICE = (
-    "A file that holds its graph is read as it is: "
-    'torch.onnx.export(model, (torch.zeros(1, 3, 32, 32),), "net.onnx").'
-)
+ONNX_EXPORT = 'torch.onnx.export(model.eval(), (torch.zeros(1, 3, 32, 32),), "net.onnx", external_data=False)'
+"""How PyTorch writes a network with its graph and its weights in one file; the sizes are of one input."""
+
+GRAPH_ADVICE = f"A file that holds its graph is read as it is: {ONNX_EXPORT}."
 """What to do next where the tensors alone do not say what the network computes."""
 
 KERAS_ADVICE = (

@@ -38,3 +38,14 @@ ORDER_STEPS = 5_000
 
 FOLDED = 1_000_000
 """Values of a network whose batch norm is folded: larger ones are kept as they are, which takes half the memory."""
+
+ONNX_FIELDS = 500_000
+"""Entries of all messages of an ONNX file: PyTorch writes about 60 for each node, comments included."""
+ONNX_DEPTH = 24
+"""Messages inside each other; a weight of a node stands 6 deep."""
+ONNX_NODES = 10_000
+"""Nodes, and tensors (ResNet-152: 517 nodes without its constants)."""
+ONNX_INTEGERS = 100_000
+"""Numbers in a tensor of integers, which is a shape or a list of places, never a weight."""
+ONNX_COMPUTED = 4 * ELEMENTS
+"""Values in all results that are computed from constants alone."""

@@ -1,0 +1,242 @@
+"""The architecture while it is made: ops so far, the tensors that they name, and how values meet."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nfn.architecture.ops import Flatten, Op, Reshape, Scale, Shape
+from nfn.onnx_reader.errors import WEIGHTS, OnnxError, invalid
+from nfn.onnx_reader.settle import settle
+from nfn.onnx_reader.terms import LARGEST, Terms, X, decimal
+from nfn.onnx_reader.values import Call, Constant, Operand, Order, Value
+from nfn.reader import limits
+
+
+class Builder:
+    """Ops are added by `emit`; `batch` are the sizes of the first axes of everything, which belong to no input.
+
+    `computed` counts the values that were computed from constants; `notes` has what the visitor is told.
+    """
+
+    def __init__(self, input_shape: Shape, batch: Shape):
+        self.input_shape, self.batch = input_shape, batch
+        self.ops: list[Op] = []
+        self.values: list[Shape] = [input_shape]
+        self.tensors: dict[str, np.ndarray] = {}
+        self.terms = Terms()
+        self.settled: dict[tuple[int, int], int] = {}
+        self.notes: dict[str, None] = {}
+        self.call: Call | None = None
+        self.computed = 0
+
+    def emit(self, op: Op, view: Shape | None = None, order: Order = "chw") -> Value:
+        """Add an op; `view` is the result's shape to ONNX, where it is another than the op's."""
+        shapes = {name: self.tensors[name].shape for name in op.tensors}
+        shape = op.shape([self.values[i] for i in op.inputs], shapes)
+        self.ops.append(op)
+        self.values.append(shape)
+        return self.value(len(self.ops), shape if view is None else view, order)
+
+    def value(self, number: int, view: Shape, order: Order = "chw", term: int = X) -> Value:
+        """A value; where the two orders are the same it is in the order of the architecture."""
+        shape = self.values[number]
+        one = shape[0] == 1 or math.prod(shape[1:]) == 1
+        return Value(number, view, "chw" if one else order, term)
+
+    def number(self, operand: Value) -> int:
+        """The number of the value after all its steps."""
+        return settle(self, operand.number, operand.term)
+
+    def plain(self, value: Value) -> Value:
+        """The value after all its steps."""
+        return value if value.term == X else replace(value, number=self.number(value), term=X)
+
+    def step(self, kind: str, value: Value, number: float = 1.0) -> Value:
+        """A function of every entry."""
+        return self.steps(kind, [value], number)
+
+    def steps(self, kind: str, operands: Sequence[Value | float], number: float = 0.0) -> Value:
+        """A function of numbers and of values that are made from one value."""
+        if self._size(operands) > LARGEST:
+            operands = [self.plain(o) if isinstance(o, Value) else o for o in operands]
+        first = next(o for o in operands if isinstance(o, Value))
+        terms = [o.term if isinstance(o, Value) else self.terms.number(o) for o in operands]
+        return replace(first, term=self.terms.make(kind, *terms, number=number))
+
+    def _size(self, operands: Sequence[Value | float]) -> int:
+        return sum(self.terms.sizes[o.term] for o in operands if isinstance(o, Value))
+
+    def maker(self, number: int) -> Op | None:
+        """The op that made a value; None for the input."""
+        return self.ops[number - 1] if number else None
+
+    def is_near_input(self, number: int) -> bool:
+        """Whether only fixed numbers and changes of shape stand between the input and this value."""
+        while isinstance(op := self.maker(number), Scale | Flatten | Reshape):
+            number = op.inputs[0]
+        return number == 0
+
+    def shaped(self, value: Value) -> int:
+        """The number of the value in the shape that its view has: a vector, or a picture with the channels first."""
+        number = self.number(value)
+        have, view = self.values[number], value.view
+        self.check_not_expanded(value)
+        if len(view) == 1 and len(have) == 3:
+            return self.emit(Flatten(inputs=(number,), order=value.order)).number
+        if value.order == "hwc":
+            raise self.refuse("it takes a picture with the channels last; wanted a Transpose before it")
+        if have == view:
+            return number
+        if len(view) == 3 or len(have) == len(view) == 1:
+            return self.emit(Reshape(inputs=(number,), to=view)).number
+        raise self.refuse(
+            f"it takes {self.show(view)}; wanted a vector or a picture (batch, channels, height, width)"
+        )
+
+    def picture(self, value: Value) -> tuple[int, tuple[int, ...]]:
+        """The number of a picture, and for each axis of its view which axis of the architecture's it is."""
+        if len(value.view) != 3:
+            raise self.refuse(
+                f"it takes {self.show(value.view)}; wanted a picture (batch, channels, height, width)"
+            )
+        if value.order == "chw":
+            return self.shaped(value), (0, 1, 2)
+        number = self.number(value)
+        if (*value.view[2:], *value.view[:2]) != self.values[number]:
+            raise self.refuse("its picture was reshaped with the channels last")
+        return number, (1, 2, 0)
+
+    def channel_axis(self, value: Value) -> int:
+        """Which axis of the view has the channels."""
+        if value.order == "hwc":
+            if value.view[-1] != self.values[value.number][0]:
+                raise self.refuse("its picture was reshaped with the channels last")
+            return len(value.view) - 1
+        if not value.view:
+            raise self.refuse("it takes one number for each input; wanted a vector or a picture")
+        return 0
+
+    def with_channels(self, value: Value) -> int:
+        """The number of the value with its first axis as the channels of its view."""
+        self.check_not_expanded(value)
+        number, channels = self.number(value), value.view[self.channel_axis(value)]
+        return number if self.values[number][0] == channels else self.shaped(value)
+
+    def check_not_expanded(self, value: Value) -> None:
+        """Refuse a value that ONNX repeats over the picture."""
+        if math.prod(value.view) != math.prod(self.values[value.number]):
+            raise self.refuse("it takes what was expanded; only sums and products can")
+
+    def axis(self, given: int, value: Value) -> int:
+        """An axis of a value as one of its view; the batch's are refused."""
+        rank = len(self.batch) + len(value.view)
+        if not -rank <= given < rank:
+            raise self.refuse(f"it names axis {given} of {rank}")
+        axis = given % rank - len(self.batch)
+        if axis < 0:
+            raise self.refuse("it works across the inputs of a batch")
+        return axis
+
+    def name(self, constant: Constant, array: np.ndarray | None = None, role: str = "") -> str:
+        """The name of a tensor, the file's where its values are the file's; `array` is the tensor in another form."""
+        array = constant.array if array is None else array
+        stem, number = f"{constant.name}{role}"[: limits.NAME_CHARACTERS - 10], 1
+        name = stem
+        while name in self.tensors and not _same(self.tensors[name], array):
+            number += 1
+            name = f"{stem}_{number}"
+        self.tensors[name] = array
+        return name
+
+    def spend(self, size: int) -> None:
+        """Count the values of a result that is computed from constants."""
+        self.computed += size
+        if self.computed > limits.ONNX_COMPUTED:
+            raise self.refuse(
+                f"more than {limits.ONNX_COMPUTED:,} values are computed from constants up to here, more than is done",
+                "Simplify the file with onnxsim, or export it with constant folding.",
+            )
+
+    def note(self, text: str) -> None:
+        self.notes[text] = None
+
+    def show(self, view: Shape) -> str:
+        """A shape for a message."""
+        return "(" + ", ".join([*["batch"] * len(self.batch), *map(str, view)]) + ")"
+
+    def refuse(self, why: str, advice: str = WEIGHTS) -> OnnxError:
+        """An error that names the node."""
+        if self.call is None:
+            return invalid(why, advice)
+        return OnnxError(f"This ONNX file cannot be read at {self.call.node.where}: {why}. {advice}")
+
+    def constant(self, call: Call, index: int, what: str) -> Constant:
+        """An input that must not depend on the network's."""
+        operand = call.operand(index)
+        if not isinstance(operand, Constant):
+            fault = "is missing" if operand is None else "depends on the input; wanted stored numbers"
+            raise self.refuse(f"{what} {fault}")
+        return operand
+
+    def optional(self, call: Call, index: int, what: str) -> Constant | None:
+        return None if call.operand(index) is None else self.constant(call, index, what)
+
+    def first(self, call: Call) -> Value:
+        """The first input, which must depend on the network's."""
+        operand = call.operand(0)
+        if not isinstance(operand, Value):
+            raise self.refuse("its first input does not depend on the network's input")
+        return operand
+
+    def integers(self, constant: Constant) -> list[int]:
+        """A constant as a list of whole numbers."""
+        if constant.array.dtype != np.int64 or constant.array.ndim > 1:
+            raise self.refuse(
+                f"{constant.array.dtype} of shape {constant.array.shape} came; wanted a list of integers"
+            )
+        return constant.array.reshape(-1).tolist()
+
+    def axes(self, call: Call, index: int) -> list[int] | None:
+        """The `axes` of a node, an attribute in old opsets and an input in new ones; None where it has none."""
+        given: Any = call.attribute("axes")
+        if given is None and call.operand(index) is not None:
+            given = self.integers(self.constant(call, index, "the list of axes"))
+        return None if given is None else list(given)
+
+    def numbers(self, call: Call, name: str, count: int, default: int, low: int = 1) -> tuple[int, ...]:
+        """An attribute of so many whole numbers from `low` on."""
+        given: Any = call.attribute(name)
+        values = (default,) * count if given is None or given == () else tuple(given)
+        if len(values) != count or not all(low <= v < 2**31 for v in values):
+            raise self.refuse(
+                f"its {name} are {list(values[:8])}; wanted {count} whole numbers from {low} on"
+            )
+        return values
+
+    def whole(self, call: Call, name: str, low: int = 1) -> int:
+        """An attribute that is one whole number from `low` on."""
+        given = call.attribute(name)
+        if not isinstance(given, int) or not low <= given < 2**31:
+            raise self.refuse(f"its {name} is {given!r:.40}; wanted a whole number from {low} on")
+        return given
+
+    def real(self, call: Call, name: str) -> float:
+        """An attribute that is one finite number."""
+        given = call.attribute(name)
+        if not isinstance(given, int | float) or not abs(given) < 1e30:
+            raise self.refuse(f"its {name} is {given!r:.40}; wanted a finite number")
+        return decimal(given)
+
+    def scalar(self, operand: Operand | None) -> float | None:
+        """The one number of a constant; None for all others."""
+        if not isinstance(operand, Constant) or operand.array.size != 1:
+            return None
+        value = operand.array.reshape(-1)[0]
+        return decimal(float(value)) if operand.array.dtype == np.float32 else float(value)
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    return a is b or (a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(a, b)))

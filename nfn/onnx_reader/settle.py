@@ -1,0 +1,136 @@
+"""A function of one number as ops: an activation where it is one, else scales, sums and products of activations."""
+
+import math
+from typing import TYPE_CHECKING
+
+from nfn.architecture.ops import FUNCTIONS, Activation, Add, Multiply, Scale
+from nfn.onnx_reader.terms import X, decimal
+
+if TYPE_CHECKING:
+    from nfn.onnx_reader.builder import Builder
+
+
+def settle(builder: "Builder", number: int, term: int) -> int:
+    """The number of the value that `term` makes of the value `number`; ops are added for it, once."""
+    if term == X:
+        return number
+    key = number, term
+    if key not in builder.settled:
+        builder.settled[key] = _make(builder, number, term)
+    return builder.settled[key]
+
+
+def _make(builder: "Builder", number: int, term: int) -> int:
+    kind, arguments, parameter = builder.terms.terms[term]
+    if kind in FUNCTIONS:
+        inside, factor = arguments[0], parameter
+        if kind in ("sine", "cosine"):
+            factor, offset, inner = _affine(builder, inside)
+            inside, factor = (inner, factor) if offset == 0 and factor != 0 else (inside, 1.0)
+        return _activate(builder, settle(builder, number, inside), kind, factor)
+    found = _recognise(builder, term)
+    if found is not None:
+        name, fitted, variable = found
+        before = settle(builder, number, variable)
+        return before if name == "identity" else _activate(builder, before, name, fitted)
+    factor, offset, inside = _affine(builder, term)
+    if inside != term:
+        return _scale(builder, settle(builder, number, inside), factor, offset)
+    return _combine(builder, number, term)
+
+
+def _activate(builder: "Builder", number: int, function: str, parameter: float) -> int:
+    return builder.emit(Activation(inputs=(number,), function=function, parameter=parameter)).number
+
+
+def _scale(builder: "Builder", number: int, factor: float, offset: float) -> int:
+    if (factor, offset) == (1.0, 0.0):
+        return number
+    if not max(abs(factor), abs(offset)) < 1e30:
+        raise builder.refuse(f"it multiplies by {factor:g} and adds {offset:g}")
+    return builder.emit(Scale(inputs=(number,), factor=(factor,), offset=(offset,))).number
+
+
+def _recognise(builder: "Builder", term: int) -> tuple[str, float, int] | None:
+    """The activation that a term is, of x or of another term, and of which."""
+    for variable in reversed(builder.terms.cone(term)):
+        found = None if variable == term else builder.terms.recognise(term, variable)
+        if found is not None:
+            return (*found, variable)
+    return None
+
+
+def _affine(builder: "Builder", term: int) -> tuple[float, float, int]:
+    """`factor * t + offset`: sums and products with constants, put together."""
+    factor, offset = 1.0, 0.0
+    while True:
+        kind, arguments, _ = builder.terms.terms[term]
+        left, right = (builder.terms.constant(a) for a in arguments) if len(arguments) == 2 else (None, None)
+        number = left if right is None else right
+        if kind not in ("add", "sub", "mul", "div") or number is None or (kind == "div" and not right):
+            return factor, offset, term
+        term = arguments[0] if right is not None else arguments[1]
+        if kind == "mul":
+            factor *= number
+        elif kind == "div":
+            factor /= number
+        elif kind == "add" or right is None:  # t + a, or a - t
+            offset += factor * number
+            factor = factor if kind == "add" else -factor
+        else:
+            offset -= factor * number
+
+
+def _combine(builder: "Builder", number: int, term: int) -> int:
+    """A sum, product, bound or power."""
+    kind, arguments, _ = builder.terms.terms[term]
+    if kind in ("max", "min"):
+        return _bound(builder, number, term)
+    if kind == "pow":
+        exponent = builder.terms.constant(arguments[1])
+        if exponent is not None and exponent in range(2, 9):
+            before = settle(builder, number, arguments[0])
+            return builder.emit(Multiply(inputs=(before,) * int(exponent))).number
+        raise builder.refuse("it takes a power that is no whole number from 2 to 8")
+    if kind not in ("add", "sub", "mul") or any(builder.terms.constant(a) is not None for a in arguments):
+        raise builder.refuse(
+            f"{kind} is not known as an activation, alone or together with what is around it"
+        )
+    left, right = (settle(builder, number, a) for a in arguments)
+    if kind == "sub":
+        right = _scale(builder, right, -1.0, 0.0)
+    return builder.emit((Multiply if kind == "mul" else Add)(inputs=(left, right))).number
+
+
+def _bound(builder: "Builder", number: int, term: int) -> int:
+    """`max(t, low)` is a ReLU that was moved, `min` the same upside down, and both are a hard tanh that was moved."""
+    kind = builder.terms.terms[term][0]
+    inside, bound = _without_bound(builder, term, kind)
+    if bound is None:
+        raise builder.refuse(
+            "it takes the larger or smaller of two values; only of a value and a number it is known"
+        )
+    innermost, other = _without_bound(builder, inside, "min" if kind == "max" else "max")
+    if other is None:
+        sign = 1.0 if kind == "max" else -1.0
+        moved = _scale(builder, settle(builder, number, inside), sign, -sign * bound)
+        return _scale(builder, _activate(builder, moved, "relu", 1.0), sign, bound)
+    low, high = (bound, other) if kind == "max" else (other, bound)
+    if not low < high:
+        raise builder.refuse(
+            f"it keeps values between {low:g} and {high:g}; wanted a lower and an upper bound"
+        )
+    half, middle = (high - low) / 2, (high + low) / 2
+    moved = _scale(builder, settle(builder, number, innermost), 1 / half, -middle / half)
+    return _scale(builder, _activate(builder, moved, "hardtanh", 1.0), half, middle)
+
+
+def _without_bound(builder: "Builder", term: int, kind: str) -> tuple[int, float | None]:
+    """What stands inside of `max(t, number)`, and the number."""
+    found, arguments, _ = builder.terms.terms[term]
+    if found == kind:
+        for inside, bound in (arguments, arguments[::-1]):
+            number = builder.terms.constant(bound)
+            if number is not None and math.isfinite(number):
+                return inside, decimal(number)
+    return term, None

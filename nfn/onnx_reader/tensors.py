@@ -1,0 +1,118 @@
+"""Tensors of an ONNX file: checked against their bytes first, made into arrays when they are used."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nfn.onnx_reader.errors import AGAIN, OnnxError, invalid
+from nfn.reader import limits
+from nfn.reader.errors import ONNX_EXPORT, quote
+from nfn.reader.tensors import show_count, show_shape
+
+_BYTES = {"FLOAT": 4, "DOUBLE": 8, "FLOAT16": 2, "BFLOAT16": 2, "INT64": 8, "INT32": 4, "BOOL": 1,
+          "INT8": 1, "UINT8": 1, "INT16": 2, "UINT16": 2, "UINT32": 4}  # fmt: skip
+_FLOATS = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
+_LITTLE = {"FLOAT": "<f4", "DOUBLE": "<f8", "FLOAT16": "<f2", "BFLOAT16": "<u2", "INT64": "<i8", "INT32": "<i4",
+           "BOOL": "|b1", "INT8": "|i1", "UINT8": "|u1", "INT16": "<i2", "UINT16": "<u2", "UINT32": "<u4"}  # fmt: skip
+_FIELDS = {"FLOAT": "float_data", "DOUBLE": "double_data", "INT64": "int64_data", "UINT32": "uint64_data"}
+"""Where values stand that are not raw bytes; all others are in `int32_data`, half floats by their bits."""
+_TYPED = ("float_data", "double_data", "int32_data", "int64_data", "uint64_data", "string_data")
+
+
+@dataclass(frozen=True, eq=False)
+class RawTensor:
+    """A tensor as the file describes it. `proto` holds its values, as raw bytes or in the list of its type."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    proto: Any
+
+    @property
+    def numel(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype in _FLOATS
+
+
+def describe(proto: Any) -> RawTensor:
+    """A `TensorProto` with its type by name."""
+    known = proto.data_type in type(proto).DataType.values()
+    name = type(proto).DataType.Name(proto.data_type) if known else str(proto.data_type)
+    return RawTensor(name, tuple(proto.dims), proto)
+
+
+def check_tensor(name: str, tensor: RawTensor) -> None:
+    """Check a tensor's shape against what the file holds of it; nothing is allocated.
+
+    Raises:
+        OnnxError: the values are elsewhere, of a type that is not read, too many, or not as many as the shape says.
+    """
+    proto, shape = tensor.proto, tensor.shape
+    if proto.data_location == proto.EXTERNAL or proto.external_data:
+        raise invalid(
+            f"tensor {quote(name)} lies in another file beside it; wanted all weights inside",
+            f"Export it with its weights: {ONNX_EXPORT}; or onnx.save(onnx.load(path), path) beside those files.",
+        )
+    if proto.HasField("segment"):
+        raise _refusal(name, "is stored in segments")
+    if tensor.dtype not in _BYTES:
+        raise _refusal(
+            name, f"has values of type {quote(tensor.dtype)}; wanted floats (or integers for shapes)"
+        )
+    if len(shape) > limits.RANK or any(not 0 <= size < 2**31 for size in shape):
+        raise _refusal(name, f"has the shape {show_shape(shape)}")
+    most = limits.ELEMENTS if tensor.is_float else limits.ONNX_INTEGERS
+    if tensor.numel > most:
+        hint = "" if tensor.is_float else f" of type {tensor.dtype} (a quantised weight?)"
+        raise _refusal(name, f"has {show_count(tensor.numel)} values{hint}; at most {most:,} are read")
+    _check_extent(name, tensor)
+
+
+def _check_extent(name: str, tensor: RawTensor) -> None:
+    """As many values as the shape asks for, in one place."""
+    filled = [field for field in _TYPED if len(getattr(tensor.proto, field))]
+    wanted = _FIELDS.get(tensor.dtype, "int32_data")
+    if tensor.proto.HasField("raw_data"):
+        held, size = len(tensor.proto.raw_data), _BYTES[tensor.dtype]
+        if filled:
+            raise _refusal(name, "holds its values twice")
+        if held != tensor.numel * size:
+            raise _refusal(
+                name,
+                f"has the shape {show_shape(tensor.shape)}, which asks for {show_count(tensor.numel * size)} bytes; "
+                f"{held:,} are there",
+            )
+    elif [field for field in filled if field != wanted]:
+        raise _refusal(name, f"is of type {tensor.dtype} and has its values as {filled[0]}")
+    elif len(getattr(tensor.proto, wanted)) != tensor.numel:
+        held = len(getattr(tensor.proto, wanted))
+        raise _refusal(name, f"has the shape {show_shape(tensor.shape)}, and {held:,} values")
+
+
+def to_array(tensor: RawTensor) -> np.ndarray:
+    """The values of a checked tensor: float32 (also of half floats), float64, int64 or bool."""
+    proto, little = tensor.proto, _LITTLE[tensor.dtype]
+    if proto.HasField("raw_data"):
+        flat = np.frombuffer(proto.raw_data, little)
+    else:
+        values = getattr(proto, _FIELDS.get(tensor.dtype, "int32_data"))
+        kinds = {"FLOAT": np.float32, "DOUBLE": np.float64, "UINT32": np.uint64}
+        flat = np.fromiter(values, kinds.get(tensor.dtype, np.int64), len(values))
+        if tensor.dtype in ("FLOAT16", "BFLOAT16"):
+            flat = flat.astype(np.uint16).view(little)
+    return _widen(flat, tensor.dtype).reshape(tensor.shape)
+
+
+def _widen(flat: np.ndarray, dtype: str) -> np.ndarray:
+    if dtype == "BFLOAT16":
+        return (flat.astype(np.uint32) << 16).view(np.float32)
+    kind = {"DOUBLE": np.float64, "BOOL": np.bool_}.get(dtype, np.float32 if dtype in _FLOATS else np.int64)
+    return flat.astype(kind, copy=False)
+
+
+def _refusal(name: str, fault: str) -> OnnxError:
+    return OnnxError(f"Tensor {quote(name)} of this ONNX file {fault}. {AGAIN}")

@@ -1,0 +1,171 @@
+"""Functions of one number, as ONNX writes them in steps: GELU is `x * (1 + erf(x / 1.41)) / 2`, and so on.
+
+`Terms` holds each step once. `recognise` finds which activation a function is by its values: every way to write GELU
+gives GELU's.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nfn.architecture.ops import FUNCTIONS
+
+X = 0
+"""The term that stands for the number itself."""
+LARGEST = 40
+"""Terms in one function; a longer one is cut there."""
+INFINITE = 3e38
+"""Bounds from here on bound nothing (exporters write the largest float32 for them)."""
+
+_BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "max": torch.maximum,
+    "min": torch.minimum,
+    "pow": torch.pow,
+    "greater": torch.gt,
+    "greater_or_equal": torch.ge,
+    "less": torch.lt,
+    "less_or_equal": torch.le,
+}
+_UNARY: dict[str, Callable[[Tensor], Tensor]] = {"erf": torch.erf, "log": torch.log, "sqrt": torch.sqrt}
+
+Term = tuple[str, tuple[int, ...], float]
+"""The kind of a step, the terms that it takes, and its number (a slope; the number itself of a "number")."""
+
+
+def decimal(number: float) -> float:
+    """The shortest decimal that is the same float32: 0.1 rather than 0.10000000149."""
+    with np.errstate(over="ignore"):
+        return float(str(np.float32(number)))
+
+
+class Terms:
+    """All steps of all functions in a graph; equal steps are one."""
+
+    def __init__(self):
+        self.terms: list[Term] = [("x", (), 0.0)]
+        self.sizes: list[int] = [1]
+        self._numbers: dict[Term, int] = {self.terms[0]: X}
+
+    def make(self, kind: str, *arguments: int, number: float = 0.0) -> int:
+        """The number of a step; what changes nothing (`x * 1`, `max(x, -inf)`) is no step."""
+        term = (kind, arguments, number)
+        same = self._simplified(term)
+        if same is not None:
+            return same
+        if term not in self._numbers:
+            self._numbers[term] = len(self.terms)
+            self.terms.append(term)
+            self.sizes.append(1 + sum(self.sizes[a] for a in arguments))
+        return self._numbers[term]
+
+    def number(self, value: float) -> int:
+        """A constant."""
+        return self.make("number", number=value)
+
+    def constant(self, term: int) -> float | None:
+        """The value of a constant, None for what depends on x."""
+        kind, _, number = self.terms[term]
+        return number if kind == "number" else None
+
+    def _simplified(self, term: Term) -> int | None:
+        kind, arguments, _ = term
+        if kind not in _BINARY:
+            return None
+        left, right = (self.constant(a) for a in arguments)
+        if left is not None and right is not None:
+            return self.number(
+                float(self._apply(term, [torch.tensor(v, dtype=torch.float64) for v in (left, right)]))
+            )
+        neutral = {("add", 0.0), ("mul", 1.0)}
+        bound = {"max": -1, "min": 1}.get(kind)
+        for one, other in ((left, arguments[1]), (right, arguments[0])):
+            if one is not None and ((kind, one) in neutral or (bound and bound * one >= INFINITE)):
+                return other
+        unchanged = right is not None and (kind, right) in {("sub", 0.0), ("div", 1.0), ("pow", 1.0)}
+        return arguments[0] if unchanged else None
+
+    def cone(self, root: int) -> list[int]:
+        """A term and all that it is made of, the latest first, without constants."""
+        found, left = set(), [root]
+        while left:
+            term = left.pop()
+            if term not in found and self.constant(term) is None:
+                found.add(term)
+                left.extend(self.terms[term][1])
+        return sorted(found, reverse=True)
+
+    def evaluate(self, root: int, variable: int, x: Tensor) -> Tensor | None:
+        """The values of a function of `variable`; None where it takes x in another way as well."""
+        known: dict[int, Tensor] = {variable: x}
+        for term in [*reversed(self.cone(root))]:
+            if term in known:
+                continue
+            kind, arguments, number = self.terms[term]
+            if kind == "x" or any(self.constant(a) is None and a not in known for a in arguments):
+                continue
+            operands = [known[a] if a in known else self._constant(a, x) for a in arguments]
+            known[term] = self._apply((kind, arguments, number), operands)
+        return known.get(root)
+
+    def _constant(self, term: int, x: Tensor) -> Tensor:
+        return torch.full_like(x, self.terms[term][2])
+
+    @staticmethod
+    def _apply(term: Term, operands: list[Tensor]) -> Tensor:
+        kind, _, number = term
+        if kind == "where":
+            return torch.where(operands[0].bool(), operands[1], operands[2])
+        if kind in _BINARY:
+            return _BINARY[kind](*operands)
+        return _UNARY[kind](*operands) if kind in _UNARY else FUNCTIONS[kind](operands[0], number)
+
+    def recognise(self, root: int, variable: int) -> tuple[str, float] | None:
+        """The activation, and its parameter, that a function of `variable` is; ("identity", 1) for nothing at all."""
+        values = self.evaluate(root, variable, _grid())
+        if values is None:
+            return None
+        if _close(values, _grid()):
+            return "identity", 1.0
+        known = {name: (1.0, there) for name, there in _plain_values().items()}
+        fitted = {name: (p, FUNCTIONS[name](_grid(), p)) for name, p in _fit(values).items()}
+        found = (name for name, (_, there) in (known | fitted).items() if _close(values, there))
+        return next(((name, (known | fitted)[name][0]) for name in found), None)
+
+
+@cache
+def _grid() -> Tensor:
+    """Numbers of all sizes, dense where activations bend."""
+    wide = torch.logspace(-6, 6, 200, dtype=torch.float64)
+    near = torch.linspace(-13, 13, 1201, dtype=torch.float64)
+    return torch.cat([torch.tensor([-50.0, -1.0, 0.0], dtype=torch.float64), near, wide, -wide])
+
+
+@cache
+def _plain_values() -> dict[str, Tensor]:
+    """The values of all activations without a parameter."""
+    return {
+        name: FUNCTIONS[name](_grid(), 1.0) for name in FUNCTIONS if name not in _FITTED | {"sine", "cosine"}
+    }
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    return torch.allclose(a.double(), b, rtol=1e-6, atol=1e-6, equal_nan=True)
+
+
+_FITTED = {"leaky_relu", "elu", "celu", "softplus"}
+
+
+def _fit(values: Tensor) -> dict[str, float]:
+    """The parameter that each activation with one would have to have."""
+    at_minus_50, at_minus_1, at_0 = (float(v) for v in values[:3])
+    softplus = math.log(2) / at_0 if at_0 > 0 else 0.0
+    fitted = {"leaky_relu": -at_minus_1, "elu": -at_minus_50, "celu": -at_minus_50, "softplus": softplus}
+    return {name: decimal(number) for name, number in fitted.items() if 1e-6 < abs(number) < 1e6}
