@@ -11,7 +11,7 @@ from nfn.onnx_reader.builder import Builder
 from nfn.onnx_reader.errors import OnnxError
 from nfn.onnx_reader.nodes.shapes import slices
 from nfn.onnx_reader.parse import RawTensor
-from nfn.onnx_reader.tensors import to_array
+from nfn.onnx_reader.tensors import FLOATS, to_array, type_name
 from nfn.onnx_reader.values import Call, Constant
 
 Array = np.ndarray
@@ -112,19 +112,11 @@ def _divide(a: Array, b: Array) -> Array:
 
 
 def _cast(builder: Builder, call: Call, arrays: list[Array]) -> Array:
-    kinds = {
-        1: np.float32,
-        10: np.float32,
-        16: np.float32,
-        11: np.float64,
-        6: np.int64,
-        7: np.int64,
-        9: np.bool_,
-    }
-    to = builder.whole(call, "to", 0)
-    if to not in kinds:
-        raise builder.refuse("it makes constants of a type that is not known")
-    return arrays[0].astype(kinds[to])
+    kinds = {"DOUBLE": np.float64, "INT32": np.int64, "INT64": np.int64, "BOOL": np.bool_}
+    name = type_name(builder.whole(call, "to", 0))
+    if name not in kinds and name not in FLOATS:
+        raise builder.refuse(f"it makes {name} of constants, which is not known")
+    return arrays[0].astype(kinds.get(name, np.float32))
 
 
 def _reshape(builder: Builder, call: Call, arrays: list[Array]) -> Array:

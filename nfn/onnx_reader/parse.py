@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nfn.onnx_reader.errors import AGAIN, WEIGHTS, OnnxError, invalid
-from nfn.onnx_reader.tensors import RawTensor, check_tensor, describe
+from nfn.onnx_reader.tensors import RawTensor, check_tensor, describe, type_name
 from nfn.onnx_reader.wire import check_wire
 from nfn.reader import limits
 from nfn.reader.errors import ONNX_EXPORT, quote, quote_some
@@ -60,8 +60,8 @@ class Model:
     notes: tuple[str, ...]
 
 
-def parse(data: bytes) -> Model:
-    """The checked graph of an ONNX file; OnnxError says what is wrong and where."""
+def parse(data: bytes, wanted: str | None = None) -> Model:
+    """The checked graph of an ONNX file, to the output `wanted` or the first; OnnxError says what is wrong and where."""
     check_wire(data)
     proto = _decode(data)
     opset = _opset(proto)
@@ -70,7 +70,7 @@ def parse(data: bytes) -> Model:
     nodes = _nodes(graph, opset)
     ports = [_port(info) for info in graph.input if info.name not in initializers]
     _check_order(nodes, [*initializers, *(port.name for port in ports)])
-    output, notes = _output(graph)
+    output, notes = _output(graph, wanted)
     needed = _needed(nodes, output.name)
     used = {name for node in needed for name in node.inputs} | {output.name}
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
@@ -237,17 +237,19 @@ def _needed(nodes: list[Node], output: str) -> list[Node]:
     return kept[::-1]
 
 
-def _output(graph: Any) -> tuple[Port, tuple[str, ...]]:
-    """The first output, and a note on the others."""
-    ports = [_port(info) for info in graph.output]
+def _output(graph: Any, wanted: str | None) -> tuple[Port, tuple[str, ...]]:
+    """The output with the name `wanted`, or the first, and a note on the others."""
+    ports = {port.name: port for port in map(_port, graph.output)}
     if not ports:
         raise invalid("its graph has no output")
-    others = [port.name for port in ports[1:]]
+    name = next(iter(ports)) if wanted is None else wanted
+    if name not in ports:
+        raise invalid(f"it has no output {quote(name)}", f"Its outputs are {quote_some([*ports], 10)}.")
+    others = [other for other in ports if other != name]
     if not others:
-        return ports[0], ()
-    return ports[0], (
-        f"The file has {len(ports)} outputs: {quote(ports[0].name)} was taken, {quote_some(others)} left out.",
-    )
+        return ports[name], ()
+    note = f"The file has {len(ports)} outputs: {quote(name)} was taken, {quote_some(others)} left out."
+    return ports[name], (note,)
 
 
 def _input(ports: list[Port], used: set[str]) -> Port:
@@ -265,14 +267,11 @@ def _input(ports: list[Port], used: set[str]) -> Port:
 
 
 def _port(info: Any) -> Port:
-    import onnx
-
     name = _check_name(info.name, "an input or output")
     if not info.type.HasField("tensor_type"):
         return Port(name, None, "unknown")
     tensor = info.type.tensor_type
-    types = onnx.TensorProto.DataType
-    dtype = types.Name(tensor.elem_type) if tensor.elem_type in types.values() else "unknown"
+    dtype = type_name(tensor.elem_type)
     if not tensor.HasField("shape"):
         return Port(name, None, dtype)
     if len(tensor.shape.dim) > limits.RANK:

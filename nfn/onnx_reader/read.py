@@ -36,10 +36,11 @@ class OnnxModel:
     metadata: Mapping[str, str]
 
 
-def read_onnx(data: bytes) -> OnnxModel:
+def read_onnx(data: bytes, output: str | None = None) -> OnnxModel:
     """The network in the bytes of an ONNX file: `architecture.run(tensors, x)` is what the file computes.
 
-    Where the file's pictures have their channels last, `x` has them first (a note says so).
+    Where the file's pictures have their channels last, `x` has them first (a note says so). `output` names one of
+    several outputs; without it the first is taken.
 
     Raises:
         OnnxError: the file is malformed, or does what no architecture can say; the message is one for a visitor, and
@@ -47,7 +48,7 @@ def read_onnx(data: bytes) -> OnnxModel:
 
     Example: `read_onnx(Path("net.onnx").read_bytes()).architecture.input_shape` is `(1, 28, 28)`.
     """
-    model = parse(data)
+    model = parse(data, output)
     constants = _Constants(model)
     built, reading = _first_that_works(model, constants)
     notes = (*model.notes, *reading.notes, *built.notes, *constants.notes())

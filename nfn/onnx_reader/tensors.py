@@ -11,11 +11,15 @@ from nfn.reader import limits
 from nfn.reader.errors import ONNX_EXPORT, quote
 from nfn.reader.tensors import show_count, show_shape
 
-_BYTES = {"FLOAT": 4, "DOUBLE": 8, "FLOAT16": 2, "BFLOAT16": 2, "INT64": 8, "INT32": 4, "BOOL": 1,
-          "INT8": 1, "UINT8": 1, "INT16": 2, "UINT16": 2, "UINT32": 4}  # fmt: skip
-_FLOATS = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
+TYPES = {1: "FLOAT", 2: "UINT8", 3: "INT8", 4: "UINT16", 5: "INT16", 6: "INT32", 7: "INT64", 8: "STRING", 9: "BOOL",
+         10: "FLOAT16", 11: "DOUBLE", 12: "UINT32", 13: "UINT64", 14: "COMPLEX64", 15: "COMPLEX128", 16: "BFLOAT16",
+         17: "FLOAT8E4M3FN", 18: "FLOAT8E4M3FNUZ", 19: "FLOAT8E5M2", 20: "FLOAT8E5M2FNUZ", 21: "UINT4", 22: "INT4",
+         23: "FLOAT4E2M1"}  # fmt: skip
+"""ONNX's names of types by their numbers, as in `TensorProto.DataType`."""
+FLOATS = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
 _LITTLE = {"FLOAT": "<f4", "DOUBLE": "<f8", "FLOAT16": "<f2", "BFLOAT16": "<u2", "INT64": "<i8", "INT32": "<i4",
            "BOOL": "|b1", "INT8": "|i1", "UINT8": "|u1", "INT16": "<i2", "UINT16": "<u2", "UINT32": "<u4"}  # fmt: skip
+"""The types that are read, as NumPy calls raw bytes of them; bfloat16 by its bits."""
 _FIELDS = {"FLOAT": "float_data", "DOUBLE": "double_data", "INT64": "int64_data", "UINT32": "uint64_data"}
 """Where values stand that are not raw bytes; all others are in `int32_data`, half floats by their bits."""
 _TYPED = ("float_data", "double_data", "int32_data", "int64_data", "uint64_data", "string_data")
@@ -35,14 +39,17 @@ class RawTensor:
 
     @property
     def is_float(self) -> bool:
-        return self.dtype in _FLOATS
+        return self.dtype in FLOATS
 
 
 def describe(proto: Any) -> RawTensor:
     """A `TensorProto` with its type by name."""
-    known = proto.data_type in type(proto).DataType.values()
-    name = type(proto).DataType.Name(proto.data_type) if known else str(proto.data_type)
-    return RawTensor(name, tuple(proto.dims), proto)
+    return RawTensor(type_name(proto.data_type), tuple(proto.dims), proto)
+
+
+def type_name(number: int) -> str:
+    """ONNX's name of a type; the number where it has none."""
+    return TYPES.get(number, f"number {number}")
 
 
 def check_tensor(name: str, tensor: RawTensor) -> None:
@@ -59,7 +66,7 @@ def check_tensor(name: str, tensor: RawTensor) -> None:
         )
     if proto.HasField("segment"):
         raise _refusal(name, "is stored in segments")
-    if tensor.dtype not in _BYTES:
+    if tensor.dtype not in _LITTLE:
         raise _refusal(
             name, f"has values of type {quote(tensor.dtype)}; wanted floats (or integers for shapes)"
         )
@@ -77,7 +84,7 @@ def _check_extent(name: str, tensor: RawTensor) -> None:
     filled = [field for field in _TYPED if len(getattr(tensor.proto, field))]
     wanted = _FIELDS.get(tensor.dtype, "int32_data")
     if tensor.proto.HasField("raw_data"):
-        held, size = len(tensor.proto.raw_data), _BYTES[tensor.dtype]
+        held, size = len(tensor.proto.raw_data), np.dtype(_LITTLE[tensor.dtype]).itemsize
         if filled:
             raise _refusal(name, "holds its values twice")
         if held != tensor.numel * size:
@@ -110,7 +117,7 @@ def to_array(tensor: RawTensor) -> np.ndarray:
 def _widen(flat: np.ndarray, dtype: str) -> np.ndarray:
     if dtype == "BFLOAT16":
         return (flat.astype(np.uint32) << 16).view(np.float32)
-    kind = {"DOUBLE": np.float64, "BOOL": np.bool_}.get(dtype, np.float32 if dtype in _FLOATS else np.int64)
+    kind = {"DOUBLE": np.float64, "BOOL": np.bool_}.get(dtype, np.float32 if dtype in FLOATS else np.int64)
     return flat.astype(kind, copy=False)
 
 

@@ -27,7 +27,7 @@ from nfn.reader.convention import (
 )
 from nfn.reader.errors import GRAPH_ADVICE, NetworkFileError, StructureError
 from nfn.reader.layers import Chain, Layer, find_chain
-from nfn.reader.stored import StoredFile, open_file
+from nfn.reader.stored import StoredFile, load_file, parse_file
 from nfn.reader.tensors import StoredTensor, read_array, to_float32
 from nfn.siren_convention.convention import Level
 from nfn.wiring.batch_norms import WiringError
@@ -41,13 +41,14 @@ def read_network(
     classifier: ClassifierConvention | None = None,
     part: str | None = None,
 ) -> Network:
-    """Read a network from a file, such as safetensors or what `torch.save` writes; nothing in it is run.
+    """Read a network from a file, such as ONNX, safetensors or what `torch.save` writes; nothing in it is run.
 
     `kind`, `siren` and `classifier` overrule what the file says of itself; where neither speaks, a chain of
     linear layers from 2 inputs to 1 or 3 outputs is a SIREN in the usual convention, and anything else a
     classifier of an unknown activation and of pixels in [-1, 1].
 
-    `part` names one of several networks in a file, such as "actor"; "all" takes everything in it for one.
+    `part` names one of several networks in a file, such as "actor"; "all" takes everything in it for one. Of an ONNX
+    file it names an output.
 
     Raises:
         NetworkFileError: the file is not a network that is supported; the message is one for a visitor.
@@ -61,7 +62,25 @@ def read_network(
         siren.check()
     if classifier is not None:
         check_classifier_convention(classifier)
-    return to_network(open_file(Path(path), part), kind, siren, classifier)
+    data, layout = load_file(Path(path))
+    if layout == "onnx":
+        return from_onnx(data, kind, siren, classifier, part)
+    return to_network(parse_file(Path(path), data, layout, part), kind, siren, classifier)
+
+
+def from_onnx(
+    data: bytes,
+    kind: Kind | None = None,
+    siren: SirenConvention | None = None,
+    classifier: ClassifierConvention | None = None,
+    output: str | None = None,
+) -> Network:
+    """The network in the bytes of an ONNX file; checked arguments and NetworkFileErrors as of `read_network`."""
+    from nfn.onnx_reader import read_onnx  # the onnx package is loaded only here
+
+    model = read_onnx(data, output)
+    graph = Graph(model.architecture, model.tensors)
+    return from_graph(graph, dict(model.metadata), model.notes, kind, siren, classifier)
 
 
 def to_network(

@@ -13,8 +13,8 @@ from nfn.reader import limits
 from nfn.reader.classifier_convention import check_classifier_convention
 from nfn.reader.errors import NetworkFileError, quote
 from nfn.reader.layers import Chain
-from nfn.reader.read import chain_of, from_chain, to_network
-from nfn.reader.stored import StoredFile, open_file
+from nfn.reader.read import chain_of, from_chain, from_onnx, to_network
+from nfn.reader.stored import StoredFile, load_file, parse_file
 from nfn.reader.tensors import StoredTensor, check_tensor, show_count
 
 NETWORKS = 1_000
@@ -38,7 +38,10 @@ def read_networks(
     """
     if classifier is not None:
         check_classifier_convention(classifier)
-    stored = open_file(Path(path))
+    data, layout = load_file(Path(path))
+    if layout == "onnx":
+        return [from_onnx(data, classifier=classifier)]
+    stored = parse_file(Path(path), data, layout)
     if not any(len(tensor.shape) in STACKED_RANKS for tensor in stored.tensors.values()):
         return [to_network(stored, classifier=classifier)]
     _check_stack(stored)

@@ -3,6 +3,7 @@
 from nfn.architecture.ops import PRelu
 from nfn.onnx_reader.builder import Builder
 from nfn.onnx_reader.nodes.arithmetic import per_channel
+from nfn.onnx_reader.tensors import FLOATS, type_name
 from nfn.onnx_reader.values import Call, Handler, Operand, Value
 
 _SELU = (1.6732632423543772, 1.0507009873554805)
@@ -79,11 +80,8 @@ def _prelu(builder: Builder, call: Call) -> Operand:
 
 def _cast(builder: Builder, call: Call) -> Operand:
     """Between kinds of floats nothing happens here; integers and booleans would round."""
-    import onnx
-
-    types, number = onnx.TensorProto.DataType, builder.whole(call, "to", 0)
-    name = types.Name(number) if number in types.values() else str(number)
-    if name not in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16"):
+    name = type_name(builder.whole(call, "to", 0))
+    if name not in FLOATS:
         raise builder.refuse(f"it makes {name} of the network's values; only floats are known")
     if name != "FLOAT":
         builder.note(f"The network computes in {name.lower()}; it was read as float32.")
