@@ -9,7 +9,7 @@ from torch.nn.utils import parametrizations
 
 from nfn.architecture import axes_of
 from nfn.architecture.trace import trace
-from nfn.onnx_reader import read_onnx
+from nfn.onnx_reader import OnnxError, read_onnx
 from nfn.reader import read_network
 
 
@@ -119,13 +119,19 @@ class TwoHeads(nn.Module):
         return self.head(x), self.other(x)
 
 
-def test_of_several_outputs_the_first_is_taken_and_it_is_said():
+def test_of_several_outputs_the_first_is_taken_and_it_is_said(tmp_path):
     module, x = TwoHeads(), torch.randn(5, 4)
+    data = export(module, x[:1], dynamo=False, output_names=["classes", "value"])
+    (tmp_path / "net.onnx").write_bytes(data)
     with torch.no_grad():
-        model = read_onnx(export(module, x[:1], dynamo=False, output_names=["classes", "value"]))
+        model = read_onnx(data)
         check_function(model, x, module(x)[0])
+        check_function(read_onnx(data, "value"), x, module(x)[1])
     assert model.notes == ("The file has 2 outputs: 'classes' was taken, 'value' left out.",)
     assert "other.weight" not in model.tensors
+    assert "other.weight" in read_network(tmp_path / "net.onnx", part="value").tensors()
+    with pytest.raises(OnnxError, match=r"no output 'actor'. Its outputs are 'classes', 'value'"):
+        read_onnx(data, "actor")
 
 
 def test_half_precision_is_cast_and_said():

@@ -61,7 +61,7 @@ class Model:
 
 
 def parse(data: bytes, wanted: str | None = None) -> Model:
-    """The checked graph of an ONNX file, to the output `wanted` or the first; OnnxError says what is wrong and where."""
+    """The checked graph to the output `wanted`, or the first; OnnxError says what is wrong and where."""
     check_wire(data)
     proto = _decode(data)
     opset = _opset(proto)
