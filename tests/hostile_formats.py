@@ -188,7 +188,7 @@ ARRAYS: dict[str, Row] = {
     "integers": (15, "int32", lambda: npz({"weight.npy": npy(descr="'<i4'")})),
     "more in its header": (12, "header", lambda: npz({"a.npy": npy(more="'x': 1")})),
     "NaN": (16, "NaN", lambda: npz({"a.npy": npy(body=struct.pack("<f", float("nan")))})),
-    "beside another file": (10, "other files", lambda: npz({"a.npy": npy(), "run.py": b"x"})),
+    "beside another file": (10, "other files", lambda: npz({"a.npy": npy(), "run.sh": b"x"})),
     "single": (22, "single tensor", lambda: npy()),
     "single, of a payload": (7, "tries to run", lambda: npy("'|O'", "()", pickle.dumps(payload(), 2))),
 }  # fmt: skip
