@@ -1,6 +1,8 @@
 """Architectures as data: the forward pass, the JSON form, and which axes permute together."""
 
+import itertools
 import json
+import math
 
 import pytest
 import torch
@@ -140,6 +142,40 @@ def test_groups_of_the_residual_network():
     sizes = sorted(axes.groups[g].size for g in axes.hidden)
     # the 3 channels that are zeros in the shortcut, a's 4, and the 6 of the stem, which the second sum takes on
     assert sizes == [3, 4, 6]
+
+
+def test_a_pool_whose_windows_may_lie_in_the_padding_alone_is_refused():
+    pool = Pool(inputs=(0,), mode="max", kernel=(3, 2), stride=(1, 1), padding=(0, 2, 0, 0))
+    with pytest.raises(ArchitectureError, match="padding"):
+        Architecture((1, 5, 5), (pool,), {})
+
+
+def slow_pool(op, x):
+    """Window by window: the mean or maximum of what lies inside, of the padding too where it counts."""
+    inside = F.pad(torch.ones_like(x), op.padding) > 0
+    padded, (height, width) = F.pad(x, op.padding), op.shape([x.shape[1:]], {})[1:]
+    rows = []
+    for i, j in itertools.product(range(height), range(width)):
+        start = i * op.stride[0], j * op.stride[1]
+        ends = (start[0] + op.dilation[0] * op.kernel[0], start[1] + op.dilation[1] * op.kernel[1])
+        place = (..., slice(start[0], ends[0], op.dilation[0]), slice(start[1], ends[1], op.dilation[1]))
+        values, real = padded[place].flatten(2), inside[place].flatten(2)
+        if op.mode == "max":
+            rows.append(values.masked_fill(~real, -math.inf).amax(2))
+        else:
+            rows.append(values.sum(2) / (values.shape[2] if op.count_padding else real.sum(2)))
+    return torch.stack(rows, 2).unflatten(2, (height, width))
+
+
+@pytest.mark.parametrize("ceil", [False, True])
+@pytest.mark.parametrize("padding", [(0, 0, 0, 0), (1, 1, 1, 1), (0, 1, 0, 1), (1, 0, 0, 1), (2, 2, 2, 1)])
+@pytest.mark.parametrize("settings", [{"mode": "max"}, {"mode": "max", "dilation": (2, 1)}, {"mode": "average"},
+                                      {"mode": "average", "count_padding": False}])  # fmt: skip
+def test_pools_with_any_padding(settings, padding, ceil):
+    x = torch.randn(2, 3, 8, 9, dtype=torch.float64)
+    for kernel, stride in (((3, 3), (2, 2)), ((3, 3), (3, 2)), ((4, 3), (3, 3))):
+        op = Pool(inputs=(0,), kernel=kernel, stride=stride, padding=padding, ceil=ceil, **settings)
+        torch.testing.assert_close(op.run([x], {}), slow_pool(op, x))
 
 
 def test_a_permutation_of_the_wrong_length_is_refused():

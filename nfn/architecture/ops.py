@@ -247,16 +247,26 @@ class Pool(Op):
         if min(*self.kernel, *self.stride, *self.dilation) < 1 or self.mode not in ("max", "average"):
             raise self.fail(f"kernel {self.kernel}, stride {self.stride}, mode {self.mode!r}")
         kernel = [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True)]
+        if max(self.padding[:2]) >= kernel[1] or max(self.padding[2:]) >= kernel[0]:
+            raise self.fail(f"padding {self.padding} is as large as the window, {kernel[0]}x{kernel[1]}")
         return (channels, *_window(self, size, kernel, self.stride, self.padding, self.ceil))
 
     def run(self, inputs, tensors):
+        _, height, width = self.shape([tuple(inputs[0].shape[1:])], {})
+        return self._pool(inputs[0])[
+            :, :, :height, :width
+        ]  # padding made before adds places that ceil leaves out
+
+    def _pool(self, x: Tensor) -> Tensor:
         if self.mode == "max":
-            x, padding = _pad(inputs[0], self.padding, -math.inf, self.kernel)
+            x, padding = _pad(x, self.padding, -math.inf, self.kernel)
             return F.max_pool2d(x, self.kernel, self.stride, padding, self.dilation, self.ceil)
-        if not self.count_padding and not _symmetric(self.padding):
-            raise self.fail("an average that leaves uneven padding out is not supported")
-        x, padding = _pad(inputs[0], self.padding, 0.0, self.kernel)
-        return F.avg_pool2d(x, self.kernel, self.stride, padding, self.ceil, self.count_padding)
+        padded, padding = _pad(x, self.padding, 0.0, self.kernel)
+        if self.count_padding or padded is x:
+            return F.avg_pool2d(padded, self.kernel, self.stride, padding, self.ceil, self.count_padding)
+        inside = F.pad(torch.ones_like(x[:1, :1]), self.padding)
+        means = (F.avg_pool2d(v, self.kernel, self.stride, 0, self.ceil) for v in (padded, inside))
+        return next(means) / next(means)
 
     def multiplications(self, out, tensors):
         return math.prod(out) * math.prod(self.kernel)
