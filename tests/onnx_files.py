@@ -56,6 +56,7 @@ def _array(value: Any) -> np.ndarray:
 
 
 node = helper.make_node
+RANDOM = np.random.default_rng(0)
 
 
 def judged(data: bytes, x: np.ndarray) -> np.ndarray:
@@ -83,3 +84,52 @@ def check_function(model: OnnxModel, x: torch.Tensor, wanted: torch.Tensor, tole
     permuted = axes.permute(model.tensors, axes.random_permutations(torch.Generator().manual_seed(1)))
     for tensors in (model.tensors, permuted):
         torch.testing.assert_close(architecture.run(tensors, x), wanted, atol=tolerance, rtol=0)
+
+
+def weights(*shape: int) -> np.ndarray:
+    """Random numbers of the size that weights have."""
+    return RANDOM.normal(size=shape, scale=1 / np.sqrt(np.prod(shape[1:]) if len(shape) > 1 else 4))
+
+
+def norm(channels: int) -> dict[str, np.ndarray]:
+    """What a batch norm holds."""
+    variance = RANDOM.uniform(0.5, 2, channels)
+    return {
+        "gamma": 1 + weights(channels) / 3,
+        "beta": weights(channels),
+        "mean": weights(channels),
+        "var": variance,
+    }
+
+
+def constant(name: str, value: Any) -> onnx.NodeProto:
+    """A node that holds a float32 constant."""
+    return node("Constant", [], [name], value=numpy_helper.from_array(np.asarray(value, np.float32), name))
+
+
+def linear_file(
+    nodes: Sequence[onnx.NodeProto], tensors: Mapping[str, Any] | None = None, opset: int = 17
+) -> bytes:
+    """A linear layer from 4 features to "h" with 5, `nodes` from there to "z", and a linear layer to 2."""
+    layers = {"w1": weights(5, 4), "b1": weights(5), "w2": weights(2, 5), "b2": weights(2)}
+    first = node("Gemm", ["x", "w1", "b1"], ["h"], transB=1)
+    last = node("Gemm", ["z", "w2", "b2"], ["y"], transB=1)
+    return graph_file([first, *nodes, last], layers | dict(tensors or {}), ["N", 4], ["N", 2], opset)
+
+
+def conv_file(
+    nodes: Sequence[onnx.NodeProto],
+    tensors: Mapping[str, Any] | None = None,
+    out: Sequence[int | None] = (2,),
+    opset: int = 17,
+    size: int = 8,
+) -> bytes:
+    """A convolution from 2 channels to "h" with 4, and `nodes` from there to "y" of the shape `(N, *out)`."""
+    layers = {"w": weights(4, 2, 3, 3), "b": weights(4)}
+    first = node("Conv", ["x", "w", "b"], ["h"], pads=[1, 1, 1, 1])
+    return graph_file([first, *nodes], layers | dict(tensors or {}), ["N", 2, size, size], ["N", *out], opset)
+
+
+def kinds(model: OnnxModel) -> list[str]:
+    """The ops of an architecture by their kinds."""
+    return [op.kind for op in model.architecture.ops]

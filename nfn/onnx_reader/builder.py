@@ -13,6 +13,8 @@ from nfn.onnx_reader.settle import settle
 from nfn.onnx_reader.terms import LARGEST, Terms, X, decimal
 from nfn.onnx_reader.values import Call, Constant, Operand, Order, Value
 from nfn.reader import limits
+from nfn.reader.errors import quote
+from nfn.reader.tensors import show_count
 
 
 class Builder:
@@ -143,9 +145,11 @@ class Builder:
     def name(self, constant: Constant, array: np.ndarray | None = None, role: str = "") -> str:
         """The name of a tensor, the file's where its values are the file's; `array` is the tensor in another form."""
         array = constant.array if array is None else array
+        if array.dtype not in (np.float32, np.float64):
+            raise self.refuse(f"{quote(constant.name)} has values of type {array.dtype}; wanted floats")
         stem, number = f"{constant.name}{role}"[: limits.NAME_CHARACTERS - 10], 1
         name = stem
-        while name in self.tensors and not _same(self.tensors[name], array):
+        while name in self.tensors and not same_values(self.tensors[name], array):
             number += 1
             name = f"{stem}_{number}"
         self.tensors[name] = array
@@ -154,10 +158,11 @@ class Builder:
     def spend(self, size: int) -> None:
         """Count the values of a result that is computed from constants."""
         self.computed += size
-        if self.computed > limits.ONNX_COMPUTED:
+        if size > limits.ELEMENTS or self.computed > limits.ONNX_COMPUTED:
             raise self.refuse(
-                f"more than {limits.ONNX_COMPUTED:,} values are computed from constants up to here, more than is done",
-                "Simplify the file with onnxsim, or export it with constant folding.",
+                f"{show_count(self.computed)} values are computed from constants up to here; at most "
+                f"{limits.ONNX_COMPUTED:,} are",
+                "Let the exporter compute them (constant folding), or onnxsim.",
             )
 
     def note(self, text: str) -> None:
@@ -238,5 +243,6 @@ class Builder:
         return decimal(float(value)) if operand.array.dtype == np.float32 else float(value)
 
 
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    return a is b or (a.shape == b.shape and a.dtype == b.dtype and bool(np.array_equal(a, b)))
+def same_values(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays have the same values, NaN included."""
+    return a is b or (a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True))

@@ -10,7 +10,7 @@ from nfn.architecture.caps import check_caps
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import ArchitectureError, Shape
 from nfn.architecture.trace import only_needed
-from nfn.onnx_reader.builder import Builder
+from nfn.onnx_reader.builder import Builder, same_values
 from nfn.onnx_reader.errors import WEIGHTS, OnnxError, invalid
 from nfn.onnx_reader.fold import fold
 from nfn.onnx_reader.nodes.table import HANDLERS, REFUSED
@@ -102,7 +102,7 @@ def _build(model: Model, constants: _Constants, reading: Reading) -> _Built:
     built, *others = (_walk(model, constants, reading, batch) for batch in reading.batches)
     for other in others:
         same = built.architecture == other.architecture and all(
-            np.array_equal(built.tensors[name], other.tensors[name]) for name in built.architecture.shapes
+            same_values(built.tensors[name], other.tensors[name]) for name in built.architecture.shapes
         )
         if not same:
             raise invalid("what it computes depends on the size of the batch")
@@ -113,11 +113,14 @@ def _walk(model: Model, constants: _Constants, reading: Reading, batch: Shape) -
     """The architecture, node by node."""
     builder = Builder(reading.input_shape, batch)
     known: dict[str, Operand] = {model.input.name: builder.value(0, reading.view, reading.order)}
-    for node in model.nodes:
+    last = {name: number for number, node in enumerate(model.nodes) for name in node.inputs}
+    for number, node in enumerate(model.nodes):
         builder.call = Call(node, (), model.opset)
         inputs = tuple(_look_up(builder, constants, known, name) for name in node.inputs)
         builder.call = Call(node, inputs, model.opset)
         known[node.outputs[0]] = _result(builder, builder.call)
+        for name in {name for name in node.inputs if last[name] == number and name != model.output.name}:
+            known.pop(name, None)
     builder.call = None
     output = known.get(model.output.name)
     if not isinstance(output, Value):

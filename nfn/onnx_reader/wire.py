@@ -72,6 +72,8 @@ def _skip(data: bytes, position: int, end: int, kind: int) -> tuple[int, int]:
 
 def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
     """A number in groups of seven bits, the lowest first."""
+    if position < end and data[position] < 0x80:
+        return data[position], position + 1
     value = 0
     for i in range(min(10, end - position)):
         byte = data[position + i]

@@ -11,6 +11,7 @@ from nfn.architecture.decode import LONGEST
 from nfn.architecture.ops import Add, ChannelAffine, Conv, Linear, Multiply, Op, Reshape, Scale
 from nfn.onnx_reader.builder import Builder
 from nfn.onnx_reader.values import Call, Constant, Handler, Operand, Value
+from nfn.reader.errors import quote
 
 
 def _binary(kind: str) -> Handler:
@@ -76,7 +77,7 @@ def _with_channels(builder: Builder, kind: str, value: Value, constant: Constant
         return affine(builder, value, factor=same)
     if kind == "div" and first:
         if not array.all():
-            raise builder.refuse(f"it divides by {constant.name[:60]!r}, which has zeros")
+            raise builder.refuse(f"it divides by {quote(constant.name)}, which has zeros")
         return affine(
             builder, value, factor=Constant(1 / array.astype(np.float64), f"{constant.name}.inverse")
         )
@@ -101,7 +102,7 @@ def per_channel(builder: Builder, value: Value, constant: Constant) -> np.ndarra
         )
     if constant.array.dtype not in (np.float32, np.float64):
         raise builder.refuse(
-            f"{constant.name[:60]!r} has values of type {constant.array.dtype}; wanted floats"
+            f"{quote(constant.name)} has values of type {constant.array.dtype}; wanted floats"
         )
     return constant.array.reshape(-1)
 

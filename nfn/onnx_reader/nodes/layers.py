@@ -20,6 +20,7 @@ from nfn.architecture.ops import (
 )
 from nfn.onnx_reader.builder import Builder
 from nfn.onnx_reader.values import Call, Constant, Handler, Operand, Value
+from nfn.reader.errors import quote
 
 
 def _convolution(builder: Builder, call: Call) -> Operand:
@@ -86,10 +87,10 @@ def _gemm(builder: Builder, call: Call) -> Operand:
     if call.attribute("transA"):
         raise builder.refuse("it works across the inputs of a batch (transA)")
     if alpha != 1:
-        builder.note(f"{weight.name[:60]!r} was multiplied by the alpha of its layer, {alpha:g}.")
+        builder.note(f"{quote(weight.name)} was multiplied by the alpha of its layer, {alpha:g}.")
         weight = Constant(weight.array * np.float32(alpha), weight.name)
     if bias is not None and beta != 1:
-        builder.note(f"{bias.name[:60]!r} was multiplied by the beta of its layer, {beta:g}.")
+        builder.note(f"{quote(bias.name)} was multiplied by the beta of its layer, {beta:g}.")
         bias = Constant(bias.array * np.float32(beta), bias.name)
     return _linear(builder, builder.first(call), weight, not call.attribute("transB"), bias)
 
@@ -123,7 +124,7 @@ def _vector(builder: Builder, constant: Constant | None, size: int | None = None
     if size is not None and array.size == 1 != size:
         array = np.repeat(array.reshape(1), size)
     if array.shape not in ((array.size,), (1, array.size)):
-        raise builder.refuse(f"{constant.name[:60]!r} has the shape {array.shape}; wanted a vector")
+        raise builder.refuse(f"{quote(constant.name)} has the shape {array.shape}; wanted a vector")
     return builder.name(constant, array.reshape(-1))
 
 
