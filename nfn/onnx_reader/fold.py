@@ -36,9 +36,7 @@ def fold(builder: Builder, call: Call) -> Constant:
         raise
     except (ValueError, IndexError, TypeError, OverflowError) as error:
         shapes = [a.shape for a in arrays if a is not None]
-        raise builder.refuse(
-            f"constants of the shapes {shapes[:4]} do not fit it ({str(error)[:80]})"
-        ) from error
+        raise builder.refuse(f"its constants, of the shapes {shapes[:4]}, do not fit together") from error
     if array.ndim > 8:
         raise builder.refuse(f"it makes a constant of {array.ndim} dimensions")
     name = operands[0].name if call.node.op in _KEEP_NAME else call.node.outputs[0]
@@ -102,13 +100,16 @@ def _many(function: Callable[[Array, Array], Array]) -> Fold:
     return handle
 
 
-def _divide(a: Array, b: Array) -> Array:
+def _divide(builder: Builder, call: Call, arrays: list[Array]) -> Array:
     """Integers are divided towards zero."""
+    a, b = arrays
+    _room(builder, np.broadcast_shapes(a.shape, b.shape))
     if a.dtype != np.int64 or b.dtype != np.int64:
-        return a / b
+        return np.asarray(a / b)
     if not b.all():
-        raise ValueError("a division by zero")
-    return np.where((a < 0) != (b < 0), -(np.abs(a) // np.abs(b)), np.abs(a) // np.abs(b))
+        raise builder.refuse("it divides whole numbers by zero")
+    quotient = np.abs(a) // np.abs(b)
+    return np.where((a < 0) != (b < 0), -quotient, quotient)
 
 
 def _cast(builder: Builder, call: Call, arrays: list[Array]) -> Array:
@@ -245,7 +246,7 @@ FOLDS: dict[str, Fold] = {
     "Unsqueeze": _unsqueeze, "Transpose": _transpose, "Concat": _concat, "Slice": _slice, "Gather": _gather,
     "Expand": _expand, "Tile": _tile, "Range": _range, "Where": _where, "MatMul": _matmul,
     "Add": _elementwise(np.add), "Sub": _elementwise(np.subtract), "Mul": _elementwise(np.multiply),
-    "Div": _elementwise(_divide), "Pow": _elementwise(np.power), "Mod": _elementwise(np.mod),
+    "Div": _divide, "Pow": _elementwise(np.power), "Mod": _elementwise(np.mod),
     "Neg": _elementwise(np.negative), "Abs": _elementwise(np.abs), "Sqrt": _elementwise(np.sqrt),
     "Exp": _elementwise(np.exp), "Log": _elementwise(np.log), "Floor": _elementwise(np.floor),
     "Ceil": _elementwise(np.ceil), "Tanh": _elementwise(np.tanh), "Reciprocal": _elementwise(np.reciprocal),
