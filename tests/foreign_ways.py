@@ -298,6 +298,11 @@ ASIDES: dict[str, Way] = {
         siren_state,
         told={"coordinates": "row_col", "coordinate_range": "[0.0, 1.0]"},
     ),
+    "coordinates, y upwards": Way(
+        lambda: torch_zip(siren_state(coords=grid("xy") * torch.tensor([1, -1]))),
+        siren_state,
+        told={"coordinates": "col_row", "coordinate_range": "[-1.0, 1.0]", "upwards": "true"},
+    ),
     "coordinates, (x, y)": Way(
         lambda: torch_zip(siren_state(grid=grid("xy")[None])), siren_state, told={"coordinates": "col_row"}
     ),

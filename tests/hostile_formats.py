@@ -207,6 +207,7 @@ PICKLED: dict[str, Row] = {
     "wide text as bytes": (12, "corrupt", lambda: encoded("\u20ac" * 9, "latin1")),
     "long wide text as bytes": (12, "impossible way", lambda: encoded("\u20ac" * 99_999, "latin1")),
     "another encoding": (7, "encodes a text as 'rot13'", lambda: encoded("x", "rot13")),
+    "joblib": (22, "pickle.dump", lambda: b"\x80\x04cjoblib.numpy_pickle\nNumpyArrayWrapper\n."),
     "nested lists": (8, "No weights", lambda: nested(90_000)),
     "calls of unknown functions": (8, "No weights", lambda: b"\x80\x02}X\x01\0\0\0acevil\nrun\n(X\x01\0\0\0xtRs."),
     "text without end": (8, "corrupt", lambda: b"\x80\x02X\xff\xff\xff\xff" + b"a" * 99),

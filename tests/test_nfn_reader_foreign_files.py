@@ -1,12 +1,17 @@
 """A network is the same however public code wrote it down: its tensors are those that were written."""
 
+import pickle
 import re
+import sys
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from foreign_files import State
+from foreign_files import State, npz
 from foreign_ways import WAYS
+from reader_files import Call
 
 from nfn.reader import read_network, write_network
 from nfn.reader.stored import StoredFile, open_file
@@ -60,3 +65,30 @@ def test_what_is_written_of_it_is_read_as_the_same(tmp_path, name):
     before, after = network.tensors(), again.tensors()
     assert before.keys() == after.keys()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_arrays_of_jax_are_read(tmp_path, monkeypatch):
+    """As jax 0.10 pickles them: a call of its own around the parts of a NumPy array."""
+    module = types.ModuleType("jax._src.array")
+    exec("def _reconstruct_array(*_): ...", module.__dict__)
+    for name in ("jax", "jax._src", "jax._src.array"):
+        monkeypatch.setitem(sys.modules, name, module)
+    values = np.arange(6, dtype=np.float32).reshape(3, 2)
+    call = Call(module._reconstruct_array, *values.__reduce__(), {"weak_type": False, "named_shape": {}})
+    stored = opened(pickle.dumps({"params": {"Dense_0": {"kernel": call}}}), tmp_path)
+    np.testing.assert_array_equal(read_array("kernel", stored.tensors["Dense_0.weight"]), values.T)
+
+
+def test_the_batch_norm_of_keras_keeps_its_epsilon(tmp_path):
+    norm = {"bn/gamma": 2.0, "bn/beta": 3.0, "bn/moving_mean": 0.5, "bn/moving_variance": 1e-3}
+    arrays = {name: np.full(8, value, np.float32) for name, value in norm.items()}
+    stored = opened(npz({"dense/kernel": np.ones((4, 8), np.float32), **arrays}), tmp_path)
+    x = torch.randn(5, 8)
+    ours = [
+        torch.from_numpy(read_array(part, stored.tensors[f"bn/{part}"]))
+        for part in ("running_mean", "running_var", "weight", "bias")
+    ]
+    theirs = 2 * (x - 0.5) / (1e-3 + 1e-3) ** 0.5 + 3
+    mean, variance, weight, bias = ours
+    torch.testing.assert_close(torch.nn.functional.batch_norm(x, mean, variance, weight, bias), theirs)
+    assert any("epsilon" in note for note in stored.notes)

@@ -2,7 +2,8 @@
 
 `read_network` and `write_network` are the whole interface; every refusal is a `NetworkFileError`. The way of a file:
 `sniff` (its format) -> `safetensors_file`, `torch_zip`, `legacy_file`, `npz_file`, `pickle_plan` (its tensors, by path)
--> `contents` -> `networks` (the one that is meant) -> `clean` -> `stored.StoredFile` -> `read` (layers in order, or a graph).
+-> `contents` -> `networks` (the one that is meant) -> `clean` -> `stored.StoredFile` -> `read` (layers in order, or a
+graph).
 """
 
 from nfn.reader.errors import NetworkFileError

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from nfn.reader import limits
 from nfn.reader.tensors import FLOATS, StoredTensor, read_array
 
@@ -51,16 +53,23 @@ def _numbers(name: str, tensor: StoredTensor) -> tuple[float, ...]:
 
 
 def coordinate_facts(grids: Mapping[str, StoredTensor]) -> dict[str, str]:
-    """Which coordinate of a stored grid `(..., 2)` runs along a picture's rows, and from where to where."""
+    """Which coordinate of a stored grid `(..., 2)` counts a picture's rows, from where to where, and which way."""
     for name, tensor in grids.items():
         if tensor.problem or tensor.dtype not in FLOATS or tensor.shape[-1:] != (2,):
             continue
         if not 4 <= tensor.numel <= limits.ELEMENTS:
             continue
         points = read_array(name, tensor).reshape(-1, 2)
-        moved = points[1] != points[0]
-        if moved[0] != moved[1]:
-            low, high = float(points.min()), float(points.max())
-            order = "col_row" if moved[0] else "row_col"
-            return {"coordinates": order, "coordinate_range": f"[{low!r}, {high!r}]"}
+        steps = points[1] - points[0]
+        if sorted(steps != 0) != [False, True] or steps.max() <= 0:
+            continue
+        column = int(steps.argmax())
+        rows = points[:, 1 - column]
+        facts = {"coordinates": ("col_row", "row_col")[column], "coordinate_range": _range(points)}
+        return facts if rows[-1] > rows[0] else {**facts, "upwards": "true"}
     return {}
+
+
+def _range(points: np.ndarray) -> str:
+    low, high = (float(str(value)) for value in (points.min(), points.max()))
+    return f"[{low!r}, {high!r}]"

@@ -41,6 +41,11 @@ def name_global(module: str, name: str) -> Global:
             f"The checkpoint was refused: it tries to run {quote(f'{module}.{name}')} when opened. "
             f"It was not run. Do not open this file elsewhere; ask its author for safetensors."
         )
+    if root == "joblib":
+        raise NetworkFileError(
+            "This is a dump of joblib, which keeps arrays between the steps of a pickle and is not read. "
+            "Save it with pickle.dump, or its arrays with numpy.savez."
+        )
     return Global(f"{module}.{name}")
 
 
