@@ -163,16 +163,17 @@ def winning_ticket(
 
     Args:
         file: A checkpoint of the initialization, safetensors or torch zip, at most 100 MB, uploaded to this app or, up
-            to 3 MB, as a data: URI in base64 (no other URL); null when zoo_id is given. An MLP of three linear
-            layers for MNIST or a CNN of three convolutions and two linear layers for CIFAR-10, hidden layers of any
-            width.
+            to 3 MB, as a data: URI in base64 (no other URL); null when zoo_id is given. Any classifier of MNIST
+            (784 inputs or 1x28x28) or CIFAR-10 (3072 or 3x32x32) into 10 classes; ONNX and `nfn.save` say how it is
+            wired, else the most usual wiring is assumed.
         zoo_id: An initialization of the zoo, such as mnist-inits/test/0; null when a file is given.
         sparsity: The share of the weights that is pruned, above 0 and below 1.
 
     Returns:
         First sparsity, kept and total (weights), layers (name, shape and kept of each), note (what makes the network
-        look trained, which tickets are not for, else ""), predictor and seconds; then the mask as safetensors, 0 or 1
-        in uint8 under the names of the weights as they came in.
+        look trained, which tickets are not for, else ""), assumed (sentences on what the file does not say), predictor
+        (by which rule) and seconds; then the mask as safetensors, 0 or 1 in uint8 under the names of the weights as
+        they came in.
     """
     source = from_request(file, zoo_id)
     shown, found = tickets.masked(source, sparsity), tickets.find(source)
@@ -183,6 +184,7 @@ def winning_ticket(
         "total": shown.total,
         "layers": [{"name": x.name, "shape": list(x.shape), "kept": x.kept} for x in shown.layers],
         "note": found.ticket.sentence,
+        "assumed": list(found.assumed),
         "predictor": found.predictor,
         "seconds": round(found.seconds, 4),
     }

@@ -20,6 +20,8 @@ def is_picture(kind: Kind, spec: NetworkSpec) -> bool:
 
 def elsewhere(network: Network) -> str:
     """A sentence to put behind a refusal: which tab does read such a network; "" where none does."""
+    if network.chain is None:
+        return ""
     tab = next((name for name, reads in _READERS.items() if reads(network)), None)
     return "" if tab is None else f" Such networks are read in the {tab} tab: upload it there."
 

@@ -3,15 +3,18 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from app.actions import predictor
+from app.actions import RequestError, predictor
 from app.aside import rest
 from app.gpu import device
-from app.tickets import Found, Masked
+from app.tickets import Found, Masked, Opened
+from nfn.architecture.graph import Architecture
 from nfn.features import WeightSpaceFeatures
+from nfn.graph_tickets import GraphTraining, fit_recipe, on_device
 from nfn.pruning import kept_per_layer, shuffled_masks
 from nfn.sparse_training import SparseTraining, TrainingRecipe, accuracies, batches, cross_entropies
 from nfn.tickets import TicketPredictor
@@ -20,6 +23,9 @@ from zoo.bundled import test_images
 LANES = ("ticket", "random", "magnitude", "dense")
 STEPS = {"mnist": 1290, "cifar10": 1000}
 """Steps of a race of networks of the zoo's size: as many as the zoo's own training has."""
+STEPS_OF_GRAPHS, FEWEST_RACED = 600, 40
+RACING, TESTING, FEWEST_TESTED = 6e10, 4e10, 200
+"""Multiply-adds, forwards, of the training of all lanes, and of all tests of them; and the fewest images of a test."""
 STOPS = (
     0.01,
     0.02,
@@ -68,32 +74,120 @@ class Race:
     finished: bool
 
 
+class Runners(Protocol):
+    """The four lanes in training on the same batches."""
+
+    total: int
+    tested: int
+
+    def step(self) -> None: ...
+    def measure(self) -> tuple[list[float], list[float]]: ...
+
+
 def race(found: Found, shown: Masked, seed: int, steps: int | None = None) -> Iterator[Race]:
     """Train the four lanes, and give the state of the race before the first step and some twenty times on the way.
 
     All lanes start from the same weights and see the same batches; the random mask keeps as many weights in each layer
-    as the ticket does. Closing the iterator ends the race.
+    as the ticket does. Closing the iterator ends the race. RequestError where the network is too large for one.
     """
-    start, model = time.perf_counter(), predictor(found.predictor)
+    start, model = time.perf_counter(), predictor(found.opened.images)
     generator = torch.Generator().manual_seed(seed)
-    total = steps or steps_for(found, model)
     masks = lanes_of(shown, generator)
-    training = SparseTraining(_copies(found), masks, _recipe(model, total))
-    test = _test_images(model)
-    rows = batches(model.config.images, training.recipe, generator)
-    lanes = tuple(
-        Lane(name, int(k), (), (), ()) for name, k in zip(LANES, kept_per_layer(masks).sum(1), strict=True)
-    )
+    kind = FamilyRunners if found.opened.setup is None else GraphRunners
+    runners: Runners = kind(found.opened, masks, model, generator, steps)
+    counts = kept_per_layer(masks).sum(1).tolist()
+    lanes = tuple(Lane(name, int(k), (), (), ()) for name, k in zip(LANES, counts, strict=True))
+    total, said = runners.total, _sentence(found.opened, model, runners.tested)
     stops = {max(1, round(share * total)) for share in STOPS}
     for step in range(total + 1):
         if step == 0 or step in stops:
-            lanes = _measure(lanes, training.features, step, *test)
-            yield Race(
-                lanes, step, total, time.perf_counter() - start, _sentence(model, len(test[0])), step == total
-            )
+            lanes = _measure(lanes, step, *runners.measure())
+            yield Race(lanes, step, total, time.perf_counter() - start, said, step == total)
         if step < total:
-            training.step(*model.stored(next(rows)))
+            runners.step()
             rest()
+
+
+class FamilyRunners:
+    """Networks of the families that the predictors know: all lanes in one tensor."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        masks: list[Tensor],
+        model: TicketPredictor,
+        generator: torch.Generator,
+        steps: int | None,
+    ):
+        self.model, self.total = model, steps or steps_for(opened, model)
+        self.training = SparseTraining(_copies(opened), masks, _recipe(model, self.total))
+        self.rows = batches(model.config.images, self.training.recipe, generator)
+        images, labels = test_images(model.config.task)
+        self.test = model.seen(model.shrunk(images)), labels.to(device())
+        self.tested = len(labels)
+
+    def step(self) -> None:
+        """One update of every lane."""
+        self.training.step(*self.model.stored(next(self.rows)))
+
+    def measure(self) -> tuple[list[float], list[float]]:
+        """Accuracy and loss of every lane on test images."""
+        networks = self.training.features
+        with torch.no_grad():
+            losses = cross_entropies(networks, *self.test).tolist()
+        return accuracies(networks, *self.test).tolist(), losses
+
+
+class GraphRunners:
+    """Networks of any wiring: each lane trains by itself."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        masks: list[Tensor],
+        model: TicketPredictor,
+        generator: torch.Generator,
+        steps: int | None,
+    ):
+        assert opened.setup is not None, "a family's network has its own runners"
+        self.model, self.setup = model, opened.setup
+        graph = on_device(self.setup.graph, device())
+        recipe = _fitted(graph.architecture, steps)
+        self.total = recipe.steps
+        lanes = [
+            dict(zip(self.setup.names, (m[i, 0] for m in masks), strict=True)) for i in range(len(LANES))
+        ]
+        self.trainings = [GraphTraining(graph, lane, recipe) for lane in lanes]
+        self.rows = batches(model.config.images, recipe, generator)
+        images, labels = test_images(model.config.task)
+        looks = len(LANES) * (len(STOPS) + 1) * graph.architecture.multiplications
+        self.tested = min(len(labels), max(FEWEST_TESTED, int(TESTING / looks)))
+        self.test = (
+            self.setup.images(model, model.shrunk(images[: self.tested])),
+            labels[: self.tested].to(device()),
+        )
+
+    def step(self) -> None:
+        """One update of every lane."""
+        batch = self.setup.stored(self.model, next(self.rows))
+        for training in self.trainings:
+            training.step(*batch)
+            rest()
+
+    def measure(self) -> tuple[list[float], list[float]]:
+        """Accuracy and loss of every lane on test images."""
+        reached = [training.measure(*self.test) for training in self.trainings]
+        return [accuracy for accuracy, _ in reached], [loss for _, loss in reached]
+
+
+def _fitted(architecture: Architecture, steps: int | None) -> TrainingRecipe:
+    most = steps or STEPS_OF_GRAPHS
+    try:
+        return fit_recipe(architecture, RACING / len(LANES), most, min(FEWEST_RACED, most))
+    except ValueError as error:
+        raise RequestError(
+            f"This network is too large for a race here; its ticket can be taken home. {error}"
+        ) from error
 
 
 def lanes_of(shown: Masked, generator: torch.Generator) -> list[Tensor]:
@@ -106,15 +200,15 @@ def lanes_of(shown: Masked, generator: torch.Generator) -> list[Tensor]:
     ]
 
 
-def steps_for(found: Found, model: TicketPredictor) -> int:
+def steps_for(opened: Opened, model: TicketPredictor) -> int:
     """Fewer steps for larger networks, so that a race takes as long."""
     usual = sum(torch.Size(shape).numel() for shape in model.config.shapes)
-    actual = sum(weight.numel() for weight in found.network.features.weights)
-    return max(20, round(STEPS[found.config.task] * min(1.0, usual / actual)))
+    actual = sum(weight.numel() for weight in opened.weights)
+    return max(20, round(STEPS[model.config.task] * min(1.0, usual / actual)))
 
 
-def _copies(found: Found) -> WeightSpaceFeatures:
-    return found.network.features.map(lambda x: x.repeat(len(LANES), *[1] * (x.dim() - 1)).to(device()))
+def _copies(opened: Opened) -> WeightSpaceFeatures:
+    return opened.network.features.map(lambda x: x.repeat(len(LANES), *[1] * (x.dim() - 1)).to(device()))
 
 
 def _recipe(model: TicketPredictor, steps: int) -> TrainingRecipe:
@@ -122,25 +216,20 @@ def _recipe(model: TicketPredictor, steps: int) -> TrainingRecipe:
     return TrainingRecipe(steps, config.batch, config.optimizer, config.learning_rate)
 
 
-def _test_images(model: TicketPredictor) -> tuple[Tensor, Tensor]:
-    images, labels = test_images(model.config.task)
-    return model.seen(model.shrunk(images)), labels.to(device())
-
-
 def _measure(
-    lanes: tuple[Lane, ...], networks: WeightSpaceFeatures, step: int, images: Tensor, labels: Tensor
-):
-    with torch.no_grad():
-        losses = cross_entropies(networks, images, labels).tolist()
-    reached = accuracies(networks, images, labels).tolist()
+    lanes: tuple[Lane, ...], step: int, reached: list[float], losses: list[float]
+) -> tuple[Lane, ...]:
     return tuple(
         Lane(lane.name, lane.kept, (*lane.steps, step), (*lane.accuracy, reached[i]), (*lane.loss, losses[i]))
         for i, lane in enumerate(lanes)
     )
 
 
-def _sentence(model: TicketPredictor, tested: int) -> str:
+def _sentence(opened: Opened, model: TicketPredictor, tested: int) -> str:
     names = {"mnist": "MNIST digits", "cifar10": "CIFAR-10 pictures"}
     size = "×".join(map(str, model.config.stored_shape[1:]))
     trained = f"{model.config.images:,} {names[model.config.task]} of {size} pixels"
-    return f"Trained on {trained}, measured on {tested:,} others."
+    enlarged = ""
+    if opened.setup is not None and opened.setup.shape[1:] != model.config.stored_shape[1:]:
+        enlarged = f", brought to {opened.setup.shape[1]}×{opened.setup.shape[2]}"
+    return f"Trained on {trained}{enlarged}, measured on {tested:,} others."

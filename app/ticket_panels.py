@@ -71,9 +71,8 @@ def summary(
 def _facts(
     source: Source, found: Found, row: dict[str, Any] | None, known: float | None, sparsity: float
 ) -> str:
-    widths = "\u2011".join(str(size) for size in (found.network.spec.get_io()[0], *_widths(found)))
     what = "a network" if found.ticket.trained else "an untrained network"
-    line = f"<b>{escape(source.name)}</b>: {what} for {TITLES[found.config.task]} (layers of {widths})."
+    line = f"<b>{escape(source.name)}</b>: {what} for {TITLES[found.config.task]} ({_made_of(found)})."
     if row is not None:
         line += (
             f" Trained with all its weights it reaches {percent(row['dense_accuracy'])}; with the 5% that are largest "
@@ -82,10 +81,23 @@ def _facts(
     if known is not None:
         line += f" Of the weights that this ticket keeps, {percent(known)} are in the known one."
     line += f" {_how(found)}"
-    return line + "".join(f"<br>{escape(note, 300)}" for note in found.network.notes)
+    return line + "".join(f"<br>{escape(note, 400)}" for note in (*found.network.notes, *found.assumed))
+
+
+def _made_of(found: Found) -> str:
+    if found.opened.setup is not None:
+        return f"{len(found.opened.names):,} layers with weights"
+    widths = "\u2011".join(map(str, (found.network.spec.get_io()[0], *_widths(found))))
+    return f"layers of {widths}"
 
 
 def _how(found: Found) -> str:
+    if found.opened.setup is not None:
+        return (
+            "The network was trained for a moment on pictures kept here. In each layer those weights are kept that are "
+            "largest then; how many, is set by the layer’s shape (Erdős–Rényi kernel). Nothing was learned from known "
+            "tickets."
+        )
     config = found.config
     steps, side = max(config.moments), config.glimpses.shape[-1] // config.coarse
     if config.rule == "magnitude":
@@ -110,7 +122,8 @@ def _widths(found: Found) -> list[int]:
 
 def layer_table(shown: Masked) -> str:
     """Per layer how much is kept, as bars and numbers, by the ticket and by magnitude, and how many neurons die."""
-    dead = [*(f"{d:,} of {h:,}" for d, h in zip(shown.dead, shown.hidden, strict=True)), "none"]
+    pairs = zip(shown.dead, shown.hidden, strict=True)
+    dead = [f"{d:,} of {h:,}" if h else "none" for d, h in pairs]
     rows = "".join(
         f'<tr><th scope="row">{escape(layer.name, 40)}<small>{"×".join(map(str, layer.shape))}</small></th>'
         f"<td>{_bar(layer.kept, layer.total, 'kept')}</td><td>{_bar(layer.magnitude_kept, layer.total, 'large')}</td>"
@@ -137,7 +150,7 @@ def layers(found: Found, shown: Masked) -> str:
     for i, mask in enumerate(masks):
         title = _title(i, len(masks), mask)
         if i == 0 and figures.reads_pixels(mask):
-            first = _pixels(mask, found.network.features.weights[0][0, 0], title)
+            first = _pixels(mask, found.opened.weights[0][0, 0], title)
         else:
             parts.append(_mask(figures.mask_picture(mask), mask, title, "which weights are kept"))
     return f'{first}{_row_of(parts, masks)}<p class="legend">{LEGEND}</p>'

@@ -2,7 +2,7 @@
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from app.actions import RequestError, Source, predictor, reading, safe_stem, zoo
 from app.elsewhere import elsewhere
-from nfn.network import Kind, Network
+from nfn.graph_tickets import dead_outputs, layer_scores
+from nfn.network import Graph, Kind, Network
 from nfn.pruning import (
     apply_masks,
     dead_neurons,
@@ -21,13 +22,16 @@ from nfn.pruning import (
     top_masks,
 )
 from nfn.reader import read_network, write_network
-from nfn.tickets import Ticket, TicketConfig
+from nfn.tickets import CLEAR, Ticket, TicketConfig, spike
 from zoo.catalog import CollectionInfo
 from zoo.errors import ZooError
-from zoo.tickets import predictor_for, write_mask
+from zoo.graph_tickets import RULE, Setup, assume_images, find_ticket, set_up
+from zoo.tickets import family_input, predictor_for, write_mask
 
 MAX_WEIGHTS = 1_000_000
-"""Weights of a network that is scored: the predictor needs some hundred times their memory."""
+"""Weights of a network that a predictor scores: it needs some hundred times their memory."""
+MAX_TRAINED = 4_000_000
+"""Weights of a network that is scored by the general rule, which needs some ten times their memory."""
 
 SNIPPET = """from safetensors.torch import load_file
 from torch.nn.utils import prune
@@ -39,14 +43,52 @@ for name, mask in load_file("mask.safetensors").items():
 
 
 @dataclass(frozen=True)
-class Found:
-    """A network and what the predictor of this name and `config` makes of it."""
+class Opened:
+    """An initialization; `images` names the predictor that has such images, `setup` is None where it knows the family.
+
+    `assumed` are sentences on what the file does not say.
+    """
 
     network: Network
+    images: str
+    setup: Setup | None
+    assumed: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the weights that are scored."""
+        return [x.weight for x in self.network.names] if self.setup is None else self.setup.names
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """These weights `(1, 1, out, in[, kh, kw])`."""
+        if self.setup is None:
+            return list(self.network.features.weights)
+        return [self.setup.graph.tensors[name][None, None] for name in self.setup.names]
+
+
+@dataclass(frozen=True)
+class Found:
+    """An initialization and the scores of its weights, by the rule that `predictor` names.
+
+    `config` is that of the predictor whose images were used.
+    """
+
+    opened: Opened
     ticket: Ticket
     predictor: str
     config: TicketConfig
     seconds: float
+
+    @property
+    def network(self) -> Network:
+        """The network as it came in."""
+        return self.opened.network
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """Sentences on what the file does not say."""
+        return self.opened.assumed
 
 
 @dataclass(frozen=True)
@@ -65,7 +107,8 @@ class Masked:
     """The ticket at one sparsity, beside the mask of the largest initial weights.
 
     `agreement` is the share of kept weights that both keep, `by_chance` what random masks of the same number in every
-    layer would share. `dead` counts per hidden layer the neurons that hear nothing or are heard by none.
+    layer would share. `dead` counts per layer the neurons, of so many `hidden`, that hear nothing or are heard by
+    none; 0 of 0 for a layer that gives the outputs.
     """
 
     sparsity: float
@@ -94,32 +137,58 @@ def first_init() -> str:
 @lru_cache(maxsize=32)
 def find(source: Source) -> Found:
     """Score the weights of the network behind `source`."""
-    network = open_init(source)
-    model = predictor(predictor_for(network))
+    opened = open_init(source)
+    model = predictor(opened.images)
     start = time.perf_counter()
     try:
-        ticket = model.predict(network)
+        ticket = model.predict(opened.network) if opened.setup is None else find_ticket(opened.setup, model)
     except ValueError as error:
         raise RequestError(str(error)) from error
     if any(score.isnan().any() for score in ticket.scores):
         raise RequestError("The weights of this network are so large that no score of them is a number.")
-    seconds = time.perf_counter() - start
-    return Found(network, ticket, predictor_for(network), model.config, seconds)
+    rule = opened.images if opened.setup is None else RULE
+    return Found(opened, ticket, rule, model.config, time.perf_counter() - start)
 
 
-def open_init(source: Source) -> Network:
+def open_init(source: Source) -> Opened:
     """The network behind `source`, as an initialization, checked."""
-    network = _open(source, "init")
+    opened = _open_init(source)
+    weights = sum(weight.numel() for weight in opened.weights)
+    most = MAX_WEIGHTS if opened.setup is None else MAX_TRAINED
+    if weights > most:
+        raise RequestError(f"Networks of up to {most:,} weights are scored here; this one has {weights:,}.")
+    return opened
+
+
+def _open_init(source: Source) -> Opened:
     try:
-        predictor_for(network)
+        network = _open(source, "init")
+        images = predictor_for(network)
+    except (ZooError, RequestError) as error:
+        if source.zoo_id is not None:
+            raise type(error)(f"{error}{_elsewhere(source)}") from error
+        return _open_graph(source)
+    if source.zoo_id is not None:
+        return Opened(network, images, None, ())
+    return Opened(network, images, None, (assume_images(images, family_input(images)),))
+
+
+def _open_graph(source: Source) -> Opened:
+    """A network of any wiring; one that looks trained is sent where it is read."""
+    network = _open(source)
+    try:
+        setup = set_up(network)
     except ZooError as error:
         raise ZooError(f"{error}{_elsewhere(source)}") from error
-    weights = sum(weight.numel() for weight in network.features.weights)
-    if weights > MAX_WEIGHTS:
-        raise RequestError(
-            f"Networks of up to {MAX_WEIGHTS:,} weights are scored here; this one has {weights:,}."
-        )
-    return network
+    said = _elsewhere(source)
+    if said and _looks_trained(setup.graph):
+        raise RequestError(f"This network looks trained, and tickets are for initializations.{said}")
+    return Opened(network, setup.predictor, setup, setup.assumed)
+
+
+def _looks_trained(graph: Graph) -> bool:
+    large = (x for x in graph.tensors.values() if x.dim() > 1)
+    return any(spike(x) > CLEAR for x in large)
 
 
 def _elsewhere(source: Source) -> str:
@@ -157,31 +226,62 @@ def check_sparsity(sparsity: object) -> None:
 
 def mask(found: Found, sparsity: float) -> Masked:
     """Keep the best-scored weights, at a checked sparsity."""
-    features, ticket = found.network.features, top_masks(found.ticket.scores, sparsity)
-    magnitude = top_masks(magnitude_scores(features), sparsity)
-    totals = [weight.numel() for weight in features.weights]
+    weights, ticket = found.opened.weights, top_masks(found.ticket.scores, sparsity)
+    magnitude = top_masks(_size_scores(found.opened), sparsity)
+    totals = [weight.numel() for weight in weights]
     counts, others = (kept_per_layer(masks)[0].tolist() for masks in (ticket, magnitude))
     kept = kept_of(sum(totals), sparsity)
-    rows = zip(found.network.names, features.weights, counts, totals, others, strict=True)
+    rows = zip(found.opened.names, weights, counts, totals, others, strict=True)
+    dead, hidden = _dead(found.opened, ticket)
     return Masked(
         sparsity=sparsity,
         kept=kept,
         total=sum(totals),
-        layers=tuple(LayerKept(n.weight, tuple(w.shape[2:]), a, t, b) for n, w, a, t, b in rows),
+        layers=tuple(LayerKept(n, tuple(w.shape[2:]), a, t, b) for n, w, a, t, b in rows),
         masks=ticket,
         magnitude=magnitude,
         agreement=float(overlap(ticket, magnitude)),
         by_chance=sum(a * b / t for a, b, t in zip(counts, others, totals, strict=True)) / max(kept, 1),
-        dead=tuple(dead_neurons(ticket)[0].tolist()),
-        hidden=tuple(weight.shape[2] for weight in features.weights[:-1]),
+        dead=dead,
+        hidden=hidden,
     )
+
+
+def _size_scores(opened: Opened) -> list[Tensor]:
+    """What ranks the initial weights by their size; between layers as the ticket's own rule does."""
+    if opened.setup is None:
+        return magnitude_scores(opened.network.features)
+    return [layer_scores(weight[0, 0].abs())[None, None] for weight in opened.weights]
+
+
+def _dead(opened: Opened, masks: list[Tensor]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Per layer its dead and its hidden neurons; none of a layer that gives the network's outputs."""
+    if opened.setup is not None:
+        named = {name: layer[0, 0] for name, layer in zip(opened.names, masks, strict=True)}
+        counts = dead_outputs(opened.setup.graph.architecture, named)
+        dead, hidden = zip(*(counts[name] for name in opened.names), strict=True)
+        return dead, hidden
+    hidden = (*(weight.shape[2] for weight in opened.weights[:-1]), 0)
+    return (*dead_neurons(masks)[0].tolist(), 0), hidden
 
 
 def save_ticket(source: Source, found: Found, shown: Masked, folder: Path) -> tuple[Path, Path]:
     """Write the mask (uint8, under the names that came in) and the masked initialization; give both paths."""
     stem = f"{safe_stem(source.name)}-{shown.sparsity:g}".replace(".", "-")
     mask_path, init_path = folder / f"{stem}-mask.safetensors", folder / f"{stem}-init.safetensors"
-    write_mask(found.network, shown.masks, shown.sparsity, mask_path)
-    features = apply_masks(found.network.features, shown.masks)
-    write_network(found.network.with_features(features), init_path)
+    write_mask(found.opened.names, shown.masks, shown.sparsity, mask_path)
+    write_network(_masked_network(found.opened, shown.masks), init_path)
     return mask_path, init_path
+
+
+def _masked_network(opened: Opened, masks: list[Tensor]) -> Network:
+    """The initialization with zeros where the masks are False, under the names that came in."""
+    network = opened.network
+    if opened.setup is None:
+        return network.with_features(apply_masks(network.features, masks))
+    pairs = zip(opened.names, opened.weights, masks, strict=True)
+    kept = {name: (weight * mask)[0, 0].contiguous() for name, weight, mask in pairs}
+    tensors = {**opened.setup.graph.tensors, **kept}
+    if network.graph is not None:
+        return replace(network, graph=replace(network.graph, tensors=tensors))
+    return replace(network, chain=None, names=(), stored=tensors)

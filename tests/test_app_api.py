@@ -177,7 +177,7 @@ def test_mistakes_are_answered_in_words(client, arguments, endpoint, words):
 @pytest.mark.parametrize("zoo_id, total", [("mnist-inits/test/1", 118_016), ("cifar10-inits/test/1", 21_984)])
 def test_winning_ticket(client, zoo_id, total, sparsity):
     facts, path = client.predict(None, zoo_id, sparsity, api_name="/winning_ticket")
-    assert set(facts) == {"sparsity", "kept", "total", "layers", "note", "predictor", "seconds"}
+    assert set(facts) == {"sparsity", "kept", "total", "layers", "note", "assumed", "predictor", "seconds"}
     assert (facts["sparsity"], facts["total"], facts["note"]) == (sparsity, total, "")
     assert facts["kept"] == total - round(sparsity * total) == sum(layer["kept"] for layer in facts["layers"])
     masks = load_file(path)
@@ -195,6 +195,7 @@ def test_winning_ticket_of_an_upload_has_its_names(client, tmp_path):
     torch.save(net.state_dict(), tmp_path / "mine.pt")
     facts, path = client.predict(handle_file(tmp_path / "mine.pt"), None, api_name="/winning_ticket")
     assert set(load_file(path)) == {"a.weight", "b.weight", "c.weight"} and facts["sparsity"] == 0.95
+    assert facts["assumed"] == ["MNIST is assumed: 784 inputs and 10 classes."]
 
 
 @pytest.mark.parametrize("sparsity", [0, 1, 2.5, "x", None, [0.9]])

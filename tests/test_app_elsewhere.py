@@ -19,7 +19,7 @@ OPEN = {
 BROUGHT = {
     "mnist-sirens/test/0": "INR",
     "cifar10-sirens/test/0": "INR",
-    "cifar10-cnns/test/0": "Generalization",
+    "cifar10-cnns/test/1": "Generalization",
     "mnist-inits/test/1": "Tickets",
     "cifar10-inits/test/1": "Tickets",
 }
@@ -57,3 +57,9 @@ def test_a_file_that_calls_itself_something_else_is_not_sent_in_circles(tmp_path
     path = tmp_path / "net.safetensors"
     write_network(replace(Zoo().network("cifar10-cnns/test/0"), kind="init"), path)
     assert "Generalization tab" not in refusal("Generalization", Source(path=str(path)))
+
+
+def test_a_small_cnn_before_training_gets_a_ticket_that_says_what_it_assumes(tmp_path):
+    path = tmp_path / "net.pt"
+    torch.save(Zoo().network("cifar10-cnns/test/0").tensors(), path)
+    assert any("MNIST is assumed" in said for said in tickets.open_init(Source(path=str(path))).assumed)

@@ -8,15 +8,20 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import app.race
+import nfn
 from app import tickets
 from app.actions import RequestError, Source, zoo
+from app.panels import escape
 from app.race import LANES, lanes_of, race
-from app.tickets import SNIPPET, find, mask, masked, save_ticket
+from app.ticket_panels import comparison, layers, race_picture, summary
+from app.tickets import SNIPPET, find, mask, masked, open_init, save_ticket
 from nfn.features import network_spec_from_wsfeat
 from nfn.permutation import permute, random_permutations
 from nfn.pruning import top_masks
 from nfn.reader import write_network
 from zoo.errors import ZooError
+from zoo.graph_tickets import RULE, TITLES
 
 FIRSTS = ["mnist-inits/test/0", "cifar10-inits/test/0"]
 
@@ -109,10 +114,64 @@ def test_the_lines_of_pytorch_do_what_they_say(tmp_path, monkeypatch):
     assert not layer.weight[masks["1.weight"] == 0].any() and layer.weight[masks["1.weight"] == 1].all()
 
 
-@pytest.mark.parametrize("net", [mlp(784, 10), mlp(784, 20, 10), mlp(100, 20, 20, 10), mlp(784, 20, 20, 5)])
-def test_other_architectures_are_refused_with_what_is_supported(net, tmp_path):
-    with pytest.raises(ZooError, match="Supported: MLPs of three linear layers"):
+@pytest.mark.parametrize("net", [mlp(100, 20, 20, 10), mlp(784, 20, 20, 5)])
+def test_other_images_are_refused_with_what_is_supported(net, tmp_path):
+    with pytest.raises(ZooError, match="Supported: classifiers into 10 classes"):
         find(source_of(net, tmp_path / "net.safetensors"))
+
+
+def lenet(channels: int, after: int) -> nn.Sequential:
+    """Usual, but of no family: padding, pooling, batch norm, two linear layers behind a flattened picture."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(channels, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(after, 24), nn.ReLU(),
+        nn.Linear(24, 10),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "guessed"])
+@pytest.mark.parametrize("channels, side, after", [(1, 28, 392), (3, 32, 512)], ids=["digits", "colour"])
+def test_a_network_of_any_wiring_gets_a_ticket_and_a_race(channels, side, after, declared, tmp_path):
+    net, path = lenet(channels, after), tmp_path / "net.safetensors"
+    if declared:
+        nfn.save(net, path, (channels, side, side))
+    else:
+        save_file(net.state_dict(), path)
+    source = Source(path=str(path))
+    found, shown = find(source), masked(source, 0.8)
+    assert found.predictor == RULE and not found.ticket.trained
+    assert f"{TITLES[found.opened.images]} is assumed" in found.assumed[0]
+    assert any("how its layers are connected" in said for said in found.assumed) != declared
+    weights = {name: x for name, x in net.state_dict().items() if x.dim() > 1}
+    assert [layer.name for layer in shown.layers] == list(weights)
+    assert sum(layer.kept for layer in shown.layers) == shown.kept == shown.total - round(0.8 * shown.total)
+    mask_path, init_path = save_ticket(source, found, shown, tmp_path)
+    masks, init = load_file(mask_path), load_file(init_path)
+    assert set(masks) == set(weights)
+    assert all(torch.equal(init[name], x * masks[name]) for name, x in weights.items())
+    assert open_init(Source(path=str(init_path))).names == list(weights)
+    *_, last = race(found, shown, 0, steps=4)
+    assert last.finished and last.lanes[0].kept == shown.kept and last.lanes[3].kept == shown.total
+    row = (None, None)
+    assert escape(found.assumed[0]) in summary(source, found, shown, *row)
+    assert layers(found, shown) and comparison(found, shown) and race_picture(last)
+
+
+def test_a_network_too_large_for_a_race_says_so(monkeypatch, tmp_path):
+    nfn.save(lenet(1, 392), tmp_path / "net.safetensors", (1, 28, 28))
+    source = Source(path=str(tmp_path / "net.safetensors"))
+    found, shown = find(source), masked(source, 0.8)
+    monkeypatch.setattr(app.race, "RACING", 1e6)
+    with pytest.raises(RequestError, match="too large for a race"):
+        next(race(found, shown, 0))
+
+
+def test_an_mlp_of_the_family_stays_with_its_predictor_and_says_which_images(tmp_path):
+    found = find(source_of(mlp(784, 32, 16, 10), tmp_path / "net.safetensors"))
+    assert found.predictor == "tickets-mnist"
+    assert found.assumed == ("MNIST is assumed: 784 inputs and 10 classes.",)
+    assert find(Source(zoo_id=FIRSTS[0])).assumed == ()
 
 
 def test_too_many_weights_are_refused(tmp_path):

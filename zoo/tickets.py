@@ -46,8 +46,15 @@ FAMILIES = {
 """Predictor to kernels, layer by layer, and the number of inputs and outputs."""
 
 
+def family_input(predictor: str) -> tuple[int, ...]:
+    """The shape of one input of the networks that a predictor knows."""
+    return (784,) if predictor == "tickets-mnist" else (3, 32, 32)
+
+
 def predictor_for(network: Network) -> str:
     """The name of the predictor that reads networks of this architecture; ZooError says what is supported."""
+    if network.chain is None:
+        raise ZooError(f"The layers of this network do not stand in one row. {SUPPORTED}")
     kernels = [array.shape[2:] for array in network.spec.weight_spec]
     for name, (wanted, ends) in FAMILIES.items():
         if kernels == wanted and network.spec.get_io() == ends:
@@ -60,11 +67,10 @@ def predictor_for(network: Network) -> str:
     )
 
 
-def write_mask(network: Network, masks: Masks, sparsity: float, path: Path) -> None:
+def write_mask(names: Sequence[str], masks: Masks, sparsity: float, path: Path) -> None:
     """Write the mask of one network as safetensors: uint8, 1 where a weight is kept, under the names that came in."""
     tensors = {
-        names.weight: layer[0, 0].to(torch.uint8).contiguous()
-        for names, layer in zip(network.names, masks, strict=True)
+        name: layer[0, 0].to(torch.uint8).contiguous() for name, layer in zip(names, masks, strict=True)
     }
     path.write_bytes(safetensors_bytes(tensors, {"kind": "mask", "sparsity": f"{sparsity:g}"}))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import Tensor
 
+from nfn.architecture.declared import KEY
 from nfn.network import Network
 from nfn.reader.chain import LayerShape, order_layers
 from nfn.reader.classifier_convention import write_classifier_convention
@@ -18,7 +19,8 @@ from nfn.reader.errors import NetworkFileError
 def write_network(network: Network, path: str | Path) -> None:
     """Write a network as float32 safetensors: its own tensor names, its metadata, its kind and convention.
 
-    Batch norm that the reader folded away is not written: the layer before it carries it.
+    Batch norm that the reader folded away is not written: the layer before it carries it. The graph of a network that
+    is no chain is written as `nfn.save` writes it.
 
     Raises:
         ValueError: two tensors would have one name.
@@ -51,6 +53,9 @@ def _metadata(network: Network) -> dict[str, str]:
         metadata = write_convention(metadata, network.siren)
     elif network.kind == "classifier":
         metadata = write_classifier_convention(metadata, network.classifier)
+    if network.chain is None:
+        declared = {} if network.graph is None else {KEY: network.graph.architecture.to_json()}
+        return {**metadata, **declared}
     order = [names.weight for names in network.names]
     if _order_by_names(network) != order:
         metadata[LAYER_ORDER] = json.dumps(order)

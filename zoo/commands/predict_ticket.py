@@ -1,6 +1,8 @@
 """`python -m zoo predict ticket`: the winning ticket of an initialization, as a file and as a table."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +14,15 @@ from rich.table import Table
 
 from nfn.network import Network
 from nfn.pruning import kept_per_layer, top_masks
-from nfn.reader import read_network
+from nfn.reader import NetworkFileError, read_network
+from nfn.tickets import Ticket
+from zoo.catalog import Zoo
 from zoo.commands.browse import ZooOption
 from zoo.commands.predict import NetworkArgument, is_file
+from zoo.errors import ZooError
+from zoo.graph_tickets import RULE, assume_images, find_ticket, set_up
 from zoo.remote import open_zoo
-from zoo.tickets import predictor_for, write_mask
+from zoo.tickets import family_input, predictor_for, write_mask
 
 console = Console()
 
@@ -30,30 +36,56 @@ def predict_ticket(
 ) -> None:
     """Say which few weights of an untrained network are worth training."""
     opened = open_zoo(zoo)
-    init = read_network(network, kind="init") if is_file(opened, network) else opened.network(network)
-    name = predictor_for(init)
-    ticket = opened.predictor(name).predict(init)
-    masks = top_masks(ticket.scores, sparsity)
+    judged = (
+        _judge_file(opened, network) if is_file(opened, network) else _judge(opened, opened.network(network))
+    )
+    masks = top_masks(judged.ticket.scores, sparsity)
     if out is not None:
-        write_mask(init, masks, sparsity, out)
-    facts = describe(init, masks)
+        write_mask(judged.names, masks, sparsity, out)
+    facts, note = describe(judged.names, masks), judged.ticket.sentence
     if as_json:
-        return print(json.dumps({"network": network, "sparsity": sparsity, "layers": facts, "note": ticket.sentence,
-                                 "predictor": name}))  # fmt: skip
-    _print(facts, ticket.sentence)
+        return print(json.dumps({"network": network, "sparsity": sparsity, "layers": facts, "note": note,
+                                 "assumed": judged.assumed, "predictor": judged.rule}))  # fmt: skip
+    _print(facts, note, judged.assumed)
 
 
-def describe(network: Network, masks: list[torch.Tensor]) -> list[dict]:
+@dataclass(frozen=True)
+class Judged:
+    """A ticket, the weights that it is of, what was assumed, and by which rule."""
+
+    ticket: Ticket
+    names: list[str]
+    assumed: tuple[str, ...]
+    rule: str
+
+
+def _judge_file(zoo: Zoo, path: str) -> Judged:
+    """By the predictor that knows the family, else by the general rule."""
+    try:
+        network = read_network(path, kind="init")
+        name = predictor_for(network)
+    except (ZooError, NetworkFileError):
+        setup = set_up(read_network(path))
+        ticket = find_ticket(setup, zoo.predictor(setup.predictor))
+        return Judged(ticket, setup.names, setup.assumed, RULE)
+    return _judge(zoo, network, (assume_images(name, family_input(name)),))
+
+
+def _judge(zoo: Zoo, init: Network, assumed: tuple[str, ...] = ()) -> Judged:
+    name = predictor_for(init)
+    return Judged(zoo.predictor(name).predict(init), [x.weight for x in init.names], assumed, name)
+
+
+def describe(names: Sequence[str], masks: list[torch.Tensor]) -> list[dict]:
     """Name, shape, kept and total of every layer."""
-    kept = kept_per_layer(masks)[0].tolist()
-    rows = zip(network.names, network.features.weights, kept, strict=True)
+    rows = zip(names, masks, kept_per_layer(masks)[0].tolist(), strict=True)
     return [
-        {"name": names.weight, "shape": list(weight.shape[2:]), "kept": count, "total": weight.numel()}
-        for names, weight, count in rows
+        {"name": name, "shape": list(mask.shape[2:]), "kept": count, "total": mask.numel()}
+        for name, mask, count in rows
     ]
 
 
-def _print(facts: list[dict], note: str) -> None:
+def _print(facts: list[dict], note: str, assumed: Sequence[str]) -> None:
     table = Table("Weights", "Shape", "Kept", "of")
     for layer in facts:
         shape = "×".join(map(str, layer["shape"]))
@@ -63,3 +95,5 @@ def _print(facts: list[dict], note: str) -> None:
     console.print(table)
     if note:
         console.print(f"[bold]This looks trained; tickets are for initializations.[/] {escape(note)}")
+    for sentence in assumed:
+        console.print(escape(sentence))
