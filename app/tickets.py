@@ -25,13 +25,15 @@ from nfn.reader import read_network, write_network
 from nfn.tickets import CLEAR, Ticket, TicketConfig, spike
 from zoo.catalog import CollectionInfo
 from zoo.errors import ZooError
-from zoo.graph_tickets import RULE, Setup, assume_images, find_ticket, set_up
+from zoo.graph_tickets import RULE, Setup, as_family, assume_images, find_ticket, set_up
 from zoo.tickets import family_input, predictor_for, write_mask
 
 MAX_WEIGHTS = 1_000_000
 """Weights of a network that a predictor scores: it needs some hundred times their memory."""
-MAX_TRAINED = 4_000_000
+MAX_TRAINED = 2_000_000
 """Weights of a network that is scored by the general rule, which needs some ten times their memory."""
+KEPT = 12
+"""Networks whose scores and masks are remembered, some 20 MB each at most."""
 
 SNIPPET = """from safetensors.torch import load_file
 from torch.nn.utils import prune
@@ -134,7 +136,7 @@ def first_init() -> str:
     return zoo().rows(init_collections()[0].name, limit=1)[0]["id"]
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=KEPT)
 def find(source: Source) -> Found:
     """Score the weights of the network behind `source`."""
     opened = open_init(source)
@@ -163,6 +165,7 @@ def open_init(source: Source) -> Opened:
 def _open_init(source: Source) -> Opened:
     try:
         network = _open(source, "init")
+        network = as_family(network) or network
         images = predictor_for(network)
     except (ZooError, RequestError) as error:
         if source.zoo_id is not None:
@@ -211,7 +214,7 @@ def masked(source: Source, sparsity: float) -> Masked:
     return _masked(source, sparsity)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=KEPT)
 def _masked(source: Source, sparsity: float) -> Masked:
     return mask(find(source), sparsity)
 

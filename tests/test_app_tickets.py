@@ -174,6 +174,34 @@ def test_an_mlp_of_the_family_stays_with_its_predictor_and_says_which_images(tmp
     assert find(Source(zoo_id=FIRSTS[0])).assumed == ()
 
 
+def cnn(stride: int = 2) -> nn.Sequential:
+    torch.manual_seed(0)
+    convolutions = [nn.Conv2d(a, b, 3, stride) for a, b in [(3, 8), (8, 8), (8, 8)]]
+    parts = [part for layer in convolutions for part in (layer, nn.ReLU())]
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 10)]
+    return nn.Sequential(*parts, *head)
+
+
+@pytest.mark.parametrize("net, shape, images", [
+    (mlp(784, 32, 16, 10), (1, 28, 28), "tickets-mnist"), (cnn(), (3, 32, 32), "tickets-cifar10"),
+])  # fmt: skip
+def test_a_declared_network_of_a_family_is_read_as_the_same_tensors_are(net, shape, images, tmp_path):
+    nfn.save(net, tmp_path / "declared.safetensors", shape)
+    declared = find(Source(path=str(tmp_path / "declared.safetensors")))
+    bare = find(source_of(net, tmp_path / "bare.safetensors"))
+    assert declared.predictor == bare.predictor == images
+    pairs = zip(declared.ticket.scores, bare.ticket.scores, strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs) and declared.opened.names == bare.opened.names
+
+
+def test_a_family_in_another_wiring_is_not_the_family(tmp_path):
+    nfn.save(cnn(stride=1), tmp_path / "net.safetensors", (3, 32, 32))
+    nfn.save(nn.Sequential(*[nn.Tanh() if isinstance(x, nn.ReLU) else x for x in mlp(784, 9, 9, 10)]),
+             tmp_path / "tanh.safetensors", (784,))  # fmt: skip
+    for name in ("net", "tanh"):
+        assert open_init(Source(path=str(tmp_path / f"{name}.safetensors"))).setup is not None
+
+
 def test_too_many_weights_are_refused(tmp_path):
     with pytest.raises(RequestError, match="up to 1,000,000 weights"):
         find(source_of(mlp(784, 1200, 100, 10), tmp_path / "large.safetensors"))

@@ -1,15 +1,27 @@
 """Which graph of a network gets a general ticket, and the stored images that it is trained on for a moment."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from nfn.architecture.graph import Architecture
-from nfn.architecture.ops import ArchitectureError, Flatten, Shape
+from nfn.architecture.ops import (
+    Activation,
+    AdaptivePool,
+    ArchitectureError,
+    Conv,
+    Flatten,
+    Linear,
+    Op,
+    Shape,
+    Softmax,
+)
+from nfn.features import WeightSpaceFeatures
 from nfn.graph_tickets import fit_recipe, graph_ticket, on_device, signs_of_training, weight_names
-from nfn.network import ClassifierConvention, Graph, Network
+from nfn.network import ClassifierConvention, Graph, LayerNames, Network
 from nfn.tickets import LOOKED_AT, Ticket, TicketPredictor
 from nfn.wiring.propose import Declared
 from nfn.wiring.search import Candidates
@@ -119,14 +131,57 @@ def _setup(
     flat = len(architecture.input_shape) == 1 or isinstance(architecture.ops[0], Flatten)
     assumed = [assume_images(name, (math.prod(shape),) if flat else shape), *network.assumed]
     if wiring:
-        assumed.append(
-            f"The file does not say how its layers are connected: {', '.join(wiring)} are assumed."
-        )
+        assumed.append(f"The file does not say how its layers are connected; assumed: {', '.join(wiring)}.")
     if not network.classifier.pixels_known:
         assumed.append(
             "The file does not say which pixels it takes: a mean of 0 and a deviation of 1 are assumed."
         )
     return Setup(Graph(architecture, tensors), name, shape, network.classifier, tuple(assumed))
+
+
+MLP = (Linear, Activation) * 2 + (Linear,)
+CNN = (Conv, Activation) * 3 + (AdaptivePool, Flatten, Linear, Activation, Linear)
+"""The ops of the families that the predictors know."""
+
+
+def as_family(network: Network) -> Network | None:
+    """A declared network of a family that a predictor knows, as the chain that it reads; None for any other."""
+    if network.graph is None:
+        return None
+    ops, tensors = list(network.graph.architecture.ops), network.graph.tensors
+    straight = all(op.inputs == (number,) for number, op in enumerate(ops))
+    if isinstance(ops[0], Flatten):
+        ops.pop(0)
+    if ops and isinstance(ops[-1], Softmax):
+        ops.pop()
+    if not straight or tuple(map(type, ops)) not in (MLP, CNN) or not all(map(_is_usual, ops)):
+        return None
+    layers = [op for op in ops if isinstance(op, Conv | Linear)]
+    pairs = [(tensors[op.weight], _bias(op, tensors)) for op in layers]
+    features = WeightSpaceFeatures.from_zipped([(w[None, None], b[None, None]) for w, b in pairs])
+    names = tuple(LayerNames(op.weight, op.bias) for op in layers)
+    return replace(network, chain=features, kind="init", names=names, graph=None)
+
+
+def _is_usual(op: Op) -> bool:
+    match op:
+        case Conv():
+            plain = op.padding == (0, 0, 0, 0) and op.dilation == (1, 1) and op.groups == 1
+            return op.stride == (2, 2) and plain
+        case Linear():
+            return not op.transposed
+        case Activation():
+            return op.function == "relu"
+        case AdaptivePool():
+            return (op.mode, op.size) == ("average", (1, 1))
+        case _:
+            return True
+
+
+def _bias(op: Conv | Linear, tensors: Mapping[str, Tensor]) -> Tensor:
+    """The bias of a layer, zeros where it has none."""
+    weight = tensors[op.weight]
+    return weight.new_zeros(len(weight)) if op.bias is None else tensors[op.bias]
 
 
 def find_ticket(setup: Setup, model: TicketPredictor) -> Ticket:

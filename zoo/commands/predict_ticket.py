@@ -20,7 +20,7 @@ from zoo.catalog import Zoo
 from zoo.commands.browse import ZooOption
 from zoo.commands.predict import NetworkArgument, is_file
 from zoo.errors import ZooError
-from zoo.graph_tickets import RULE, assume_images, find_ticket, set_up
+from zoo.graph_tickets import RULE, as_family, assume_images, find_ticket, set_up
 from zoo.remote import open_zoo
 from zoo.tickets import family_input, predictor_for, write_mask
 
@@ -63,6 +63,7 @@ def _judge_file(zoo: Zoo, path: str) -> Judged:
     """By the predictor that knows the family, else by the general rule."""
     try:
         network = read_network(path, kind="init")
+        network = as_family(network) or network
         name = predictor_for(network)
     except (ZooError, NetworkFileError):
         setup = set_up(read_network(path))
