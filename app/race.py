@@ -14,7 +14,7 @@ from app.gpu import device
 from app.tickets import Found, Masked, Opened
 from nfn.architecture.graph import Architecture
 from nfn.features import WeightSpaceFeatures
-from nfn.graph_tickets import GraphTraining, fit_recipe, on_device
+from nfn.graph_tickets import GraphTraining, fit_recipe, on_device, step_effort
 from nfn.pruning import kept_per_layer, shuffled_masks
 from nfn.sparse_training import SparseTraining, TrainingRecipe, accuracies, batches, cross_entropies
 from nfn.tickets import TicketPredictor
@@ -160,7 +160,7 @@ class GraphRunners:
         self.trainings = [GraphTraining(graph, lane, recipe) for lane in lanes]
         self.rows = batches(model.config.images, recipe, generator)
         images, labels = test_images(model.config.task)
-        looks = len(LANES) * (len(STOPS) + 1) * graph.architecture.multiplications
+        looks = len(LANES) * (len(STOPS) + 1) * step_effort(graph.architecture, 1)
         self.tested = min(len(labels), max(FEWEST_TESTED, int(TESTING / looks)))
         self.test = (
             self.setup.images(model, model.shrunk(images[: self.tested])),

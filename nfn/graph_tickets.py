@@ -31,6 +31,8 @@ BATCHES = (64, 32, 16)
 RATE = 0.002
 SMALLEST_JUDGED = 16
 """Rows and columns from which on a matrix's largest singular value tells whether it was drawn at random."""
+PER_VALUE, PER_PARAMETER, PER_CALL = 4, 10, 30_000
+"""What an entry of a value, a parameter, and an operation cost at most, in multiply-adds of convolutions."""
 MAX_HELD = 60_000_000
 """Entries of all values of one batch, which the way back needs (240 MB)."""
 
@@ -42,16 +44,26 @@ def fit_recipe(
 
     Raises ValueError, a sentence for the visitor, where not even those fit.
     """
-    work = max(1, architecture.multiplications)
-    held = sum(map(math.prod, architecture.values))
     for batch in BATCHES:
-        count = min(steps, int(effort / (work * batch)))
-        if count >= fewest and held * batch <= MAX_HELD:
+        count = min(steps, int(effort / step_effort(architecture, batch)))
+        if count >= fewest and _held(architecture) * batch <= MAX_HELD:
             return TrainingRecipe(count, batch, "adam", RATE)
     raise ValueError(
-        f"This network takes {work:,} multiplications for one image: a short training of it is too much here. "
-        f"At most {int(effort / (fewest * BATCHES[-1])):,} fit."
+        f"This network takes {architecture.multiplications:,} multiplications for one image, in "
+        f"{len(architecture.ops):,} operations on {_held(architecture):,} values: even {fewest} training steps of "
+        f"{BATCHES[-1]} images are too much here."
     )
+
+
+def step_effort(architecture: Architecture, batch: int) -> float:
+    """What one training step costs, in multiply-adds forwards: of values, parameters and calls too."""
+    image = architecture.multiplications + PER_VALUE * _held(architecture)
+    return batch * image + PER_PARAMETER * architecture.parameters + PER_CALL * len(architecture.ops)
+
+
+def _held(architecture: Architecture) -> int:
+    """Entries of all values of one image."""
+    return sum(map(math.prod, architecture.values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +121,9 @@ class GraphTraining:
         return float(loss.detach())
 
     @torch.no_grad()
-    def measure(self, images: Tensor, labels: Tensor, batch: int = 100) -> tuple[float, float]:
+    def measure(self, images: Tensor, labels: Tensor) -> tuple[float, float]:
         """Accuracy (0 to 1) and mean cross entropy on labelled images, batch norm by its running statistics."""
+        batch = max(1, min(100, MAX_HELD // _held(self._judged)))
         logits = torch.cat([self._judged.run(self.tensors, part) for part in images.split(batch)])
         return float((logits.argmax(1) == labels).float().mean()), float(F.cross_entropy(logits, labels))
 

@@ -1,5 +1,6 @@
 """Tickets for networks of any wiring: the same for permuted copies, exact in number, and better than chance."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nfn.architecture.axes import axes_of
+from nfn.architecture.graph import Architecture
+from nfn.architecture.ops import Activation, Linear
 from nfn.architecture.trace import trace_with_tensors
 from nfn.graph_tickets import (
     GraphTraining,
@@ -15,6 +18,7 @@ from nfn.graph_tickets import (
     fit_recipe,
     graph_ticket,
     layer_scores,
+    step_effort,
     weight_names,
 )
 from nfn.network import Graph
@@ -163,7 +167,13 @@ def test_batch_norm_learns_by_the_batch_and_is_measured_by_what_it_keeps():
 def test_a_network_too_large_for_a_short_training_is_refused_and_others_fit():
     small = trace_with_tensors(LeNet(), (1, 28, 28)).architecture
     assert fit_recipe(small).batch == 64
-    work = small.multiplications
-    assert fit_recipe(small, effort=work * 64 * 5).batch == 16
+    assert fit_recipe(small, effort=20 * step_effort(small, 16)).batch == 16
     with pytest.raises(ValueError, match="too much here"):
-        fit_recipe(small, effort=work * 64)
+        fit_recipe(small, effort=19 * step_effort(small, 16))
+
+
+def test_many_cheap_operations_are_not_cheap():
+    op = Activation(inputs=(0,), function="abs")
+    ops = (Linear(inputs=(0,), weight="w"), *(replace(op, inputs=(i,)) for i in range(1, 1900)))
+    with pytest.raises(ValueError, match="1,900 operations"):
+        fit_recipe(Architecture((10,), ops, {"w": (10, 10)}), effort=1e9)
