@@ -399,7 +399,7 @@ HOSTILE = {
         "multiplies by 1e.60",
     ),
     "bounds that cross": (one("Clip", {"a": np.float32(2), "b": np.float32(-2)}, ("h", "a", "b")), "node"),
-    "an activation that is none": (one("Sqrt"), "sqrt is not known as an activation"),
+    "an activation that is none": (one("Sqrt"), "node 2, Sqrt 'here'.*sqrt is not known as an activation"),
     "a constant of every size": (huge_constant(), "ConstantOfShape.*values are computed from constants"),
     "constants that double": (doubling(), "Concat.*values are computed from constants"),
     "constants worked through for long": (many_passes(), "values are computed from constants"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from nfn.architecture.ops import Flatten, Op, Reshape, Scale, Shape
 from nfn.onnx_reader.errors import WEIGHTS, OnnxError, invalid
+from nfn.onnx_reader.parse import Node
 from nfn.onnx_reader.settle import settle
 from nfn.onnx_reader.terms import LARGEST, Terms, X, decimal
 from nfn.onnx_reader.values import Call, Constant, Operand, Order, Value
@@ -32,6 +33,7 @@ class Builder:
         self.settled: dict[tuple[int, int], int] = {}
         self.notes: dict[str, None] = {}
         self.call: Call | None = None
+        self.origins: dict[int, Node] = {}
         self.computed = 0
 
     def emit(self, op: Op, view: Shape | None = None, order: Order = "chw") -> Value:
@@ -65,8 +67,16 @@ class Builder:
         if self._size(operands) > LARGEST:
             operands = [self.plain(o) if isinstance(o, Value) else o for o in operands]
         first = next(o for o in operands if isinstance(o, Value))
+        compared = [
+            i for i, o in enumerate(operands) if isinstance(o, Value) and self.terms.is_comparison(o.term)
+        ]
+        if compared not in ([], [0]) or (compared and kind != "where"):
+            raise self.refuse("it computes with the result of a comparison; only a Where may")
         terms = [o.term if isinstance(o, Value) else self.terms.number(o) for o in operands]
-        return replace(first, term=self.terms.make(kind, *terms, number=number))
+        term = self.terms.make(kind, *terms, number=number)
+        if self.call is not None:
+            self.origins.setdefault(term, self.call.node)
+        return replace(first, term=term)
 
     def _size(self, operands: Sequence[Value | float]) -> int:
         return sum(self.terms.sizes[o.term] for o in operands if isinstance(o, Value))
@@ -172,11 +182,12 @@ class Builder:
         """A shape for a message."""
         return "(" + ", ".join([*["batch"] * len(self.batch), *map(str, view)]) + ")"
 
-    def refuse(self, why: str, advice: str = WEIGHTS) -> OnnxError:
-        """An error that names the node."""
-        if self.call is None:
+    def refuse(self, why: str, advice: str = WEIGHTS, term: int = X) -> OnnxError:
+        """An error that names the node, or the one that made a term."""
+        node = self.origins.get(term, None if self.call is None else self.call.node)
+        if node is None:
             return invalid(why, advice)
-        return OnnxError(f"This ONNX file cannot be read at {self.call.node.where}: {why}. {advice}")
+        return OnnxError(f"This ONNX file cannot be read at {node.where}: {why}. {advice}")
 
     def constant(self, call: Call, index: int, what: str) -> Constant:
         """An input that must not depend on the network's."""

@@ -5,7 +5,7 @@ holds as data, say what each node may have.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nfn.onnx_reader.errors import AGAIN, WEIGHTS, OnnxError, invalid
@@ -35,7 +35,9 @@ class Node:
     @property
     def where(self) -> str:
         """For messages: "node 3, Conv '/conv1/Conv'"."""
-        return f"node {self.number}, {quote(self.op)[1:-1]} {quote(self.name or self.outputs[0])}"
+        return (
+            f"node {self.number}, {quote(self.op)[1:-1]} {quote(self.name or next(iter(self.outputs), ''))}"
+        )
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,11 @@ def parse(data: bytes, wanted: str | None = None) -> Model:
     output, notes = _output(graph, wanted)
     needed = _needed(nodes, output.name)
     used = {name for node in needed for name in node.inputs} | {output.name}
-    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    metadata = {
+        entry.key: entry.value
+        for entry in proto.metadata_props
+        if isinstance(entry.key, str) and isinstance(entry.value, str)
+    }
     return Model(tuple(needed), initializers, _input(ports, used), output, opset, metadata, notes)
 
 
@@ -138,17 +144,19 @@ def _node(number: int, proto: Any, opset: int) -> Node:
         _check_name(name, f"a value of node {number}", empty=True) for name in (*proto.input, *proto.output)
     ]
     inputs, outputs = tuple(names[: len(proto.input)]), tuple(names[len(proto.input) :])
+    op = _check_name(proto.op_type, f"the operator of node {number}")
+    bare = Node(number, op, _check_name(proto.name, f"node {number}", empty=True), inputs, outputs, {})
     if not any(outputs):
-        raise invalid(f"node {number}, {quote(proto.op_type)}, gives nothing")
-    bare = Node(number, proto.op_type, proto.name, inputs, outputs, {})
+        raise invalid(f"node {number}, {quote(op)}, gives nothing")
     if proto.domain not in ("", "ai.onnx"):
         raise _at(bare, f"it is an operator of {quote(proto.domain)}; wanted ONNX's own operators", WEIGHTS)
     attributes: dict[str, Attribute] = {}
     for attribute in proto.attribute:
-        if attribute.name in attributes:
-            raise _at(bare, f"its attribute {quote(attribute.name)} stands there twice")
-        attributes[attribute.name] = _attribute(bare, attribute)
-    node = Node(number, proto.op_type, proto.name, inputs, outputs, attributes)
+        name = _check_name(attribute.name, f"an attribute of node {number}")
+        if name in attributes:
+            raise _at(bare, f"its attribute {quote(name)} stands there twice")
+        attributes[name] = _attribute(bare, attribute)
+    node = replace(bare, attributes=attributes)
     _check_schema(node, proto, opset)
     return node
 
@@ -205,6 +213,10 @@ def _check_schema(node: Node, proto: Any, opset: int) -> None:
         if not low <= len(names) <= high:
             wanted = f"{low}" if high == low else f"{low} to {high}" if high < 100 else f"{low} or more"
             raise _at(node, f"it has {len(names)} {what}; wanted {wanted}")
+    single = onnx.defs.OpSchema.FormalParameterOption.Single
+    for place, (name, wanted) in enumerate(zip(node.inputs, schema.inputs, strict=False), 1):
+        if not name and wanted.option == single:
+            raise _at(node, f"its input {place} ({wanted.name}) is missing")
 
 
 def _check_order(nodes: list[Node], there: Iterable[str]) -> None:
@@ -287,7 +299,10 @@ def _size(name: str, dim: Any) -> int | None:
     return dim.dim_value
 
 
-def _check_name(name: str, what: str, empty: bool = False) -> str:
+def _check_name(name: str | bytes, what: str, empty: bool = False) -> str:
+    """A name from the file; protobuf gives bytes for what is no UTF-8."""
+    if isinstance(name, bytes):
+        raise invalid(f"the name of {what} is no text")
     if len(name) > limits.NAME_CHARACTERS or not (name or empty):
         fault = (
             f"has {len(name):,} characters; at most {limits.NAME_CHARACTERS:,} are read"

@@ -44,6 +44,13 @@ def _activate(builder: "Builder", number: int, function: str, parameter: float) 
 
 
 def _scale(builder: "Builder", number: int, factor: float, offset: float) -> int:
+    before = builder.maker(number)
+    if isinstance(before, Scale) and len(before.factor) == len(before.offset) == 1:
+        number, factor, offset = (
+            before.inputs[0],
+            factor * before.factor[0],
+            factor * before.offset[0] + offset,
+        )
     if (factor, offset) == (1.0, 0.0):
         return number
     if not max(abs(factor), abs(offset)) < 1e30:
@@ -91,10 +98,10 @@ def _combine(builder: "Builder", number: int, term: int) -> int:
         if exponent is not None and exponent in range(2, 9):
             before = settle(builder, number, arguments[0])
             return builder.emit(Multiply(inputs=(before,) * int(exponent))).number
-        raise builder.refuse("it takes a power that is no whole number from 2 to 8")
+        raise builder.refuse("it takes a power that is no whole number from 2 to 8", term=term)
     if kind not in ("add", "sub", "mul") or any(builder.terms.constant(a) is not None for a in arguments):
         raise builder.refuse(
-            f"{kind} is not known as an activation, alone or together with what is around it"
+            f"{kind} is not known as an activation, alone or with what is around it", term=term
         )
     left, right = (settle(builder, number, a) for a in arguments)
     if kind == "sub":
@@ -108,7 +115,8 @@ def _bound(builder: "Builder", number: int, term: int) -> int:
     inside, bound = _without_bound(builder, term, kind)
     if bound is None:
         raise builder.refuse(
-            "it takes the larger or smaller of two values; only of a value and a number it is known"
+            "it takes the larger or smaller of two values; only of a value and a number it is known",
+            term=term,
         )
     innermost, other = _without_bound(builder, inside, "min" if kind == "max" else "max")
     if other is None:
@@ -118,7 +126,7 @@ def _bound(builder: "Builder", number: int, term: int) -> int:
     low, high = (bound, other) if kind == "max" else (other, bound)
     if not low < high:
         raise builder.refuse(
-            f"it keeps values between {low:g} and {high:g}; wanted a lower and an upper bound"
+            f"it keeps values between {low:g} and {high:g}; wanted a lower and an upper bound", term=term
         )
     half, middle = (high - low) / 2, (high + low) / 2
     moved = _scale(builder, settle(builder, number, innermost), 1 / half, -middle / half)

@@ -21,6 +21,12 @@ LARGEST = 40
 INFINITE = 3e38
 """Bounds from here on bound nothing (exporters write the largest float32 for them)."""
 
+_COMPARISONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "greater": torch.gt,
+    "greater_or_equal": torch.ge,
+    "less": torch.lt,
+    "less_or_equal": torch.le,
+}
 _BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "add": torch.add,
     "sub": torch.sub,
@@ -29,10 +35,7 @@ _BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "max": torch.maximum,
     "min": torch.minimum,
     "pow": torch.pow,
-    "greater": torch.gt,
-    "greater_or_equal": torch.ge,
-    "less": torch.lt,
-    "less_or_equal": torch.le,
+    **_COMPARISONS,
 }
 _UNARY: dict[str, Callable[[Tensor], Tensor]] = {"erf": torch.erf, "log": torch.log, "sqrt": torch.sqrt}
 
@@ -74,6 +77,10 @@ class Terms:
         """The value of a constant, None for what depends on x."""
         kind, _, number = self.terms[term]
         return number if kind == "number" else None
+
+    def is_comparison(self, term: int) -> bool:
+        """Whether a step gives true or false."""
+        return self.terms[term][0] in _COMPARISONS
 
     def _simplified(self, term: Term) -> int | None:
         kind, arguments, _ = term
