@@ -51,7 +51,7 @@ def test_imports_point_one_way(package):
 def test_the_library_needs_little():
     for path in sources("nfn"):
         door = {"huggingface_hub"} if path.name == "predictor.py" else set()  # inside from_pretrained only
-        door |= {"onnx", "google"} if path.parent.name == "onnx_reader" else set()  # inside functions only
+        door |= {"onnx"} if path.parent.name == "onnx_reader" else set()  # inside functions only
         extra = imported(path) - LIBRARY_IMPORTS - door - sys.stdlib_module_names
         assert not extra, f"{path.relative_to(ROOT)} imports {extra}"
 

@@ -162,6 +162,57 @@ def settings() -> bytes:
     return padded(pickle.dumps({**texts, "0.weight": np.zeros((3, 2), np.float32)}, 2))
 
 
+def protobuf(number: int, inside: bytes) -> bytes:
+    """A message, a text or packed numbers inside of a message."""
+    key, size, out = number << 3 | 2, len(inside), b""
+    for value in (key, size):
+        while value > 127:
+            out, value = out + bytes([value & 127 | 128]), value >> 7
+        out += bytes([value])
+    return out + inside
+
+
+def onnx_model(graph: bytes) -> bytes:
+    return b"\x08\x08" + protobuf(7, graph) + b"\x42\x02\x10\x11"
+
+
+def varint(n: int) -> bytes:
+    return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+
+
+def onnx_tensor(kind: int, shape: tuple[int, ...], values: bytes, field: int = 9) -> bytes:
+    """A tensor "c0" in a graph: of a type by number, its values as raw bytes or in another field."""
+    sizes = b"".join(b"\x08" + varint(n) for n in shape)
+    return protobuf(5, sizes + b"\x10" + varint(kind) + protobuf(field, values) + protobuf(8, b"c0"))
+
+
+def onnx_ports(features: int) -> bytes:
+    """The input (1, features) and an output of any shape."""
+    dims = protobuf(1, b"\x08\x01") + protobuf(1, b"\x08" + varint(features))
+    tensor_type = protobuf(1, b"\x08\x01" + protobuf(2, dims))
+    return protobuf(11, protobuf(1, b"x") + protobuf(2, tensor_type)) + protobuf(12, protobuf(1, b"y"))
+
+
+def onnx_layer(shape: tuple[int, int], kind: int, values: bytes, field: int = 9) -> bytes:
+    """One linear layer as ONNX."""
+    transposed = protobuf(5, protobuf(1, b"transB") + b"\x18\x01" + b"\xa0\x01\x02")
+    gemm = protobuf(1, b"x") + protobuf(1, b"c0") + protobuf(2, b"y") + protobuf(4, b"Gemm") + transposed
+    return onnx_model(protobuf(1, gemm) + onnx_tensor(kind, shape, values, field) + onnx_ports(shape[1]))
+
+
+def onnx_constants(count: int, tensor: bytes, first: bytes = b"Abs") -> bytes:
+    """A chain of constants that are computed from one another, and the input times the last."""
+    operators = [first, *[b"Abs"] * (count - 1)]
+    steps = [
+        protobuf(1, protobuf(1, b"c%d" % i) + protobuf(2, b"c%d" % (i + 1)) + protobuf(4, op))
+        for i, op in enumerate(operators)
+    ]
+    last = protobuf(
+        1, protobuf(1, b"x") + protobuf(1, b"c%d" % count) + protobuf(2, b"y") + protobuf(4, b"MatMul")
+    )
+    return onnx_model(b"".join(steps) + last + tensor + onnx_ports(1))
+
+
 def many(step: bytes, room: int = 1) -> bytes:
     """A list of what one step makes, as often as steps are taken; `room` is how many steps one takes."""
     return padded(b"](" + step * (STEPS // room) + b"e.")
@@ -207,6 +258,20 @@ WORST: dict[str, Callable[[], bytes]] = {
     "pickle of marks": lambda: padded(b"(" * STEPS + b"."),
     "pickle of long integers": long_integers,
     "pickle of steps": lambda: padded(b"N0" * limits.PICKLE_OPCODES + b"."),
+    "largest ONNX layer, float32": lambda: onnx_layer(SINGLE, 1, bytes(4 * math.prod(SINGLE))),
+    "largest ONNX layer, float16": lambda: onnx_layer(LARGEST, 10, bytes(2 * math.prod(LARGEST))),
+    "largest ONNX layer, bfloat16": lambda: onnx_layer(LARGEST, 16, bytes(2 * math.prod(LARGEST))),
+    "largest ONNX layer, float64": lambda: onnx_layer(DOUBLE, 11, bytes(8 * math.prod(DOUBLE))),
+    "largest ONNX layer, list of floats": lambda: onnx_layer(SINGLE, 1, bytes(4 * math.prod(SINGLE)), 4),
+    "ONNX, half floats one by one": lambda: onnx_layer((40, 87_000), 10, b"\x80\x80\x00" * 3_480_000, 5),
+    "ONNX, empty nodes": lambda: onnx_model(protobuf(1, b"") * (limits.ONNX_FIELDS - 10)),
+    "ONNX, numbers without end": lambda: onnx_model(protobuf(5, protobuf(7, bytes(PAD)))),
+    "ONNX, comments": lambda: onnx_model(protobuf(10, b"a" * PAD)),
+    "ONNX, constants in a chain": lambda: onnx_constants(9_990, onnx_tensor(1, (1, 1), bytes(4))),
+    "ONNX, large constants in a chain": lambda: onnx_constants(9, onnx_tensor(1, (10_000, 1_000), bytes(40_000_000))),
+    "ONNX, constants made of a shape": lambda: onnx_constants(
+        2, onnx_tensor(7, (2,), struct.pack("<qq", 30_000, 999)), b"ConstantOfShape"
+    ),
     "header of dicts": lambda: header(b'{"a":[' + b'{"":0},' * (HEADER // 7 - 5) + b"0]}"),
     "header of lists": lambda: header(b'{"a":[' + b"[]," * (HEADER // 3 - 5) + b"0]}"),
     "header of depth": lambda: header(b'{"a":' + b"[" * (HEADER - 10)),
@@ -218,11 +283,12 @@ WORST: dict[str, Callable[[], bytes]] = {
 def cost(make: Callable[[], bytes], path: Path) -> dict[str, object]:
     """What reading the file as one network and as a stack costs, each in a process of its own.
 
-    It reads a small file first, so that what every process needs once is not counted.
+    It reads small files first, so that what every process needs once is not counted.
     """
-    small = path.with_name("small")
+    small = path.with_name("small"), path.with_name("small.onnx")
     _in_child(lambda: {"bytes": path.write_bytes(make())})
-    small.write_bytes(plain({"0.weight": ("F32", (3, 2))}))
+    small[0].write_bytes(plain({"0.weight": ("F32", (3, 2))}))
+    small[1].write_bytes(onnx_layer((2, 3), 1, bytes(24)))
     both = [
         _in_child(lambda read=read: _measure(read, small, path)) for read in (read_network, read_networks)
     ]
@@ -234,8 +300,9 @@ def cost(make: Callable[[], bytes], path: Path) -> dict[str, object]:
     }
 
 
-def _measure(read: Callable, small: Path, path: Path) -> dict:
-    read(small)
+def _measure(read: Callable, small: tuple[Path, Path], path: Path) -> dict:
+    for one in small:
+        read(one)
     before = _memory("VmRSS")
     room = FACTOR * limits.FILE_BYTES
     most = 1024 * _memory("VmSize") + room

@@ -6,11 +6,10 @@ holds as data, say what each node may have.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from nfn.onnx_reader.errors import AGAIN, WEIGHTS, OnnxError, invalid
 from nfn.onnx_reader.tensors import RawTensor, check_tensor, describe, type_name
-from nfn.onnx_reader.wire import check_wire
+from nfn.onnx_reader.wire import Message, decode
 from nfn.reader import limits
 from nfn.reader.errors import ONNX_EXPORT, quote, quote_some
 
@@ -64,47 +63,35 @@ class Model:
 
 def parse(data: bytes, wanted: str | None = None) -> Model:
     """The checked graph to the output `wanted`, or the first; OnnxError says what is wrong and where."""
-    check_wire(data)
-    proto = _decode(data)
-    opset = _opset(proto)
-    graph = proto.graph
+    file = decode(data)
+    if not file.has("graph"):
+        raise invalid("it holds no graph")
+    _check_functions(file)
+    graph, opset = file.message("graph"), _opset(file)
     initializers = _initializers(graph)
     nodes = _nodes(graph, opset)
-    ports = [_port(info) for info in graph.input if info.name not in initializers]
+    ports = [_port(port) for port in graph.messages("input") if port.text("name") not in initializers]
     _check_order(nodes, [*initializers, *(port.name for port in ports)])
     output, notes = _output(graph, wanted)
     needed = _needed(nodes, output.name)
     used = {name for node in needed for name in node.inputs} | {output.name}
-    metadata = {
-        entry.key: entry.value
-        for entry in proto.metadata_props
-        if isinstance(entry.key, str) and isinstance(entry.value, str)
-    }
+    metadata = {entry.text("key"): entry.text("value") for entry in file.messages("metadata_props")}
     return Model(tuple(needed), initializers, _input(ports, used), output, opset, metadata, notes)
 
 
-def _decode(data: bytes) -> Any:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        proto = onnx.ModelProto.FromString(data)
-    except DecodeError as error:
-        raise invalid("it is incomplete, or no protobuf message") from error
-    if not proto.HasField("graph"):
-        raise invalid("it holds no graph")
-    if proto.functions:
+def _check_functions(file: Message) -> None:
+    if file.has("functions"):
+        names = quote_some([function.text("name") for function in file.messages("functions")])
         raise invalid(
-            f"it defines functions of its own ({quote_some([f.name for f in proto.functions])}); wanted plain "
-            "operators",
+            f"it defines functions of its own ({names}); wanted plain operators",
             f"Inline them with onnx.inliner.inline_local_functions(model), or export it again: {ONNX_EXPORT}.",
         )
-    return proto
 
 
-def _opset(proto: Any) -> int:
+def _opset(file: Message) -> int:
     """The version of the standard operators."""
-    versions = [entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")]
+    imported = [entry for entry in file.messages("opset_import") if entry.text("domain") in ("", "ai.onnx")]
+    versions = [entry.integer("version") for entry in imported]
     low, high = OPSETS
     if len(versions) != 1:
         raise invalid(f"it names {len(versions)} versions of ONNX's operators; wanted one (an opset)")
@@ -116,91 +103,94 @@ def _opset(proto: Any) -> int:
     return versions[0]
 
 
-def _initializers(graph: Any) -> dict[str, RawTensor]:
+def _initializers(graph: Message) -> dict[str, RawTensor]:
     """The stored tensors by name; none is read yet."""
-    if graph.sparse_initializer:
-        name = graph.sparse_initializer[0].values.name
-        raise invalid(f"tensor {quote(name)} is sparse; wanted dense weights")
-    if len(graph.initializer) > limits.ONNX_NODES:
-        raise invalid(f"it has {len(graph.initializer):,} tensors; at most {limits.ONNX_NODES:,} are read")
+    stored = graph.messages("initializer")
+    for sparse in graph.messages("sparse_initializer"):
+        raise invalid(
+            f"tensor {quote(sparse.message('values').text('name'))} is sparse; wanted dense weights"
+        )
+    if len(stored) > limits.ONNX_NODES:
+        raise invalid(f"it has {len(stored):,} tensors; at most {limits.ONNX_NODES:,} are read")
     tensors: dict[str, RawTensor] = {}
-    for proto in graph.initializer:
-        name = _check_name(proto.name, "a tensor")
+    for message in stored:
+        name = _check_name(message.text("name"), "a tensor")
         if name in tensors:
             raise invalid(f"two tensors are called {quote(name)}")
-        tensors[name] = describe(proto)
+        tensors[name] = describe(message)
         check_tensor(name, tensors[name])
     return tensors
 
 
-def _nodes(graph: Any, opset: int) -> list[Node]:
-    if len(graph.node) > limits.ONNX_NODES:
-        raise invalid(f"it has {len(graph.node):,} nodes; at most {limits.ONNX_NODES:,} are read")
-    return [_node(number, proto, opset) for number, proto in enumerate(graph.node, 1)]
+def _nodes(graph: Message, opset: int) -> list[Node]:
+    nodes = graph.messages("node")
+    if len(nodes) > limits.ONNX_NODES:
+        raise invalid(f"it has {len(nodes):,} nodes; at most {limits.ONNX_NODES:,} are read")
+    return [_node(number, message, opset) for number, message in enumerate(nodes, 1)]
 
 
-def _node(number: int, proto: Any, opset: int) -> Node:
-    names = [
-        _check_name(name, f"a value of node {number}", empty=True) for name in (*proto.input, *proto.output)
-    ]
-    inputs, outputs = tuple(names[: len(proto.input)]), tuple(names[len(proto.input) :])
-    op = _check_name(proto.op_type, f"the operator of node {number}")
-    bare = Node(number, op, _check_name(proto.name, f"node {number}", empty=True), inputs, outputs, {})
+def _node(number: int, message: Message, opset: int) -> Node:
+    inputs, outputs = (
+        tuple(_check_name(name, f"a value of node {number}", empty=True) for name in message.texts(side))
+        for side in ("input", "output")
+    )
+    op = _check_name(message.text("op_type"), f"the operator of node {number}")
+    name = _check_name(message.text("name"), f"node {number}", empty=True)
     if not any(outputs):
         raise invalid(f"node {number}, {quote(op)}, gives nothing")
-    if proto.domain not in ("", "ai.onnx"):
-        raise _at(bare, f"it is an operator of {quote(proto.domain)}; wanted ONNX's own operators", WEIGHTS)
-    attributes: dict[str, Attribute] = {}
-    for attribute in proto.attribute:
-        name = _check_name(attribute.name, f"an attribute of node {number}")
-        if name in attributes:
-            raise _at(bare, f"its attribute {quote(name)} stands there twice")
-        attributes[name] = _attribute(bare, attribute)
-    node = replace(bare, attributes=attributes)
-    _check_schema(node, proto, opset)
+    node = Node(number, op, name, inputs, outputs, {})
+    if message.text("domain") not in ("", "ai.onnx"):
+        domain = quote(message.text("domain"))
+        raise _at(node, f"it is an operator of {domain}; wanted ONNX's own operators", WEIGHTS)
+    stored = message.messages("attribute")
+    names = [_check_name(one.text("name"), f"an attribute of node {number}") for one in stored]
+    twice = next((one for i, one in enumerate(names) if one in names[:i]), None)
+    if twice is not None:
+        raise _at(node, f"its attribute {quote(twice)} stands there twice")
+    values = {one: _attribute(node, attribute) for one, attribute in zip(names, stored, strict=True)}
+    node = replace(node, attributes=values)
+    _check_schema(node, {one: a.integer("type") for one, a in zip(names, stored, strict=True)}, opset)
     return node
 
 
-def _attribute(node: Node, proto: Any) -> Attribute:
-    if proto.ref_attr_name:
-        raise _at(node, f"its attribute {quote(proto.name)} refers to a function's; wanted a value")
-    kind = proto.type
-    if kind in (proto.GRAPH, proto.GRAPHS):
-        raise _at(
-            node,
-            "it holds a graph of its own (a condition or a loop); wanted a plain chain of operators",
-            WEIGHTS,
-        )
-    if kind == proto.TENSOR:
-        tensor = describe(proto.t)
+_FLOAT, _INT, _STRING, _TENSOR, _GRAPH, _FLOATS, _INTS, _GRAPHS = 1, 2, 3, 4, 5, 6, 7, 10
+"""Kinds of attributes: `AttributeProto.AttributeType`."""
+
+
+def _attribute(node: Node, message: Message) -> Attribute:
+    name, kind = quote(message.text("name")), message.integer("type")
+    if message.has("ref_attr_name"):
+        raise _at(node, f"its attribute {name} refers to a function's; wanted a value")
+    if kind in (_GRAPH, _GRAPHS):
+        fault = "it holds a graph of its own (a condition or a loop); wanted a plain chain of operators"
+        raise _at(node, fault, WEIGHTS)
+    if kind == _TENSOR:
+        tensor = describe(message.message("t"))
         check_tensor(node.outputs[0], tensor)
         return tensor
-    if kind in (proto.INTS, proto.FLOATS):
-        values = proto.ints if kind == proto.INTS else proto.floats
+    if kind in (_INTS, _FLOATS):
+        values = message.numbers("ints" if kind == _INTS else "floats")
         if len(values) > limits.ONNX_INTEGERS:
-            raise _at(node, f"its attribute {quote(proto.name)} has {len(values):,} numbers")
-        return tuple(values)
-    if kind == proto.STRING:
-        return proto.s[:100].decode("utf-8", "replace")
-    return proto.i if kind == proto.INT else proto.f if kind == proto.FLOAT else None
+            raise _at(node, f"its attribute {name} has {len(values):,} numbers")
+        return tuple(values.tolist())
+    if kind == _STRING:
+        return bytes(message.raw("s")[:100]).decode("utf-8", "replace")
+    return {_INT: message.integer("i"), _FLOAT: message.real("f")}.get(kind)
 
 
-def _check_schema(node: Node, proto: Any, opset: int) -> None:
+def _check_schema(node: Node, kinds: Mapping[str, int], opset: int) -> None:
     """What ONNX says of the operator: which attributes, of which kinds, how many inputs and outputs."""
     import onnx
 
     if not onnx.defs.has(node.op, opset, ""):
         raise _at(node, f"it is no operator of opset {opset}", WEIGHTS)
     schema = onnx.defs.get_schema(node.op, opset, "")
-    for attribute in proto.attribute:
-        wanted = schema.attributes.get(attribute.name)
+    for name, kind in kinds.items():
+        wanted = schema.attributes.get(name)
         if wanted is None:
-            raise _at(
-                node, f"it has the attribute {quote(attribute.name)}, which this operator does not have"
-            )
-        kind = wanted.type
-        if kind.value != attribute.type:  # pyright: ignore[reportAttributeAccessIssue]
-            raise _at(node, f"its attribute {quote(attribute.name)} is of another kind than {kind}")
+            raise _at(node, f"it has the attribute {quote(name)}, which this operator does not have")
+        if wanted.type.value != kind:  # pyright: ignore[reportAttributeAccessIssue]
+            raise _at(node, f"its attribute {quote(name)} is of another kind than {wanted.type}")
     missing = [
         name for name, wanted in schema.attributes.items() if wanted.required and name not in node.attributes
     ]
@@ -213,10 +203,11 @@ def _check_schema(node: Node, proto: Any, opset: int) -> None:
         if not low <= len(names) <= high:
             wanted = f"{low}" if high == low else f"{low} to {high}" if high < 100 else f"{low} or more"
             raise _at(node, f"it has {len(names)} {what}; wanted {wanted}")
-    single = onnx.defs.OpSchema.FormalParameterOption.Single
-    for place, (name, wanted) in enumerate(zip(node.inputs, schema.inputs, strict=False), 1):
-        if not name and wanted.option == single:
-            raise _at(node, f"its input {place} ({wanted.name}) is missing")
+    optional = onnx.defs.OpSchema.FormalParameterOption.Optional
+    for place, name in enumerate(node.inputs):
+        wanted = schema.inputs[min(place, len(schema.inputs) - 1)]  # the last may stand for any number
+        if not name and wanted.option != optional:
+            raise _at(node, f"its input {place + 1} ({wanted.name}) is missing")
 
 
 def _check_order(nodes: list[Node], there: Iterable[str]) -> None:
@@ -249,9 +240,9 @@ def _needed(nodes: list[Node], output: str) -> list[Node]:
     return kept[::-1]
 
 
-def _output(graph: Any, wanted: str | None) -> tuple[Port, tuple[str, ...]]:
+def _output(graph: Message, wanted: str | None) -> tuple[Port, tuple[str, ...]]:
     """The output with the name `wanted`, or the first, and a note on the others."""
-    ports = {port.name: port for port in map(_port, graph.output)}
+    ports = {port.name: port for port in map(_port, graph.messages("output"))}
     if not ports:
         raise invalid("its graph has no output")
     name = next(iter(ports)) if wanted is None else wanted
@@ -278,31 +269,30 @@ def _input(ports: list[Port], used: set[str]) -> Port:
     )
 
 
-def _port(info: Any) -> Port:
-    name = _check_name(info.name, "an input or output")
-    if not info.type.HasField("tensor_type"):
+def _port(message: Message) -> Port:
+    name = _check_name(message.text("name"), "an input or output")
+    if not message.message("type").has("tensor_type"):
         return Port(name, None, "unknown")
-    tensor = info.type.tensor_type
-    dtype = type_name(tensor.elem_type)
-    if not tensor.HasField("shape"):
+    tensor = message.message("type").message("tensor_type")
+    dtype = type_name(tensor.integer("elem_type"))
+    if not tensor.has("shape"):
         return Port(name, None, dtype)
-    if len(tensor.shape.dim) > limits.RANK:
-        raise invalid(f"{quote(name)} has {len(tensor.shape.dim)} dimensions; at most {limits.RANK} are read")
-    return Port(name, tuple(_size(name, dim) for dim in tensor.shape.dim), dtype)
+    dims = tensor.message("shape").messages("dim")
+    if len(dims) > limits.RANK:
+        raise invalid(f"{quote(name)} has {len(dims)} dimensions; at most {limits.RANK} are read")
+    return Port(name, tuple(_size(name, dim) for dim in dims), dtype)
 
 
-def _size(name: str, dim: Any) -> int | None:
-    if not dim.HasField("dim_value") or dim.dim_value in (0, -1):  # some exporters write these for "any"
+def _size(name: str, dim: Message) -> int | None:
+    size = dim.integer("dim_value")
+    if dim.has("dim_param") or size in (0, -1):  # some exporters write these for "any"
         return None
-    if not 0 < dim.dim_value < 2**31:
-        raise invalid(f"{quote(name)} has the size {dim.dim_value:,} along one dimension")
-    return dim.dim_value
+    if not 0 < size < 2**31:
+        raise invalid(f"{quote(name)} has the size {size:,} along one dimension")
+    return size
 
 
-def _check_name(name: str | bytes, what: str, empty: bool = False) -> str:
-    """A name from the file; protobuf gives bytes for what is no UTF-8."""
-    if isinstance(name, bytes):
-        raise invalid(f"the name of {what} is no text")
+def _check_name(name: str, what: str, empty: bool = False) -> str:
     if len(name) > limits.NAME_CHARACTERS or not (name or empty):
         fault = (
             f"has {len(name):,} characters; at most {limits.NAME_CHARACTERS:,} are read"

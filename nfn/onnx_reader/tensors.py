@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from nfn.onnx_reader.errors import AGAIN, OnnxError, invalid
+from nfn.onnx_reader.wire import Message
 from nfn.reader import limits
 from nfn.reader.errors import ONNX_EXPORT, quote
 from nfn.reader.tensors import show_count, show_shape
@@ -27,11 +27,11 @@ _TYPED = ("float_data", "double_data", "int32_data", "int64_data", "uint64_data"
 
 @dataclass(frozen=True, eq=False)
 class RawTensor:
-    """A tensor as the file describes it. `proto` holds its values, as raw bytes or in the list of its type."""
+    """A tensor as the file describes it. `message` holds its values, as raw bytes or in the list of its type."""
 
     dtype: str
     shape: tuple[int, ...]
-    proto: Any
+    message: Message
 
     @property
     def numel(self) -> int:
@@ -42,9 +42,11 @@ class RawTensor:
         return self.dtype in FLOATS
 
 
-def describe(proto: Any) -> RawTensor:
+def describe(message: Message) -> RawTensor:
     """A `TensorProto` with its type by name."""
-    return RawTensor(type_name(proto.data_type), tuple(proto.dims), proto)
+    return RawTensor(
+        type_name(message.integer("data_type")), tuple(message.numbers("dims").tolist()), message
+    )
 
 
 def type_name(number: int) -> str:
@@ -58,13 +60,13 @@ def check_tensor(name: str, tensor: RawTensor) -> None:
     Raises:
         OnnxError: the values are elsewhere, of a type that is not read, too many, or not as many as the shape says.
     """
-    proto, shape = tensor.proto, tensor.shape
-    if proto.data_location == proto.EXTERNAL or proto.external_data:
+    message, shape = tensor.message, tensor.shape
+    if message.integer("data_location") or message.has("external_data"):
         raise invalid(
             f"tensor {quote(name)} lies in another file beside it; wanted all weights inside",
             f"Export it with its weights: {ONNX_EXPORT}; or onnx.save(onnx.load(path), path) beside those files.",
         )
-    if proto.HasField("segment"):
+    if message.has("segment"):
         raise _refusal(name, "is stored in segments")
     if tensor.dtype not in _LITTLE:
         raise _refusal(
@@ -81,34 +83,32 @@ def check_tensor(name: str, tensor: RawTensor) -> None:
 
 def _check_extent(name: str, tensor: RawTensor) -> None:
     """As many values as the shape asks for, in one place."""
-    filled = [field for field in _TYPED if len(getattr(tensor.proto, field))]
+    message, held = tensor.message, [field for field in _TYPED if tensor.message.has(field)]
     wanted = _FIELDS.get(tensor.dtype, "int32_data")
-    if tensor.proto.HasField("raw_data"):
-        held, size = len(tensor.proto.raw_data), np.dtype(_LITTLE[tensor.dtype]).itemsize
-        if filled:
+    if message.has("raw_data"):
+        there, asked = len(message.raw("raw_data")), tensor.numel * np.dtype(_LITTLE[tensor.dtype]).itemsize
+        if held:
             raise _refusal(name, "holds its values twice")
-        if held != tensor.numel * size:
+        if there != asked:
             raise _refusal(
                 name,
-                f"has the shape {show_shape(tensor.shape)}, which asks for {show_count(tensor.numel * size)} bytes; "
-                f"{held:,} are there",
+                f"has the shape {show_shape(tensor.shape)}, which asks for {show_count(asked)} bytes; {there:,} are "
+                "there",
             )
-    elif [field for field in filled if field != wanted]:
-        raise _refusal(name, f"is of type {tensor.dtype} and has its values as {filled[0]}")
-    elif len(getattr(tensor.proto, wanted)) != tensor.numel:
-        held = len(getattr(tensor.proto, wanted))
-        raise _refusal(name, f"has the shape {show_shape(tensor.shape)}, and {held:,} values")
+    elif held not in ([], [wanted]):
+        raise _refusal(name, f"is of type {tensor.dtype} and has its values as {held[0]}")
+    elif len(message.numbers(wanted)) != tensor.numel:
+        there = len(message.numbers(wanted))
+        raise _refusal(name, f"has the shape {show_shape(tensor.shape)}, and {there:,} values")
 
 
 def to_array(tensor: RawTensor) -> np.ndarray:
     """The values of a checked tensor: float32 (also of half floats), float64, int64 or bool."""
-    proto, little = tensor.proto, _LITTLE[tensor.dtype]
-    if proto.HasField("raw_data"):
-        flat = np.frombuffer(proto.raw_data, little)
+    message, little = tensor.message, _LITTLE[tensor.dtype]
+    if message.has("raw_data"):
+        flat = np.frombuffer(message.raw("raw_data"), little)
     else:
-        values = getattr(proto, _FIELDS.get(tensor.dtype, "int32_data"))
-        kinds = {"FLOAT": np.float32, "DOUBLE": np.float64, "UINT32": np.uint64}
-        flat = np.fromiter(values, kinds.get(tensor.dtype, np.int64), len(values))
+        flat = message.numbers(_FIELDS.get(tensor.dtype, "int32_data"))
         if tensor.dtype in ("FLOAT16", "BFLOAT16"):
             flat = flat.astype(np.uint16).view(little)
     return _widen(flat, tensor.dtype).reshape(tensor.shape)
@@ -116,7 +116,9 @@ def to_array(tensor: RawTensor) -> np.ndarray:
 
 def _widen(flat: np.ndarray, dtype: str) -> np.ndarray:
     if dtype == "BFLOAT16":
-        return (flat.astype(np.uint32) << 16).view(np.float32)
+        wide = flat.astype(np.uint32)
+        wide <<= 16
+        return wide.view(np.float32)
     kind = {"DOUBLE": np.float64, "BOOL": np.bool_}.get(dtype, np.float32 if dtype in FLOATS else np.int64)
     return flat.astype(kind, copy=False)
 

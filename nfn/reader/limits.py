@@ -39,10 +39,10 @@ ORDER_STEPS = 5_000
 FOLDED = 1_000_000
 """Values of a network whose batch norm is folded: larger ones are kept as they are, which takes half the memory."""
 
-ONNX_FIELDS = 500_000
-"""Entries of all messages of an ONNX file: PyTorch writes about 60 for each node, comments included."""
-ONNX_DEPTH = 24
-"""Messages inside each other; a weight of a node stands 6 deep."""
+ONNX_FIELDS = 300_000
+"""Entries of an ONNX file that are looked at or skipped: PyTorch writes about 30 for each node."""
+ONNX_VARINTS = 4_000_000
+"""Numbers that are written one by one; weights are written as they are in memory."""
 ONNX_NODES = 10_000
 """Nodes, and tensors (ResNet-152: 517 nodes without its constants)."""
 ONNX_INTEGERS = 100_000
