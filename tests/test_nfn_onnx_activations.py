@@ -207,6 +207,17 @@ STEPS = {
         *(node("Tanh", [f"h{i}" if i else "h"], [f"h{i + 1}"]) for i in range(60)),
         node("Identity", ["h60"], ["z"]),
     ],
+    "a function that meets itself again and again": [
+        *(
+            n
+            for i in range(20)
+            for n in (
+                node("Sigmoid", [f"h{i}" if i else "h"], [f"s{i}"]),
+                node("Add", [f"h{i}" if i else "h", f"s{i}"], [f"h{i + 1}"]),
+            )
+        ),
+        node("Identity", ["h20"], ["z"]),
+    ],
     "selu with other numbers": [node("Selu", ["h"], ["z"], alpha=1.5, gamma=1.1)],
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nfn.architecture.graph import MAX_OPS
 from nfn.architecture.ops import Flatten, Op, Reshape, Scale, Shape
 from nfn.onnx_reader.errors import WEIGHTS, OnnxError, invalid
 from nfn.onnx_reader.parse import Node
@@ -40,6 +41,8 @@ class Builder:
         """Add an op; `view` is the result's shape to ONNX, where it is another than the op's."""
         shapes = {name: self.tensors[name].shape for name in op.tensors}
         shape = op.shape([self.values[i] for i in op.inputs], shapes)
+        if len(self.ops) >= 2 * MAX_OPS:  # some may turn out not to be needed
+            raise self.refuse(f"up to here it has {len(self.ops):,} operations; at most {MAX_OPS:,} are read")
         self.ops.append(op)
         self.values.append(shape)
         return self.value(len(self.ops), shape if view is None else view, order)
@@ -63,10 +66,11 @@ class Builder:
         return self.steps(kind, [value], number)
 
     def steps(self, kind: str, operands: Sequence[Value | float], number: float = 0.0) -> Value:
-        """A function of numbers and of values that are made from one value."""
-        if self._size(operands) > LARGEST:
-            operands = [self.plain(o) if isinstance(o, Value) else o for o in operands]
-        first = next(o for o in operands if isinstance(o, Value))
+        """A function of numbers and of values that are made from one value, and `fit` together."""
+        values = [o for o in operands if isinstance(o, Value)]
+        if not self.fit(values):
+            assert len(values) == 1, "values of several terms fit"
+            return self.steps(kind, [self.plain(o) if isinstance(o, Value) else o for o in operands], number)
         compared = [
             i for i, o in enumerate(operands) if isinstance(o, Value) and self.terms.is_comparison(o.term)
         ]
@@ -76,10 +80,12 @@ class Builder:
         term = self.terms.make(kind, *terms, number=number)
         if self.call is not None:
             self.origins.setdefault(term, self.call.node)
-        return replace(first, term=term)
+        return replace(values[0], term=term)
 
-    def _size(self, operands: Sequence[Value | float]) -> int:
-        return sum(self.terms.sizes[o.term] for o in operands if isinstance(o, Value))
+    def fit(self, values: Sequence[Value]) -> bool:
+        """Whether values are made from one value, in one shape, in few steps."""
+        one = len({(v.number, v.view, v.order) for v in values}) == 1
+        return one and sum(self.terms.sizes[v.term] for v in values) <= LARGEST
 
     def maker(self, number: int) -> Op | None:
         """The op that made a value; None for the input."""

@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from nfn.architecture.ops import FUNCTIONS, Activation, Add, Multiply, Scale
-from nfn.onnx_reader.terms import X, decimal
+from nfn.onnx_reader.terms import TRIES, X, decimal
 
 if TYPE_CHECKING:
     from nfn.onnx_reader.builder import Builder
@@ -28,12 +28,12 @@ def _make(builder: "Builder", number: int, term: int) -> int:
             factor, offset, inner = _affine(builder, inside)
             inside, factor = (inner, factor) if offset == 0 and factor != 0 else (inside, 1.0)
         return _activate(builder, settle(builder, number, inside), kind, factor)
-    found = _recognise(builder, term)
+    factor, offset, inside = _affine(builder, term)
+    found = None if inside == X else _recognise(builder, term)
     if found is not None:
         name, fitted, variable = found
         before = settle(builder, number, variable)
         return before if name == "identity" else _activate(builder, before, name, fitted)
-    factor, offset, inside = _affine(builder, term)
     if inside != term:
         return _scale(builder, settle(builder, number, inside), factor, offset)
     return _combine(builder, number, term)
@@ -61,6 +61,9 @@ def _scale(builder: "Builder", number: int, factor: float, offset: float) -> int
 def _recognise(builder: "Builder", term: int) -> tuple[str, float, int] | None:
     """The activation that a term is, of x or of another term, and of which."""
     for variable in reversed(builder.terms.cone(term)):
+        builder.terms.tries += 1
+        if builder.terms.tries > TRIES:
+            raise builder.refuse("up to here it has more unusual functions than are looked at", term=term)
         found = None if variable == term else builder.terms.recognise(term, variable)
         if found is not None:
             return (*found, variable)

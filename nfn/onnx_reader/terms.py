@@ -16,8 +16,10 @@ from nfn.architecture.ops import FUNCTIONS
 
 X = 0
 """The term that stands for the number itself."""
-LARGEST = 40
+LARGEST = 32
 """Terms in one function; a longer one is cut there."""
+TRIES = 2_000
+"""How often a function of a graph is compared with all activations: once for each, where they are usual ones."""
 INFINITE = 3e38
 """Bounds from here on bound nothing (exporters write the largest float32 for them)."""
 
@@ -55,6 +57,7 @@ class Terms:
     def __init__(self):
         self.terms: list[Term] = [("x", (), 0.0)]
         self.sizes: list[int] = [1]
+        self.tries = 0
         self._numbers: dict[Term, int] = {self.terms[0]: X}
 
     def make(self, kind: str, *arguments: int, number: float = 0.0) -> int:
@@ -137,14 +140,19 @@ class Terms:
     def recognise(self, root: int, variable: int) -> tuple[str, float] | None:
         """The activation, and its parameter, that a function of `variable` is; ("identity", 1) for nothing at all."""
         values = self.evaluate(root, variable, _grid())
-        if values is None:
+        if values is None or self.is_comparison(root):
             return None
-        if _close(values, _grid()):
-            return "identity", 1.0
-        known = {name: (1.0, there) for name, there in _plain_values().items()}
-        fitted = {name: (p, FUNCTIONS[name](_grid(), p)) for name, p in _fit(values).items()}
-        found = (name for name, (_, there) in (known | fitted).items() if _close(values, there))
-        return next(((name, (known | fitted)[name][0]) for name in found), None)
+        certain = torch.isfinite(values) | (
+            _grid().abs() < 80
+        )  # far out exp overflows where softplus does not
+        names, known = _plain_values()
+        same = (_close(values, known) | ~certain).all(1).nonzero()
+        if len(same):
+            return names[int(same[0])], 1.0
+        for name, parameter in _fit(values).items():
+            if bool((_close(values, FUNCTIONS[name](_grid(), parameter)) | ~certain).all()):
+                return name, parameter
+        return None
 
 
 @cache
@@ -155,25 +163,23 @@ def _grid() -> Tensor:
     return torch.cat([torch.tensor([-50.0, -1.0, 0.0], dtype=torch.float64), near, wide, -wide])
 
 
-@cache
-def _plain_values() -> dict[str, Tensor]:
-    """The values of all activations without a parameter."""
-    return {
-        name: FUNCTIONS[name](_grid(), 1.0) for name in FUNCTIONS if name not in _FITTED | {"sine", "cosine"}
-    }
-
-
-def _close(values: Tensor, known: Tensor) -> bool:
-    """Equal on the grid; far out `log(1 + exp(x))` may overflow where softplus does not."""
-    there = torch.isfinite(values) | (_grid().abs() < 80)
-    return torch.allclose(values.double()[there], known[there], rtol=1e-6, atol=1e-6)
-
-
 _FITTED = {"leaky_relu", "elu", "celu", "softplus"}
 
 
+@cache
+def _plain_values() -> tuple[list[str], Tensor]:
+    """All activations without a parameter, and no activation, and their values, a row each."""
+    names = [name for name in FUNCTIONS if name not in _FITTED | {"sine", "cosine"}]
+    rows = [_grid(), *(FUNCTIONS[name](_grid(), 1.0) for name in names)]
+    return ["identity", *names], torch.stack(rows).nan_to_num(posinf=1e300)
+
+
+def _close(values: Tensor, known: Tensor) -> Tensor:
+    return (values - known).abs() <= 1e-6 * (1 + known.abs())
+
+
 def _fit(values: Tensor) -> dict[str, float]:
-    """The parameter that each activation with one would have to have."""
+    """The parameter that each activation with one would have to have; only what bends at 0 can be one."""
     at_minus_50, at_minus_1, at_0 = (float(v) for v in values[:3])
     softplus = math.log(2) / at_0 if at_0 > 0 else 0.0
     fitted = {"leaky_relu": -at_minus_1, "elu": -at_minus_50, "celu": -at_minus_50, "softplus": softplus}

@@ -38,14 +38,14 @@ def _hard_sigmoid(builder: Builder, call: Call) -> Operand:
 
 
 def _swish(builder: Builder, call: Call) -> Operand:
-    x = builder.first(call)
+    x = builder.plain(builder.first(call))
     return builder.steps(
         "mul", [x, builder.step("sigmoid", builder.steps("mul", [x, builder.real(call, "alpha")]), 1.0)]
     )
 
 
 def _thresholded(builder: Builder, call: Call) -> Operand:
-    x = builder.first(call)
+    x = builder.plain(builder.first(call))
     return builder.steps("where", [builder.steps("greater", [x, builder.real(call, "alpha")]), x, 0.0])
 
 

@@ -43,24 +43,16 @@ def _where(builder: Builder, call: Call) -> Operand:
     """A choice by a comparison of the same value: part of an activation."""
     operands = [o if isinstance(o, Value) else builder.scalar(o) for o in call.inputs]
     known = [o for o in operands if o is not None]
-    if len(known) < 3 or not _one_base([o for o in known if isinstance(o, Value)]):
+    if len(known) < 3 or not builder.fit([o for o in known if isinstance(o, Value)]):
         raise builder.refuse("it chooses between different values; only an activation's choice is known")
     return builder.steps("where", known)
-
-
-def _one_base(values: list[Value]) -> bool:
-    """Whether values are made from one value, in one shape."""
-    return len({(v.number, v.view, v.order) for v in values}) == 1
 
 
 def combine(builder: Builder, kind: str, left: Operand | None, right: Operand | None) -> Operand:
     """`add`, `sub`, `mul`, `div` and comparisons of two operands, one of which at least is a value."""
     if isinstance(left, Value) and isinstance(right, Value):
-        return (
-            builder.steps(kind, [left, right])
-            if _one_base([left, right])
-            else _two(builder, kind, left, right)
-        )
+        fit = builder.fit([left, right])
+        return builder.steps(kind, [left, right]) if fit else _two(builder, kind, left, right)
     value, constant = (left, right) if isinstance(left, Value) else (right, left)
     assert isinstance(value, Value) and isinstance(constant, Constant), "one value and one constant"
     number = builder.scalar(constant)
