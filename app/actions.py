@@ -47,7 +47,8 @@ class RequestError(ValueError):
 class Source:
     """The network a visitor chose: a zoo id, or an uploaded file and how it writes a SIREN or a classifier down.
 
-    `zoo` is the zoo that the id is of: "" for the app's own, else as `app.zoos.zoo_at` takes it.
+    `zoo` is the zoo that the id is of: "" for the app's own, else as `app.zoos.zoo_at` takes it. `images` is the image
+    set that a visitor says a classifier learned from.
     """
 
     zoo_id: str | None = None
@@ -55,6 +56,7 @@ class Source:
     convention: SirenConvention | None = None
     classifier: ClassifierConvention | None = None
     zoo: str = ""
+    images: str | None = None
 
     def __post_init__(self):
         if (self.zoo_id is None) == (self.path is None):

@@ -48,7 +48,7 @@ class Generalization:
 
     `[low, high]` holds the truth for a share `coverage` of networks like the zoo's. Where `typical` is False the
     network is unlike them, no such interval is known, and it is `[0, 1]`. `images` is the image set that the network
-    seems trained on, `activation` what it was told or seems to be.
+    seems trained on, `activation` what it was told or seems to be; `reason` says why a number is not to be trusted.
     """
 
     test_accuracy: float
@@ -59,6 +59,8 @@ class Generalization:
     typicality: float
     images: str
     activation: str
+    reason: str = ""
+    predictor: str = "generalization"
 
 
 class Member(nn.Module):

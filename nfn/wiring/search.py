@@ -23,6 +23,8 @@ STARTS, POLISHED, ROUNDS, GEOMETRIES = 3, 2, 3, 6
 BENT, SECOND_LOOKS = 20, 16
 FEW_STARTS, MANY_STARTS = 24, 160
 TEMPERATURES = torch.tensor([0.5, 0.7, 1.0, 1.5, 2.5, 5.0])
+CLEARLY = 0.25
+"""Nats a picture by which a setting is clearly worse."""
 EFFORT = 4e9
 """Multiply-adds of one look; of networks that need more, fewer pictures are shown."""
 SMALLEST_LOOK = 24
@@ -141,6 +143,11 @@ class Search:
         fits = [fit for setting in settings if (fit := self.look(setting, count)) is not None]
         return sorted(fits, key=_badness)
 
+    def is_near(self, setting: Setting, best: Fit) -> bool:
+        """Whether a setting is worth more pictures: on few, it is not clearly worse than the best."""
+        few, before = self.look(setting, FEW), self.look(best.setting, FEW)
+        return few is not None and before is not None and _badness(few) < _badness(before) + CLEARLY
+
     def normalisations(self, images: str, channels: int) -> Sequence[Pixels]:
         """The normalisations to try: the one that is given, or the usual ones."""
         if self.given.pixels is not None:
@@ -257,7 +264,7 @@ def _climb(search: Search, best: Fit, count: int = FEW) -> None:
         start = best
         for vary in (_other_pixels, _other_choices, _other_geometries):
             for setting in vary(search, best.setting):
-                fit = search.look(setting, count)
+                fit = search.look(setting, count) if count == FEW or search.is_near(setting, best) else None
                 if fit is not None and _badness(fit) < _badness(best):
                     best = fit
         if best is start:
