@@ -131,7 +131,7 @@ def _standing(predicted: Predicted) -> str:
     title, share = image_title(predicted.result.images), predicted.percentile
     if share is None:
         return f"Looks trained on {title}; the zoo has no networks to compare it with."
-    return f"Better than <b>{share:.0f}%</b> of the zoo’s networks trained on {title}."
+    return f"Better than <b>{share:.0f}%</b> of the zoo’s small networks trained on {title}."
 
 
 def _withheld(result: Generalization) -> str:

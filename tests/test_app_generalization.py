@@ -64,7 +64,7 @@ def test_a_network_of_the_zoo(zoo_id):
     done = generalization.predict(Source(zoo_id=zoo_id))
     result = done.result
     assert 0 <= result.low <= result.test_accuracy <= result.high <= 1
-    assert done.predictor == "generalization" and done.seconds > 0
+    assert done.result.predictor == "generalization" and done.seconds > 0
     assert done.measured == actions.zoo().row(zoo_id)["test_accuracy"]
 
 
@@ -125,7 +125,7 @@ def test_a_permuted_file_gets_the_same_prediction(file, tmp_path):
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_measured_is_what_the_network_does_in_plain_torch(nets, articles, activation, pixels):
     one = nets[activation, pixels]
-    source = generalization.tell(Source(path=one.path), activation, pixels)
+    source = generalization.read_as(Source(path=one.path), activation=activation, pixels=pixels)
     steps = list(generalization.measure_accuracy(source, "fashion_mnist"))
     assert [step.seen for step in steps] == list(range(100, 1001, 100))
     assert all(step.total == 1000 and step.low <= step.accuracy <= step.high for step in steps)
@@ -134,14 +134,19 @@ def test_measured_is_what_the_network_does_in_plain_torch(nets, articles, activa
     assert wanted > 0.2, "the test would pass on an untrained network"
 
 
-def test_pixels_that_are_told_are_the_same_network_in_other_words(nets):
+def test_pixels_that_are_told_are_the_same_network_in_other_words(nets, tmp_path):
     """A network of pixels in [0, 1] and the one that computes the same from [-1, 1] get one prediction."""
     path = nets["tanh", "[0, 1]"].path
-    told = generalization.tell(Source(path=path), "tanh", "0,1")
-    assert told.classifier == ClassifierConvention("tanh", 0.0, 1.0)
-    network = generalization.open_classifier(told)
-    same = replace(network.with_features(network.normalized), classifier=ClassifierConvention("tanh"))
-    first, second = (generalization.predict_network(n) for n in (network, same))
+    known = generalization.read_as(Source(path=path), activation="tanh", pixels="0,1")
+    assert known.classifier == ClassifierConvention("tanh", 0.0, 1.0)
+    network = generalization.open_classifier(known)
+    same = replace(
+        network.with_features(network.normalized), classifier=ClassifierConvention("tanh", 0.5, 0.5)
+    )
+    write_network(same, tmp_path / "same.safetensors")
+    first, second = (
+        generalization.predict(s).result for s in (known, Source(path=str(tmp_path / "same.safetensors")))
+    )
     assert first.test_accuracy == pytest.approx(second.test_accuracy, abs=1e-4)
     assert first.activation == "tanh"
 
@@ -152,23 +157,25 @@ def test_auto_leaves_what_the_file_says(nets, tmp_path):
         net.state_dict(), tmp_path / "says.safetensors", {"activation": "tanh", "pixel_range": "[0, 1]"}
     )
     source = Source(path=str(tmp_path / "says.safetensors"))
-    assert generalization.tell(source) is source
-    assert generalization.tell(source, "relu").classifier == ClassifierConvention("relu", 0.0, 1.0)
-    assert generalization.tell(source, pixels="-1,1").classifier == ClassifierConvention("tanh", 0.5, 0.5)
+    assert generalization.read_as(source) is source
+    assert generalization.read_as(source, activation="relu").classifier == ClassifierConvention(
+        "relu", 0.0, 1.0
+    )
+    assert generalization.read_as(source, pixels="-1,1").classifier == ClassifierConvention("tanh", 0.5, 0.5)
 
 
 @pytest.mark.parametrize(("activation", "pixels"), [
-    ("gelu", "auto"), (7, "auto"), (["relu"], "auto"), ("auto", "black"), ("auto", "1,0"), ("auto", 5),
+    ("maxout", "auto"), (7, "auto"), (["relu"], "auto"), ("auto", "black"), ("auto", "1,0"), ("auto", 5),
     ("auto", "nan,1"), ("auto", None),
 ])  # fmt: skip
 def test_conventions_that_cannot_be(file, activation, pixels):
     with pytest.raises(RequestError, match=r"choose one of auto|such as 0,1"):
-        generalization.tell(Source(path=file), activation, pixels)
+        generalization.read_as(Source(path=file), activation=activation, pixels=pixels)
 
 
 def test_the_zoo_is_not_told_what_it_knows(zoo_id):
-    with pytest.raises(RequestError, match="leave both at auto"):
-        generalization.tell(Source(zoo_id=zoo_id), "relu")
+    with pytest.raises(RequestError, match="leave images, activation and pixels at auto"):
+        generalization.read_as(Source(zoo_id=zoo_id), activation="relu")
 
 
 @pytest.mark.parametrize("images", ["mnist", "fashion_mnist", "cifar10"])
@@ -192,7 +199,7 @@ def test_wilson():
 def test_unknown_images_and_networks_too_deep_for_them(file, tmp_path):
     with pytest.raises(RequestError, match="choose one of mnist"):
         next(generalization.measure_accuracy(Source(path=file), "svhn"))
-    deep = generalization.tell(Source(path=saved(tmp_path, small_cnn(depth=5))), "relu")
+    deep = generalization.read_as(Source(path=saved(tmp_path, small_cnn(depth=5))), activation="relu")
     with pytest.raises(RequestError, match="too small for 5 convolutions"):
         next(generalization.measure_accuracy(deep, "mnist"))
 

@@ -193,9 +193,8 @@ def propose(
     settings = settings or {}
     _check_area(Proposal(shapes, tuple(ordered), settings=settings))
     moved = [layer.weight for layer in ordered] != [layer.weight for layer in layers]
-    return Proposal(
-        shapes, tuple(ordered), assumed=("the layers' order was found from their widths",) * moved
-    )
+    assumed = ("the layers' order was found from their widths",) * moved
+    return Proposal(shapes, tuple(ordered), assumed=assumed, settings=settings)
 
 
 def _check_area(proposal: Proposal) -> None:
