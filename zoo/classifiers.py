@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from nfn.accuracy import AccuracyPredictor
+from nfn.accuracy.predictor import AccuracyPredictor
 from nfn.architecture.ops import Activation
 from nfn.architecture.views import small_cnn_graph, small_cnn_view
 from nfn.generalization import Generalization, GeneralizationPredictor
@@ -14,7 +14,7 @@ from nfn.network import ClassifierConvention, Graph, Network
 from nfn.wiring.identify import Identified, identify
 from nfn.wiring.pictures import MINUS_ONE_ONE, PictureSet, Pixels
 from nfn.wiring.propose import AsDeclared
-from nfn.wiring.search import Given, Setting
+from nfn.wiring.search import DOUBTFUL, Given, Setting, class_scores
 from zoo.catalog import Zoo
 
 NO_PICTURES = (
@@ -24,6 +24,14 @@ NO_PICTURES = (
 CHANCE = (
     "It answers none of the pictures that are known here (MNIST, Fashion-MNIST, CIFAR-10) better than by chance, "
     "however it is wired: it is untrained, or it learned from other pictures or other labels."
+)
+UNUSUAL = (
+    "It answers the pictures in a way that no network of the zoo does, so nothing is known of how far off a number "
+    "would be."
+)
+OVERCONFIDENT = (
+    "In every reading that was tried it is far more sure than it is right, which networks hardly are on pictures like "
+    "those they learned from: it is probably wired, or fed, in another way."
 )
 RIVALS = (
     "Two ways to read it fit about equally well and give different accuracies, {} and {}: say which it is, or bring a "
@@ -67,8 +75,12 @@ class Classifier:
     @property
     def activation(self) -> str:
         """The first activation, "" for a network without."""
-        ops = () if self.graph is None else self.graph.architecture.ops
-        return next((op.function for op in ops if isinstance(op, Activation)), "")
+        return "" if self.graph is None else activation_of(self.graph)
+
+
+def activation_of(graph: Graph) -> str:
+    """The first activation, "" for a network without."""
+    return next((op.function for op in graph.architecture.ops if isinstance(op, Activation)), "")
 
 
 def found_classifier(network: Network, sets: Sequence[PictureSet], images: str | None = None) -> Classifier:
@@ -111,7 +123,7 @@ class AccuracyReaders:
     @property
     def pictures(self) -> list[PictureSet]:
         """The labelled training pictures on which uploads are tried."""
-        return self.general.pictures
+        return [self.general.pictures(name) for name in self.general.config.stored]
 
 
 def readers_of(zoo: Zoo) -> AccuracyReaders:
@@ -133,6 +145,9 @@ def predict_accuracy(classifier: Classifier, readers: AccuracyReaders) -> Genera
         )
         return Generalization(math.nan, 0.0, 1.0, coverage, False, 0.0, images, "", fault or NO_PICTURES)
     result = _predict(classifier.graph, classifier.setting, readers)
+    found = classifier.identified
+    if found is not None and not found.declared and found.best.overconfidence > DOUBTFUL:
+        return replace(result, typical=False, low=0.0, high=1.0, reason=OVERCONFIDENT)
     return _beside_rivals(classifier.identified, result, readers) if classifier.identified else result
 
 
@@ -143,7 +158,22 @@ def _predict(graph: Graph, setting: Setting, readers: AccuracyReaders) -> Genera
         (result,) = small.predict_batch(convention.normalize(view.features), [view.activation])
         if result.images == setting.images and result.typical:
             return result
-    return readers.general.predict(graph, setting)
+    return _estimate(graph, setting, readers.general)
+
+
+def _estimate(graph: Graph, setting: Setting, general: AccuracyPredictor) -> Generalization:
+    """What the predictor of any architecture says."""
+
+    def scores(x: torch.Tensor) -> torch.Tensor:
+        return class_scores(graph.architecture, graph.tensors, setting.pixels(x))
+
+    work = graph.architecture.multiplications
+    found = general.estimate(setting.images, setting.shape, scores, work)
+    reason = "" if found.typical else UNUSUAL
+    return Generalization(
+        found.test_accuracy, found.low, found.high, found.coverage, found.typical, float(found.typical), found.images,
+        activation_of(graph), reason, general.name,
+    )  # fmt: skip
 
 
 def _beside_rivals(
