@@ -11,7 +11,7 @@ from app.actions import RequestError, Source, reading, zoo
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import Add, Concat, Conv, Linear
 from nfn.network import Network
-from nfn.reader.stored import open_file
+from nfn.reader.stored import load_file, parse_file
 from zoo.errors import ZooError
 
 
@@ -71,8 +71,12 @@ def describe(source: Source) -> Description:
 def _stored_as(source: Source) -> tuple[str, tuple[str, ...]]:
     if source.zoo_id is not None:
         return "zoo", ("float32",)
-    stored = open_file(Path(source.path or ""))
-    return stored.format, tuple(sorted({tensor.dtype for tensor in stored.tensors.values()}))
+    path = Path(source.path or "")
+    data, layout = load_file(path)
+    if layout == "onnx":
+        return layout, ("float32",)
+    stored = parse_file(path, data, layout)
+    return layout, tuple(sorted({tensor.dtype for tensor in stored.tensors.values()}))
 
 
 def _computes(source: Source, network: Network) -> tuple[Architecture | None, tuple[str, ...]]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-
 from nfn.accuracy.predictor import AccuracyPredictor
+
 from nfn.architecture.ops import Activation
 from nfn.architecture.views import small_cnn_graph, small_cnn_view
 from nfn.generalization import Generalization, GeneralizationPredictor

@@ -64,7 +64,6 @@ class StoredFile:
     networks: tuple[str, ...] = ()
     prefix: str = ""
     normalization: Normalization | None = None
-    format: Format = "safetensors"
 
 
 def open_file(path: Path, part: str | None = None) -> StoredFile:
@@ -95,7 +94,7 @@ def parse_file(path: Path, data: bytes, layout: Format, part: str | None = None)
     else:
         contents, metadata = _read_contents(data, layout), {}
     stored = _find_network(contents, metadata, part, layout)
-    return replace(stored, notes=(*_name_note(path, layout), *stored.notes), format=layout)
+    return replace(stored, notes=(*_name_note(path, layout), *stored.notes))
 
 
 def _read_contents(data: bytes, layout: Format) -> Contents:
