@@ -21,7 +21,7 @@ GLANCE, FEW, MANY = 32, 80, 300
 """Pictures of the first glance at every candidate, of the search among the better ones, and of the last comparison."""
 STARTS, POLISHED, ROUNDS, GEOMETRIES = 3, 2, 3, 6
 BENT, SECOND_LOOKS = 20, 16
-FEW_STARTS, MANY_STARTS = 24, 160
+FEW_STARTS, MANY_STARTS, WIDE_STARTS = 24, 160, 60
 TEMPERATURES = torch.tensor([0.5, 0.7, 1.0, 1.5, 2.5, 5.0])
 DOUBTFUL = 0.1
 """More sure than right by so much, on pictures like those it learned from, is hardly any network in its own wiring."""
@@ -220,7 +220,7 @@ def search_wiring(
 def _search(search: Search, wide: bool) -> list[Fit]:
     """From a glance at every start to a comparison of the best; `wide` takes more of them along."""
     glances = search.look_at(_starts(search, wide), GLANCE)
-    bent = (s for fit in glances[: BENT * (1 + 3 * wide)] for s in _usual_activations(search, fit.setting))
+    bent = (s for fit in glances[: BENT * (1 + wide)] for s in _usual_activations(search, fit.setting))
     second = search.look_at(bent, GLANCE)
     firsts = search.look_at((fit.setting for fit in second[: SECOND_LOOKS * (1 + wide)]), FEW)
     for start in _spread(firsts):
@@ -256,7 +256,8 @@ def _starts(search: Search, wide: bool) -> Iterator[Setting]:
         ):
             continue
         for shape in input_shapes(proposal, pictures):
-            choices = [search.with_activation(choice) for choice in proposal.starts(shape[1])[:MANY_STARTS]]
+            most = WIDE_STARTS if wide else MANY_STARTS
+            choices = [search.with_activation(choice) for choice in proposal.starts(shape[1])[:most]]
             usual = list(search.normalisations(pictures.name, shape[0]))
             usual = (
                 usual[:3] + [p for p in usual[3:] if p in INVERTED]
