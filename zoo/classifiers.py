@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from nfn.accuracy.predictor import AccuracyPredictor
 
+from nfn.accuracy.predictor import AccuracyPredictor
 from nfn.architecture.ops import Activation
 from nfn.architecture.views import small_cnn_graph, small_cnn_view
 from nfn.generalization import Generalization, GeneralizationPredictor
@@ -127,8 +127,9 @@ class AccuracyReaders:
 
 
 def readers_of(zoo: Zoo) -> AccuracyReaders:
-    """The predictors of a zoo."""
-    return AccuracyReaders(zoo.predictor("generalization"), zoo.predictor("accuracy"))
+    """The predictors of a zoo; the one of any architecture is the embedded zoo's where this zoo has none."""
+    has_own = any(info.name == AccuracyPredictor.name for info in zoo.predictors())
+    return AccuracyReaders(zoo.predictor("generalization"), (zoo if has_own else Zoo()).predictor("accuracy"))
 
 
 def predict_accuracy(classifier: Classifier, readers: AccuracyReaders) -> Generalization:
