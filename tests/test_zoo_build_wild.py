@@ -17,7 +17,7 @@ from zoo.errors import ZooError
 from zoo.wild_collection import read_wild, wild_networks, wild_rows
 from zoo.wild_module import build_module
 from zoo.wild_recipe import FAMILIES, MAX_COST, UNSEEN, Draw, WildRecipe, cost, draw_recipe
-from zoo.wild_training import WildTraining, augment, draw_training, shifted, train
+from zoo.wild_training import WildPlan, WildTraining, augment, draw_training, shifted, train
 
 BUILD = WildBuild("cifar10", count=4, seed=5, effort=1e-3)
 
@@ -164,6 +164,7 @@ def test_other_settings_do_not_grow(built):
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"count": 0}, "at least 1"), ({"seed": -1}, "seed of 0"), ({"effort": 0.0}, "effort above 0"),
+    ({"by_heart": 1.5}, "share from 0 to 1"),
     ({"images": "svhn"}, "cifar10-gray"),
 ])  # fmt: skip
 def test_settings_that_cannot_be_are_refused(changes, message):
@@ -171,9 +172,22 @@ def test_settings_that_cannot_be_are_refused(changes, message):
         replace(BUILD, **changes).check()
 
 
+def test_trainings_by_heart_see_the_first_few_thousand_pictures_again_and_again():
+    recipe, own = drawn("cnn", 0), own_pixels("cifar10")
+    plans = {share: WildPlan(by_heart=share) for share in (0.0, 1.0)}
+    sizes = {
+        share: [draw_training(recipe, own, 45_000, plan, Draw(n)) for n in range(40)]
+        for share, plan in plans.items()
+    }
+    assert all(t.subset == "first" and 2_000 <= t.train_images <= 8_000 for t in sizes[1.0])
+    assert sum(t.train_images == 45_000 for t in sizes[0.0]) > 5
+    epochs = sorted(t.steps * t.batch / t.train_images for t in sizes[1.0])
+    assert epochs[20] > 5, "half of them see each picture more than five times"
+
+
 def recipe_for_training(**changes) -> WildTraining:
     recipe = drawn("mlp", 0)
-    return replace(draw_training(recipe, own_pixels("cifar10"), 24, 1e-3, Draw(0)), **changes)
+    return replace(draw_training(recipe, own_pixels("cifar10"), 24, WildPlan(1e-3), Draw(0)), **changes)
 
 
 def test_shifted_pictures_are_moved_and_filled_with_black():

@@ -21,7 +21,7 @@ from zoo.images import IMAGE_SETS, find_image_set, load_images, to_gray
 from zoo.shards import shard_paths, split_rows, write_rows
 from zoo.wild_module import build_module
 from zoo.wild_recipe import Draw, Family, draw_recipe
-from zoo.wild_training import WildTraining, draw_training, train
+from zoo.wild_training import WildPlan, WildTraining, draw_training, train
 
 GRAY = "-gray"
 MEASURED_TRAINING_IMAGES = 2_000
@@ -38,13 +38,15 @@ KINDS: tuple[tuple[str, Family], ...] = (
 class WildBuild:
     """What to build: `count` runs on `images` (`cifar10-gray`: in gray), each kept two or three times along the way.
 
-    `effort` multiplies the length of every training; 1 means 1 to 20 seconds of one processor core.
+    `effort` multiplies the length of every training; 1 means 1 to 20 seconds of one processor core. A share of them,
+    `by_heart`, learn from the first few thousand pictures only.
     """
 
     images: str
     count: int = 100
     seed: int = 0
     effort: float = 1.0
+    by_heart: float = 0.0
 
     @property
     def total(self) -> int:
@@ -56,10 +58,10 @@ class WildBuild:
 
     def check(self) -> None:
         """Raise ZooError unless the numbers make sense."""
-        if self.count < 1 or self.seed < 0 or self.effort <= 0:
+        if self.count < 1 or self.seed < 0 or self.effort <= 0 or not 0 <= self.by_heart <= 1:
             raise ZooError(
-                f"{self.count} runs from seed {self.seed} with effort {self.effort}: wanted at least 1 run, a seed "
-                "of 0 or more, and an effort above 0."
+                f"{self.count} runs from seed {self.seed} with effort {self.effort}, {self.by_heart} of them by heart: "
+                "wanted at least 1 run, a seed of 0 or more, an effort above 0, and a share from 0 to 1."
             )
         if self.images not in wild_image_sets():
             raise ZooError(f"Unknown images {self.images!r}: choose one of {', '.join(wild_image_sets())}.")
@@ -109,7 +111,9 @@ def make_run(build: WildBuild, number: int) -> WildRun:
     split, family = KINDS[number % len(KINDS)]
     pixels, labels = wild_images(images, "train")
     recipe = draw_recipe(family, pixels.shape[1], pixels.shape[2], draw)
-    training = draw_training(recipe, own_pixels(images), len(pixels), build.effort, draw)
+    training = draw_training(
+        recipe, own_pixels(images), len(pixels), WildPlan(build.effort, build.by_heart), draw
+    )
     rows = _subset(training, len(pixels), draw.generator)
     learned, taught = pixels[rows], _shuffle(labels[rows], training.shuffled_labels, draw.generator)
     module = build_module(recipe)

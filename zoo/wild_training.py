@@ -50,19 +50,34 @@ class WildTraining:
     keep: tuple[int, ...]
 
 
-def draw_training(recipe: WildRecipe, own: Pixels, available: int, effort: float, draw: Draw) -> WildTraining:
-    """A random training recipe for a network, with as many steps as its budget of work, times `effort`, pays for."""
+@dataclass(frozen=True)
+class WildPlan:
+    """What all trainings of a build share.
+
+    `effort` multiplies their length. A share of them, `by_heart`, see the first few thousand pictures only, again and
+    again, as the world's longer trainings see all.
+    """
+
+    effort: float = 1.0
+    by_heart: float = 0.0
+
+
+def draw_training(
+    recipe: WildRecipe, own: Pixels, available: int, plan: WildPlan, draw: Draw
+) -> WildTraining:
+    """A random training recipe for a network, with as many steps as its budget of work pays for."""
     batch = draw.weighted({16: 8, 32: 27, 64: 30, 128: 25, 256: 10})
     work = 3 * cost(recipe) + ACTIVATION_WORK * activations(recipe) + STEP_WORK / batch
-    pictures = effort * draw.log_uniform(LEAST_WORK, MOST_WORK) / work
+    pictures = plan.effort * draw.log_uniform(LEAST_WORK, MOST_WORK) / work
     steps = max(FEWEST_STEPS, round(pictures / batch))
     optimizer = draw.weighted({"sgd": 35, "adam": 35, "adamw": 20, "rmsprop": 10})
     shares = sorted({*(draw.log_uniform(*CHECKPOINTS) for _ in range(draw.choose(1, 2))), 1.0})
     colourful = recipe.size == 32
+    heart = plan.by_heart > 0 and draw.chance(plan.by_heart)
     return WildTraining(
         pixels=_draw_pixels(recipe.channels, own, draw),
-        train_images=_draw_size(available, draw),
-        subset=draw.weighted({"first": 60, "random": 40}),
+        train_images=_few(available, draw) if heart else _draw_size(available, draw),
+        subset="first" if heart else draw.weighted({"first": 60, "random": 40}),
         shuffled_labels=draw.uniform(0.05, 0.6) if draw.chance(0.12) else 1.0 if draw.chance(0.02) else 0.0,
         flip=draw.chance(0.45 if colourful else 0.1),
         shift=draw.choose(1, 2, 4) if draw.chance(0.35 if colourful else 0.2) else 0,
@@ -85,6 +100,10 @@ def _draw_pixels(channels: int, own: Pixels, draw: Draw) -> Pixels:
     if usual < 3:
         return (MINUS_ONE_ONE, ZERO_ONE, own)[usual]
     return draw.choose(*(pixels for pixels in COMMON if pixels.fits(channels)))
+
+
+def _few(available: int, draw: Draw) -> int:
+    return min(available, round(draw.log_uniform(2_000, 8_000)))
 
 
 def _draw_size(available: int, draw: Draw) -> int:

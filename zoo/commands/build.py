@@ -94,10 +94,13 @@ def build_wild(
         int, typer.Option(help="how many training runs; more than a folder has makes it grow")
     ] = 100,
     effort: Annotated[float, typer.Option(help="1: a training takes 1 to 20 s of one core")] = 1.0,
+    by_heart: Annotated[
+        float, typer.Option(help="share of trainings on the first few thousand pictures only")
+    ] = 0.0,
     seed: Seed = 0,
 ) -> None:
     """Train image classifiers of random architectures under random recipes, and measure each along the way."""
-    build = WildBuild(images, count, seed, effort)
+    build = WildBuild(images, count, seed, effort, by_heart)
     grow(build, out)
     seconds = run(build, out, "cpu")
     accuracy = read_table(out / "networks.parquet")["test_accuracy"].to_numpy()

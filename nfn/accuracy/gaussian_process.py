@@ -1,0 +1,107 @@
+"""Gaussian process regression (Rasmussen and Williams 2006, algorithm 2.1) over examples that fall into groups."""
+
+import torch
+from torch import Tensor, nn
+
+SCALES = ("length", "smooth", "smooth_own", "linear", "linear_own", "level", "run", "noise")
+JITTER = 1e-6
+
+
+class GaussianProcess(nn.Module):
+    """A function of `d` features that is partly shared by all groups and partly each group's own.
+
+    k(x, x') = (s^2 + s_own^2 [same group]) exp(-|x - x'|^2 / 2 length^2)
+             + (l^2 + l_own^2 [same group]) x.x' / d + level^2 (1 / 3 + [same group]),
+    and for the examples themselves noise^2, beside run^2 for those of one training run and the known variance of what
+    was measured. Its deviation grows with the distance from all examples. `scales` are logarithms.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    group: Tensor
+    run: Tensor
+    known: Tensor
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, examples: int, features: int):
+        super().__init__()
+        for name, shape in (("inputs", (examples, features)), ("targets", (examples,)), ("known", (examples,)),
+                            ("center", (features,)), ("spread", (features,))):  # fmt: skip
+            self.register_buffer(name, torch.ones(shape))
+        for name in ("group", "run"):
+            self.register_buffer(name, torch.zeros(examples, dtype=torch.int32))
+        start = torch.tensor([1.5 * features**0.5, 0.05, 0.02, 0.05, 0.02, 0.05, 0.01, 0.01])
+        self.scales = nn.Parameter(start.log())
+        self._solved: tuple[Tensor, Tensor] | None = None
+
+    def set_examples(self, inputs: Tensor, targets: Tensor, group: Tensor, run: Tensor, known: Tensor) -> None:
+        """The examples to learn from; features `(n, d)` are measured in their own means and deviations.
+
+        `known` is the variance that each target has through being measured on few pictures.
+        """
+        self.center.copy_(inputs.mean(0))
+        self.spread.copy_(inputs.std(0) + 1e-3)
+        self.inputs.copy_(inputs)
+        self.targets.copy_(targets)
+        self.group.copy_(group)
+        self.run.copy_(run)
+        self.known.copy_(known)
+        self._solved = None
+
+    def forward(self, inputs: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation `(m,)` of the function at features `(m, d)` in these groups, a new run's and no noise of
+        measurement; in double precision."""
+        every = torch.ones(len(self.targets), dtype=torch.bool)
+        return self.predict_from(every, inputs, group)
+
+    @torch.no_grad()
+    def predict_from(self, examples: Tensor, inputs: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, from some of the examples alone (a mask); `solve` is kept while these are all."""
+        if self._solved is None or not bool(examples.all()):
+            solved = self._solve(examples)
+            self._solved = solved if bool(examples.all()) else self._solved
+        else:
+            solved = self._solved
+        factor, weights = solved
+        x = self.measured(inputs)
+        across = self._kernel(x, group, self.measured(self.inputs[examples]), self.group[examples])
+        explained = torch.linalg.solve_triangular(factor, across.T, upper=False).square().sum(0)
+        scale = self._scale()
+        own = self._prior(x) + scale["run"] ** 2 + scale["noise"] ** 2
+        return across @ weights, (own - explained).clamp_min(JITTER).sqrt()
+
+    def loss(self) -> Tensor:
+        """The negative logarithm of the marginal likelihood of all targets, but for a constant."""
+        factor, weights = self._solve(torch.ones(len(self.targets), dtype=torch.bool))
+        return 0.5 * self.targets.double() @ weights + factor.diagonal().log().sum()
+
+    def measured(self, inputs: Tensor) -> Tensor:
+        """Features in the examples' deviations, no farther out than five."""
+        return ((inputs.double() - self.center.double()) / self.spread.double()).clamp(-5, 5)
+
+    def _scale(self) -> dict[str, Tensor]:
+        return dict(zip(SCALES, self.scales.double().exp(), strict=True))
+
+    def _solve(self, examples: Tensor) -> tuple[Tensor, Tensor]:
+        """The Cholesky factor of the examples' covariance, and the covariance's inverse times the targets."""
+        x, group, run = self.measured(self.inputs[examples]), self.group[examples], self.run[examples]
+        scale = self._scale()
+        noise = scale["noise"] ** 2 + self.known[examples].double() + JITTER
+        same_run = (run[:, None] == run).double()
+        covariance = self._kernel(x, group, x, group) + scale["run"] ** 2 * same_run + noise.diag()
+        factor = torch.linalg.cholesky(covariance)
+        return factor, torch.cholesky_solve(self.targets[examples].double()[:, None], factor)[:, 0]
+
+    def _kernel(self, x: Tensor, group: Tensor, y: Tensor, other: Tensor) -> Tensor:
+        scale, same = self._scale(), (group[:, None] == other).double()
+        near = (-0.5 * (torch.cdist(x, y) / scale["length"]).square()).exp()
+        smooth = (scale["smooth"] ** 2 + scale["smooth_own"] ** 2 * same) * near
+        linear = (scale["linear"] ** 2 + scale["linear_own"] ** 2 * same) * (x @ y.T) / x.shape[1]
+        return smooth + linear + scale["level"] ** 2 * (1 / 3 + same)
+
+    def _prior(self, x: Tensor) -> Tensor:
+        """The kernel of each example with itself."""
+        scale = self._scale()
+        linear = (scale["linear"] ** 2 + scale["linear_own"] ** 2) * x.square().mean(1)
+        return scale["smooth"] ** 2 + scale["smooth_own"] ** 2 + linear + scale["level"] ** 2 * 4 / 3
