@@ -35,7 +35,9 @@ class GaussianProcess(nn.Module):
         self.scales = nn.Parameter(start.log())
         self._solved: tuple[Tensor, Tensor] | None = None
 
-    def set_examples(self, inputs: Tensor, targets: Tensor, group: Tensor, run: Tensor, known: Tensor) -> None:
+    def set_examples(
+        self, inputs: Tensor, targets: Tensor, group: Tensor, run: Tensor, known: Tensor
+    ) -> None:
         """The examples to learn from; features `(n, d)` are measured in their own means and deviations.
 
         `known` is the variance that each target has through being measured on few pictures.
@@ -47,6 +49,10 @@ class GaussianProcess(nn.Module):
         self.group.copy_(group)
         self.run.copy_(run)
         self.known.copy_(known)
+        self.forget()
+
+    def forget(self) -> None:
+        """Solve anew at the next question: the scales have changed."""
         self._solved = None
 
     def forward(self, inputs: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Perturbed pictures: how a network answers them, beside the originals, tells what it learned from what it learned by heart.
+"""Perturbed pictures: how a network answers them, beside the originals, shows what it only learned by heart.
 
 All take pictures `(n, c, h, w)` with values from 0 to 1, keep shape and labels, and do the same every time.
 """
@@ -20,7 +20,9 @@ def shift(x: Tensor, most: int) -> Tensor:
     """Each picture moved by up to `most` pixels along each axis, black moving in."""
     n, _, height, width = x.shape
     by = torch.randint(-most, most + 1, (2, n), generator=_generator(most))
-    rows, columns = (by[axis][:, None] + most + torch.arange(size) for axis, size in enumerate((height, width)))
+    rows, columns = (
+        by[axis][:, None] + most + torch.arange(size) for axis, size in enumerate((height, width))
+    )
     padded = F.pad(x, (most,) * 4).permute(0, 2, 3, 1)
     moved = padded[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
     return moved.permute(0, 3, 1, 2).contiguous()
@@ -47,7 +49,9 @@ def cover(x: Tensor, size: int) -> Tensor:
     """A square of that size somewhere in each picture gets the picture's mean colour."""
     n, _, height, width = x.shape
     generator = _generator(size)
-    top, left = (torch.randint(0, side - size + 1, (n, 1, 1), generator=generator) for side in (height, width))
+    top, left = (
+        torch.randint(0, side - size + 1, (n, 1, 1), generator=generator) for side in (height, width)
+    )
     row, column = torch.arange(height)[:, None], torch.arange(width)
     inside = (row >= top) & (row < top + size) & (column >= left) & (column < left + size)
     return torch.where(inside[:, None], x.mean((2, 3), keepdim=True), x)

@@ -1,0 +1,214 @@
+"""Train `AccuracyPredictor`: show it wild networks, fit its Gaussian processes, calibrate by runs that are left out."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nfn.accuracy.answers import angle
+from nfn.accuracy.gaussian_process import GaussianProcess
+from nfn.accuracy.pictures import pack
+from nfn.accuracy.predictor import PLAIN, AccuracyConfig, AccuracyPredictor, Look, StoredPictures
+from zoo.build_wild import GRAY, wild_image_sets, wild_images
+from zoo.errors import ZooError
+from zoo.images import IMAGE_SETS
+from zoo.wild_collection import wild_networks
+
+LOOKS = (1_000, 280)
+"""How many stored pictures a network is shown, and how many one with very many multiply-adds."""
+FEATURES: tuple[tuple[str, str], ...] = ((PLAIN, "accuracy"),)
+FARTHEST = 0.99
+
+
+@dataclass(frozen=True)
+class AccuracyRecipe:
+    """How to train: `steps` of Adam on the marginal likelihood; `folds` in which runs are left out to calibrate."""
+
+    steps: int = 150
+    learning_rate: float = 0.05
+    folds: int = 10
+    coverage: float = 0.9
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Networks as the predictor sees them: what was read `(looks, n, features)`, and a row of facts for each."""
+
+    read: Tensor
+    facts: list[dict[str, Any]]
+
+    def __len__(self) -> int:
+        return len(self.facts)
+
+    def where(self, wanted: Callable[[dict[str, Any]], bool]) -> "Examples":
+        """Those whose facts are wanted."""
+        chosen = [i for i, facts in enumerate(self.facts) if wanted(facts)]
+        return Examples(self.read[:, chosen], [self.facts[i] for i in chosen])
+
+    @property
+    def groups(self) -> Tensor:
+        """The number of each network's image set `(n,)`."""
+        names = wild_image_sets()
+        return torch.tensor([names.index(facts["images"]) for facts in self.facts])
+
+    @property
+    def accuracy(self) -> Tensor:
+        """Test accuracies `(n,)`."""
+        return torch.tensor([facts["test_accuracy"] for facts in self.facts], dtype=torch.float64)
+
+    @property
+    def runs(self) -> Tensor:
+        """A number for each training run `(n,)`."""
+        keys = [(facts["collection"], facts["run"]) for facts in self.facts]
+        order = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        return torch.tensor([order[key] for key in keys])
+
+
+def train_accuracy(
+    folders: Sequence[Path],
+    recipe: AccuracyRecipe,
+    work: Path,
+    features: Sequence[tuple[str, str]] = FEATURES,
+) -> AccuracyPredictor:
+    """Train on the training splits of wild zoos. What is read from their networks is kept in `work`."""
+    blank = AccuracyPredictor(blank_config(features))
+    fill_pictures(blank)
+    examples = read_folders(blank, folders, work).where(lambda facts: facts["split"] == "train")
+    if not examples:
+        raise ZooError("These folders hold no network of the training split.")
+    looks = tuple(replace(look, examples=len(examples)) for look in blank.config.looks)
+    model = AccuracyPredictor(replace(blank.config, looks=looks, coverage=recipe.coverage))
+    model.load_state_dict(blank.state_dict() | _states(model))
+    for number in range(len(looks)):
+        fit(model, number, examples, recipe)
+        calibrate(model, number, examples, recipe)
+    return model.eval()
+
+
+def _states(model: AccuracyPredictor) -> dict[str, Tensor]:
+    return {name: value for name, value in model.state_dict().items() if name.startswith("processes")}
+
+
+def blank_config(features: Sequence[tuple[str, str]]) -> AccuracyConfig:
+    """A config for the pictures at hand, with no networks yet."""
+    stored = {}
+    for name in IMAGE_SETS:
+        images = stored_pictures(name)[0]
+        stored[name] = StoredPictures(len(images), images.shape[2], images.shape[1], len(pack(images)))
+    looks = tuple(Look(pictures, 2) for pictures in LOOKS)
+    return AccuracyConfig(wild_image_sets(), stored, tuple(features), looks)
+
+
+def stored_pictures(name: str) -> tuple[Tensor, Tensor]:
+    """The first training pictures of a set and their labels: trainings on a part of the set often have them too."""
+    images, labels = wild_images(name, "train")
+    return images[: LOOKS[0]], labels[: LOOKS[0]]
+
+
+def fill_pictures(model: AccuracyPredictor) -> None:
+    """Put the pictures into the model."""
+    for name in model.config.stored:
+        images, labels = stored_pictures(name)
+        getattr(model, f"mosaic_{name}").copy_(pack(images))
+        getattr(model, f"labels_{name}").copy_(labels)
+
+
+def read_folders(model: AccuracyPredictor, folders: Sequence[Path], work: Path) -> Examples:
+    """All networks of finished builds as the predictor sees them, from `work` where they were read before."""
+    parts = [read_folder(model, folder, work) for folder in folders]
+    return Examples(torch.cat([p.read for p in parts], 1), [facts for p in parts for facts in p.facts])
+
+
+def read_folder(model: AccuracyPredictor, folder: Path, work: Path) -> Examples:
+    """As `read_folders`, of one folder."""
+    cache = work / f"{folder.name}.pt"
+    known = torch.load(cache, weights_only=True) if cache.exists() else {}
+    features = [list(feature) for feature in model.config.features]
+    if known.get("features") != features:
+        known = {"features": features, "read": {}}
+    rows: list[dict[str, Any]] = []
+    for network in wild_networks(folder):
+        facts = {**network.facts, "collection": folder.name, "cost": network.architecture.multiplications}
+        key = f"{facts['run']} {facts['step']}"
+        if key not in known["read"]:
+            name, shape = facts["images"].removesuffix(GRAY), network.architecture.input_shape
+            assert len(shape) == 3, "Wild networks take pictures."
+            looks = range(len(model.config.looks))
+            known["read"][key] = torch.stack(
+                [model.read(name, shape, network.scores, look) for look in looks]
+            )
+        rows.append({**facts, "key": key})
+    work.mkdir(parents=True, exist_ok=True)
+    torch.save(known, cache)
+    return Examples(torch.stack([known["read"][facts["key"]] for facts in rows], 1), rows)
+
+
+def fit(model: AccuracyPredictor, look: int, examples: Examples, recipe: AccuracyRecipe) -> None:
+    """Learn how far test accuracies are from those on the pictures, and the scales of that."""
+    process, read = _process(model, look), examples.read[look]
+    seen = read[:, model.config.features.index((PLAIN, "accuracy"))]
+    known = torch.full((len(examples),), 0.25 / model.config.test_pictures)
+    process.set_examples(read, angle(examples.accuracy) - seen, examples.groups, examples.runs, known)
+    optimizer = torch.optim.Adam(process.parameters(), recipe.learning_rate)
+    for _ in range(recipe.steps):
+        loss = process.loss()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    process.forget()
+
+
+def calibrate(model: AccuracyPredictor, look: int, examples: Examples, recipe: AccuracyRecipe) -> None:
+    """The conformal quantile of each group, and the largest usual deviation, from runs that were left out."""
+    process = _process(model, look)
+    shift, deviation = leave_out(process, examples.runs, recipe.folds)
+    noise = 0.5 / math.sqrt(model.config.test_pictures)
+    error = (shift - process.targets.double()).abs() / torch.hypot(deviation, torch.tensor(noise))
+    quantiles = {
+        name: conformal_quantile(error[examples.groups == number], recipe.coverage)
+        for number, name in enumerate(model.config.groups)
+        if bool((examples.groups == number).any())
+    }
+    facts = replace(
+        model.config.looks[look], quantiles=quantiles, farthest=float(deviation.quantile(FARTHEST))
+    )
+    looks = tuple(facts if i == look else other for i, other in enumerate(model.config.looks))
+    model.config = replace(model.config, looks=looks)
+
+
+def leave_out(process: GaussianProcess, runs: Tensor, folds: int) -> tuple[Tensor, Tensor]:
+    """Mean and deviation `(n,)` for each example from the others, its own fold of runs left out."""
+    shift, deviation = torch.zeros(2, len(runs), dtype=torch.float64)
+    for fold in range(folds):
+        out = runs % folds == fold
+        if bool(out.any()):
+            shift[out], deviation[out] = process.predict_from(~out, process.inputs[out], process.group[out])
+    return shift, deviation
+
+
+def conformal_quantile(errors: Tensor, coverage: float) -> float:
+    """The smallest error that a share `coverage` of new ones stays under, if they are like these (n,)."""
+    rank = math.ceil((len(errors) + 1) * coverage)
+    return float(errors.sort().values[min(rank, len(errors)) - 1])
+
+
+def describe_wild(folder: Path) -> dict[str, Any]:
+    """What a card says of a wild zoo."""
+    spec = json.loads((folder / "spec.json").read_text())
+    return {"collection": folder.name, **spec["build"]}
+
+
+def recipe_facts(recipe: AccuracyRecipe) -> dict[str, Any]:
+    """The recipe, for `training.json`."""
+    return asdict(recipe)
+
+
+def _process(model: AccuracyPredictor, look: int) -> GaussianProcess:
+    process = model.processes[look]
+    assert isinstance(process, GaussianProcess), "The list holds nothing else."
+    return process
