@@ -42,6 +42,7 @@ training = typer.Typer(help="Train a predictor.", no_args_is_help=True)
 training.command("inr-classifier")(train.train_classifier)
 training.command("inr-editor")(train.train_editor)
 training.command("generalization")(train.train_generalization)
+training.command("accuracy")(train.train_accuracy)
 training.command("tickets")(train.train_tickets)
 app.add_typer(training, name="train")
 

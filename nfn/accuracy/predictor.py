@@ -52,7 +52,10 @@ class Look:
 
 @dataclass(frozen=True)
 class AccuracyConfig:
-    """`groups`: image sets, CIFAR-10 in gray beside colour. `features`: perturbation and statistic of each number."""
+    """`groups`: image sets, CIFAR-10 in gray beside colour.
+
+    `features`: perturbation and statistic of each number that is read; less the same of the pictures as they are.
+    """
 
     groups: tuple[str, ...]
     stored: dict[str, StoredPictures]

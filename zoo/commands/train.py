@@ -20,6 +20,8 @@ from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
 from zoo.errors import ZooError
 from zoo.evaluate_classifier import describe
+from zoo.train_accuracy import AccuracyRecipe, describe_wild
+from zoo.train_accuracy import train_accuracy as fit_accuracy
 from zoo.train_classifier import ClassifierRecipe, calibrate
 from zoo.train_classifier import train_classifier as fit_classifier
 from zoo.train_editor import EditorRecipe
@@ -90,6 +92,23 @@ def train_generalization(
     facts = {"recipe": asdict(recipe), "seconds": round(time.time() - start), "probes": model.config.probes,
              "members": model.config.members}  # fmt: skip
     save(model, out, collections, facts)
+
+
+def train_accuracy(
+    folders: Annotated[list[Path], typer.Argument(help="folders of wild zoos; their splits are respected")],
+    out: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED / "predictors" / "accuracy",
+    work: Work = Path("work/accuracy"),
+    steps: Annotated[int, typer.Option(help="training steps")] = AccuracyRecipe.steps,
+) -> None:
+    """Train the predictor of any classifier's test accuracy, and calibrate its intervals; on the CPU."""
+    recipe, start = AccuracyRecipe(steps=steps), time.time()
+    model = fit_accuracy(folders, recipe, work)
+    facts = {
+        "recipe": asdict(recipe),
+        "seconds": round(time.time() - start),
+        "wild": [describe_wild(f) for f in folders],
+    }
+    save(model, out, [], facts)
 
 
 def train_tickets(

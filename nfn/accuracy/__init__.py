@@ -1,0 +1,1 @@
+"""The test accuracy of any image classifier, from how it answers stored labelled training pictures."""
