@@ -50,6 +50,7 @@ evaluating = typer.Typer(help="Measure a predictor and write its model card.", n
 evaluating.command("inr-classifier")(evaluate.evaluate_classifier)
 evaluating.command("inr-editor")(evaluate.evaluate_editor)
 evaluating.command("generalization")(evaluate.evaluate_generalization)
+evaluating.command("accuracy")(evaluate.evaluate_accuracy)
 evaluating.command("tickets")(evaluate.evaluate_tickets)
 app.add_typer(evaluating, name="evaluate")
 

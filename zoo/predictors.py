@@ -26,6 +26,12 @@ def _load_generalization(folder: Path):
     return GeneralizationPredictor.load(folder)
 
 
+def _load_accuracy(folder: Path):
+    from nfn.accuracy.predictor import AccuracyPredictor
+
+    return AccuracyPredictor.load(folder)
+
+
 def _load_tickets(folder: Path):
     from nfn.tickets import TicketPredictor
 

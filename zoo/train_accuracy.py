@@ -3,11 +3,12 @@
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.progress import track
 from torch import Tensor
 
 from nfn.accuracy.answers import angle
@@ -17,10 +18,20 @@ from nfn.accuracy.predictor import PLAIN, AccuracyConfig, AccuracyPredictor, Loo
 from zoo.build_wild import GRAY, wild_image_sets, wild_images
 from zoo.errors import ZooError
 from zoo.images import IMAGE_SETS
-from zoo.wild_collection import wild_networks
+from zoo.wild_collection import wild_networks, wild_rows
 
 LOOKS = (2_000, 300)
 """How many stored pictures a network is shown, and how many one with very many multiply-adds."""
+PERTURBATIONS = (
+    PLAIN,
+    "flipped",
+    "shifted by 1",
+    "turned by 10 degrees",
+    "turned by 25 degrees",
+    "flipped and turned",
+    "blurred",
+    "noise of 0.05",
+)
 FEATURES: tuple[tuple[str, str], ...] = (
     (PLAIN, "accuracy"),
     (PLAIN, "soft accuracy"),
@@ -47,7 +58,7 @@ class AccuracyRecipe:
 
 @dataclass(frozen=True)
 class Examples:
-    """Networks as the predictor sees them: what was read `(looks, n, features)`, and a row of facts for each."""
+    """Networks as the predictor sees them: what was read `(looks, n, perturbations, statistics)`, and facts of each."""
 
     read: Tensor
     facts: list[dict[str, Any]]
@@ -111,7 +122,7 @@ def blank_config(features: Sequence[tuple[str, str]]) -> AccuracyConfig:
         images = stored_pictures(name)[0]
         stored[name] = StoredPictures(len(images), images.shape[2], images.shape[1], len(pack(images)))
     looks = tuple(Look(pictures, 2) for pictures in LOOKS)
-    return AccuracyConfig(wild_image_sets(), stored, tuple(features), looks)
+    return AccuracyConfig(wild_image_sets(), stored, PERTURBATIONS, tuple(features), looks)
 
 
 def stored_pictures(name: str) -> tuple[Tensor, Tensor]:
@@ -138,11 +149,11 @@ def read_folder(model: AccuracyPredictor, folder: Path, work: Path) -> Examples:
     """As `read_folders`, of one folder."""
     cache = work / f"{folder.name}.pt"
     known = torch.load(cache, weights_only=True) if cache.exists() else {}
-    features = [list(feature) for feature in model.config.features]
-    if known.get("features") != features:
-        known = {"features": features, "read": {}}
+    shown = list(model.config.perturbations)
+    if known.get("perturbations") != shown:
+        known = {"perturbations": shown, "read": {}}
     rows: list[dict[str, Any]] = []
-    for network in wild_networks(folder):
+    for network in track(wild_networks(folder), f"reading {folder.name}", len(wild_rows(folder))):
         facts = {**network.facts, "collection": folder.name, "cost": network.architecture.multiplications}
         key = f"{facts['run']} {facts['step']}"
         if key not in known["read"]:
@@ -160,10 +171,11 @@ def read_folder(model: AccuracyPredictor, folder: Path, work: Path) -> Examples:
 
 def fit(model: AccuracyPredictor, look: int, examples: Examples, recipe: AccuracyRecipe) -> None:
     """Learn how far test accuracies are from those on the pictures, and the scales of that."""
-    process, read = _process(model, look), examples.read[look]
-    seen = read[:, model.config.features.index((PLAIN, "accuracy"))]
+    process, features = _process(model, look), model.features(examples.read[look])
     known = torch.full((len(examples),), 0.25 / model.config.test_pictures)
-    process.set_examples(read, angle(examples.accuracy) - seen, examples.groups, examples.runs, known)
+    process.set_examples(
+        features, angle(examples.accuracy) - features[:, 0], examples.groups, examples.runs, known
+    )
     optimizer = torch.optim.Adam(process.parameters(), recipe.learning_rate)
     for _ in range(recipe.steps):
         loss = process.loss()
@@ -213,9 +225,10 @@ def describe_wild(folder: Path) -> dict[str, Any]:
     return {"collection": folder.name, **spec["build"]}
 
 
-def recipe_facts(recipe: AccuracyRecipe) -> dict[str, Any]:
-    """The recipe, for `training.json`."""
-    return asdict(recipe)
+def describe_training(model: AccuracyPredictor) -> dict[str, int]:
+    """How many networks, and training runs, the model has learned from."""
+    process = _process(model, 0)
+    return {"networks": len(process.targets), "runs": len(process.run.unique())}
 
 
 def _process(model: AccuracyPredictor, look: int) -> GaussianProcess:

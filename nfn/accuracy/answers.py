@@ -35,10 +35,12 @@ def share(angle: Tensor) -> Tensor:
 def read_answers(scores: Tensor, labels: Tensor, plain: Tensor) -> dict[str, Tensor]:
     """Each of `STATISTICS` of logits `(K, classes)` for pictures with these labels.
 
-    `plain` are the logits of the same pictures as they are. Nothing depends on the logits' unit. Accuracies count every
+    `plain` are the logits of the same pictures as they are. Nothing depends on the logits' unit,
+    nor on what is added to all classes of a picture: logarithms of probabilities give the same. Accuracies count every
     class the same. `lead` is how far the first class is before the second, `lean` how unequal the classes come out.
     """
-    z = scores / scores.std().clamp_min(1e-6)
+    z = scores - scores.mean(1, keepdim=True)
+    z = z / z.std().clamp_min(1e-6)
     rows, weight = torch.arange(len(z)), _class_weights(labels, z.shape[1])
     log_likelihoods = torch.log_softmax(z / TEMPERATURES[:, None, None], 2)[:, rows, labels] @ weight
     best = int(log_likelihoods.argmax())

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from nfn.accuracy.answers import read_answers, share
+from nfn.accuracy.answers import STATISTICS, read_answers, share
 from nfn.accuracy.gaussian_process import GaussianProcess
 from nfn.accuracy.perturb import PERTURBATIONS
 from nfn.accuracy.pictures import unpack
@@ -54,11 +54,13 @@ class Look:
 class AccuracyConfig:
     """`groups`: image sets, CIFAR-10 in gray beside colour.
 
-    `features`: perturbation and statistic of each number that is read; less the same of the pictures as they are.
+    `perturbations`, the pictures as they are first, are what a network is shown. `features`: perturbation and
+    statistic of each number that the process takes, less the same statistic of the pictures as they are.
     """
 
     groups: tuple[str, ...]
     stored: dict[str, StoredPictures]
+    perturbations: tuple[str, ...]
     features: tuple[tuple[str, str], ...]
     looks: tuple[Look, ...]
     coverage: float = 0.9
@@ -69,8 +71,10 @@ class AccuracyConfig:
         looks = tuple(Look(**_fields(look)) for look in self.looks)
         features = tuple((perturbation, statistic) for perturbation, statistic in self.features)
         for name, value in (("stored", stored), ("looks", looks), ("features", features),
-                            ("groups", tuple(self.groups))):  # fmt: skip
+                            ("groups", tuple(self.groups)), ("perturbations", tuple(self.perturbations))):  # fmt: skip
             object.__setattr__(self, name, value)
+        if self.perturbations[0] != PLAIN or features[0] != (PLAIN, "accuracy"):
+            raise ValueError(f"The first perturbation is {PLAIN!r}, and the first feature its accuracy.")
 
 
 def _fields(value: object) -> dict:
@@ -131,14 +135,19 @@ class AccuracyPredictor(Predictor):
 
     @torch.inference_mode()
     def read(self, images: str, shape: tuple[int, int, int], scores: Scores, look: int = 0) -> Tensor:
-        """The numbers `(len(features),)` read from a network that takes pictures of an image set in `shape`."""
+        """Every statistic `(perturbations, statistics)` of a network that takes pictures of an image set in `shape`."""
         labels = self.pictures(images).labels[: self.config.looks[look].pictures]
         shown = self._perturbed(images, shape, look)
-        logits = {name: torch.cat([_logits(scores, x) for x in shown[name].split(BATCH)]) for name in shown}
-        read = {name: read_answers(z, labels, logits[PLAIN]) for name, z in logits.items()}
-        return torch.stack(
-            [read[perturbation][statistic] for perturbation, statistic in self.config.features]
-        )
+        logits = [torch.cat([_logits(scores, x) for x in shown[name].split(BATCH)]) for name in shown]
+        read = [read_answers(z, labels, logits[0]) for z in logits]
+        return torch.stack([torch.stack([one[name] for name in STATISTICS]) for one in read])
+
+    def features(self, read: Tensor) -> Tensor:
+        """The numbers `(..., features)` that the process takes, of what was read `(..., perturbations, statistics)`."""
+        index = self.config.perturbations.index
+        places = [(index(name), STATISTICS.index(number)) for name, number in self.config.features]
+        columns = [read[..., row, column] - (read[..., 0, column] if row else 0.0) for row, column in places]
+        return torch.stack(columns, -1)
 
     def estimate(
         self, images: str, shape: tuple[int, int, int], scores: Scores, work: float = 0.0
@@ -149,18 +158,19 @@ class AccuracyPredictor(Predictor):
         of multiply-adds for a picture: very large ones are shown fewer pictures.
         """
         look = self.look_for(work)
-        features = self.read(images, shape, scores, look)[None]
-        return self.explain(features, torch.tensor([self.group(images, shape[0])]), look)[0]
+        read = self.read(images, shape, scores, look)[None]
+        return self.explain(read, torch.tensor([self.group(images, shape[0])]), look)[0]
 
-    def explain(self, features: Tensor, groups: Tensor, look: int = 0) -> list[AccuracyEstimate]:
-        """The estimates for what was read `(n, len(features))` from networks of these groups `(n,)`."""
+    def explain(self, read: Tensor, groups: Tensor, look: int = 0) -> list[AccuracyEstimate]:
+        """The estimates for what was read `(n, perturbations, statistics)` from networks of these groups `(n,)`."""
         process = self.processes[look]
         assert isinstance(process, GaussianProcess), "The list holds nothing else."
-        seen = features[:, self.config.features.index((PLAIN, "accuracy"))].double()
+        features = self.features(read)
+        seen = features[:, 0].double()
         shift, deviation = process(features, groups)
         return [
             self._interval(float(seen[i]), float(shift[i]), float(deviation[i]), int(groups[i]), look)
-            for i in range(len(features))
+            for i in range(len(read))
         ]
 
     def group(self, images: str, channels: int) -> int:
@@ -199,8 +209,12 @@ class AccuracyPredictor(Predictor):
         key = (images, shape, look)
         if key not in self._shown:
             x = self.pictures(images).first(self.config.looks[look].pictures).shaped(shape)
-            names = dict.fromkeys([PLAIN, *(perturbation for perturbation, _ in self.config.features)])
-            self._shown = {key: {name: PERTURBATIONS[name](x) for name in names}}
+            names = self.config.perturbations
+            kept = {other: shown for other, shown in self._shown.items() if other[:2] == key[:2]}
+            shown = {
+                name: PERTURBATIONS[name](x).contiguous(memory_format=torch.channels_last) for name in names
+            }
+            self._shown = {**kept, key: shown}  # channels last: convolutions take half the time
         return self._shown[key]
 
 

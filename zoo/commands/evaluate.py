@@ -8,15 +8,18 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from nfn.accuracy.predictor import AccuracyPredictor
 from nfn.classifier import InrClassifier
 from nfn.editor import InrEditor
 from nfn.generalization import GeneralizationPredictor
 from zoo.build import find_device, usable_cores
 from zoo.card import classifier_card, editor_card
+from zoo.card_accuracy import accuracy_card
 from zoo.card_generalization import generalization_card
 from zoo.card_tickets import tickets_card
 from zoo.catalog import EMBEDDED
 from zoo.commands.train import TRAINING_FILE, Device
+from zoo.evaluate_accuracy import evaluate_accuracy as measure_accuracy
 from zoo.evaluate_classifier import evaluate_classifier as measure_classifier
 from zoo.evaluate_editor import evaluate_editor as measure_editor
 from zoo.evaluate_generalization import evaluate_generalization as measure_generalization
@@ -62,6 +65,24 @@ def evaluate_generalization(
     """Measure the predictor of test accuracies and write its card."""
     model = GeneralizationPredictor.load(folder, find_device(device))
     write_card(folder, generalization_card, measure_generalization(model, collections))
+
+
+def evaluate_accuracy(
+    folders: Annotated[list[Path], typer.Argument(help="folders of wild zoos; their held-out splits count")],
+    small: Annotated[
+        list[Path] | None, typer.Option(help="a collection of small CNNs to measure too; may be given again")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED
+    / "predictors"
+    / "accuracy",
+    work: Annotated[Path, typer.Option(help="folder in which what is read from networks is kept")] = Path(
+        "work/accuracy"
+    ),
+) -> None:
+    """Measure the predictor of any classifier's test accuracy and write its card."""
+    write_card(
+        folder, accuracy_card, measure_accuracy(AccuracyPredictor.load(folder), folders, small or [], work)
+    )
 
 
 def evaluate_tickets(

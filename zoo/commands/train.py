@@ -20,7 +20,7 @@ from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
 from zoo.errors import ZooError
 from zoo.evaluate_classifier import describe
-from zoo.train_accuracy import AccuracyRecipe, describe_wild
+from zoo.train_accuracy import AccuracyRecipe, describe_training, describe_wild
 from zoo.train_accuracy import train_accuracy as fit_accuracy
 from zoo.train_classifier import ClassifierRecipe, calibrate
 from zoo.train_classifier import train_classifier as fit_classifier
@@ -103,11 +103,8 @@ def train_accuracy(
     """Train the predictor of any classifier's test accuracy, and calibrate its intervals; on the CPU."""
     recipe, start = AccuracyRecipe(steps=steps), time.time()
     model = fit_accuracy(folders, recipe, work)
-    facts = {
-        "recipe": asdict(recipe),
-        "seconds": round(time.time() - start),
-        "wild": [describe_wild(f) for f in folders],
-    }
+    facts = {"recipe": asdict(recipe), "seconds": round(time.time() - start), **describe_training(model),
+             "wild": [describe_wild(folder) for folder in folders]}  # fmt: skip
     save(model, out, [], facts)
 
 

@@ -1,0 +1,245 @@
+"""The accuracy predictor from zoo to card: what it reads, what it answers, what it leaves out to be honest."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from nfn.accuracy.answers import angle, share
+from nfn.accuracy.predictor import PLAIN, AccuracyPredictor
+from zoo import evaluate_accuracy as evaluating
+from zoo import images, train_accuracy
+from zoo.build import run_build
+from zoo.build_wild import WildBuild, own_pixels, wild_images
+from zoo.card_accuracy import accuracy_card
+from zoo.commands.train import save
+from zoo.evaluate_accuracy import evaluate_accuracy, noise_ceiling
+from zoo.train_accuracy import (
+    AccuracyRecipe,
+    calibrate,
+    conformal_quantile,
+    describe_training,
+    describe_wild,
+    leave_out,
+    read_folders,
+)
+from zoo.train_accuracy import train_accuracy as fit_accuracy
+from zoo.wild_collection import WildNetwork, wild_networks
+
+RECIPE = AccuracyRecipe(steps=8, folds=3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def local_images():
+    from conftest import IMAGES
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
+        patch.setattr(images, "VALIDATION_ROWS", 8)  # 32 rows are all there is
+        for function in (wild_images, own_pixels):
+            function.cache_clear()
+        yield
+    for function in (wild_images, own_pixels):
+        function.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def zoos(local_images, tmp_path_factory) -> list[Path]:
+    """Two tiny wild zoos, with runs of all three splits."""
+    root = tmp_path_factory.mktemp("zoos")
+    builds = {
+        "gray": WildBuild("cifar10-gray", count=6, effort=1e-3),
+        "digits": WildBuild("mnist", 5, effort=1e-3),
+    }
+    for name, build in builds.items():
+        run_build(build, root / name, "cpu", 1, lambda count: None)
+    return [root / name for name in builds]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def model(zoos, work) -> AccuracyPredictor:
+    return fit_accuracy(zoos, RECIPE, work)
+
+
+def first_network(zoo: Path) -> WildNetwork:
+    return next(iter(wild_networks(zoo)))
+
+
+def test_the_estimate_is_the_same_after_saving_and_loading(model, zoos, tmp_path):
+    model.save(tmp_path / "accuracy")
+    back = AccuracyPredictor.load(tmp_path / "accuracy")
+    assert back.config == model.config
+    for zoo, name, shape in zip(zoos, ("cifar10", "mnist"), ((1, 32, 32), (1, 28, 28)), strict=True):
+        network = first_network(zoo)
+        before, after = (m.estimate(name, shape, network.scores) for m in (model, back))
+        assert after.test_accuracy == pytest.approx(before.test_accuracy, abs=5e-3), "half precision"
+        assert after.seen == before.seen
+        assert before.low <= before.test_accuracy <= before.high
+
+
+def test_it_learns_from_the_training_split_alone(model, zoos):
+    rows = [network.facts for zoo in zoos for network in wild_networks(zoo)]
+    mine = [facts for facts in rows if facts["split"] == "train"]
+    assert describe_training(model)["networks"] == len(mine) < len(rows)
+    seen = model.processes[0].inputs[:, 0]
+    torch.testing.assert_close(
+        share(model.processes[0].targets + seen),
+        torch.tensor([facts["test_accuracy"] for facts in mine]),
+        atol=1e-5,
+        rtol=0,
+    )
+
+
+def test_what_is_read_is_how_the_network_answers_the_stored_pictures(model, zoos):
+    network = first_network(zoos[1])
+    pictures, labels = wild_images("mnist", "train")
+    stored = model.pictures("mnist")
+    assert torch.equal(stored.images, pictures[: len(stored.images)])
+    answers = network.scores(stored.images.float() / 255).argmax(1)
+    per_class = [float((answers[labels == k] == k).float().mean()) for k in labels.unique()]
+    read = model.features(model.read("mnist", (1, 28, 28), network.scores))
+    assert float(read[0]) == pytest.approx(float(angle(torch.tensor(per_class).mean())), abs=1e-6)
+    flipped = model.config.features.index(("flipped", "accuracy"))
+    mirrored = model.features(model.read("mnist", (1, 28, 28), lambda x: network.scores(x.flip(3))))
+    assert float(mirrored[flipped]) == pytest.approx(-float(read[flipped]), abs=1e-6)
+
+
+def test_the_estimate_does_not_depend_on_the_unit_of_the_scores_or_on_what_they_are_called(model, zoos):
+    network = first_network(zoos[1])
+    first = model.estimate("mnist", (1, 28, 28), network.scores)
+    second = model.estimate("mnist", (1, 28, 28), lambda x: torch.log_softmax(network.scores(x), 1) + 3)
+    assert second.test_accuracy == pytest.approx(first.test_accuracy, abs=1e-3)
+
+
+def test_large_networks_are_shown_fewer_pictures(model, zoos, monkeypatch):
+    looks = (model.config.looks[0], replace(model.config.looks[1], pictures=7))
+    monkeypatch.setattr(model, "config", replace(model.config, looks=looks))
+    network, seen = first_network(zoos[1]), []
+
+    def scores(x):
+        seen.append(len(x))
+        return network.scores(x)
+
+    result = model.estimate("mnist", (1, 28, 28), scores, work=1e9)
+    assert result.pictures == 7
+    assert set(seen) == {7}
+
+
+def test_what_cannot_be_is_said(model, zoos):
+    network = first_network(zoos[1])
+    with pytest.raises(ValueError, match=r"Unknown images 'svhn'.*mnist"):
+        model.estimate("svhn", (3, 32, 32), network.scores)
+    with pytest.raises(ValueError, match=r"gives \(9,\) for a picture; wanted 10"):
+        model.estimate("mnist", (1, 28, 28), lambda x: network.scores(x)[:, 1:])
+
+
+def test_a_network_unlike_the_zoo_gets_no_interval(model, monkeypatch):
+    looks = tuple(replace(look, farthest=0.0) for look in model.config.looks)
+    monkeypatch.setattr(model, "config", replace(model.config, looks=looks))
+    result = model.estimate("mnist", (1, 28, 28), lambda x: torch.zeros(len(x), 10))
+    assert (result.typical, result.low, result.high) == (False, 0.0, 1.0)
+
+
+def test_networks_are_read_once(zoos, work, model, monkeypatch):
+    monkeypatch.setattr(AccuracyPredictor, "read", None)
+    again = fit_accuracy(zoos, RECIPE, work)
+    assert str(again.state_dict()) == str(model.state_dict())
+    assert again.config == model.config
+
+
+def test_conformal_quantiles_hold_their_share():
+    generator = torch.Generator().manual_seed(0)
+    inside = [
+        float(errors[0] <= conformal_quantile(errors[1:], 0.9))
+        for errors in torch.rand(3000, 30, generator=generator)
+    ]
+    assert 0.88 < sum(inside) / len(inside) < 0.95, "at least 90%, at most 1 / 30 more"
+    assert conformal_quantile(torch.tensor([3.0, 1.0, 2.0]), 0.5) == 2.0
+
+
+def test_a_run_is_calibrated_by_the_others(model, zoos, work):
+    """A run whose targets are wrong makes itself surprising, and does not explain itself."""
+    examples = read_folders(model, zoos, work).where(lambda facts: facts["split"] == "train")
+    process = model.processes[0]
+    before = leave_out(process, examples.runs, 3)[0]
+    mine = examples.runs == 0
+    kept = process.targets.clone()
+    process.targets[mine] += 0.5
+    after = leave_out(process, examples.runs, 3)[0]
+    process.targets.copy_(kept)
+    torch.testing.assert_close(after[mine], before[mine])
+    assert not torch.allclose(after[~mine], before[~mine])
+
+
+def test_calibration_follows_the_errors(model, zoos, work):
+    examples = read_folders(model, zoos, work).where(lambda facts: facts["split"] == "train")
+    kept = model.config
+    model.processes[0].targets.mul_(3)
+    calibrate(model, 0, examples, RECIPE)
+    wide, model.config = model.config.looks[0].quantiles, kept
+    model.processes[0].targets.div_(3)
+    narrow = kept.looks[0].quantiles
+    assert set(narrow) == set(wide) == {"cifar10-gray", "mnist"}
+    assert all(wide[name] > narrow[name] for name in wide)
+
+
+def test_measured_figures_stand_in_the_card(model, zoos, work, tmp_path):
+    facts = {
+        "recipe": {"steps": 8},
+        "seconds": 61,
+        **describe_training(model),
+        "wild": list(map(describe_wild, zoos)),
+    }
+    save(model, tmp_path, [], facts)
+    metrics = evaluate_accuracy(AccuracyPredictor.load(tmp_path), zoos, [], work)
+    named = {row["which"]: row for row in metrics["accuracy"]}
+    assert {"all held out", "all of families never trained on", "cifar10-gray", "mnist"} <= set(named)
+    rows = [network.facts for zoo in zoos for network in wild_networks(zoo)]
+    assert named["all held out"]["networks"] == sum(facts["split"] == "test" for facts in rows)
+    assert named["family resnet, never trained on"]["networks"] == sum(f["split"] == "unseen" for f in rows)
+    training = json.loads((tmp_path / "training.json").read_text())
+    card = accuracy_card(training, metrics, [])
+    row = named["all held out"]
+    for text in (
+        f"{row['tau']}",
+        f"{100 * row['mae']:.1f}%",
+        "cifar10-gray",
+        f"{training['networks']} networks".split()[0],
+    ):
+        assert text in card
+
+
+def test_figures_are_those_of_a_slow_count(model, zoos, work):
+    held_out = read_folders(model, zoos, work).where(lambda facts: facts["split"] != "train")
+    for facts in held_out.facts:
+        facts["confidence"] = 0.5
+    row = evaluating.figures(model, held_out)
+    truths = [facts["test_accuracy"] for facts in held_out.facts]
+    results = model.explain(held_out.read[0], held_out.groups)
+    typical = [(r, t) for r, t in zip(results, truths, strict=True) if r.typical]
+    inside = sum(r.low <= t <= r.high for r, t in typical)
+    assert row["coverage"] == round(inside / max(1, len(typical)), 4)
+    mean_error = sum(abs(r.test_accuracy - t) for r, t in zip(results, truths, strict=True)) / len(truths)
+    assert row["mae"] == pytest.approx(mean_error, abs=1e-4)
+    assert row["confidence_mae"] == pytest.approx(sum(abs(0.5 - t) for t in truths) / len(truths), abs=1e-4)
+
+
+def test_the_ceiling_is_lower_where_accuracies_are_alike():
+    spread, alike = torch.linspace(0.1, 0.9, 200).double(), torch.linspace(0.5, 0.51, 200).double()
+    assert noise_ceiling(spread) > 0.98
+    assert noise_ceiling(alike) < 0.5
+
+
+def test_the_feature_list_names_what_exists():
+    from nfn.accuracy.answers import STATISTICS
+    from nfn.accuracy.perturb import PERTURBATIONS
+
+    assert all(name in PERTURBATIONS and number in STATISTICS for name, number in train_accuracy.FEATURES)
+    assert train_accuracy.FEATURES[0] == (PLAIN, "accuracy")
