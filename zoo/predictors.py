@@ -32,6 +32,12 @@ def _load_accuracy(folder: Path):
     return AccuracyPredictor.load(folder)
 
 
+def _load_accuracy(folder: Path):
+    from nfn.accuracy.predictor import AccuracyPredictor
+
+    return AccuracyPredictor.load(folder)
+
+
 def _load_tickets(folder: Path):
     from nfn.tickets import TicketPredictor
 
@@ -57,6 +63,9 @@ PREDICTORS = {
         PredictorKind("inr-editor", "Edits of image networks", "INR editing", _load_editor),
         PredictorKind(
             "generalization", "Test accuracy of small CNNs", "generalization prediction", _load_generalization
+        ),
+        PredictorKind(
+            "accuracy", "Test accuracy of any image classifier", "generalization prediction", _load_accuracy
         ),
         PredictorKind("tickets-mnist", "Winning tickets of MLPs on MNIST", "sparsity masks", _load_tickets),
         PredictorKind(
