@@ -202,6 +202,7 @@ def _from_modules(stored: StoredFile, sequence: Sequence, classifier: Classifier
     return Network(
         None,
         "classifier",
+        tuple(LayerNames(*names) for names in sequence.layers),
         metadata=cap_metadata(stored.metadata),
         notes=stored.notes,
         classifier=classifier or _classifier_of(stored),

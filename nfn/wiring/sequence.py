@@ -115,6 +115,12 @@ class Sequence:
         layers = [module for module in self.modules if module.kind in ("Conv2d", "Linear")]
         return [self.shapes[f"{module.path}.weight"] for module in layers]
 
+    @property
+    def layers(self) -> list[tuple[str, str | None]]:
+        """The names of weight and bias of each layer, in order."""
+        layers = [module for module in self.modules if module.kind in ("Conv2d", "Linear")]
+        return [(f"{m.path}.weight", _name(m, "bias", self.shapes)) for m in layers]
+
     def sizes(self, native: int) -> list[int]:
         """Pixels a side of the pictures to try: their own, and 32."""
         return sorted({native, 32})
