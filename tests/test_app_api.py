@@ -15,6 +15,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from safetensors.torch import load_file
 
+from nfn.reader import limits
 from zoo.bundled import FOLDER
 
 SEVEN = "mnist-sirens/test/0"
@@ -217,7 +218,7 @@ def test_a_bad_file_is_answered_in_words(client, tmp_path):
 def test_a_file_over_the_limit_is_refused_before_it_is_read(client, tmp_path):
     path = tmp_path / "big.safetensors"
     with path.open("wb") as file:
-        file.truncate(20 * 2**20 + 1)
+        file.truncate(limits.FILE_BYTES + 1)
     with pytest.raises(ValueError, match="size"):
         client.predict(handle_file(path), None, api_name="/classify_inr")
 

@@ -32,12 +32,6 @@ def _load_accuracy(folder: Path):
     return AccuracyPredictor.load(folder)
 
 
-def _load_accuracy(folder: Path):
-    from nfn.accuracy.predictor import AccuracyPredictor
-
-    return AccuracyPredictor.load(folder)
-
-
 def _load_tickets(folder: Path):
     from nfn.tickets import TicketPredictor
 
