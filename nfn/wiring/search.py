@@ -303,9 +303,8 @@ def _other_choices(search: Search, setting: Setting) -> list[Setting]:
 
 def _usual_activations(search: Search, setting: Setting) -> list[Setting]:
     """The setting with each of the activations that are unlike one another."""
-    return [
-        s for s in [setting, *_other_choices(search, setting)] if s.choice and s.choice.activation in UNLIKE
-    ]
+    others = [s for s in _other_choices(search, setting) if s.choice.activation in UNLIKE]
+    return [setting, *others]
 
 
 def _other_geometries(search: Search, setting: Setting) -> list[Setting]:
