@@ -12,8 +12,6 @@ import gradio as gr
 
 from app.actions import RequestError
 from app.aside import answering
-from app.cost import bounded
-from app.waiting import nobody_waits
 from nfn.reader import NetworkFileError
 from zoo.errors import ZooError
 
@@ -35,7 +33,7 @@ def alerting(handler: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(handler)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _alerts(handler), answering(), bounded(nobody_waits()):
+        with _alerts(handler), answering():
             return handler(*args, **kwargs)
 
     return guarded

@@ -140,6 +140,22 @@ def test_what_cannot_be_is_said(model, zoos):
         model.estimate("mnist", (1, 28, 28), lambda x: network.scores(x)[:, 1:])
 
 
+def test_what_it_can_read_is_told_by_the_shapes_alone(model, zoos):
+    from nfn.architecture.graph import Architecture
+    from nfn.architecture.ops import Flatten, Linear
+
+    def architecture(shape, inputs, classes):
+        ops = (Flatten(inputs=(0,)), Linear(inputs=(1,), weight="w"))
+        return Architecture(
+            shape, ops if len(shape) > 1 else (Linear(inputs=(0,), weight="w"),), {"w": (classes, inputs)}
+        )
+
+    assert all(model.fault(first_network(zoo).architecture) is None for zoo in zoos)
+    assert model.fault(architecture((784,), 784, 10)) is None
+    assert "(1, 28, 28) and gives (3,)" in (model.fault(architecture((1, 28, 28), 784, 3)) or "")
+    assert "takes (4, 2, 2)" in (model.fault(architecture((4, 2, 2), 16, 10)) or "")
+
+
 def test_a_network_unlike_the_zoo_gets_no_interval(model, monkeypatch):
     looks = tuple(replace(look, farthest=0.0) for look in model.config.looks)
     monkeypatch.setattr(model, "config", replace(model.config, looks=looks))

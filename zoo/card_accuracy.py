@@ -4,6 +4,7 @@ from typing import Any
 
 from zoo import hub
 from zoo.card import percent, table
+from zoo.images import IMAGE_SETS
 
 ACCURACY = {
     "which": "which networks",
@@ -58,7 +59,8 @@ network answers unlike all that are known.
 networks with more than 5 million multiply-adds, on fewer) and on copies of them that are flipped, shifted, turned,
 blurred or noisy: what was learned by heart is lost under these, what was learned is not. From {training["networks"]}
 networks of the wild zoo a Gaussian process has learned how far the test accuracy is from the accuracy on the stored
-pictures. No test picture is used, and no weight is looked at.
+pictures. No test picture is used, and no weight is looked at. The stored pictures lie in `model.safetensors`, one mosaic
+for each set: {pictures_text()}.
 
 ## Measured
 
@@ -94,6 +96,11 @@ evaluated).
 The zoo's networks are small and their trainings short: few have the accuracies of today's large ones. The network must
 be fed as it was in training; where its normalisation or wiring was guessed wrongly, the wrong network is judged.
 """
+
+
+def pictures_text() -> str:
+    """Where the stored pictures come from, and under which licence."""
+    return ", ".join(f"{s.title} ({s.repo}, licence {s.licence})" for s in IMAGE_SETS.values())
 
 
 def in_percent(row: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 SCALES = ("length", "smooth", "smooth_own", "linear", "linear_own", "level", "run", "noise")
 JITTER = 1e-6
+ROUGHEST = 2.0
 
 
 class GaussianProcess(nn.Module):
@@ -12,8 +13,9 @@ class GaussianProcess(nn.Module):
 
     k(x, x') = (s^2 + s_own^2 [same group]) exp(-|x - x'|^2 / 2 length^2)
              + (l^2 + l_own^2 [same group]) x.x' / d + level^2 (1 / 3 + [same group]),
-    and for the examples themselves noise^2, beside run^2 for those of one training run and the known variance of what
-    was measured. Its deviation grows with the distance from all examples. `scales` are logarithms.
+    and for the examples themselves r(x)^2 noise^2, beside r(x) r(x') run^2 for those of one training run and the known
+    variance of what was measured, where r(x) = exp(roughness . x): some examples surprise more than others. The
+    deviation grows with the distance from all examples. `scales` are logarithms.
     """
 
     inputs: Tensor
@@ -33,6 +35,7 @@ class GaussianProcess(nn.Module):
             self.register_buffer(name, torch.zeros(examples, dtype=torch.int32))
         start = torch.tensor([1.5 * features**0.5, 0.05, 0.02, 0.05, 0.02, 0.05, 0.01, 0.01])
         self.scales = nn.Parameter(start.log())
+        self.roughness = nn.Parameter(torch.zeros(features))
         self._solved: tuple[Tensor, Tensor] | None = None
 
     def set_examples(
@@ -74,7 +77,7 @@ class GaussianProcess(nn.Module):
         across = self._kernel(x, group, self.measured(self.inputs[examples]), self.group[examples])
         explained = torch.linalg.solve_triangular(factor, across.T, upper=False).square().sum(0)
         scale = self._scale()
-        own = self._prior(x) + scale["run"] ** 2 + scale["noise"] ** 2
+        own = self._prior(x) + self._rough(x).square() * (scale["run"] ** 2 + scale["noise"] ** 2)
         return across @ weights, (own - explained).clamp_min(JITTER).sqrt()
 
     def loss(self) -> Tensor:
@@ -89,12 +92,16 @@ class GaussianProcess(nn.Module):
     def _scale(self) -> dict[str, Tensor]:
         return dict(zip(SCALES, self.scales.double().exp(), strict=True))
 
+    def _rough(self, x: Tensor) -> Tensor:
+        return (x @ self.roughness.double()).clamp(-ROUGHEST, ROUGHEST).exp()
+
     def _solve(self, examples: Tensor) -> tuple[Tensor, Tensor]:
         """The Cholesky factor of the examples' covariance, and the covariance's inverse times the targets."""
         x, group, run = self.measured(self.inputs[examples]), self.group[examples], self.run[examples]
         scale = self._scale()
-        noise = scale["noise"] ** 2 + self.known[examples].double() + JITTER
-        same_run = (run[:, None] == run).double()
+        rough = self._rough(x)
+        noise = (rough * scale["noise"]).square() + self.known[examples].double() + JITTER
+        same_run = (run[:, None] == run) * rough[:, None] * rough
         covariance = self._kernel(x, group, x, group) + scale["run"] ** 2 * same_run + noise.diag()
         factor = torch.linalg.cholesky(covariance)
         return factor, torch.cholesky_solve(self.targets[examples].double()[:, None], factor)[:, 0]

@@ -16,6 +16,7 @@ from nfn.accuracy.answers import STATISTICS, read_answers, share
 from nfn.accuracy.gaussian_process import GaussianProcess
 from nfn.accuracy.perturb import PERTURBATIONS
 from nfn.accuracy.pictures import unpack
+from nfn.architecture.graph import Architecture
 from nfn.predictor import Predictor
 from nfn.wiring.pictures import PictureSet
 
@@ -128,6 +129,16 @@ class AccuracyPredictor(Predictor):
             pixels = unpack(getattr(self, f"mosaic_{images}"), stored.count, stored.channels, stored.size)
             self._pictures[images] = PictureSet(images, pixels, getattr(self, f"labels_{images}").long())
         return self._pictures[images]
+
+    def fault(self, architecture: Architecture) -> str | None:
+        """Why networks of an architecture cannot be read, a sentence for the visitor; None where they can."""
+        takes, gives = architecture.input_shape, architecture.output_shape
+        if gives == (CLASSES,) and (len(takes) == 1 or takes[0] in (1, 3)):
+            return None
+        return (
+            f"This network takes {takes} and gives {gives}; test accuracies are known of classifiers that take gray or "
+            f"colour pictures and give {CLASSES} class scores."
+        )
 
     def look_for(self, work: float) -> int:
         """The number of the look for a network of so many multiply-adds a picture: the fewest where they are many."""
