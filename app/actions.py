@@ -13,14 +13,16 @@ from typing import Any, Literal
 import torch
 from PIL import Image
 
+from app.cost import BACKWARD, MAX_ACTIVATIONS, Cost, check_cost
 from app.elsewhere import NATIVE_SIZES, elsewhere, is_picture
+from app.errors import RequestError
 from app.figures import to_pixels
 from app.gpu import device
 from app.memory import give_back_large_tensors
 from app.remembering import remember
 from app.zoos import zoo_at
 from nfn.classifier import InrClassification
-from nfn.editor import InrEdit
+from nfn.editor import InrEdit, InrEditorConfig
 from nfn.features import WeightSpaceFeatures
 from nfn.network import ClassifierConvention, Network, SirenConvention
 from nfn.operators import STYLES
@@ -35,19 +37,14 @@ MAX_EDITED = 250_000
 """Weights of a network that is edited: the editor needs some hundred times their memory."""
 MAX_DRAWING = 2 * 10**10
 """Weights times pixels of a picture: a second or so of CPU."""
-MAX_ACTIVATIONS = 2**23
-"""Values of one layer that are held at once."""
-
-
-class RequestError(ValueError):
-    """What a visitor asked for cannot be done; the text is a sentence for them."""
 
 
 @dataclass(frozen=True)
 class Source:
     """The network a visitor chose: a zoo id, or an uploaded file and how it writes a SIREN or a classifier down.
 
-    `zoo` is the zoo that the id is of: "" for the app's own, else as `app.zoos.zoo_at` takes it.
+    `zoo` is the zoo that the id is of: "" for the app's own, else as `app.zoos.zoo_at` takes it. `images` is the image
+    set that a visitor says a classifier learned from.
     """
 
     zoo_id: str | None = None
@@ -55,6 +52,7 @@ class Source:
     convention: SirenConvention | None = None
     classifier: ClassifierConvention | None = None
     zoo: str = ""
+    images: str | None = None
 
     def __post_init__(self):
         if (self.zoo_id is None) == (self.path is None):
@@ -192,6 +190,7 @@ def classify(source: Source, domain: str = "auto") -> Classified:
 def classify_network(network: Network, domain: str = "auto") -> Classified:
     """Say what a SIREN at hand shows."""
     model = predictor("inr-classifier")
+    check_cost(Cost(network.spec.get_num_params() * model.config.size**2))
     start = time.perf_counter()
     try:
         result = model.predict(network, domain=domain)
@@ -225,6 +224,7 @@ def edit(source: Source, style: str, strength: float) -> Edited:
             f"Networks of up to {MAX_EDITED:,} weights are edited here; this one has {weights:,}. "
             "It can still be drawn and classified."
         )
+    check_cost(_cost_of_edit(network, model.config))
     start = time.perf_counter()
     try:
         result = model.edit(network, style, strength)
@@ -232,6 +232,15 @@ def edit(source: Source, style: str, strength: float) -> Edited:
         raise RequestError(str(error)) from error
     _check_finite(torch.tensor(result.mse))
     return Edited(result, result.predictor, time.perf_counter() - start)
+
+
+def _cost_of_edit(network: Network, config: InrEditorConfig) -> Cost:
+    """Every step takes a gradient by the pixels of the picture, which all hidden layers see at once."""
+    spec = network.spec
+    pixels = NATIVE_SIZES[spec.get_io()[1]] ** 2
+    hidden = sum(bias.shape[0] for bias in spec.bias_spec[:-1])
+    steps = config.steps * config.rounds * (1 + BACKWARD)
+    return Cost(spec.get_num_params() * pixels * steps, hidden * pixels)
 
 
 def save_edit(source: Source, edited: Edited, folder: Path, zoom: int = 8) -> tuple[Path, Path]:

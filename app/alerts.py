@@ -12,6 +12,8 @@ import gradio as gr
 
 from app.actions import RequestError
 from app.aside import answering
+from app.cost import bounded
+from app.waiting import nobody_waits
 from nfn.reader import NetworkFileError
 from zoo.errors import ZooError
 
@@ -33,7 +35,7 @@ def alerting(handler: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(handler)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _alerts(handler), answering():
+        with _alerts(handler), answering(), bounded(nobody_waits()):
             return handler(*args, **kwargs)
 
     return guarded

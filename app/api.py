@@ -1,12 +1,13 @@
 """The API of the app, also its MCP tools: plain functions with types and docstrings."""
 
+import math
 from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
 from gradio.events import api
 
-from app import actions, batch, generalization, tickets
+from app import actions, batch, describe, generalization, tickets
 from app.alerts import alerting
 from app.arguments import checked
 from app.sources import files_from_request, from_request
@@ -20,10 +21,45 @@ def add_endpoints() -> None:
     More threads than cores would wait for one another's lock more than they compute.
     """
     limit = max(1, usable_cores() // 2)
-    for endpoint in (list_networks, predict_generalization, classify_inr, edit_inr):
+    for endpoint in (
+        list_collections,
+        list_networks,
+        describe_network,
+        predict_generalization,
+        classify_inr,
+        edit_inr,
+    ):
         api(endpoint, api_name=endpoint.__name__, concurrency_limit=limit, concurrency_id="quick")
     for endpoint in (winning_ticket, predict_generalization_batch):
         api(endpoint, api_name=endpoint.__name__, concurrency_limit=limit)
+
+
+@alerting
+@checked
+def list_collections() -> list[dict[str, Any]]:
+    """List the collections of the zoo.
+
+    Returns:
+        One row per collection: its name, title, kind (siren, classifier or init), number of networks, the image set,
+        and the zoo id of its first network.
+    """
+    return describe.list_collections()
+
+
+@alerting
+@checked
+def describe_network(file: gr.FileData | None = None, zoo_id: str | None = None) -> dict[str, Any]:
+    """Say what a network's file is: its format, architecture, tensors, and what can be done with it here.
+
+    Args:
+        file: A checkpoint (safetensors, torch.save, ONNX, npz), uploaded to this app, or a data: URI in base64 to 3 MB.
+        zoo_id: A network of the zoo, such as cifar10-cnns/test/17, instead of a file.
+
+    Returns:
+        format, family, layers (name and shape of each weight), parameters, dtypes, inputs (one input's shape), classes,
+        health (what is wrong), can (endpoints that take it), assumed (what was taken for granted), notes.
+    """
+    return asdict(describe.describe(from_request(file, zoo_id)))
 
 
 @alerting
@@ -46,34 +82,43 @@ def list_networks(collection: str, limit: int = 20) -> list[dict[str, Any]]:
 @alerting
 @checked
 def predict_generalization(
-    file: gr.FileData | None, zoo_id: str | None, activation: str = "auto", pixels: str = "auto"
+    file: gr.FileData | None = None,
+    zoo_id: str | None = None,
+    images: str = "auto",
+    activation: str = "auto",
+    pixels: str = "auto",
 ) -> dict[str, Any]:
-    """Predict the test accuracy of a small image classifier (a CNN) from its weights alone, without any data.
+    """Predict the test accuracy of an image classifier from its file alone, without any test data.
 
     Args:
-        file: A checkpoint of the network, safetensors or torch zip, at most 100 MB, uploaded to this app or, up
-            to 3 MB, as a data: URI in base64 (no other URL); null when zoo_id is given.
-        zoo_id: A network of the zoo, such as cifar10-cnns/test/17; null when a file is given.
-        activation: relu or tanh; auto takes the file's word for it, else finds it out.
-        pixels: What black and white become before the network sees them, such as [0, 1]; auto takes the file's word
-            for it, else [-1, 1].
+        file: A checkpoint (safetensors, torch.save, ONNX, npz), uploaded to this app, or a data: URI in base64 to 3 MB.
+        zoo_id: A network of the zoo, such as cifar10-cnns/test/17, instead of a file.
+        images: The image set that it learned from: mnist, fashion_mnist or cifar10; auto finds it.
+        activation: Such as relu, tanh, gelu, silu or leaky_relu; auto takes the file's word for it, else finds it.
+        pixels: What black and white become, such as 0,1, or mnist, cifar10, imagenet (mean and std); auto finds it.
 
     Returns:
-        test_accuracy, low and high (0 to 1; the interval holds the truth in a share of `coverage` of networks like
-        the zoo's), percentile (0 to 100: the share of the zoo's networks that measure below this prediction),
-        typical (false: unlike the zoo, do not believe the number), predictor and seconds.
+        test_accuracy, low and high (0 to 1, null without a prediction; the interval holds the truth in a share of
+        `coverage` of networks like the zoo's), percentile (0 to 100: the share of the zoo's networks that measure below
+        this prediction), typical (false: do not believe the number; reason says why), images and activation as found,
+        assumed (what was taken for granted, in words), predictor and seconds.
     """
-    source = generalization.tell(from_request(file, zoo_id), activation, pixels)
+    source = generalization.read_as(from_request(file, zoo_id), images, activation, pixels)
     done = generalization.predict(source)
     result = done.result
+    known = math.isfinite(result.test_accuracy)
     return {
-        "test_accuracy": result.test_accuracy,
-        "low": result.low,
-        "high": result.high,
+        "test_accuracy": result.test_accuracy if known else None,
+        "low": result.low if known else None,
+        "high": result.high if known else None,
         "coverage": result.coverage,
         "percentile": done.percentile,
         "typical": result.typical,
-        "predictor": done.predictor,
+        "reason": result.reason,
+        "images": result.images,
+        "activation": result.activation,
+        "assumed": list(done.assumed),
+        "predictor": result.predictor,
         "seconds": round(done.seconds, 4),
     }
 
@@ -96,13 +141,14 @@ def predict_generalization_batch(files: list[gr.FileData]) -> list[dict[str, Any
 
 @alerting
 @checked
-def classify_inr(file: gr.FileData | None, zoo_id: str | None, domain: str = "auto") -> dict[str, Any]:
+def classify_inr(
+    file: gr.FileData | None = None, zoo_id: str | None = None, domain: str = "auto"
+) -> dict[str, Any]:
     """Say what a SIREN (a neural network that is a picture) shows, from its weights.
 
     Args:
-        file: A checkpoint of the network, safetensors or torch zip, at most 100 MB, uploaded to this app or, up
-            to 3 MB, as a data: URI in base64 (no other URL); null when zoo_id is given.
-        zoo_id: A network of the zoo, such as mnist-sirens/test/17; null when a file is given.
+        file: A checkpoint (safetensors, torch.save, ONNX, npz), uploaded to this app, or a data: URI in base64 to 3 MB.
+        zoo_id: A network of the zoo, such as mnist-sirens/test/17, instead of a file.
         domain: Where to look for the label: mnist, fashion_mnist, cifar10, or auto to let the predictor find it.
 
     Returns:
@@ -124,14 +170,13 @@ def classify_inr(file: gr.FileData | None, zoo_id: str | None, domain: str = "au
 @alerting
 @checked
 def edit_inr(
-    file: gr.FileData | None, zoo_id: str | None, style: str, strength: float = 1.0
+    file: gr.FileData | None = None, zoo_id: str | None = None, style: str = "dilate", strength: float = 1.0
 ) -> tuple[dict[str, Any], gr.FileData, gr.FileData]:
     """Edit the picture that a SIREN is, by changing its weights.
 
     Args:
-        file: A checkpoint of the network, safetensors or torch zip, at most 100 MB, uploaded to this app or, up
-            to 3 MB, as a data: URI in base64 (no other URL); null when zoo_id is given.
-        zoo_id: A network of the zoo, such as mnist-sirens/test/17; null when a file is given.
+        file: A checkpoint (safetensors, torch.save, ONNX, npz), uploaded to this app, or a data: URI in base64 to 3 MB.
+        zoo_id: A network of the zoo, such as mnist-sirens/test/17, instead of a file.
         style: dilate, erode, contrast, sharpen or neon.
         strength: From 0 (no change) through 1 (the style) to 2 (exaggerated).
 
@@ -157,7 +202,7 @@ def edit_inr(
 @alerting
 @checked
 def winning_ticket(
-    file: gr.FileData | None, zoo_id: str | None, sparsity: float = 0.95
+    file: gr.FileData | None = None, zoo_id: str | None = None, sparsity: float = 0.95
 ) -> tuple[dict[str, Any], gr.FileData]:
     """Find the winning ticket of an untrained network: which few of its weights are worth training.
 

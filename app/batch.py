@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from app.actions import GONE, RequestError, predictor
+from app.actions import GONE, RequestError
+from app.generalization import readers
 from zoo.small_cnns import Answer, predict_file
 
 MAX_FILES = 200
@@ -55,7 +56,7 @@ def _answers(path: str, room: bool) -> list[Answer]:
     if not room:
         return [Answer(Path(path).name, error=TOO_MANY)]
     try:
-        return predict_file(predictor("generalization"), path)
+        return predict_file(readers(), path)
     except FileNotFoundError:
         return [Answer(Path(path).name, error=GONE)]
 

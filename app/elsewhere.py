@@ -5,7 +5,6 @@ from collections.abc import Callable
 from nfn.network import Kind, Network
 from nfn.spec import NetworkSpec
 from zoo.errors import ZooError
-from zoo.small_cnns import check_small_cnn
 from zoo.tickets import predictor_for
 
 NATIVE_SIZES = {1: 28, 3: 32}
@@ -20,8 +19,6 @@ def is_picture(kind: Kind, spec: NetworkSpec) -> bool:
 
 def elsewhere(network: Network) -> str:
     """A sentence to put behind a refusal: which tab does read such a network; "" where none does."""
-    if network.chain is None:
-        return ""
     tab = next((name for name, reads in _READERS.items() if reads(network)), None)
     return "" if tab is None else f" Such networks are read in the {tab} tab: upload it there."
 
@@ -38,7 +35,9 @@ def _taken(check: Callable[[Network], object]) -> Callable[[Network], bool]:
 
 
 _READERS: dict[str, Callable[[Network], bool]] = {
-    "INR": lambda network: is_picture(network.kind, network.spec),
-    "Generalization": _taken(check_small_cnn),
-    "Tickets": _taken(predictor_for),
+    "INR": lambda network: network.chain is not None and is_picture(network.kind, network.spec),
+    "Tickets": lambda network: (
+        network.kind == "init" and network.chain is not None and _taken(predictor_for)(network)
+    ),
+    "Generalization": lambda network: network.kind == "classifier",
 }

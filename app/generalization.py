@@ -6,31 +6,35 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache
 from statistics import NormalDist
 from threading import Lock, Thread
-from typing import cast
 
 import torch
 
-from app.actions import MAX_ACTIVATIONS, RequestError, Source, count_moved, predictor, reading, zoo
+from app.actions import MAX_ACTIVATIONS, RequestError, Source, predictor, reading, zoo
 from app.elsewhere import elsewhere
 from app.gpu import lent_device, on_gpu
-from nfn.cnn import Activation, class_scores
-from nfn.features import WeightSpaceFeatures
+from app.remembering import remember
+from nfn.architecture.axes import axes_of
+from nfn.architecture.graph import Architecture
 from nfn.generalization import Generalization
-from nfn.network import ClassifierConvention, Network
-from nfn.permutation import permute, random_permutations
+from nfn.network import ClassifierConvention, Graph, Network
 from nfn.reader import NetworkFileError
+from nfn.reader.errors import GRAPH_ADVICE
 from nfn.reader.stack import read_networks
-from zoo import small_cnns
-from zoo.bundled import bundled_images
+from nfn.wiring.pictures import PictureSet
+from zoo import classifiers, small_cnns
+from zoo.bundled import bundled_images, test_images
 from zoo.catalog import CollectionInfo
-from zoo.errors import ZooError
-from zoo.images import to_pixels
+from zoo.classifiers import AccuracyReaders, Classifier
+from zoo.errors import shorten
 
-MAX_WEIGHTS = 250_000
-"""Weights of a classifier that is read here."""
+AUTO = "auto"
+MAX_REMEMBERED = 1_000_000
+"""Weights of a network that is kept for the next request about it."""
+MAX_WORK, WORK_PER_SECOND = 4 * 10**12, 4 * 10**10
+"""Multiplications of all images that are measured, and how many a core does in a second."""
 BATCH = 100
 """Images that a network sees at once, and after which progress shows."""
 
@@ -55,29 +59,55 @@ def open_upload(path: str | None, classifier: ClassifierConvention | None = None
     return source
 
 
-def tell(source: Source, activation: str = "auto", pixels: str = "auto") -> Source:
-    """The source with its activation, or what black and white become, told over what its file says; auto leaves it."""
-    if activation == pixels == "auto":
+def read_as(source: Source, images: str = AUTO, activation: str = AUTO, pixels: str = AUTO) -> Source:
+    """The source with what the visitor knows of it, which overrules its file; auto leaves a point to the file.
+
+    `images` is the image set that it learned from, `pixels` what black and white become, or a usual normalisation.
+    """
+    if images == activation == pixels == AUTO:
         return source
     if source.path is None:
-        raise RequestError("The zoo knows activation and pixels of its networks: leave both at auto.")
-    try:
-        return replace(
-            source, classifier=small_cnns.tell(open_classifier(source), activation, pixels).classifier
+        raise RequestError("All is known of the zoo's networks: leave images, activation and pixels at auto.")
+    if images != AUTO and images not in pictures():
+        raise RequestError(
+            f"Unknown images {shorten(str(images))}: choose one of auto, {', '.join(pictures())}."
         )
+    try:
+        known = small_cnns.tell(open_classifier(source), activation, pixels).classifier
     except ValueError as error:
         raise RequestError(str(error)) from error
+    return replace(source, classifier=known, images=None if images == AUTO else images)
 
 
-@lru_cache(maxsize=32)
+def pictures() -> dict[str, PictureSet]:
+    """The labelled training pictures that uploads are tried on, by image set."""
+    return {one.name: one for one in readers().pictures}
+
+
+@cache
+def readers() -> AccuracyReaders:
+    """The app's predictors of test accuracy."""
+    return AccuracyReaders(predictor("generalization"), predictor("accuracy"))
+
+
+def _is_small(network: Network) -> bool:
+    return network.parameters <= MAX_REMEMBERED
+
+
+@remember(32, _is_small)
 def open_classifier(source: Source) -> Network:
-    """The small CNN behind `source`, checked; RequestError says what is supported where it is something else."""
+    """The classifier behind `source`; RequestError says which tab reads it where it is something else."""
     with reading():
-        network = _read(source)
-    return _check(network)
+        network = read_any(source)
+    if network.kind != "classifier":
+        raise RequestError(
+            f"This is a network of kind {network.kind}, not an image classifier.{elsewhere(network)}"
+        )
+    return network
 
 
-def _read(source: Source) -> Network:
+def read_any(source: Source) -> Network:
+    """The network behind `source`, of whatever kind."""
     if source.zoo_id is not None:
         return zoo(source.zoo).network(source.zoo_id)
     network, *others = read_networks(source.path or "", classifier=source.classifier)
@@ -90,16 +120,22 @@ def _read(source: Source) -> Network:
     return network
 
 
-def _check(network: Network) -> Network:
-    weights = network.spec.get_num_params()
-    if weights > MAX_WEIGHTS:
-        raise RequestError(
-            f"Networks of up to {MAX_WEIGHTS:,} weights are read here; this one has {weights:,}."
+def _is_small_inside(classifier: Classifier) -> bool:
+    return _is_small(classifier.network)
+
+
+@remember(32, _is_small_inside)
+@torch.no_grad()
+def classifier_of(source: Source) -> Classifier:
+    """The classifier behind `source` and what it computes: known of the zoo's, declared by a file, or found."""
+    network = open_classifier(source)
+    if source.zoo_id is not None:
+        images = zoo(source.zoo).collection(source.zoo_id.partition("/")[0]).images
+        return classifiers.zoo_classifier(
+            network, images, predictor("generalization").config.sizes.get(images, 32)
         )
-    try:
-        return small_cnns.check_small_cnn(network)
-    except ZooError as error:
-        raise RequestError(f"{error}{elsewhere(network)}") from error
+    with reading():
+        return classifiers.found_classifier(network, list(pictures().values()), source.images)
 
 
 @dataclass(frozen=True)
@@ -108,40 +144,36 @@ class Predicted:
 
     `percentile` is the share, 0 to 100, of the zoo's finished networks on `result.images` that measure below the
     predicted accuracy, None where the zoo has none of them; `measured` is what a zoo network reaches on all test
-    images, 0 to 1, and None for an upload.
+    images, 0 to 1, and None for an upload. `assumed` says in words what was taken for granted of an upload.
     """
 
     result: Generalization
     percentile: float | None
     measured: float | None
-    predictor: str
+    assumed: tuple[str, ...]
     seconds: float
 
 
 def predict(source: Source) -> Predicted:
-    """Read a classifier's test accuracy from its weights."""
-    network = open_classifier(source)
-    measured = None if source.zoo_id is None else zoo(source.zoo).row(source.zoo_id)["test_accuracy"]
+    """Read a classifier's test accuracy from how it answers a few training pictures."""
     start = time.perf_counter()
-    result = predict_network(network)
+    classifier = classifier_of(source)
+    result = predict_classifier(classifier)
     seconds = time.perf_counter() - start
-    return Predicted(result, percentile(result), measured, predictor("generalization").name, seconds)
+    measured = None if source.zoo_id is None else zoo(source.zoo).row(source.zoo_id)["test_accuracy"]
+    return Predicted(result, percentile(result), measured, classifier.assumed, seconds)
 
 
 @torch.no_grad()
-def predict_network(network: Network) -> Generalization:
-    """What the predictor says of a network at hand; RequestError where it cannot read it."""
-    try:
-        result = predictor("generalization").predict(network)
-    except ValueError as error:
-        raise RequestError(str(error)) from error
-    if not math.isfinite(result.test_accuracy):
-        raise RequestError(small_cnns.NO_NUMBER)
-    return result
+def predict_classifier(classifier: Classifier) -> Generalization:
+    """What the predictors say of a classifier at hand."""
+    return classifiers.predict_accuracy(classifier, readers())
 
 
 def percentile(result: Generalization) -> float | None:
     """See `Predicted`."""
+    if not math.isfinite(result.test_accuracy):
+        return None
     accuracies = _finished_accuracies(result.images)
     return 100 * bisect_left(accuracies, result.test_accuracy) / len(accuracies) if accuracies else None
 
@@ -212,36 +244,61 @@ def _points(collection: str) -> list[ZooPoint]:
     ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PermutedCopy:
-    """One network in two orders of its hidden neurons, and how far the two predictions are apart (0 to 1)."""
+    """One network in two orders of its hidden units, and how far the two predictions are apart (0 to 1).
 
-    before: Network
-    after: Network
+    `output_difference` is that of its outputs for random inputs, as a share of the largest.
+    """
+
+    before: Classifier
+    after: Classifier
     moved: int
     total: int
     prediction_before: Generalization
     prediction_after: Generalization
     difference: float
+    output_difference: float
 
 
+@torch.no_grad()
 def check_symmetry(source: Source, seed: int) -> PermutedCopy:
-    """Reorder the hidden neurons, predict again, and look at what changes: accuracy and both ends of the interval."""
-    before = open_classifier(source)
-    permutations = random_permutations(before.spec, torch.Generator().manual_seed(seed))
-    after = before.with_features(permute(before.features, permutations))
-    first, second = predict_network(before), predict_network(after)
+    """Reorder the hidden units, predict again, and look at what changes: accuracy and both ends of the interval."""
+    before = classifier_of(source)
+    graph = known_graph(before)
+    axes = axes_of(graph.architecture)
+    permutations = axes.random_permutations(torch.Generator().manual_seed(seed))
+    after = replace(
+        before, graph=replace(graph, tensors=axes.permute(graph.tensors, permutations)), identified=None
+    )
+    first, second = (predict_classifier(replace(one, identified=None)) for one in (before, after))
+    pairs = [(getattr(first, name), getattr(second, name)) for name in ("test_accuracy", "low", "high")]
     return PermutedCopy(
         before=before,
         after=after,
-        moved=count_moved(before, after),
-        total=before.spec.get_num_params(),
+        moved=sum(
+            int((graph.tensors[name] != moved).sum()) for name, moved in known_graph(after).tensors.items()
+        ),
+        total=sum(tensor.numel() for tensor in graph.tensors.values()),
         prediction_before=first,
         prediction_after=second,
-        difference=max(
-            abs(getattr(first, name) - getattr(second, name)) for name in ("test_accuracy", "low", "high")
-        ),
+        difference=max(abs(a - b) for a, b in pairs if math.isfinite(a)),
+        output_difference=_output_difference(graph, known_graph(after)),
     )
+
+
+def _output_difference(graph: Graph, other: Graph) -> float:
+    """The largest difference of outputs for a few random inputs, as a share of the largest output."""
+    x = torch.randn(8, *graph.architecture.input_shape, generator=torch.Generator().manual_seed(0))
+    first, second = graph.run(x), other.run(x)
+    return float((first - second).abs().max() / first.abs().max().clamp_min(1e-12))
+
+
+def known_graph(classifier: Classifier) -> Graph:
+    """What it computes; RequestError where that is not known."""
+    if classifier.graph is None:
+        raise RequestError(f"What this network computes is not known. {GRAPH_ADVICE}")
+    return classifier.graph
 
 
 @dataclass(frozen=True)
@@ -269,47 +326,48 @@ class Measured:
 def measure_accuracy(source: Source, images: str) -> Iterator[Measured]:
     """Run the network on the bundled test images of a set; give what is known after each batch, the last being all.
 
-    Its activation is the one it was told to have, else the one that the predictor takes it for.
+    Only what the file declares, the visitor says or the search clearly found is measured: of any other network the
+    number would be that of another function.
     """
-    network = open_classifier(source)
-    pixels, labels = _test_images(images)
-    activation = cast(Activation, network.classifier.activation or predict_network(network).activation)
-    widest = max(bias.shape[0] for bias in network.spec.bias_spec)
-    batch = max(1, min(BATCH, MAX_ACTIVATIONS // (widest * pixels[0].numel())))
-    yield from _measure(network.normalized, pixels, labels, activation, batch)
+    classifier = classifier_of(source)
+    fault = classifier.fault
+    if fault is not None or classifier.setting is None:
+        raise RequestError(f"{fault} So there is nothing to measure: {GRAPH_ADVICE}")
+    setting = replace(classifier.setting, images=images)
+    classifier = replace(classifier, setting=setting)
+    pixels, labels = _test_images(images, setting.shape[0])
+    yield from _measure(
+        classifier, pixels, labels, _batch_of(known_graph(classifier).architecture, len(pixels))
+    )
+
+
+def _batch_of(architecture: Architecture, images: int) -> int:
+    """How many images the network sees at once; RequestError where all of them would take too long."""
+    if architecture.multiplications * images > MAX_WORK:
+        seconds = architecture.multiplications * images / WORK_PER_SECOND
+        raise RequestError(
+            f"This network needs {architecture.multiplications:,} multiplications an image, so {images:,} images "
+            f"would take about {seconds:,.0f} s here: that is more than one visitor gets."
+        )
+    return max(1, min(BATCH, MAX_ACTIVATIONS // max(1, architecture.peak)))
 
 
 @on_gpu(seconds=15)
+@torch.no_grad()
 def _measure(
-    features: WeightSpaceFeatures,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    activation: Activation,
-    batch: int,
+    classifier: Classifier, pixels: torch.Tensor, labels: torch.Tensor, batch: int
 ) -> Iterator[Measured]:
-    features, right, seen, start = features.to(lent_device()), 0, 0, time.perf_counter()
+    classifier = classifier.to(lent_device())
+    right, seen, start = 0, 0, time.perf_counter()
     for part, wanted in zip(pixels.split(batch), labels.split(batch), strict=True):
-        right += int((_guess(features, part, activation) == wanted).sum())
+        right += int((classifiers.answers(classifier, part.to(lent_device())).cpu() == wanted).sum())
         seen += len(part)
         yield Measured(right, seen, len(pixels), time.perf_counter() - start)
 
 
-def _test_images(name: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _test_images(name: str, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
     try:
-        return bundled_images(name)
-    except ValueError as error:
-        raise RequestError(str(error)) from error
-
-
-@torch.no_grad()
-def _guess(features: WeightSpaceFeatures, pixels: torch.Tensor, activation: Activation) -> torch.Tensor:
-    """The class `(M,)` that one network gives to each image `(M, 1, H, W)` uint8."""
-    try:
-        return (
-            class_scores(features, to_pixels(pixels).to(features.weights[0].device), activation)[0]
-            .argmax(1)
-            .cpu()
-        )
+        return bundled_images(name) if channels == 1 else test_images(name)
     except ValueError as error:
         raise RequestError(str(error)) from error
 

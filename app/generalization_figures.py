@@ -4,19 +4,20 @@ Positions are percentages of the drawing, so that a narrow screen squeezes the a
 """
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from plotly.colors import diverging, unlabel_rgb
 
 from app.figures import robust_limit
 from app.widgets import inline_image
-from nfn.features import WeightSpaceFeatures
 
 BINS = 24
 HISTOGRAM_HEIGHT = 72
 STRIP_HEIGHT = 132
+MAX_LAYERS, MAX_NAME = 24, 40
 MAX_CHANNELS = 32
 """Wider convolutions are shown by their first channels: more kernels than that are not readable."""
 WIDTH, GAP = 224, 2
@@ -212,9 +213,13 @@ def weight_bars(weight: np.ndarray) -> str:
     return _figure("spread", 40, bars, says)
 
 
-def layer_figures(features: WeightSpaceFeatures) -> str:
-    """Every layer's weights as kernels and as a spread, side by side."""
-    return f'<div class="layers">{"".join(_layer(features, i) for i in range(len(features)))}</div>'
+def layer_figures(tensors: Mapping[str, torch.Tensor]) -> str:
+    """The weights (of two or four dimensions) of a network as kernels and as a spread, side by side."""
+    weights = [(name, tensor) for name, tensor in tensors.items() if tensor.dim() in (2, 4)]
+    figures = "".join(_layer(name, tensor.cpu().numpy()) for name, tensor in weights[:MAX_LAYERS])
+    more = len(weights) - MAX_LAYERS
+    rest = f'<p class="line">{more} more layers are not drawn.</p>' if more > 0 else ""
+    return f'<div class="layers">{figures}</div>{rest}'
 
 
 def _left_out(weight: np.ndarray) -> str:
@@ -225,13 +230,11 @@ def _left_out(weight: np.ndarray) -> str:
     return f"<br>only the first {shown} are drawn"
 
 
-def _layer(features: WeightSpaceFeatures, i: int) -> str:
-    weight = features.weights[i][0, 0].cpu().numpy()
-    last = i == len(features) - 1
-    name = "Last layer" if last else f"Layer {i + 1}"
+def _layer(name: str, weight: np.ndarray) -> str:
     shape = "×".join(map(str, weight.shape[:2])) + (
         "" if weight.ndim == 2 else f", {weight.shape[2]}×{weight.shape[3]}"
     )
-    image = inline_image(kernel_mosaic(weight), f"{name}: the weights as colours")
-    title = f"<b>{name}</b> {shape}<br>colours up to ±{robust_limit(weight):.2g}{_left_out(weight)}"
+    shown = html.escape(name.removesuffix(".weight")[:MAX_NAME])
+    image = inline_image(kernel_mosaic(weight), f"{shown}: the weights as colours")
+    title = f"<b>{shown}</b> {shape}<br>colours up to ±{robust_limit(weight):.2g}{_left_out(weight)}"
     return f"<figure><figcaption>{title}</figcaption>{image}{weight_bars(weight)}</figure>"

@@ -1,5 +1,6 @@
 """What the Generalization tab says, as HTML. Every string that a visitor or a file may have written is escaped here."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,10 +10,19 @@ from app.generalization import Measured, PermutedCopy, Predicted, ZooPoint
 from app.generalization_figures import Dot, Span, interval_strip, scatter
 from app.panels import as_table, escape, networks_grid, number, tiny
 from nfn.generalization import Generalization
-from nfn.network import Network
+from nfn.reader.errors import ONNX_EXPORT
+from zoo.classifiers import Classifier
 
-IMAGE_TITLES = {"cifar10": "CIFAR-10 in gray", "fashion_mnist": "Fashion-MNIST", "mnist": "MNIST"}
-ACTIVATION_TITLES = {"relu": "ReLU", "tanh": "tanh"}
+IMAGE_TITLES = {
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+}
+ACTIVATION_TITLES = {
+    "relu": "ReLU", "tanh": "tanh", "gelu": "GELU", "silu": "SiLU", "leaky_relu": "LeakyReLU", "elu": "ELU",
+    "sigmoid": "sigmoid", "relu6": "ReLU6", "selu": "SELU", "softplus": "softplus", "hardswish": "Hardswish",
+    "mish": "Mish",
+}  # fmt: skip
 OPTIMIZER_TITLES = {"sgd": "SGD", "adam": "Adam", "rmsprop": "RMSprop"}
 
 RESTS_ON = (
@@ -26,6 +36,12 @@ UNLIKE = (
     "No number to be trusted: this network resembles none of those that the predictor learned from, so nothing is "
     "known of how far off it is. Untrained networks, noise, other architectures and misread inputs end here. "
     "Measuring still works."
+)
+
+
+NEXT_STEP = (
+    "<p>Say below how your upload is to be read, or bring a file that holds its graph, which this line writes:</p>"
+    f"<pre><code>{escape(ONNX_EXPORT, 200)}</code></pre>"
 )
 
 
@@ -115,13 +131,18 @@ def _standing(predicted: Predicted) -> str:
     title, share = image_title(predicted.result.images), predicted.percentile
     if share is None:
         return f"Looks trained on {title}; the zoo has no networks to compare it with."
-    return f"Better than <b>{share:.0f}%</b> of the zoo’s networks trained on {title}."
+    return f"Better than <b>{share:.0f}%</b> of the zoo’s small networks trained on {title}."
 
 
 def _withheld(result: Generalization) -> str:
+    """Why there is no number, and the next step; the number that is not to be trusted is struck through."""
+    if math.isnan(result.test_accuracy):
+        return f'<div class="unlike"><p class="title">No number</p><p>{escape(result.reason, 400)}</p>{NEXT_STEP}</div>'
+    title = "Two readings" if result.reason else "Unlike the zoo"
     return (
-        '<div class="unlike"><p class="title">Unlike the zoo</p>'
-        f'<p class="number"><s aria-label="withheld">{percent(result.test_accuracy)}</s></p><p>{UNLIKE}</p></div>'
+        f'<div class="unlike"><p class="title">{title}</p>'
+        f'<p class="number"><s aria-label="withheld">{percent(result.test_accuracy)}</s></p>'
+        f"<p>{escape(result.reason, 400) or UNLIKE}</p>{NEXT_STEP if result.reason else ''}</div>"
     )
 
 
@@ -190,16 +211,43 @@ def legend(keys: Sequence[tuple[str, str]]) -> str:
     return f'<p class="keys">{"".join(f"<span><i class={kind!r}></i>{words}</span>" for kind, words in keys)}</p>'
 
 
-def network_facts(source: Source, network: Network, result: Generalization, row: dict | None) -> str:
-    """What is known of the network itself, how it was read, and the reader's notes."""
-    widths = "\u2011".join(str(array.shape[0]) for array in network.spec.weight_spec)
-    told = "" if network.classifier.activation else " (found by itself)"
-    activation = ACTIVATION_TITLES.get(result.activation, escape(result.activation))
-    line = (
-        f"<b>{escape(source.name)}</b>: {network.spec.get_num_params():,} weights (layers of {widths}), "
-        f"{activation}{told}; it looks trained on {image_title(result.images)}."
+def network_facts(source: Source, classifier: Classifier, result: Generalization, row: dict | None) -> str:
+    """What is known of the network itself, what was assumed of it, and the reader's notes."""
+    network, activation = classifier.network, classifier.activation
+    parts = [f"{network.parameters:,} weights"]
+    parts += [ACTIVATION_TITLES.get(activation, escape(activation))] * bool(activation)
+    parts += [f"it looks trained on {image_title(result.images)}"] * bool(
+        result.images and classifier.fault is None
     )
-    return line + _training(row) + "".join(f"<br>{escape(note, 300)}" for note in network.notes)
+    line = f"<b>{escape(source.name)}</b>: {', '.join(parts)}."
+    notes = "".join(f"<br>{escape(note, 300)}" for note in network.notes)
+    return line + _training(row) + assumed_line(classifier) + notes
+
+
+def assumed_line(classifier: Classifier) -> str:
+    """What was taken for granted, in one line; "" where nothing was."""
+    if not classifier.assumed or classifier.fault is not None:
+        return ""
+    return f'<br><span class="assumed">Assumed: {escape("; ".join(classifier.assumed), 600)}.</span>'
+
+
+def assumed_block(classifier: Classifier) -> str:
+    """How it is known what the network computes, and what was assumed, for the card with the drawing."""
+    found = classifier.identified
+    if found is None:
+        return (
+            '<p class="line">All of it is known: the network is of the zoo.</p>' if classifier.setting else ""
+        )
+    if found.declared:
+        how = "The file holds its graph, which is drawn as it is."
+    elif classifier.fault is not None:
+        how = f"The file does not say how its layers are connected. {classifier.fault} Drawn is one way that fits."
+    else:
+        how = "The file does not say how its layers are connected. This reading answers known training pictures best."
+    items = "".join(f"<li>{escape(words, 300)}</li>" for words in classifier.assumed)
+    return f'<p class="line">{escape(how, 600)}</p>' + (
+        f'<ul class="assumptions">{items}</ul>' if items else ""
+    )
 
 
 def _training(row: dict | None) -> str:
@@ -294,17 +342,19 @@ def _verdict(measured: Measured, images: str, predicted: Predicted) -> str:
 def symmetry_line(check: PermutedCopy) -> str:
     """What moved and what did not, in numbers and a sentence."""
     before, after = check.prediction_before, check.prediction_after
-    stayed = "stayed" if check.difference < 1e-3 else "<b>did not stay</b>"
+    stayed = "stayed" if check.difference < 1e-3 and check.output_difference < 1e-3 else "<b>did not stay</b>"
     return (
         f'<dl class="numbers">{number(f"{check.moved:,} of {check.total:,}", "weights that are not what they were")}'
         f"{number(f'{_guess(before)} → {_guess(after)}', 'predicted before and after')}"
-        f"{number(tiny(check.difference), 'largest difference, of accuracies from 0 to 1')}</dl>"
-        f'<p class="line">The weights changed places; the prediction {stayed}.</p>'
+        f"{number(tiny(check.difference), 'largest difference, of accuracies from 0 to 1')}"
+        f"{number(tiny(check.output_difference), 'largest difference of outputs, as a share of the largest')}</dl>"
+        f'<p class="line">The weights changed places; the network’s outputs and the prediction {stayed}.</p>'
     )
 
 
 def _guess(result: Generalization) -> str:
-    return f"{100 * result.test_accuracy:.3f}%" if result.typical else "unlike the zoo"
+    number = "none" if math.isnan(result.test_accuracy) else "unlike the zoo"
+    return f"{100 * result.test_accuracy:.3f}%" if result.typical else number
 
 
 BATCH_HEADERS = ["file", "predicted %", "from %", "to %", "images", "activation", "remark"]

@@ -16,6 +16,7 @@ from app.widgets import keep_files
 from nfn.network import ClassifierConvention, PixelNumber
 from nfn.reader.classifier_convention import check_classifier_convention
 from nfn.siren_convention.convention import convention_from_json
+from zoo.images import IMAGE_SETS
 from zoo.remote import HUB_ID
 
 
@@ -34,10 +35,14 @@ def from_text(text: str) -> Source:
             fields["convention"] and convention_from_json(fields["convention"]),
         )
         classifier = fields["classifier"] and _classifier(fields["classifier"])
-        zoo = _zoo(fields["zoo"])
+        zoo, images = _zoo(fields["zoo"]), fields["images"]
+        if images is not None and images not in IMAGE_SETS:
+            raise ValueError("not an image set")
     except (TypeError, KeyError, ValueError) as error:
         raise RequestError("The page has lost track of your network. Please reload it.") from error
-    return replace(from_request(file, zoo_id), convention=convention, classifier=classifier, zoo=zoo)
+    return replace(
+        from_request(file, zoo_id), convention=convention, classifier=classifier, zoo=zoo, images=images
+    )
 
 
 def _classifier(fields: dict[str, Any]) -> ClassifierConvention:

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from app.actions import RequestError, Source, predictor, reading, safe_stem, zoo
+from app.cost import check_cost, training_cost
 from app.elsewhere import elsewhere
 from nfn.graph_tickets import dead_outputs, layer_scores
 from nfn.network import Graph, Kind, Network
@@ -159,6 +160,10 @@ def open_init(source: Source) -> Opened:
     most = MAX_WEIGHTS if opened.setup is None else MAX_TRAINED
     if weights > most:
         raise RequestError(f"Networks of up to {most:,} weights are scored here; this one has {weights:,}.")
+    if opened.setup is None:
+        config = predictor(opened.images).config
+        steps = max(config.moments)
+        check_cost(training_cost(opened.network.spec, config.stored_shape, config.batch, steps))
     return opened
 
 

@@ -14,6 +14,8 @@ from zoo.catalog import CollectionInfo, PredictorInfo, Zoo
 from zoo.collection import Collection
 
 BINS = 24
+LARGEST = 1e6
+"""Of what is drawn as bars: strangers write there what they like, and bars need a width."""
 TALLEST = 56
 """Pixels of a histogram's highest bar."""
 KINDS = {
@@ -114,7 +116,7 @@ def about_zoo(card: str) -> str:
 
 def histogram(kind: str, shown: Shown, chosen: float | None) -> str:
     """How good the networks are that pass the filter, as bars; the chosen one is marked."""
-    values = shown.values[np.isfinite(shown.values)]
+    values = shown.values[np.isfinite(shown.values)].clip(-LARGEST, LARGEST).round(6)
     if len(values) == 0:
         return '<p class="line">No network passes this filter.</p>'
     counts, edges = np.histogram(values, BINS)

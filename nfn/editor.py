@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from nfn.features import WeightSpaceFeatures
+from nfn.interrupt import between_steps
 from nfn.layers import LearnedScale, NPLinear, TupleOp
 from nfn.network import Network
 from nfn.operators import apply_style
@@ -97,6 +98,7 @@ class InrEditor(Predictor):
         current, states = apply_signs(features, signs), []
         momenta = [current.map(torch.zeros_like) for _ in DECAYS]
         for step in range(self.config.steps):
+            between_steps()
             gradient = error_gradient(current.detach(), targets)
             momenta = [m * d + gradient * (1 - d) for m, d in zip(momenta, DECAYS, strict=True)]
             error = (render(current.detach(), *targets.shape[2:]) - targets).square().flatten(1).mean(1)

@@ -8,6 +8,8 @@ what kind of network it is. Intervals are split conformal (arXiv:2107.07511, sec
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +18,7 @@ from nfn.cnn import Activation, class_scores, small_cnn_spec
 from nfn.features import WeightSpaceFeatures
 from nfn.layers.statistics import StatFeaturizer
 from nfn.network import Network
-from nfn.predictor import Predictor
+from nfn.predictor import CONFIG_FILE, Predictor
 
 TEMPERATURES = (0.5, 1.0, 2.0, 4.0)
 SUMMARIES = 4 * len(TEMPERATURES) + 3
@@ -48,7 +50,7 @@ class Generalization:
 
     `[low, high]` holds the truth for a share `coverage` of networks like the zoo's. Where `typical` is False the
     network is unlike them, no such interval is known, and it is `[0, 1]`. `images` is the image set that the network
-    seems trained on, `activation` what it was told or seems to be.
+    seems trained on, `activation` what it was told or seems to be; `reason` says why a number is not to be trusted.
     """
 
     test_accuracy: float
@@ -59,6 +61,8 @@ class Generalization:
     typicality: float
     images: str
     activation: str
+    reason: str = ""
+    predictor: str = "generalization"
 
 
 class Member(nn.Module):
@@ -127,6 +131,19 @@ class GeneralizationPredictor(Predictor):
         self.register_buffer("answer_center", torch.zeros(len(KINDS), sets, answers))
         self.ensembles = nn.ModuleList(Ensemble(config) for _ in range(sets))
         self.kind = head(kind_size, config.width, sets + 2, config.dropout)
+
+    @classmethod
+    def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
+        """As of `Predictor`; ValueError, too, where it was not calibrated: its intervals would mean nothing."""
+        model = super().load(folder, device)
+        widths = model.config.half_widths
+        missing = [name for name in model.config.sizes if not 0 < widths.get(name, 0.0) < math.inf]
+        if missing:
+            raise ValueError(
+                f"{Path(folder).name}/{CONFIG_FILE} has no calibration for {', '.join(missing)}: `half_widths` wants a "
+                "number above 0 for every image set. `python -m zoo train` computes them."
+            )
+        return model
 
     def ensemble(self, images: int) -> Ensemble:
         """The ensemble of image set number `images`."""
@@ -199,7 +216,8 @@ class GeneralizationPredictor(Predictor):
         inputs = self.member_input(looked[1], looked[2], activation, images)
         ensemble = self.ensemble(images)
         accuracy = float(ensemble.accuracy(inputs))
-        reach = self.config.half_widths.get(sets[images], 0.0) * float(ensemble.error_scale(inputs))
+        width = self.config.half_widths.get(sets[images], 0.0)
+        reach = width * float(ensemble.error_scale(inputs)) if 0 < width < math.inf else math.inf
         typicality = float(kind[-1].sigmoid()) if same_width else 0.0
         typical = typicality >= self.config.typical_from
         low, high = (max(0.0, accuracy - reach), min(1.0, accuracy + reach)) if typical else (0.0, 1.0)

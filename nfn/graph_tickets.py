@@ -17,6 +17,7 @@ from torch import Tensor
 from nfn.architecture.axes import Axes, AxisLabels, Piece, axes_of
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import BatchNorm, Conv, Linear, Op, Softmax
+from nfn.interrupt import between_steps
 from nfn.network import Graph
 from nfn.sparse_training import TrainingRecipe, batches
 from nfn.tickets import CLEAR, TRAINED, spike
@@ -107,6 +108,7 @@ class GraphTraining:
 
     def step(self, images: Tensor, labels: Tensor) -> float:
         """One update; the loss before it."""
+        between_steps()
         self._optimizer.param_groups[0]["lr"] = self._rate()
         self._optimizer.zero_grad()
         with torch.enable_grad():

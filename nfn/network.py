@@ -11,6 +11,7 @@ from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.siren_convention.convention import SirenConvention
 from nfn.spec import NetworkSpec
 from nfn.wiring.propose import Proposal
+from nfn.wiring.sequence import Sequence
 
 Kind = Literal["classifier", "siren", "init"]
 
@@ -103,7 +104,7 @@ class Network:
     notes: tuple[str, ...] = ()
     classifier: ClassifierConvention = field(default_factory=ClassifierConvention)
     graph: Graph | None = None
-    proposal: Proposal | None = None
+    proposal: Proposal | Sequence | None = None
     stored: Mapping[str, torch.Tensor] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
     undeclared: tuple[str, ...] = ()

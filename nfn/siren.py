@@ -17,6 +17,8 @@ from nfn.siren_convention.convention import OMEGA, SirenConvention
 from nfn.spec import NetworkSpec
 
 OURS = SirenConvention()
+VALUES_AT_ONCE = 2**23
+"""Of one layer of a batch, where no gradient is wanted: a wide network is evaluated a part of the points at a time."""
 
 
 def coordinate_grid(height: int, width: int, device=None, dtype=torch.float32) -> torch.Tensor:
@@ -40,8 +42,12 @@ def evaluate(features: WeightSpaceFeatures, points: torch.Tensor) -> torch.Tenso
 def render(features: WeightSpaceFeatures, height: int, width: int) -> torch.Tensor:
     """The images `(B, c, height, width)` that a batch of SIRENs holds; differentiable, any resolution."""
     first = features.weights[0]
-    out = evaluate(features, coordinate_grid(height, width, first.device, first.dtype))
-    return out.unflatten(2, (height, width))
+    points = coordinate_grid(height, width, first.device, first.dtype)
+    if torch.is_grad_enabled():
+        return evaluate(features, points).unflatten(2, (height, width))
+    widest = first.shape[0] * max(bias.shape[2] for bias in features.biases)
+    parts = points.split(max(1, VALUES_AT_ONCE // widest))
+    return torch.cat([evaluate(features, part) for part in parts], 2).unflatten(2, (height, width))
 
 
 def evaluate_network(network: Network, points: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nfn.cnn import STRIDE
 from nfn.features import WeightSpaceFeatures
+from nfn.interrupt import between_steps
 from nfn.pruning import Masks
 from nfn.spec import NetworkSpec
 
@@ -116,6 +117,7 @@ class SparseTraining:
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """One update on images `(M, c, H, W)` and labels `(M,)`; the mean loss of each network `(N,)` before it."""
+        between_steps()
         self._gradient.zero_()
         with torch.enable_grad():
             losses = cross_entropies(self._live, images, labels)

@@ -14,6 +14,9 @@ os.environ.update(  # read when the libraries are imported, so set before
     HF_HOME=str(Path(_CACHES, "hf")),
     HF_HUB_OFFLINE="1",
     HF_HUB_DISABLE_TELEMETRY="1",
+    OMP_NUM_THREADS=os.environ.get(
+        "OMP_NUM_THREADS", "1"
+    ),  # a process of tests for each core: more threads only wait
 )
 
 import pytest  # noqa: E402

@@ -15,6 +15,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from safetensors.torch import load_file
 
+from nfn.reader import limits
 from zoo.bundled import FOLDER
 
 SEVEN = "mnist-sirens/test/0"
@@ -22,6 +23,8 @@ CNN = "cifar10-cnns/test/0"
 ENDPOINTS = {
     "list_networks",
     "classify_inr",
+    "describe_network",
+    "list_collections",
     "edit_inr",
     "predict_generalization",
     "predict_generalization_batch",
@@ -101,7 +104,8 @@ def test_an_edited_network_can_be_read_again(client):
 
 
 GENERALIZATION = {
-    "test_accuracy", "low", "high", "coverage", "percentile", "typical", "predictor", "seconds",
+    "test_accuracy", "low", "high", "coverage", "percentile", "typical", "reason", "images", "activation", "assumed",
+    "predictor", "seconds",
 }  # fmt: skip
 
 
@@ -127,7 +131,7 @@ def cnn_files(tmp_path_factory):
 
 def test_predict_generalization_of_a_network_trained_by_other_code(client, cnn_files):
     results = [
-        client.predict(handle_file(cnn_files[0]), None, "tanh", api_name="/predict_generalization"),
+        client.predict(handle_file(cnn_files[0]), None, "auto", "tanh", api_name="/predict_generalization"),
         client.predict(handle_file(cnn_files[1]), None, api_name="/predict_generalization"),
     ]
     assert all(set(result) == GENERALIZATION for result in results)
@@ -156,7 +160,7 @@ def test_a_stack_of_networks_is_a_batch(client, cnn_files, tmp_path):
     ((None, None), "/predict_generalization", "exactly one"),
     ((None, SEVEN), "/predict_generalization", "of kind siren"),
     ((None, CNN), "/classify_inr", "classifier"),
-    ((None, CNN, "relu"), "/predict_generalization", "leave both at auto"),
+    ((None, CNN, "auto", "relu"), "/predict_generalization", "leave images, activation and pixels at auto"),
     ((None, "cifar10-cnns/test/99999"), "/predict_generalization", "test/0"),
     (([],), "/predict_generalization_batch", "at least one"),
     ((None, None), "/classify_inr", "exactly one"),
@@ -214,7 +218,7 @@ def test_a_bad_file_is_answered_in_words(client, tmp_path):
 def test_a_file_over_the_limit_is_refused_before_it_is_read(client, tmp_path):
     path = tmp_path / "big.safetensors"
     with path.open("wb") as file:
-        file.truncate(20 * 2**20 + 1)
+        file.truncate(limits.FILE_BYTES + 1)
     with pytest.raises(ValueError, match="size"):
         client.predict(handle_file(path), None, api_name="/classify_inr")
 

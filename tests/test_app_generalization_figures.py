@@ -1,6 +1,8 @@
 """Figures and words of the Generalization tab: every mark where it belongs, and nothing from a file becomes markup."""
 
+import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from app.generalization_figures import (
 from nfn.features import WeightSpaceFeatures
 from nfn.generalization import Generalization
 from nfn.network import LayerNames, Network
+from zoo.classifiers import Classifier
 
 HOSTILE = '<img src=x onerror=alert(1)>&"'
 
@@ -34,7 +37,7 @@ def result(typical: bool = True, accuracy: float = 0.412) -> Generalization:
 
 
 def predicted(typical: bool = True, measured: float | None = None) -> Predicted:
-    return Predicted(result(typical), 72.0, measured, "generalization", 0.01)
+    return Predicted(result(typical), 72.0, measured, (), 0.01)
 
 
 def point(number: int, measured: float, guess: float, typical: bool = True) -> ZooPoint:
@@ -119,13 +122,13 @@ def test_red_is_below_zero_and_blue_above():
 
 
 def test_every_layer_gets_a_figure():
-    html = layer_figures(small_cnn().features)
-    assert html.count("<figure>") == html.count("<img") == 3 and "Last layer" in html
+    html = layer_figures(small_cnn().tensors())
+    assert html.count("<figure>") == html.count("<img") == 3 and "<b>02</b>" in html
 
 
 def test_the_result_leads_with_number_interval_and_place():
     html = said.accuracy(predicted(measured=0.42), None, [0.1, 0.2], "")
-    for words in ("41.2%", "38.2%", "44.2%", "9 of 10", "72%", "CIFAR-10 in gray", "42.0%", "inside"):
+    for words in ("41.2%", "38.2%", "44.2%", "9 of 10", "72%", "CIFAR-10", "42.0%", "inside"):
         assert words in html
     assert "not yet" in said.accuracy(predicted(), None, [], "")
     assert "outside" in said.accuracy(predicted(measured=0.6), None, [], "")
@@ -173,11 +176,21 @@ def test_a_batch_shows_numbers_only_where_they_are_believed():
 
 
 def test_a_disguise_that_changes_the_prediction_is_said_so():
-    network = small_cnn()
-    same = PermutedCopy(network, network, 7, 9, result(), result(), 1e-8)
-    other = PermutedCopy(network, network, 7, 9, result(), result(accuracy=0.5), 0.088)
+    one = Classifier(small_cnn(), None, None)
+    same = PermutedCopy(one, one, 7, 9, result(), result(), 1e-8, 1e-7)
+    other = PermutedCopy(one, one, 7, 9, result(), result(accuracy=0.5), 0.088, 1e-7)
+    broken = PermutedCopy(one, one, 7, 9, result(), result(), 0.0, 0.3)
     assert "prediction stayed" in said.symmetry_line(same) and "7 of 9" in said.symmetry_line(same)
-    assert "did not stay" in said.symmetry_line(other)
+    assert "did not stay" in said.symmetry_line(other) and "did not stay" in said.symmetry_line(broken)
+
+
+def test_a_classifier_without_a_number_says_why_and_what_to_do():
+    unread = replace(result(typical=False), test_accuracy=math.nan, reason=f"It is {HOSTILE}.")
+    card = said.accuracy(Predicted(unread, None, None, (), 0.1), None, [], "")
+    assert "No number" in card and "torch.onnx.export" in card and "nan" not in card and "<img" not in card
+    rivals = replace(result(typical=False), reason="Two ways fit.")
+    card = said.accuracy(Predicted(rivals, None, None, (), 0.1), None, [], "")
+    assert "Two ways fit." in card and "Two readings" in card
 
 
 def test_nothing_from_a_file_becomes_markup():
@@ -185,9 +198,10 @@ def test_nothing_from_a_file_becomes_markup():
                                         "steps": 1, "train_share": 0.5}  # fmt: skip
     odd = ZooPoint(f"zoo/test/{HOSTILE}", HOSTILE, 0.2, 0.2, 0.1, 0.3, True, row)
     answer = Generalization(0.4, 0.3, 0.5, 0.9, True, 0.9, HOSTILE, HOSTILE)
-    shown = Predicted(answer, 50.0, None, "generalization", 0.01)
+    source = Source(path=f"/uploads/{HOSTILE.replace('/', '')}")
+    shown = Predicted(answer, 50.0, None, (HOSTILE,), 0.01)
     pieces = [
-        said.network_facts(Source(path=f"/uploads/{HOSTILE.replace('/', '')}"), network, answer, row),
+        said.network_facts(source, Classifier(network, None, None), answer, row),
         said.accuracy(shown, None, [], ""),
         said.networks_table([odd]),
         said.zoo_scatter([odd], shown, None),

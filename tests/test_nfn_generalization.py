@@ -124,7 +124,9 @@ def test_a_network_of_zeros_or_of_huge_weights_is_no_crash(networks, model):
 
 def test_it_is_saved_and_loaded_as_it_is(tmp_path, networks):
     torch.manual_seed(0)
-    config = GeneralizationConfig(probes=4, members=2, width=8, half_widths={"cifar10": 2.0})
+    config = GeneralizationConfig(
+        probes=4, members=2, width=8, half_widths={"cifar10": 2.0, "fashion_mnist": 1.5}
+    )
     model = GeneralizationPredictor(config).eval()
     model.save(tmp_path)
     again = GeneralizationPredictor.load(tmp_path)
@@ -133,6 +135,21 @@ def test_it_is_saved_and_loaded_as_it_is(tmp_path, networks):
     (a, b), (c, d) = (m.predict_batch(few, [None, "tanh"]) for m in (model, again))
     assert a.test_accuracy == pytest.approx(c.test_accuracy, abs=1e-2)
     assert b.test_accuracy == pytest.approx(d.test_accuracy, abs=1e-2)
+
+
+@pytest.mark.parametrize("widths", [{}, {"cifar10": 2.0}, {"cifar10": 2.0, "fashion_mnist": 0.0},
+                                    {"cifar10": float("nan"), "fashion_mnist": 1.0}])  # fmt: skip
+def test_without_calibration_there_is_no_interval(tmp_path, networks, widths):
+    """It answered one of no width, which was said to hold the truth for 90% of networks."""
+    torch.manual_seed(0)
+    config = GeneralizationConfig(probes=4, members=2, width=8, half_widths=widths, typical_from=0.0)
+    model = GeneralizationPredictor(config).eval()
+    model.save(tmp_path)
+    with pytest.raises(ValueError, match=r"no calibration for .*`half_widths` wants a number above 0"):
+        GeneralizationPredictor.load(tmp_path)
+    for result in model.predict_batch(networks.select(slice(0, 4)), [None] * 4):
+        if not 0 < widths.get(result.images, 0) < float("inf"):
+            assert result.typical and (result.low, result.high) == (0.0, 1.0)
 
 
 def test_summaries_of_a_perfect_and_of_a_wrong_network():

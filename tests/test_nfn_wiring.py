@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from nfn.reader import read_network
 from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.chain import Down, Wiring
-from nfn.wiring.propose import propose
+from nfn.wiring.propose import Proposal, propose
 from nfn.wiring.residual import ResidualWiring
+from nfn.wiring.sequence import Sequence
 
 
 def proposal_of(module, in_order=True):
@@ -138,3 +140,46 @@ def test_an_order_that_is_found_from_widths_is_said():
     proposal = propose({"b.weight": (10, 8), "a.weight": (8, 30)}, in_order=True)
     assert [layer.weight for layer in proposal.layers] == ["a.weight", "b.weight"]
     assert "order" in proposal.assumed[0]
+
+
+def sequential():
+    stem = nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1), nn.LeakyReLU(0.2), nn.BatchNorm2d(8, eps=1e-3))
+    return nn.Sequential(
+        stem, nn.MaxPool2d(3, 2, 1), nn.Dropout(), nn.Flatten(), nn.Linear(8 * 49, 10), nn.LogSoftmax(1)
+    )
+
+
+def test_a_pickled_sequential_is_read_with_its_settings(tmp_path):
+    torch.manual_seed(0)
+    module = sequential().eval()
+    torch.save(module, tmp_path / "net.pt")
+    network = read_network(tmp_path / "net.pt")
+    assert isinstance(network.proposal, Sequence)
+    (choice,) = network.proposal.starts(28)
+    assert choice.sentences() == [] and network.proposal.starts(32) == []
+    x = torch.randn(3, 1, 28, 28)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            network.proposal.build(choice, (1, 28, 28)).run(network.stored, x), module(x)
+        )
+
+
+class PoolsInForward(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 6, 3, stride=2)
+        self.act, self.last = nn.GELU(), nn.Linear(6, 10)
+
+    def forward(self, x):
+        x = nn.functional.max_pool2d(self.act(self.first(x)), 2)
+        return self.last(self.act(self.second(x)).mean((2, 3)))
+
+
+def test_what_a_pickled_module_tells_of_its_convolutions_is_not_varied(tmp_path):
+    torch.save(PoolsInForward(), tmp_path / "net.pt")
+    network = read_network(tmp_path / "net.pt")
+    assert isinstance(network.proposal, Proposal) and network.classifier.activation == "gelu"
+    starts = network.proposal.starts(28)
+    assert {start.padding for start in starts if isinstance(start, Wiring)} == {(1, 0)}
+    assert {start.down[1] for start in starts if isinstance(start, Wiring)} == {Down("stride", 2, 2)}
+    assert Wiring(padding=(1, 0), down=(Down("max"), Down("stride", 2, 2)), head="average") in starts

@@ -15,9 +15,9 @@ from nfn.predictor import CONFIG_FILE, WEIGHTS_FILE
 from zoo.collection import Collection
 from zoo.errors import ZooError, did_you_mean, shorten
 from zoo.ids import WHOLE_ID, ZooId, parse_zoo_id
-from zoo.index import CollectionInfo, PredictorInfo, check_file, listed_file, read_catalog, write_catalog
+from zoo.index import CollectionInfo, PredictorInfo, listed_file, read_catalog, write_catalog
 from zoo.predictors import PREDICTORS, PredictorKind, predictor_kind
-from zoo.source import EMBEDDED, FileInfo, Files, LocalFiles, ZooSource
+from zoo.source import EMBEDDED, FileInfo, Files, LocalFiles, ZooSource, check_file
 from zoo.stacked import Stacked
 
 __all__ = [
@@ -75,6 +75,8 @@ class Zoo:
                     raise ZooError(
                         f"The catalog lists {info.count} networks in {name}, its table has {len(opened)}."
                     )
+                while len(self._opened) >= self.files.limits.opened:
+                    self._opened.pop(next(iter(self._opened)))
                 self._opened[name] = opened
             return self._opened[name]
 
@@ -87,7 +89,7 @@ class Zoo:
         def open_shard(path: Path, places: Sequence[int]) -> Stacked:
             return self.files.open_shard(f"{folder}/{path.name}", listed_file(info, path.name), places)
 
-        return Collection(self.root / folder, open_shard)
+        return Collection(self.root / folder, open_shard, self.files.limits)
 
     def rows(self, collection: str, limit: int | None = None) -> list[dict[str, Any]]:
         """The facts of the first `limit` networks: whole id, split, recipe, label (its name) and PSNR or accuracy."""
@@ -122,8 +124,7 @@ class Zoo:
                 folder = self.root / "predictors" / name
                 for needed in (CONFIG_FILE, WEIGHTS_FILE):
                     self.files.need(f"predictors/{name}/{needed}", listed_file(info, needed))
-                    check_file(folder, listed_file(info, needed))
-                self._loaded[name] = predictor_kind(name).load(folder)
+                self._loaded[name] = _load(name, folder)
             return self._loaded[name]
 
     def card(self, name: str = "") -> str:
@@ -163,6 +164,13 @@ class Zoo:
                 f"{name}/{row['id']} has label {label}; spec.json names {len(opened.spec.label_names)}."
             )
         return {"id": f"{name}/{row['id']}", "label": opened.spec.label_names[label], **facts}
+
+
+def _load(name: str, folder: Path) -> Any:
+    try:
+        return predictor_kind(name).load(folder)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ZooError(f"The predictor {name} cannot be used: {error}") from error
 
 
 def _find(infos: dict[str, Any], name: str, what: str):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ from nfn.siren_convention.convention import SirenConvention, convention_from_jso
 from nfn.spec import ArraySpec, NetworkSpec
 from zoo.errors import ZooError, shorten
 from zoo.files import read_json, short_name
+from zoo.ids import SPLITS
+from zoo.limits import OWN, ZooLimits
 from zoo.stacked import LocalStacked, Stacked
 from zoo.table import read_table
 from zoo.tickets import packed_size, regenerate, unpack
 
 FORMAT = 1
+MAX_LAYERS, MAX_PARAMETERS = 128, 2**27
+"""Of the networks that a `spec.json` may describe."""
 COLUMNS = {"id": pa.string(), "split": pa.string(), "shard": pa.int64(), "row": pa.int64()}
 COLUMNS_OF_KIND = {
     "siren": {"label": pa.int64(), "psnr": pa.float64()},
@@ -52,11 +57,16 @@ class Collection:
 
     Row numbers count through the table; an id is `split/index`, such as `test/17`.
     Everything that is missing or does not fit raises ZooError. `open_shard(path, places)` gives the file whose rows
-    at these places will be read.
+    at these places will be read; `limits` say how much is read of it at most.
     """
 
-    def __init__(self, folder: Path, open_shard: Callable[[Path, Sequence[int]], Stacked] | None = None):
-        self.folder = Path(folder)
+    def __init__(
+        self,
+        folder: Path,
+        open_shard: Callable[[Path, Sequence[int]], Stacked] | None = None,
+        limits: ZooLimits = OWN,
+    ):
+        self.folder, self.limits = Path(folder), limits
         self._open_shard = open_shard or (lambda path, places: open_stacked(path))
         self.spec = read_spec(self.folder)
 
@@ -68,7 +78,7 @@ class Collection:
         """One row of facts per network: id, split, what is known of it, recipe, and where its weights are."""
         path = self.folder / "networks.parquet"
         _check_exists(path)
-        table = read_table(path)
+        table = read_table(path, self.limits)
         for name, kind in {**COLUMNS, **COLUMNS_OF_KIND[self.spec.kind]}.items():
             if (
                 name not in table.schema.names
@@ -104,9 +114,7 @@ class Collection:
 
     def features(self, rows: Sequence[int] | slice = slice(None)) -> WeightSpaceFeatures:
         """The weights `(n, 1, ...)` of many rows, in the order asked for."""
-        chosen = torch.arange(len(self))[
-            rows if isinstance(rows, slice) else torch.as_tensor(rows, dtype=torch.int64)
-        ]
+        chosen = self._chosen(rows)
         if self.spec.kind == "init":
             return self._regenerate(chosen)
         shards = torch.tensor(self.rows["shard"].to_numpy())[chosen]
@@ -119,13 +127,25 @@ class Collection:
                 target[mask] = source
         return out
 
+    def _chosen(self, rows: Sequence[int] | slice) -> torch.Tensor:
+        """Row numbers; ZooError where the networks together have more weights than are read at once."""
+        numbers = rows if isinstance(rows, slice) else torch.as_tensor(rows, dtype=torch.int64)
+        chosen = torch.arange(len(self))[numbers]
+        weights = self.spec.network.get_num_params()
+        if len(chosen) * weights > self.limits.values:
+            raise ZooError(
+                f"{len(chosen):,} networks of {weights:,} weights are too much to read of {self.folder.name} at once: "
+                f"at most {self.limits.values:,} weights."
+            )
+        return chosen
+
     def _regenerate(self, chosen: torch.Tensor) -> WeightSpaceFeatures:
         rows = self.rows.take(chosen.numpy())
         return regenerate(self.spec.network, rows["init_seed"].to_pylist(), rows["init_sha256"].to_pylist())
 
     def masks(self, rows: Sequence[int] | slice = slice(None)) -> list[torch.Tensor]:
         """The winning tickets of initializations: a bool tensor `(n, 1, out, in[, kh, kw])` per layer."""
-        chosen = torch.arange(len(self))[rows if isinstance(rows, slice) else torch.as_tensor(rows)]
+        chosen = self._chosen(rows)
         table = self.rows.take(chosen.numpy())
         parts = [
             self._read_masks(row["shard"], row["row"]) for row in table.select(["shard", "row"]).to_pylist()
@@ -156,7 +176,9 @@ class Collection:
 
     def _row_number(self, network_id: str) -> int:
         if network_id not in self._numbers:
-            sizes = ", ".join(f"{split}/0 to {split}/{size - 1}" for split, size in self.splits.items())
+            sizes = ", ".join(
+                f"{split}/0 to {split}/{size - 1}" for split, size in islice(self.splits.items(), len(SPLITS))
+            )
             raise ZooError(f"{self.folder.name} has no network {shorten(network_id)}: choose one of {sizes}.")
         return self._numbers[network_id]
 
@@ -233,7 +255,7 @@ def read_spec(folder: Path) -> CollectionSpec:
             f"{folder.name} has no spec.json: it is not a collection, or its build is not finished."
         )
     content = read_json(path)
-    if content.get("format") != FORMAT or content.get("kind") not in COLUMNS_OF_KIND:
+    if content.get("format") != FORMAT or content.get("kind") not in list(COLUMNS_OF_KIND):
         got = f"format {content.get('format')!r} of kind {content.get('kind')!r}"
         kinds = " or ".join(map(repr, COLUMNS_OF_KIND))
         raise ZooError(f"{short_name(path)} has {got}; this version reads format {FORMAT} of kind {kinds}.")
@@ -245,19 +267,32 @@ def read_spec(folder: Path) -> CollectionSpec:
 
 def _parse_spec(content: dict[str, Any], folder_name: str) -> CollectionSpec:
     network, names = _parse_network(content), content["tensor_names"]
+    if len(network) > MAX_LAYERS or network.get_num_params() > MAX_PARAMETERS:
+        raise ValueError(
+            f"{len(network)} layers of {network.get_num_params():,} weights: at most {MAX_LAYERS} of {MAX_PARAMETERS:,}"
+        )
     if len(network) != len(names):
         wanted = content.get("layers", content.get("shapes"))
         raise ValueError(f"layers {wanted} and {len(names)} pairs of tensor names do not fit")
+    siren, images = convention_from_json(content.get("siren", {})), dict(content["images"])
+    siren.check(network.get_io()[1] if content["kind"] == "siren" else None)
+    if not all(isinstance(images.get(key, ""), str) for key in ("name", "repo", "licence")):
+        raise ValueError(f"the name, repo or licence of images is no text in {images}")
     return CollectionSpec(
         title=str(content.get("title", folder_name)),
         kind=content["kind"],
         network=network,
-        siren=convention_from_json(content.get("siren", {})),
-        names=tuple(LayerNames(str(weight), str(bias)) for weight, bias in names),
+        siren=siren,
+        names=tuple(LayerNames(_tensor_name(weight), _tensor_name(bias)) for weight, bias in names),
         label_names=tuple(str(label) for label in content["labels"]),
-        images=dict(content["images"]),
+        images={"name": "", **images},
         build=dict(content["build"]),
     )
+
+
+def _tensor_name(name: object) -> str:
+    """Text that a file can have as a name: half a character is none, and raises ValueError."""
+    return str(name).encode().decode()
 
 
 def _parse_network(content: dict[str, Any]) -> NetworkSpec:

@@ -2,9 +2,18 @@
 
 from collections.abc import Iterable
 
+MAX_TEXT = 600
+
 
 class ZooError(ValueError):
-    """A zoo, a collection or a name in it is not as it should be; the text says what to do next."""
+    """A zoo, a collection or a name in it is not as it should be; the text says what to do next.
+
+    It is one printable line, whatever of strangers' is quoted in it.
+    """
+
+    def __init__(self, text: str):
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: MAX_TEXT + 1])
+        super().__init__(line if len(line) <= MAX_TEXT else f"{line[:MAX_TEXT]}…")
 
 
 class HubError(ZooError):

@@ -1,11 +1,11 @@
 """Reading and writing `catalog.json`, the table of what is in a zoo: sizes, checksums, counts."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from zoo.collection import Collection
+from zoo.collection import COLUMNS_OF_KIND, Collection
 from zoo.errors import ZooError, shorten
 from zoo.files import read_json, sha256, short_name, write_json
 from zoo.ids import NAME
@@ -13,7 +13,8 @@ from zoo.predictors import predictor_kind
 from zoo.source import FileInfo
 
 FORMAT = 1
-FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+MAX_NAME, MAX_TEXT = 100, 500
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ def read_catalog(root: Path) -> tuple[dict[str, CollectionInfo], dict[str, Predi
     try:
         collections = [_parse_info(CollectionInfo, line) for line in content["collections"]]
         predictors = [_parse_info(PredictorInfo, line) for line in content["predictors"]]
+        kinds = {info.kind for info in collections} - set(COLUMNS_OF_KIND)
+        if kinds:
+            raise ValueError(f"{shorten(min(kinds))} is no kind of networks")
     except (KeyError, TypeError, ValueError) as error:
         raise ZooError(
             f"{short_name(path)} is damaged: {error}. `python -m zoo index` writes it anew."
@@ -64,12 +68,28 @@ def read_catalog(root: Path) -> tuple[dict[str, CollectionInfo], dict[str, Predi
 def _parse_info(kind: type, line: dict[str, Any]):
     files = tuple(FileInfo(**file) for file in line["files"])
     info = kind(**{**line, "files": files})
-    if not NAME.fullmatch(info.name):
-        raise ValueError(f"{shorten(str(info.name))} is no name for an entry")
+    for record in (info, *files):
+        for field in fields(record):
+            _check_field(field.name, getattr(record, field.name), field.type)
+    if not NAME.fullmatch(info.name) or len(info.name) > MAX_NAME:
+        raise ValueError(f"{shorten(info.name)} is no name for an entry")
     for file in files:
         if not FILE_NAME.fullmatch(file.name):
-            raise ValueError(f"{shorten(str(file.name))} is no name for a file")
+            raise ValueError(f"{shorten(file.name)} is no name for a file")
     return info
+
+
+def _check_field(name: str, value: Any, kind: Any) -> None:
+    """ValueError where a value is of another type than its field, or longer or larger than any that is shown."""
+    good = {
+        str: lambda: isinstance(value, str) and len(value) <= MAX_TEXT,
+        int: lambda: type(value) is int and 0 <= value < 2**53,
+        dict[str, int]: lambda: (
+            isinstance(value, dict) and all(type(count) is int for count in value.values())
+        ),
+    }
+    if kind in good and not good[kind]():
+        raise ValueError(f"{name} is {shorten(str(value))}, not of type {getattr(kind, '__name__', kind)}")
 
 
 def listed_file(info: CollectionInfo | PredictorInfo, name: str) -> FileInfo:
@@ -78,18 +98,6 @@ def listed_file(info: CollectionInfo | PredictorInfo, name: str) -> FileInfo:
         if file.name == name:
             return file
     raise ZooError(f"The catalog lists no {name} for {info.name}: `python -m zoo index` writes it anew.")
-
-
-def check_file(folder: Path, file: FileInfo) -> None:
-    """Check size and SHA-256 of a file in `folder`; ZooError where it is missing or another."""
-    path = folder / file.name
-    if not path.is_file():
-        raise ZooError(f"{short_name(path)} is missing, though the catalog lists it: download it again.")
-    if path.stat().st_size != file.size or sha256(path) != file.sha256:
-        raise ZooError(
-            f"{short_name(path)} is not the file that the catalog lists (its SHA-256 differs): "
-            "download it again, or run `python -m zoo index` if you changed it yourself."
-        )
 
 
 def write_catalog(root: Path) -> None:

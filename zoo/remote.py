@@ -10,8 +10,7 @@ import re
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache as keep
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,7 +19,8 @@ from zoo.catalog import Zoo
 from zoo.errors import HubError, ZooError, shorten
 from zoo.files import read_json
 from zoo.hub import HubRepo, RemoteFile
-from zoo.source import EMBEDDED, FileInfo, ZooSource
+from zoo.limits import OWN, STRANGERS, ZooLimits
+from zoo.source import EMBEDDED, CheckedFiles, FileInfo, ZooSource
 from zoo.stacked import LocalStacked, RemoteStacked, Stacked, runs_of
 
 CATALOG, HOMES, CARD = "catalog.json", "hub.json", "README.md"
@@ -28,10 +28,12 @@ HUB_ID = re.compile(
     r"(?P<repo>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(?:@(?P<revision>[\w][\w./-]{0,99}))?",
     re.ASCII,
 )
-LIMITS = {".json": 2**22, ".md": 2**20, ".parquet": 2**26, ".safetensors": 2**29}
+LIMITS = {".json": 2**20, ".md": 2**20, ".parquet": 2**26, ".safetensors": 2**29}
 """The largest files that are fetched, in bytes, by the end of their names."""
 WHOLE = 2**22
 """Shards of up to so many bytes are fetched whole."""
+HEADERS = 4
+"""Of so many shards what they hold is remembered, a few MB at worst."""
 MAX_RUNS, MAX_ROWS = 8, 256
 """Up to so many runs of neighbouring rows, and rows, are read from larger ones by byte ranges."""
 
@@ -50,10 +52,10 @@ def open_zoo(where: str | Path | None = None) -> Zoo:
             f"{where!r} is a folder here and may be a zoo on the Hub: write ./{where} for the folder, "
             f"{where}@main for the Hub."
         )
-    return open_hub_zoo(where)
+    return open_hub_zoo(where, OWN)
 
 
-def open_hub_zoo(text: str) -> Zoo:
+def open_hub_zoo(text: str, limits: ZooLimits = STRANGERS) -> Zoo:
     """A zoo on the Hub, named as a visitor would: `owner/name` or `owner/name@revision`, never a path or an address."""
     repo, revision = parse_hub_id(text)
     snapshot = cache.snapshot(repo.id, revision or "")
@@ -63,7 +65,7 @@ def open_hub_zoo(text: str) -> Zoo:
         except HubError as error:
             raise HubError(f"{error}{_kept(repo)}") from error
     cache.touch(snapshot)
-    files = HubFiles(repo, snapshot.name, snapshot, lambda size: cache.make_room(snapshot, size))
+    files = HubFiles(repo, snapshot.name, snapshot, lambda size: cache.make_room(snapshot, size), limits)
     return Zoo(snapshot, files)
 
 
@@ -117,20 +119,27 @@ class HubFiles:
     `make_room` is told how many bytes are to come, and raises where they must not. Any method may raise HubError.
     """
 
-    def __init__(self, repo: HubRepo, sha: str, root: Path, make_room: Callable[[int], None]):
+    def __init__(
+        self,
+        repo: HubRepo,
+        sha: str,
+        root: Path,
+        make_room: Callable[[int], None],
+        limits: ZooLimits = STRANGERS,
+    ):
         self.repo, self.sha, self.root, self._make_room = repo, sha, root, make_room
-        self.source = ZooSource("hub", repo.id, sha, repo.url(sha))
-        self._ranged = keep(self._open_ranged)
+        self.source, self.limits = ZooSource("hub", repo.id, sha, repo.url(sha)), limits
+        self._checked = CheckedFiles(root)
+        self._ranged = lru_cache(HEADERS)(self._open_ranged)
 
     def need(self, path: str, file: FileInfo) -> None:
         """Make sure that a file of the catalog, `collections/...` or `predictors/...`, lies whole under `root`."""
-        target = self.root / path
-        if target.is_file() and target.stat().st_size == file.size:
+        if self._checked.holds(path, file):
             return
         _check_limit(file.name, file.size)
         self._make_room(file.size)
         repo, sha, name = self._home(path)
-        fetch(repo, sha, name, file.size, _is_sha256(file.size, file.sha256), target)
+        fetch(repo, sha, name, file.size, _is_sha256(file.size, file.sha256), self.root / path)
 
     def open_shard(self, path: str, file: FileInfo, places: Sequence[int]) -> Stacked:
         """A shard to read these rows from: fetched whole where it is small or much of it is asked for."""

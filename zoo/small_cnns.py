@@ -7,15 +7,18 @@ from pathlib import Path
 
 import torch
 
+from nfn.architecture.ops import FUNCTIONS
 from nfn.features import WeightSpaceFeatures
 from nfn.generalization import Generalization, GeneralizationPredictor
-from nfn.network import Network
+from nfn.network import ClassifierConvention, Network
 from nfn.reader import NetworkFileError
 from nfn.reader.classifier_convention import read_classifier_convention
 from nfn.reader.stack import read_networks
+from nfn.wiring.pictures import IMAGENET
+from zoo.classifiers import AccuracyReaders, found_classifier, predict_accuracy
 from zoo.errors import ZooError, shorten
 
-ACTIVATIONS = ("auto", "relu", "tanh")
+ACTIVATIONS = ("auto", *(name for name in FUNCTIONS if name not in ("cosine", "exp", "square", "abs")))
 SUPPORTED = (
     "Supported: 3×3 convolutions of stride 2 with ReLU or tanh, then global average pooling and one linear layer "
     "to 10 classes, on gray images."
@@ -54,7 +57,9 @@ def _fault(network: Network) -> str | None:
 
 
 def tell(network: Network, activation: str = "auto", pixels: str = "auto") -> Network:
-    """The network with its activation told, or what black and white become for it ("0,1"); auto leaves it as it is.
+    """The network with its activation told, or what black and white become for it; auto leaves it as it is.
+
+    `pixels` is a range such as "0,1", or one of `PIXELS`: a usual mean and deviation.
 
     Raises ValueError where either makes no sense.
     """
@@ -64,17 +69,31 @@ def tell(network: Network, activation: str = "auto", pixels: str = "auto") -> Ne
         )
     told = network.classifier
     if pixels != "auto":
-        told = replace(_of_range(pixels), activation=told.activation)
+        told = replace(_of_pixels(pixels), activation=told.activation)
     if activation != "auto":
         told = replace(told, activation=activation)
     return replace(network, classifier=told)
 
 
-def _of_range(pixels: str):
+PIXELS = {
+    "mnist": ((0.1307,), (0.3081,)),
+    "fashion_mnist": ((0.2860,), (0.3530,)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar10-gray": ((0.4809,), (0.2392,)),
+    "imagenet": (IMAGENET.mean, IMAGENET.std),
+    "inverted": ((1.0,), (-1.0,)),
+}
+"""Mean and deviation of pixels from 0 to 1 that can be told by name."""
+
+
+def _of_pixels(pixels: str) -> ClassifierConvention:
+    if pixels in PIXELS:
+        mean, std = PIXELS[pixels]
+        return ClassifierConvention(None, mean, std)
     try:
         return read_classifier_convention({"pixel_range": str(pixels)})
     except NetworkFileError as error:
-        wanted = "what black and white become, such as 0,1 or -1,1, or auto"
+        wanted = f"what black and white become, such as 0,1 or -1,1, one of {', '.join(PIXELS)}, or auto"
         raise ValueError(f"Got the pixels {shorten(str(pixels))}; wanted {wanted}.") from error
 
 
@@ -85,12 +104,15 @@ class Answer:
     name: str
     result: Generalization | None = None
     error: str = ""
+    assumed: tuple[str, ...] = ()
 
 
 def predict_file(
-    predictor: GeneralizationPredictor, path: str | Path, activation: str = "auto", pixels: str = "auto"
+    readers: AccuracyReaders, path: str | Path, activation: str = "auto", pixels: str = "auto"
 ) -> list[Answer]:
     """An answer for the one network of a file, under the file's name, or one per network of a stack, as `name[i]`.
+
+    What the one network computes is looked for; a stack is of small CNNs of the zoo's family.
 
     Raises ValueError for an activation or pixels that make no sense, OSError where the file cannot be opened.
     """
@@ -99,9 +121,25 @@ def predict_file(
         networks = read_networks(path)
     except NetworkFileError as error:
         return [Answer(name, error=str(error))]
-    names = [name] if len(networks) == 1 else [f"{name}[{i}]" for i in range(len(networks))]
     networks = [tell(n, activation, pixels) if isinstance(n, Network) else n for n in networks]
-    return predict_alike(predictor, names, networks)
+    if len(networks) == 1 and isinstance(networks[0], Network):
+        return [predict_one(readers, name, networks[0])]
+    return predict_alike(readers.small, [f"{name}[{i}]" for i in range(len(networks))], networks)
+
+
+@torch.no_grad()
+def predict_one(readers: AccuracyReaders, name: str, network: Network) -> Answer:
+    """An answer for one uploaded classifier of any architecture."""
+    if network.kind != "classifier":
+        return Answer(name, error=f"This is a network of kind {network.kind}, not an image classifier.")
+    try:
+        classifier = found_classifier(network, readers.pictures)
+    except ValueError as error:
+        return Answer(name, error=str(error))
+    result = predict_accuracy(classifier, readers)
+    if not math.isfinite(result.test_accuracy):
+        return Answer(name, error=result.reason)
+    return Answer(name, result, assumed=classifier.assumed)
 
 
 def predict_alike(

@@ -27,23 +27,39 @@ from app.tabs.cards import (
 from app.tabs.doors import door, opened
 from app.widgets import MAX_MB, copy_link, heading, mark, network_list, segmented, upload_box
 
-ACTIVATIONS = [("Find it", "auto"), ("ReLU", "relu"), ("tanh", "tanh")]
-PIXELS = [("As the file says", "auto"), ("−1 to 1", "-1,1"), ("0 to 1", "0,1")]
+ACTIVATIONS = [("Find it", "auto"), *((title, name) for name, title in said.ACTIVATION_TITLES.items())]
+IMAGES = [("Find it", "auto"), *((title, name) for name, title in said.IMAGE_TITLES.items())]
+PIXELS = [
+    ("Find it", "auto"),
+    ("−1 to 1", "-1,1"),
+    ("0 to 1", "0,1"),
+    ("0 to 255", "0,255"),
+    ("MNIST’s mean and std", "mnist"),
+    ("Fashion-MNIST’s mean and std", "fashion_mnist"),
+    ("CIFAR-10’s mean and std", "cifar10"),
+    ("CIFAR-10’s in gray", "cifar10-gray"),
+    ("ImageNet’s mean and std", "imagenet"),
+    ("White is 0, black is 1", "inverted"),
+]
 
 INTRO = (
     "Each row is a small network that was trained to tell images apart, some well and some badly. Click one, or "
     "bring your own."
 )
 ACCURACY = (
-    "How many images it has never seen will it name rightly? You need no data to know: another network says so from "
-    "its weights."
+    "How many images it has never seen will it name rightly? You need no test data to know: another network says so, "
+    "from the weights alone and a few training pictures."
 )
 CONVENTION = (
-    "Few files say what is between their layers, or what black and white were for the network. Where neither the file "
-    "nor you say it, the activation is found, and pixels go from −1 to 1."
+    "Few files say how their layers are connected, or what black and white were for the network. What neither the file "
+    "nor you say is found by trying: the reading that answers some labelled training pictures best."
 )
 SCATTER = "Every dot is a network of the zoo. The closer to the diagonal, the better it was read."
 MEASURE = "Now let it name 1,000 real test images, and see."
+GRAPH = (
+    "Every operation from the picture to the class scores, with its shape. Not what you trained? Say above how your "
+    "upload is to be read."
+)
 WEIGHTS = "All that the file holds: every number of the network, as a colour."
 BATCH_WIDTHS: list[str | int] = ["126px", "88px", "56px", "56px", "90px", "90px", "224px"]
 BATCH = (
@@ -65,12 +81,14 @@ def build_generalization_tab(demo: gr.Blocks) -> None:
     with gr.Row(elem_classes="card"):
         plot, measuring, result = _build_scatter(source, accuracy)
     with gr.Row(elem_classes="card"):
+        graph = _build_graph()
+    with gr.Row(elem_classes="card"):
         weights = _build_weights(source)
     with gr.Row(elem_classes="card"):
         _build_batch()
     freshen(source)
     with chooser:
-        _build_chooser(demo, source, plot, [result, weights], measuring)
+        _build_chooser(demo, source, plot, [result, graph, weights], measuring)
 
 
 def _build_chooser(
@@ -84,16 +102,18 @@ def _build_chooser(
     file, refused = box = upload_box("cnn-upload")
     with gr.Accordion("How my upload is to be read", open=False, elem_classes="quiet"):
         gr.HTML(f'<p class="line">{CONVENTION}</p>')
-        activation = segmented(ACTIVATIONS, "auto", "Activation", elem_id="activation")
-        black = segmented(PIXELS, "auto", "Pixels, black to white", elem_id="pixels")
+        learned = segmented(IMAGES, "auto", "Trained on", elem_id="learned-from")
+        with gr.Row():
+            activation = gr.Dropdown(ACTIVATIONS, value="auto", label="Activation", elem_id="activation")
+            black = gr.Dropdown(PIXELS, value="auto", label="Pixels, black to white", elem_id="pixels")
         again = gr.Button("Read my upload this way", size="sm")
 
     def pick(event: gr.SelectData, *values: Any):
         chosen = views.picked(event)
         yield from in_turn([to_text(chosen), mark(chosen.zoo_id), None], chosen, cards, values)
 
-    def upload(path: str | None, activation: str, black: str, *values: Any):
-        chosen = views.uploaded(path, activation, black)
+    def upload(path: str | None, learned: str, activation: str, black: str, *values: Any):
+        chosen = views.uploaded(path, learned, activation, black)
         yield from in_turn([to_text(chosen), mark(None)], chosen, cards, values)
 
     def come_in(text: str, name: str, *values: Any):
@@ -115,7 +135,7 @@ def _build_chooser(
     on([images.change], lambda name, text: views.show_networks(name, from_text(text)),
        [images, source], [table])  # fmt: skip
     choose([table.select, plot.select], pick, inputs, [source, table, file, *outputs], [running], "#accuracy")
-    receive(box, [file.upload, again.click], upload, [activation, black, *inputs],
+    receive(box, [file.upload, again.click], upload, [learned, activation, black, *inputs],
             [source, table, *outputs], [running], "#accuracy")  # fmt: skip
     forget(refused, [table.select, plot.select, source.change])
 
@@ -126,7 +146,9 @@ def _build_scatter(source: gr.Textbox, accuracy: gr.HTML) -> tuple[gr.HTML, Depe
         plot = network_list(panels.READING, elem_id="scatter")
     with gr.Column(scale=4, min_width=260):
         heading("Is it true?", MEASURE)
-        images = segmented(views.image_choices(), views.image_choices()[0][1], "Images", elem_id="measure-on")
+        images = segmented(
+            views.measure_choices(), views.image_choices()[0][1], "Images", elem_id="measure-on"
+        )
         with gr.Row():
             start = gr.Button(
                 "Measure it", variant="primary", size="md", elem_id="measure", elem_classes="waits"
@@ -145,6 +167,13 @@ def _build_scatter(source: gr.Textbox, accuracy: gr.HTML) -> tuple[gr.HTML, Depe
     running.failure(views.stopped, None, controls, api_visibility="private")
     cancel.click(views.stopped, None, controls, cancels=[running], api_visibility="private")
     return plot, running, Card(views.show_result, [], [accuracy, plot, zoo_line, images, *controls])
+
+
+def _build_graph() -> Card:
+    with gr.Column():
+        heading("What it computes", GRAPH)
+        drawing = gr.HTML(panels.READING, elem_id="graph")
+    return Card(views.show_graph, [], [drawing])
 
 
 def _build_weights(source: gr.Textbox) -> Card:

@@ -11,14 +11,22 @@ from app import generalization_panels as said
 from app.actions import RequestError, Source, zoo
 from app.generalization import Measured, Predicted, ZooPoint
 from app.generalization_figures import layer_figures
+from app.graph_drawing import graph_drawing
 from app.sources import from_request
 from app.widgets import keep_files, marked
+from nfn.architecture.axes import axes_of
+from nfn.reader.errors import GRAPH_ADVICE
 
 
 def image_choices() -> list[tuple[str, str]]:
     """(title, name) of the image sets that the zoo's classifiers were trained on."""
     names = [zoo().collection(info.name).images for info in generalization.classifier_collections()]
     return [(said.image_title(name), name) for name in dict.fromkeys(names)]
+
+
+def measure_choices() -> list[tuple[str, str]]:
+    """(title, name) of the image sets of which test images are there to measure on."""
+    return [(title, name) for name, title in said.IMAGE_TITLES.items()]
 
 
 def images_of(source: Source) -> str | None:
@@ -41,9 +49,9 @@ def picked(event: gr.SelectData) -> Source:
     return source
 
 
-def uploaded(path: str | None, activation: str, pixels: str) -> Source:
+def uploaded(path: str | None, images: str, activation: str, pixels: str) -> Source:
     """The uploaded file, read as it says, or as the visitor says."""
-    source = generalization.tell(generalization.open_upload(path), activation, pixels)
+    source = generalization.read_as(generalization.open_upload(path), images, activation, pixels)
     generalization.predict(source)
     return source
 
@@ -51,7 +59,7 @@ def uploaded(path: str | None, activation: str, pixels: str) -> Source:
 def show_result(source: Source):
     """The accuracy card, the plot, and the measuring controls as they are before measuring."""
     predicted, images = generalization.predict(source), images_of(source)
-    choice = gr.Radio(value=images or predicted.result.images, visible=images is None)
+    choice = gr.Radio(value=images or predicted.result.images or None, visible=images is None)
     line = said.scatter_line(_points(predicted))
     return (
         _accuracy(source, predicted),
@@ -67,9 +75,9 @@ def _points(predicted: Predicted) -> list[ZooPoint]:
 
 
 def _accuracy(source: Source, predicted: Predicted, measured: Measured | None = None) -> str:
-    network = generalization.open_classifier(source)
+    classifier = generalization.classifier_of(source)
     row = None if source.zoo_id is None else zoo(source.zoo).row(source.zoo_id)
-    facts = said.network_facts(source, network, predicted.result, row)
+    facts = said.network_facts(source, classifier, predicted.result, row)
     return said.accuracy(predicted, measured, [point.measured for point in _points(predicted)], facts)
 
 
@@ -106,13 +114,22 @@ def stopped():
 def show_weights(source: Source):
     """The weights as they came, an empty place for the disguise, and a table."""
     network = generalization.open_classifier(source)
-    return layer_figures(network.features), said.NOT_YET, "", panels.layer_rows(network)
+    return layer_figures(network.tensors()), said.NOT_YET, "", panels.layer_rows(network)
+
+
+def show_graph(source: Source) -> tuple[str]:
+    """What the network computes, as a drawing; or why that is not known."""
+    classifier = generalization.classifier_of(source)
+    if classifier.graph is None:
+        return (panels.refusal(ValueError(f"What this network computes is not known. {GRAPH_ADVICE}")),)
+    architecture = classifier.graph.architecture
+    return (f"{said.assumed_block(classifier)}{graph_drawing(architecture, axes_of(architecture))}",)
 
 
 def show_disguise(source: Source):
     """The permuted weights, and the numbers."""
     check = generalization.check_symmetry(source, random.randrange(2**31))
-    return layer_figures(check.after.features), said.symmetry_line(check)
+    return layer_figures(generalization.known_graph(check.after).tensors), said.symmetry_line(check)
 
 
 def show_batch(paths: list[str] | None) -> Iterator[tuple[Any, ...]]:

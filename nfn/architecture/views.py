@@ -100,7 +100,8 @@ def small_cnn_view(architecture: Architecture, tensors: Mapping[str, Tensor]) ->
             case BatchNorm() if pairs and after is None:
                 after = op
             case Activation(function="relu" | "tanh" as function) if None in functions:
-                functions = (functions - {None}) | {function}
+                functions.discard(None)
+                functions.add(function)
             case _:
                 return None
     activation = next(iter(functions)) if len(functions) == 1 else None
@@ -110,6 +111,27 @@ def small_cnn_view(architecture: Architecture, tensors: Mapping[str, Tensor]) ->
     pairs.append(_with_norm_of_input(weight[0, 0], bias[0, 0], after, tensors))
     features = WeightSpaceFeatures.from_zipped([(w[None, None], b[None, None]) for w, b in pairs])
     return SmallCnnView(features, activation)
+
+
+def small_cnn_graph(
+    features: WeightSpaceFeatures, activation: Literal["relu", "tanh"], size: int
+) -> tuple[Architecture, dict[str, Tensor]]:
+    """The inverse of `small_cnn_view`: one small CNN `(1, 1, ...)` as a graph, for pictures of `size` pixels a side."""
+    ops: list[Op] = []
+    tensors: dict[str, Tensor] = {}
+    for i, (weight, bias) in enumerate(features):
+        names = f"layers.{i}.weight", f"layers.{i}.bias"
+        tensors |= dict(zip(names, (weight[0, 0], bias[0, 0]), strict=True))
+        if i < len(features) - 1:
+            ops.append(Conv(inputs=(len(ops),), weight=names[0], bias=names[1], stride=(2, 2)))
+            ops.append(Activation(inputs=(len(ops),), function=activation))
+        else:
+            ops.append(AdaptivePool(inputs=(len(ops),), mode="average"))
+            ops.append(Flatten(inputs=(len(ops),)))
+            ops.append(Linear(inputs=(len(ops),), weight=names[0], bias=names[1]))
+    channels = features.weights[0].shape[3]
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    return Architecture((channels, size, size), tuple(ops), shapes), tensors
 
 
 def _straight(architecture: Architecture) -> Sequence[Op]:

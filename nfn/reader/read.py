@@ -32,6 +32,7 @@ from nfn.reader.tensors import StoredTensor, read_array, to_float32
 from nfn.siren_convention.convention import Level
 from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.propose import Proposal, propose
+from nfn.wiring.sequence import Sequence, StoredModule, convolution_settings, find_sequence, only_activation
 
 
 def read_network(
@@ -93,6 +94,9 @@ def to_network(
     graph = _declared(stored)
     if graph is not None:
         return from_graph(graph, stored.metadata, stored.notes, kind, siren, classifier)
+    sequence = _sequence(stored)
+    if sequence is not None and kind in (None, "classifier"):
+        return _from_modules(stored, sequence, classifier)
     try:
         chain = chain_of(stored)
         if (chain.before or chain.inputs) and sum(
@@ -106,7 +110,9 @@ def to_network(
         if kind not in (None, "classifier") or read_layer_order(stored.metadata) is not None:
             raise
         return _from_proposal(stored, classifier, error)
-    return _with_proposal(stored, network) if network.kind == "classifier" else network
+    if network.kind != "classifier":
+        return network
+    return _with_proposal(stored, replace(network, classifier=classifier or _classifier_of(stored)))
 
 
 def _declared(stored: StoredFile) -> Graph | None:
@@ -163,23 +169,65 @@ def _before(view: SirenView, level: Level) -> Level:
     return (level - view.shift) / view.scale
 
 
+def _sequence(stored: StoredFile) -> Sequence | None:
+    """The modules of a pickled `nn.Sequential` for pictures, with their settings."""
+    try:
+        found = find_sequence(_modules(stored), _shapes_of(stored)[0])
+    except WiringError as error:
+        raise NetworkFileError(f"{error}. {GRAPH_ADVICE}") from error
+    return found if found is not None and (found.channels or found.inputs > 4) else None
+
+
+def _modules(stored: StoredFile) -> dict[str, StoredModule]:
+    return {
+        path: StoredModule(path, facts.class_name.rpartition(".")[2], facts.attributes)
+        for path, facts in stored.modules.items()
+    }
+
+
+def _proposal(stored: StoredFile) -> Proposal:
+    """What the tensors may be, given what is known of their modules; WiringError as of `propose`."""
+    return propose(*_shapes_of(stored), convolution_settings(_modules(stored)))
+
+
+def _classifier_of(stored: StoredFile) -> ClassifierConvention:
+    """What the file says of a classifier, by its metadata or by its modules."""
+    known = read_classifier_convention(stored.metadata)
+    return replace(known, activation=known.activation or only_activation(_modules(stored)))
+
+
+def _from_modules(stored: StoredFile, sequence: Sequence, classifier: ClassifierConvention | None) -> Network:
+    """A network of which only the pictures are left open."""
+    tensors = {name: _load(name, stored.tensors[name]) for name in sequence.shapes}
+    return Network(
+        None,
+        "classifier",
+        tuple(LayerNames(*names) for names in sequence.layers),
+        metadata=cap_metadata(stored.metadata),
+        notes=stored.notes,
+        classifier=classifier or _classifier_of(stored),
+        proposal=sequence,
+        stored=tensors,
+    )
+
+
 def _from_proposal(
     stored: StoredFile, classifier: ClassifierConvention | None, error: StructureError
 ) -> Network:
     """A network that is no plain chain: its layers, and what is left open of their wiring."""
     try:
-        proposal = propose(*_shapes_of(stored))
+        proposal = _proposal(stored)
     except WiringError as other:
         raise type(error)(f"{error} {GRAPH_ADVICE}") from other
     network = Network(None, "classifier", metadata=cap_metadata(stored.metadata), notes=stored.notes)
-    convention = classifier or read_classifier_convention(stored.metadata)
+    convention = classifier or _classifier_of(stored)
     return _propose(stored, replace(network, classifier=convention), proposal)
 
 
 def _with_proposal(stored: StoredFile, network: Network) -> Network:
     """A chain, and what its wiring may be as well."""
     try:
-        return _propose(stored, network, propose(*_shapes_of(stored)))
+        return _propose(stored, network, _proposal(stored))
     except WiringError:
         return network
 

@@ -15,25 +15,38 @@ FREE = 6
 """Up to so many convolutions every choice of places is tried; of longer rows the usual ones."""
 
 
-def geometries(convolutions: Sequence[Layer], size: int, area: int | None) -> list[Wiring]:
+def geometries(
+    convolutions: Sequence[Layer], size: int, area: int | None, known: Sequence[tuple[int, int]] | None = None
+) -> list[Wiring]:
     """Wirings of the convolutions for pictures of `size` pixels a side, the most usual first.
 
     `area` is the number of places per channel that the first linear layer takes: only what ends in it fits. None:
-    global pooling, average or maximum, and so whatever leaves a picture.
+    global pooling, average or maximum, and so whatever leaves a picture. `known` has stride and padding of each
+    convolution where the file tells them.
     """
     found: dict[Wiring, int] = {}
     rows = itertools.product(
-        enumerate(_paddings(convolutions)),
-        enumerate(DOWNS),
+        enumerate(_paddings(convolutions) if known is None else [tuple(padding for _, padding in known)]),
+        enumerate(DOWNS if known is None else [down for down in DOWNS if down.mode != "stride"]),
         enumerate(_places(convolutions, area is not None)),
     )
     for (p, padding), (d, down), (n, places) in rows:
-        downs = tuple(down if i in places else None for i in range(len(convolutions)))
+        downs: tuple[Down | None, ...] = tuple(
+            down if i in places else None for i in range(len(convolutions))
+        )
+        if known is not None:
+            downs = _with_strides(downs, [stride for stride, _ in known])
         side = side_after(convolutions, padding, downs, size)
         if side is not None and (area is None or side * side == area):
             for h, head in enumerate(_heads(area, side)):
                 found.setdefault(Wiring(padding=padding, down=downs, head=head), p + d + n + h)
     return sorted(found, key=lambda wiring: found[wiring])
+
+
+def _with_strides(downs: Sequence[Down | None], strides: Sequence[int]) -> tuple[Down | None, ...]:
+    """Pooling behind the convolutions of stride 1 only."""
+    pairs = zip(downs, strides, strict=True)
+    return tuple(Down("stride", stride, stride) if stride > 1 else down for down, stride in pairs)
 
 
 def side_after(

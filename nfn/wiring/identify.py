@@ -1,8 +1,11 @@
 """From a network to what it computes and on which pictures: declared by the file, or found by trying."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
 
 from nfn.network import Graph, Network
 from nfn.wiring.pictures import PictureSet
@@ -22,9 +25,19 @@ class Identified:
     `declared` says that the file holds the graph, so that only the pictures and their normalisation were looked for.
     """
 
-    graph: Graph
+    candidates: Candidates
+    tensors: Mapping[str, Tensor]
     fits: tuple[Fit, ...]
     declared: bool
+
+    def graph_of(self, fit: Fit) -> Graph:
+        """The graph in one of the settings."""
+        return Graph(self.candidates.build(fit.setting.choice, fit.setting.shape), self.tensors)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph in the setting that fits best."""
+        return self.graph_of(self.best)
 
     @property
     def best(self) -> Fit:
@@ -39,7 +52,7 @@ class Identified:
     @property
     def known(self) -> bool:
         """Whether the network answers pictures clearly better than chance, so that the setting means something."""
-        chance = 1 / self.graph.architecture.output_shape[0]
+        chance = 1 / self.candidates.classes
         deviation = math.sqrt(chance * (1 - chance) / self.best.pictures)
         return self.best.accuracy > chance + SIGNIFICANT * deviation
 
@@ -63,6 +76,4 @@ def identify(network: Network, sets: Sequence[PictureSet], given: Given = NOTHIN
     fits = search_wiring(candidates, tensors, sets, given)
     if not fits:
         return None
-    setting = fits[0].setting
-    graph = Graph(candidates.build(setting.choice, setting.shape), tensors)
-    return Identified(graph, tuple(fits), declared=network.graph is not None)
+    return Identified(candidates, tensors, tuple(fits), declared=network.graph is not None)

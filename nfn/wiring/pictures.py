@@ -54,6 +54,7 @@ class Pixels:
 ZERO_ONE = Pixels("0 to 1", (0.0,), (1.0,))
 MINUS_ONE_ONE = Pixels("-1 to 1", (0.5,), (0.5,))
 IMAGENET = Pixels("ImageNet's mean and std", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+INVERTED = (Pixels("1 to 0 (inverted)", (1.0,), (-1.0,)), Pixels("1 to -1 (inverted)", (0.5,), (-0.5,)))
 COMMON = (
     MINUS_ONE_ONE,
     ZERO_ONE,
@@ -68,8 +69,7 @@ COMMON = (
     Pixels("-0.5 to 0.5", (0.5,), (1.0,)),
     Pixels("0 to 255", (0.0,), (1 / 255,)),
     Pixels("-2 to 2", (0.5,), (0.25,)),
-    Pixels("1 to 0 (inverted)", (1.0,), (-1.0,)),
-    Pixels("1 to -1 (inverted)", (0.5,), (-0.5,)),
+    *INVERTED,
 )
 """The usual normalisations, the most usual first."""
 

@@ -1,7 +1,7 @@
 """Every architecture that a state_dict may be: what its names and shapes fix, and what they leave open."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import Flatten, Shape
@@ -95,6 +95,8 @@ class Proposal:
     layers: tuple[Layer, ...]
     residual: ResidualNet | None = None
     assumed: tuple[str, ...] = ()
+    settings: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Stride and padding of convolutions by their path, where the file tells them."""
 
     @property
     def channels(self) -> int:
@@ -131,7 +133,9 @@ class Proposal:
         convolutions = [layer for layer in self.layers if layer.is_convolution]
         if not convolutions:
             return [Wiring()]
-        return list(geometries(convolutions, size, self._area(convolutions)))
+        known = [self.settings[layer.path] for layer in convolutions if layer.path in self.settings]
+        told = known if len(known) == len(convolutions) else None
+        return list(geometries(convolutions, size, self._area(convolutions), told))
 
     def sizes(self, native: int) -> list[int]:
         """Pixels a side of the pictures to try: their own, and 32 where the first linear layer fixes a size."""
@@ -174,8 +178,10 @@ class Proposal:
         return build_chain(self.layers, choice, input_shape, self.shapes)
 
 
-def propose(shapes: Mapping[str, Shape], in_order: bool) -> Proposal:
-    """What a state_dict may be, from names and shapes alone.
+def propose(
+    shapes: Mapping[str, Shape], in_order: bool, settings: Mapping[str, tuple[int, int]] | None = None
+) -> Proposal:
+    """What a state_dict may be, from names and shapes, and from the convolutions' settings where the file tells them.
 
     Raises WiringError where no wiring that is known here fits: the message says at which tensor.
     """
@@ -184,11 +190,11 @@ def propose(shapes: Mapping[str, Shape], in_order: bool) -> Proposal:
     if residual is not None:
         return Proposal(shapes, tuple(layers), residual)
     ordered = _ordered(layers)
-    _check_area(Proposal(shapes, tuple(ordered)))
+    settings = settings or {}
+    _check_area(Proposal(shapes, tuple(ordered), settings=settings))
     moved = [layer.weight for layer in ordered] != [layer.weight for layer in layers]
-    return Proposal(
-        shapes, tuple(ordered), assumed=("the layers' order was found from their widths",) * moved
-    )
+    assumed = ("the layers' order was found from their widths",) * moved
+    return Proposal(shapes, tuple(ordered), assumed=assumed, settings=settings)
 
 
 def _check_area(proposal: Proposal) -> None:

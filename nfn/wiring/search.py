@@ -14,15 +14,19 @@ from torch import Tensor
 
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import ArchitectureError, Shape, Softmax
-from nfn.wiring.pictures import PictureSet, Pixels, normalisations
+from nfn.wiring.pictures import INVERTED, PictureSet, Pixels, normalisations
 from nfn.wiring.propose import DECLARED, Choice
 
 GLANCE, FEW, MANY = 32, 80, 300
 """Pictures of the first glance at every candidate, of the search among the better ones, and of the last comparison."""
 STARTS, POLISHED, ROUNDS, GEOMETRIES = 3, 2, 3, 6
 BENT, SECOND_LOOKS = 20, 16
-FEW_STARTS, MANY_STARTS = 24, 160
+FEW_STARTS, MANY_STARTS, WIDE_STARTS = 24, 160, 60
 TEMPERATURES = torch.tensor([0.5, 0.7, 1.0, 1.5, 2.5, 5.0])
+DOUBTFUL = 0.1
+"""More sure than right by so much, on pictures like those it learned from, is hardly any network in its own wiring."""
+CLEARLY = 0.25
+"""Nats a picture by which a setting is clearly worse."""
 EFFORT = 4e9
 """Multiply-adds of one look; of networks that need more, fewer pictures are shown."""
 SMALLEST_LOOK = 24
@@ -69,6 +73,11 @@ class Fit:
     confidence: float
     temperature: float
     pictures: int
+
+    @property
+    def overconfidence(self) -> float:
+        """By how much the network is more sure than right, from -1 to 1."""
+        return self.confidence - self.accuracy
 
 
 class Candidates(Protocol):
@@ -141,6 +150,11 @@ class Search:
         fits = [fit for setting in settings if (fit := self.look(setting, count)) is not None]
         return sorted(fits, key=_badness)
 
+    def is_near(self, setting: Setting, best: Fit) -> bool:
+        """Whether a setting is worth more pictures: on few, it is not clearly worse than the best."""
+        few, before = self.look(setting, FEW), self.look(best.setting, FEW)
+        return few is not None and before is not None and _badness(few) < _badness(before) + CLEARLY
+
     def normalisations(self, images: str, channels: int) -> Sequence[Pixels]:
         """The normalisations to try: the one that is given, or the usual ones."""
         if self.given.pixels is not None:
@@ -197,10 +211,19 @@ def search_wiring(
     `sets` are the image sets that the network may have learned from. Empty where it takes none of them.
     """
     search = Search(candidates, tensors, sets, given)
-    glances = search.look_at(_starts(search), GLANCE)
-    bent = (setting for fit in glances[:BENT] for setting in _usual_activations(search, fit.setting))
+    found = _search(search, wide=False)
+    if found and found[0].overconfidence > DOUBTFUL:
+        found = _search(search, wide=True)
+    return found
+
+
+def _search(search: Search, wide: bool) -> list[Fit]:
+    """From a glance at every start to a comparison of the best; `wide` takes more of them along."""
+    glances = search.look_at(_starts(search, wide), GLANCE)
+    bent = (s for fit in glances[: BENT * (1 + wide)] for s in _usual_activations(search, fit.setting))
     second = search.look_at(bent, GLANCE)
-    for start in _spread(search.look_at((fit.setting for fit in second[:SECOND_LOOKS]), FEW)):
+    firsts = search.look_at((fit.setting for fit in second[: SECOND_LOOKS * (1 + wide)]), FEW)
+    for start in _spread(firsts):
         _climb(search, start)
     found = sorted((fit for (_, count), fit in search.looked.items() if count == FEW), key=_badness)
     for start in _spread(found)[:POLISHED]:
@@ -223,8 +246,8 @@ def input_shapes(candidates: Candidates, pictures: PictureSet) -> list[tuple[int
     return [(c, s, s) for c in (1, 3) for s in sides if c * s * s == candidates.inputs]
 
 
-def _starts(search: Search) -> Iterator[Setting]:
-    """Every geometry with the usual normalisations and ReLU."""
+def _starts(search: Search, wide: bool) -> Iterator[Setting]:
+    """Every geometry with the usual normalisations (`wide`: and with inverted pixels), and ReLU."""
     proposal = search.proposal
     for pictures in search.sets.values():
         if int(pictures.labels.max()) + 1 != proposal.classes or search.given.images not in (
@@ -233,8 +256,14 @@ def _starts(search: Search) -> Iterator[Setting]:
         ):
             continue
         for shape in input_shapes(proposal, pictures):
-            choices = [search.with_activation(choice) for choice in proposal.starts(shape[1])[:MANY_STARTS]]
-            usual = search.normalisations(pictures.name, shape[0])[: 3 if len(choices) <= FEW_STARTS else 1]
+            most = WIDE_STARTS if wide else MANY_STARTS
+            choices = [search.with_activation(choice) for choice in proposal.starts(shape[1])[:most]]
+            usual = list(search.normalisations(pictures.name, shape[0]))
+            usual = (
+                usual[:3] + [p for p in usual[3:] if p in INVERTED]
+                if wide
+                else usual[: 3 if len(choices) <= FEW_STARTS else 2]
+            )
             for choice, pixels in itertools.product(choices, usual):
                 yield Setting(pictures.name, shape, pixels, choice)
 
@@ -257,7 +286,7 @@ def _climb(search: Search, best: Fit, count: int = FEW) -> None:
         start = best
         for vary in (_other_pixels, _other_choices, _other_geometries):
             for setting in vary(search, best.setting):
-                fit = search.look(setting, count)
+                fit = search.look(setting, count) if count == FEW or search.is_near(setting, best) else None
                 if fit is not None and _badness(fit) < _badness(best):
                     best = fit
         if best is start:
@@ -274,9 +303,8 @@ def _other_choices(search: Search, setting: Setting) -> list[Setting]:
 
 def _usual_activations(search: Search, setting: Setting) -> list[Setting]:
     """The setting with each of the activations that are unlike one another."""
-    return [
-        s for s in [setting, *_other_choices(search, setting)] if s.choice and s.choice.activation in UNLIKE
-    ]
+    others = [s for s in _other_choices(search, setting) if s.choice.activation in UNLIKE]
+    return [setting, *others]
 
 
 def _other_geometries(search: Search, setting: Setting) -> list[Setting]:

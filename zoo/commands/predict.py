@@ -12,6 +12,7 @@ from rich.table import Table
 
 from nfn.network import Network
 from zoo.catalog import Zoo
+from zoo.classifiers import readers_of
 from zoo.commands.browse import ZooOption
 from zoo.errors import ZooError
 from zoo.remote import open_zoo
@@ -68,20 +69,24 @@ def predict_edit(
 def predict_generalization(
     networks: NetworksArgument,
     activation: Annotated[
-        str, typer.Option(help="relu, tanh, or auto: the file's word, or found out")
+        str, typer.Option(help="relu, tanh, gelu, ...; auto: the file's word, or found out")
     ] = "auto",
     pixels: Annotated[
-        str, typer.Option(help="what black and white become, e.g. 0,1; auto: the file's word, or -1,1")
+        str,
+        typer.Option(
+            help="what black and white become, e.g. 0,1 or imagenet; auto: the file's word, or found"
+        ),
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="print an object a line, one per network")] = False,
     zoo: ZooOption = None,
 ) -> None:
-    """Predict the test accuracy of small image classifiers from their weights."""
+    """Predict the test accuracy of image classifiers."""
     opened = open_zoo(zoo)
     answers = [a for text in networks for a in answer_for(opened, text, activation, pixels)]
     if as_json:
         for answer in answers:
             facts = {"error": answer.error} if answer.result is None else asdict(answer.result)
+            facts |= {"assumed": list(answer.assumed)} if answer.assumed else {}
             print(json.dumps({"network": answer.name, **facts}))
     else:
         print_generalization(answers)
@@ -91,10 +96,10 @@ def predict_generalization(
 
 def answer_for(zoo: Zoo, text: str, activation: str, pixels: str) -> list[Answer]:
     """An answer per network of a file, or for the one of a zoo id."""
-    predictor = zoo.predictor("generalization")
     if is_file(zoo, text):
-        return predict_file(predictor, text, activation, pixels)
-    return predict_alike(predictor, [text], [tell(zoo.network(text), activation, pixels)])
+        return predict_file(readers_of(zoo), text, activation, pixels)
+    small = zoo.predictor("generalization")
+    return predict_alike(small, [text], [tell(zoo.network(text), activation, pixels)])
 
 
 def print_generalization(answers: list[Answer]) -> None:

@@ -1,0 +1,166 @@
+"""Small files that are expensive to answer: refused from their shapes, stopped at a deadline or when nobody waits."""
+
+import time
+
+import pytest
+import torch
+from asking import INIT, SEVEN, answers_still, ask, result, sentence, upload
+from safetensors.torch import save
+from test_hostile_visitors import resident
+from torch.utils.flop_counter import FlopCounterMode
+
+from app import cost, tickets
+from app.actions import predictor
+from app.cost import Cost, bounded, check_cost, stride_2_architecture, training_cost
+from app.errors import RequestError
+from nfn import sparse_training
+from nfn.features import WeightSpaceFeatures
+from nfn.siren import render
+from nfn.spec import ArraySpec, NetworkSpec
+from zoo.catalog import EMBEDDED, Zoo
+
+NARROW = [(6, 3, 3, 3), (5, 6, 3, 3), (4, 5, 3, 3), (7, 4), (10, 7)]
+
+
+def spec_of(shapes) -> NetworkSpec:
+    return NetworkSpec(tuple(map(ArraySpec, shapes)), tuple(ArraySpec(shape[:1]) for shape in shapes))
+
+
+def features_of(shapes) -> WeightSpaceFeatures:
+    return WeightSpaceFeatures.from_zipped(
+        [(torch.randn(1, 1, *shape) * 0.05, torch.zeros(1, 1, shape[0])) for shape in shapes]
+    )
+
+
+def state_of(shapes) -> dict[str, torch.Tensor]:
+    """A checkpoint of a network with weights of these shapes, untrained."""
+    return {
+        f"{i}.{name}": torch.randn(*size) * 0.05
+        for i, shape in enumerate(shapes)
+        for name, size in (("weight", shape), ("bias", shape[:1]))
+    }
+
+
+@pytest.mark.parametrize(
+    ("shapes", "image"), [(NARROW, (3, 16, 16)), ([(20, 784), (15, 20), (10, 15)], (1, 28, 28))]
+)
+def test_the_cost_of_training_is_what_it_takes(shapes, image):
+    """Counted by torch, multiplications and additions apart, and by the values between the layers."""
+    features, pictures = features_of(shapes), torch.randn(4, *image)
+    with FlopCounterMode(display=False) as counted:
+        sparse_training.logits(features, pictures)
+    told = training_cost(spec_of(shapes), image, batch=4, steps=1)
+    assert told.multiplications / 3 == pytest.approx(counted.get_total_flops() / 2, rel=0.1)
+    values = stride_2_architecture(spec_of(shapes), image).values
+    assert told.values == 4 * sum(torch.Size(shape).numel() for shape in values) > pictures.numel()
+
+
+def test_a_narrow_network_costs_little_and_a_wide_one_too_much():
+    check_cost(training_cost(spec_of(NARROW), (3, 16, 16), 64, 256))
+    with pytest.raises(RequestError, match=r"would take 1\.\de\+12 multiplications, and at most 2e\+11"):
+        check_cost(training_cost(spec_of(WIDE), (3, 16, 16), 64, 256))
+    with pytest.raises(RequestError, match="hold 10,000,000 values at once"):
+        check_cost(Cost(0, 10**7))
+
+
+WIDE = [(25_000, 3, 3, 3), (1, 25_000, 3, 3), (4, 1, 3, 3), (7, 4), (10, 7)]
+
+
+@pytest.mark.parametrize("shapes", [WIDE, [(1, 3, 3, 3), (9000, 1, 3, 3), (11, 9000, 3, 3), (7, 11), (10, 7)],
+                                    [(300, 3, 3, 3), (300, 300, 3, 3), (50, 300, 3, 3), (7, 50), (10, 7)]])  # fmt: skip
+def test_wide_initializations_are_refused_at_once_or_scored_soon(http, shapes):
+    """The first computed for nine minutes, and all tickets behind it waited."""
+    data = save(state_of(shapes))
+    assert len(data) < 4 * 2**20
+    start = time.process_time()
+    answer = ask(http, "winning_ticket", upload(http, data))
+    assert (
+        "event: complete" in answer
+        or "multiplications" in sentence(answer)
+        or "values at once" in sentence(answer)
+    )
+    assert time.process_time() - start < 30
+    assert result(ask(http, "winning_ticket", None, INIT))
+
+
+def test_the_networks_of_the_zoo_are_far_below_the_limits():
+    for name in ("mnist-inits", "cifar10-inits"):
+        network = Zoo(EMBEDDED).network(f"{name}/test/0")
+        config = predictor(tickets.predictor_for(network)).config
+        told = training_cost(network.spec, config.stored_shape, config.batch, max(config.moments))
+        assert told.multiplications < cost.MAX_MULTIPLICATIONS / 10 and told.values < cost.MAX_ACTIVATIONS / 4
+
+
+@pytest.mark.parametrize("width", [90_000, 8_000])
+def test_wide_pictures_take_little_memory(http, width):
+    data = save(state_of([(width, 2), (1, width)]))
+    memory = peak_while(lambda: ask(http, "classify_inr", upload(http, data)))
+    assert memory < 200
+    answer = ask(http, "edit_inr", upload(http, data))
+    assert "event: complete" in answer or sentence(answer)
+
+
+def peak_while(deed) -> int:
+    """MiB that this process grew by at most, which is the app's."""
+    before = resident()
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+    deed()
+    lines = open("/proc/self/status").read().splitlines()  # noqa: SIM115
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024 - before
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_a_picture_in_parts_is_the_picture(monkeypatch, gradients):
+    features = features_of([(40, 2), (30, 40), (3, 30)])
+    with torch.set_grad_enabled(gradients):
+        whole = render(features, 9, 7)
+        monkeypatch.setattr("nfn.siren.VALUES_AT_ONCE", 130)
+        torch.testing.assert_close(render(features, 9, 7), whole)
+
+
+# --- deadlines, and those who leave ---
+
+
+def test_a_computation_ends_at_its_deadline():
+    network = Zoo(EMBEDDED).network("mnist-inits/test/40")
+    model = predictor(tickets.predictor_for(network))
+    with bounded(lambda: False, seconds=0.0), pytest.raises(RequestError, match="longer than 0 seconds"):
+        model.predict(network)
+    siren = Zoo(EMBEDDED).network(SEVEN)
+    with bounded(lambda: True), pytest.raises(RequestError, match="nobody was waiting"):
+        predictor("inr-editor").edit(siren, "dilate", 1.0)
+    assert model.predict(network), "outside, nothing ends it"
+
+
+def test_a_deadline_is_said_to_the_visitor(http, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(cost, "SECONDS", 0.0)
+        assert "was stopped" in sentence(ask(http, "winning_ticket", None, "mnist-inits/test/41"))
+    assert result(ask(http, "winning_ticket", None, "mnist-inits/test/41")), "and not remembered"
+
+
+def test_the_work_of_those_who_left_is_stopped(http, monkeypatch):
+    steps, real = [], sparse_training.SparseTraining.step
+
+    def slow(training, *given):
+        steps.append(time.monotonic())
+        time.sleep(0.05)
+        return real(training, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sparse_training.SparseTraining, "step", slow)
+        asked = http.post(
+            "gradio_api/call/winning_ticket", json={"data": [None, "mnist-inits/test/42", 0.95]}
+        )
+        with http.stream("GET", f"gradio_api/call/winning_ticket/{asked.json()['event_id']}"):
+            end = time.monotonic() + 30
+            while not steps and time.monotonic() < end:
+                time.sleep(0.02)
+        left, seen = time.monotonic(), -1
+        while len(steps) != seen and time.monotonic() < left + 30:
+            seen = len(steps)
+            time.sleep(1)
+    assert 0 < len(steps) < 256, "a ticket takes 256 steps"
+    assert answers_still(http)
+    assert result(ask(http, "winning_ticket", None, "mnist-inits/test/42"))
