@@ -353,6 +353,8 @@ def _drop_node(model: Any, random: np.random.Generator) -> None:
 
 def _insert_node(model: Any, random: np.random.Generator) -> None:
     """A function between two nodes."""
+    if len(model.graph.node) < 2:
+        return
     at = int(random.integers(1, len(model.graph.node)))
     before = model.graph.node[at - 1].output[0]
     new = node(str(_pick(OPERATORS[:14], random)), [before], [f"{before}'"])

@@ -1,7 +1,10 @@
 """ONNX graphs put together by hand: every operator, in old and new opsets; ONNX's evaluator is the judge."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnx_files import RANDOM, check, conv_file, graph_file, kinds, linear_file, node, norm, weights
 
@@ -65,15 +68,30 @@ def test_constants_that_are_computed():
     check(linear_file(nodes, tensors))
 
 
-@pytest.mark.parametrize("lower", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+@pytest.mark.parametrize("automatic", ["SAME_UPPER", "SAME_LOWER", "VALID"])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("size", [7, 8])
-def test_automatic_padding(lower, stride, size):
-    nodes = [
-        node("Conv", ["h", "w2"], ["c"], auto_pad=lower, strides=[stride, stride], kernel_shape=[4, 3]),
-        node("Relu", ["c"], ["y"]),
+def test_automatic_padding(automatic, stride, size):
+    """As many places as `ceil(size / stride)`; what is odd goes to the end, or to the beginning."""
+    totals = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for kernel in (4, 3)]
+    less, more = [total // 2 for total in totals], [total - total // 2 for total in totals]
+    pads = {"SAME_UPPER": [*less, *more], "SAME_LOWER": [*more, *less], "VALID": [0] * 4}[automatic]
+    settings: list[dict[str, Any]] = [{"pads": pads}, {"auto_pad": automatic, "kernel_shape": [4, 3]}]
+    tensors = {"w": weights(4, 2, 3, 3), "b": weights(4), "w2": weights(3, 4, 4, 3)}
+    files = [
+        conv_file(
+            [node("Conv", ["h", "w2"], ["c"], strides=[stride, stride], **told), node("Relu", ["c"], ["y"])],
+            tensors,
+            (3, None, None),
+            size=size,
+        )
+        for told in settings
     ]
-    check(conv_file(nodes, {"w2": weights(3, 4, 4, 3)}, (3, None, None), size=size))
+    x = torch.randn(2, 2, size, size)
+    told, found = (
+        model.architecture.run(model.tensors, x) for model in (check(files[0]), read_onnx(files[1]))
+    )
+    torch.testing.assert_close(found, told)
 
 
 POOLS = {
