@@ -1,5 +1,6 @@
 """PyTorch networks through `torch.onnx.export` (the exporter by tracing) and back: the same function."""
 
+import onnx
 import pytest
 import torch
 from architecture_zoo import ZOO, ResNet18, build, inputs
@@ -153,6 +154,26 @@ def test_read_network_reads_it_by_content(tmp_path):
     network, x = read_network(path), inputs("resnet20")
     assert network.kind == "classifier" and network.graph is not None
     torch.testing.assert_close(network.graph.run(x), build("resnet20")(x).detach(), atol=1e-5, rtol=0)
+
+
+def test_a_siren_of_points_is_a_siren(tmp_path):
+    """Coordinates as (1, points, 2): products of matrices and sums instead of Gemm."""
+    (tmp_path / "net.onnx").write_bytes(export(build("siren-4"), torch.rand(1, 50, 2), dynamo=False))
+    network = read_network(tmp_path / "net.onnx")
+    assert (network.kind, network.siren.first_omega, network.siren.hidden_omega) == ("siren", 30, 1)
+    x = torch.rand(5, 2)
+    with torch.no_grad():
+        assert network.graph is not None
+        torch.testing.assert_close(network.graph.run(x), build("siren-4")(x), atol=1e-5, rtol=0)
+
+
+def test_metadata_of_the_file_is_kept(tmp_path):
+    """`onnx.helper.set_model_props(model, {"pixel_mean": "0.1307", ...})` declares what a graph cannot say."""
+    model = onnx.ModelProto.FromString(export(build("mlp-2"), inputs("mlp-2", 1), dynamo=False))
+    onnx.helper.set_model_props(model, {"pixel_mean": "0.1307", "pixel_std": "0.3081"})
+    onnx.save(model, tmp_path / "net.onnx")
+    network = read_network(tmp_path / "net.onnx")
+    assert (network.classifier.pixel_mean, network.classifier.pixel_std) == (0.1307, 0.3081)
 
 
 def test_a_full_resnet18():
