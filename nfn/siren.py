@@ -30,6 +30,14 @@ def coordinate_grid(height: int, width: int, device=None, dtype=torch.float32) -
 
 def evaluate(features: WeightSpaceFeatures, points: torch.Tensor) -> torch.Tensor:
     """The outputs `(B, c, P)` of each SIREN at `points` `(P, 2)` or, one set per network, `(B, P, 2)`."""
+    if torch.is_grad_enabled():
+        return _evaluate(features, points)
+    widest = len(features.weights[0]) * max(bias.shape[2] for bias in features.biases)
+    parts = points.split(max(1, VALUES_AT_ONCE // widest), dim=-2)
+    return torch.cat([_evaluate(features, part) for part in parts], 2)
+
+
+def _evaluate(features: WeightSpaceFeatures, points: torch.Tensor) -> torch.Tensor:
     x = points.transpose(-1, -2)
     x = x.expand(features.weights[0].shape[0], *x.shape[-2:])
     for i, (weight, bias) in enumerate(features):
