@@ -1,6 +1,5 @@
 """`SirenConvention`: everything that a SIREN's numbers leave open, and the way to and from our own convention."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
@@ -225,5 +224,5 @@ def _as_tuple(level: Level) -> tuple[float, ...]:
 
 def _check_number(what: str, value: Any, above: float, most: float, wanted: str) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and above < value <= most):
+    if not (number and above < value <= most):
         raise ValueError(f"Got {what} {value!r}; wanted {wanted}.")
