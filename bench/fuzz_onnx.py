@@ -390,7 +390,9 @@ def outcome(data: bytes) -> str:
     """What became of a file: "refused", "read", or "agrees" where ONNX's evaluator ran it; AssertionError else."""
     start = time.process_time()
     try:
-        model = read_onnx(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model = read_onnx(data)
     except NetworkFileError as error:
         assert str(error).isprintable() and len(str(error)) < 800, str(error)
         return "refused"

@@ -30,8 +30,7 @@ def fold(builder: Builder, call: Call) -> Constant:
     if handler is None or (not operands and call.node.op != "Constant"):
         raise builder.refuse("it is computed from constants, in a way that is not known")
     try:
-        with np.errstate(all="ignore"):
-            array = handler(builder, call, arrays)
+        array = handler(builder, call, arrays)
     except OnnxError:
         raise
     except (ValueError, IndexError, TypeError, OverflowError) as error:

@@ -50,7 +50,8 @@ def read_onnx(data: bytes, output: str | None = None) -> OnnxModel:
     """
     model = parse(data, output)
     constants = _Constants(model)
-    built, reading = _first_that_works(model, constants)
+    with np.errstate(all="ignore"):  # what is not finite is refused by name in the end
+        built, reading = _first_that_works(model, constants)
     notes = (*model.notes, *reading.notes, *built.notes, *constants.notes())
     tensors = {name: _tensor(name, built.tensors[name]) for name in built.architecture.shapes}
     return OnnxModel(built.architecture, tensors, notes, model.metadata)
