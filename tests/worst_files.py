@@ -187,8 +187,8 @@ def onnx_tensor(kind: int, shape: tuple[int, ...], values: bytes, field: int = 9
 
 
 def onnx_ports(features: int) -> bytes:
-    """The input (1, features) and an output of any shape."""
-    dims = protobuf(1, b"\x08\x01") + protobuf(1, b"\x08" + varint(features))
+    """The input (any number, features) and an output of any shape."""
+    dims = protobuf(1, b"") + protobuf(1, b"\x08" + varint(features))
     tensor_type = protobuf(1, b"\x08\x01" + protobuf(2, dims))
     return protobuf(11, protobuf(1, b"x") + protobuf(2, tensor_type)) + protobuf(12, protobuf(1, b"y"))
 
@@ -200,7 +200,7 @@ def onnx_layer(shape: tuple[int, int], kind: int, values: bytes, field: int = 9)
     return onnx_model(protobuf(1, gemm) + onnx_tensor(kind, shape, values, field) + onnx_ports(shape[1]))
 
 
-def onnx_constants(count: int, tensor: bytes, first: bytes = b"Abs") -> bytes:
+def onnx_constants(count: int, features: int, tensor: bytes, first: bytes = b"Abs") -> bytes:
     """A chain of constants that are computed from one another, and the input times the last."""
     operators = [first, *[b"Abs"] * (count - 1)]
     steps = [
@@ -210,7 +210,7 @@ def onnx_constants(count: int, tensor: bytes, first: bytes = b"Abs") -> bytes:
     last = protobuf(
         1, protobuf(1, b"x") + protobuf(1, b"c%d" % count) + protobuf(2, b"y") + protobuf(4, b"MatMul")
     )
-    return onnx_model(b"".join(steps) + last + tensor + onnx_ports(1))
+    return onnx_model(b"".join(steps) + last + tensor + onnx_ports(features))
 
 
 def many(step: bytes, room: int = 1) -> bytes:
@@ -267,10 +267,18 @@ WORST: dict[str, Callable[[], bytes]] = {
     "ONNX, empty nodes": lambda: onnx_model(protobuf(1, b"") * (limits.ONNX_FIELDS - 10)),
     "ONNX, numbers without end": lambda: onnx_model(protobuf(5, protobuf(7, bytes(PAD)))),
     "ONNX, comments": lambda: onnx_model(protobuf(10, b"a" * PAD)),
-    "ONNX, constants in a chain": lambda: onnx_constants(9_990, onnx_tensor(1, (1, 1), bytes(4))),
-    "ONNX, large constants in a chain": lambda: onnx_constants(9, onnx_tensor(1, (10_000, 1_000), bytes(40_000_000))),
+    "ONNX, constants in a chain": lambda: onnx_constants(9_990, 1, onnx_tensor(1, (1, 1), bytes(4))),
+    "ONNX, large constants in a chain": lambda: onnx_constants(
+        2, 100_000, onnx_tensor(1, (100_000, 149), bytes(59_600_000))
+    ),
     "ONNX, constants made of a shape": lambda: onnx_constants(
-        2, onnx_tensor(7, (2,), struct.pack("<qq", 30_000, 999)), b"ConstantOfShape"
+        2, 100_000, onnx_tensor(7, (2,), struct.pack("<qq", 100_000, 149)), b"ConstantOfShape"
+    ),
+    "ONNX, a large constant": lambda: onnx_constants(
+        1, 100_000, onnx_tensor(1, (100_000, 260), bytes(104_000_000))
+    ),
+    "ONNX, constants made for long": lambda: onnx_constants(
+        9_000, 1, onnx_tensor(7, (2,), struct.pack("<qq", 3_330, 1)), b"ConstantOfShape"
     ),
     "header of dicts": lambda: header(b'{"a":[' + b'{"":0},' * (HEADER // 7 - 5) + b"0]}"),
     "header of lists": lambda: header(b'{"a":[' + b"[]," * (HEADER // 3 - 5) + b"0]}"),

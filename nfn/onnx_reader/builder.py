@@ -174,7 +174,7 @@ class Builder:
     def spend(self, size: int) -> None:
         """Count the values of a result that is computed from constants."""
         self.computed += size
-        if size > limits.ELEMENTS or self.computed > limits.ONNX_COMPUTED:
+        if self.computed > limits.ONNX_COMPUTED:
             raise self.refuse(
                 f"{show_count(self.computed)} values are computed from constants up to here; at most "
                 f"{limits.ONNX_COMPUTED:,} are",

@@ -52,6 +52,7 @@ def _constant(builder: Builder, call: Call, _: list[Array]) -> Array:
     if len(given) != 1 or given[0] is None or isinstance(given[0], str):
         raise builder.refuse("it is a constant without one value of numbers")
     if isinstance(given[0], RawTensor):
+        builder.spend(0 if given[0].dtype == "FLOAT" else given[0].numel)  # float32 stays where it is
         return to_array(given[0])
     numbers = given[0] if isinstance(given[0], tuple) else (given[0],)
     whole = all(isinstance(n, int) for n in numbers) and "value_floats" not in call.node.attributes

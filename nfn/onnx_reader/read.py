@@ -16,7 +16,7 @@ from nfn.onnx_reader.fold import fold
 from nfn.onnx_reader.nodes.table import HANDLERS, REFUSED
 from nfn.onnx_reader.parse import Model, parse
 from nfn.onnx_reader.ports import Reading, check_output, output_number, readings
-from nfn.onnx_reader.tensors import to_array
+from nfn.onnx_reader.tensors import RawTensor, to_array
 from nfn.onnx_reader.values import Call, Constant, Operand, Value
 from nfn.reader import limits
 from nfn.reader.errors import quote
@@ -65,10 +65,12 @@ class _Built:
 
 
 class _Constants:
-    """The stored tensors as arrays, each made once."""
+    """The stored tensors as arrays, and what is computed from them, each made once."""
 
     def __init__(self, model: Model):
-        self._raw, self._made = model.initializers, {}
+        self._raw: Mapping[str, RawTensor] = model.initializers
+        self._made: dict[str, Constant] = {}
+        self._computed: dict[int, tuple[tuple[Operand | None, ...], Constant]] = {}
         used = {name for node in model.nodes for name in node.inputs} & self._raw.keys()
         total = sum(self._raw[name].numel for name in used)
         if total > limits.ELEMENTS:
@@ -78,6 +80,17 @@ class _Constants:
         if name not in self._made and name in self._raw:
             self._made[name] = Constant(to_array(self._raw[name]), name)
         return self._made.get(name)
+
+    def fold(self, builder: Builder, call: Call) -> Constant:
+        """What a node makes of constants; of the same ones it is the same."""
+        inputs, known = self._computed.get(call.node.number, ((), None))
+        same = len(inputs) == len(call.inputs) and all(
+            a is b for a, b in zip(inputs, call.inputs, strict=True)
+        )
+        if known is None or not same:
+            known = fold(builder, call)
+            self._computed[call.node.number] = call.inputs, known
+        return known
 
     def notes(self) -> tuple[str, ...]:
         """Which types were cast."""
@@ -114,14 +127,11 @@ def _walk(model: Model, constants: _Constants, reading: Reading, batch: Shape) -
     """The architecture, node by node."""
     builder = Builder(reading.input_shape, batch)
     known: dict[str, Operand] = {model.input.name: builder.value(0, reading.view, reading.order)}
-    last = {name: number for number, node in enumerate(model.nodes) for name in node.inputs}
-    for number, node in enumerate(model.nodes):
+    for node in model.nodes:
         builder.call = Call(node, (), model.opset)
         inputs = tuple(_look_up(builder, constants, known, name) for name in node.inputs)
         builder.call = Call(node, inputs, model.opset)
-        known[node.outputs[0]] = _result(builder, builder.call)
-        for name in {name for name in node.inputs if last[name] == number and name != model.output.name}:
-            known.pop(name, None)
+        known[node.outputs[0]] = _result(builder, constants, builder.call)
     builder.call = None
     output = known.get(model.output.name)
     if not isinstance(output, Value):
@@ -132,6 +142,10 @@ def _walk(model: Model, constants: _Constants, reading: Reading, batch: Shape) -
             builder.ops, output_number(builder, output), reading.input_shape, builder.tensors
         )
         check_caps(architecture)
+        if architecture.parameters > limits.ELEMENTS:
+            raise ArchitectureError(
+                f"Its tensors hold {architecture.parameters:,} values; at most {limits.ELEMENTS:,} do"
+            )
     except ArchitectureError as error:
         raise invalid(str(error).rstrip("."), WEIGHTS) from error
     return _Built(architecture, builder.tensors, tuple(builder.notes))
@@ -149,11 +163,11 @@ def _look_up(
     return found
 
 
-def _result(builder: Builder, call: Call) -> Operand:
+def _result(builder: Builder, constants: _Constants, call: Call) -> Operand:
     if call.node.op in REFUSED:
         raise builder.refuse(REFUSED[call.node.op])
     if not any(isinstance(operand, Value) for operand in call.inputs):
-        return fold(builder, call)
+        return constants.fold(builder, call)
     handler = HANDLERS.get(call.node.op)
     if handler is None:
         raise builder.refuse("this operator is none of those that are known")

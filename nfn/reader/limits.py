@@ -47,5 +47,5 @@ ONNX_NODES = 10_000
 """Nodes, and tensors (ResNet-152: 517 nodes without its constants)."""
 ONNX_INTEGERS = 100_000
 """Numbers in a tensor of integers, which is a shape or a list of places, never a weight."""
-ONNX_COMPUTED = 2 * ELEMENTS
-"""Values in all results that are computed from constants alone; one of them has at most `ELEMENTS`."""
+ONNX_COMPUTED = ELEMENTS
+"""Values in all results that are computed from constants alone."""
