@@ -29,6 +29,7 @@ from nfn.operators import STYLES
 from nfn.permutation import flip_signs, permute, random_permutations, random_signs
 from nfn.reader import read_network, write_network
 from nfn.siren import coordinate_grid, evaluate_network, render
+from nfn.siren_convention.words import name_field
 from zoo.catalog import CollectionInfo, Zoo
 
 GONE = "This upload is no longer kept here. Please upload the file again."
@@ -133,9 +134,12 @@ def reading() -> Iterator[None]:
 def _only_pictures(network: Network) -> Network:
     if not is_picture(network.kind, network.spec):
         inputs, outputs = network.spec.get_io()
+        field = name_field(inputs, outputs)
+        what = f"a {network.kind} with {inputs} inputs and {outputs} outputs"
         raise RequestError(
-            f"This is a {network.kind} with {inputs} inputs and {outputs} outputs. Choose a network that is a picture: "
-            f"2 inputs (a pixel's coordinates) and 1 (gray) or 3 (colour) outputs.{elsewhere(network)}"
+            f"This is {what if field is None else f'a SIREN of {field}, or another network of that shape'}. Choose a "
+            f"network that is a picture: 2 inputs (a pixel's coordinates) and 1 (gray) or 3 (colour) outputs."
+            f"{elsewhere(network)}"
         )
     _check_finite(evaluate_network(network, coordinate_grid(5, 5)))
     return network

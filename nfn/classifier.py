@@ -121,8 +121,29 @@ class InrClassifier(Predictor):
         logits = self.head[-TAIL:](maps)
         return torch.softmax(logits.float() / self.log_temperature.exp(), 1).cpu()
 
-    def predict(self, network: Network, domain: str = AUTO) -> InrClassification:
-        """Classify one SIREN, within `domain` or, with `auto`, within the most probable one."""
+    def readings(self, network: Network) -> tuple[Reading, ...] | None:
+        """The likely ways to read a SIREN (`find_convention`); None where there is nothing to find, or no judge."""
+        return None if not network.undeclared or self.judges is None else find_convention(network, self)
+
+    def settle(self, network: Network, readings: tuple[Reading, ...] | None = None) -> Network:
+        """The SIREN in the likeliest convention, and in `assumed` a sentence on what was found: to draw and edit it.
+
+        `readings` are those of this network, where they are at hand. A network that declares everything stays as it is.
+        """
+        if not network.undeclared:
+            return network
+        readings = self.readings(network) if readings is None else readings
+        convention = readings[0].convention if readings else network.siren
+        return replace(network, siren=convention, assumed=(*network.assumed, _found(readings)))
+
+    def predict(
+        self, network: Network, domain: str = AUTO, readings: tuple[Reading, ...] | None = None
+    ) -> InrClassification:
+        """Classify one SIREN, within `domain` or, with `auto`, within the most probable one.
+
+        Where the file leaves its convention open (`network.undeclared`) it is found first; `readings` are what was
+        found before, where that is at hand.
+        """
         if network.kind != "siren":
             raise ValueError(
                 f"This predictor reads SIRENs, and the file holds a {network.kind}. Choose another tab."
@@ -131,14 +152,14 @@ class InrClassifier(Predictor):
             raise ValueError(
                 f"Unknown domain {domain!r}: choose one of auto, {', '.join(self.config.labels)}."
             )
+        readings = self.readings(network) if readings is None else readings
+        if readings and network.undeclared:
+            return self._of_readings(readings, domain)
+        result = self._as_declared(network, domain)
         if not network.undeclared:
-            return self._as_declared(network, domain)
-        if self.judges is None:
-            return replace(self._as_declared(network, domain), assumed=(TAKEN_FOR_GRANTED,))
-        readings = find_convention(network, self)
-        if not readings:
-            return replace(self._as_declared(network, domain), typical=False, assumed=(UNREADABLE,))
-        return self._of_readings(readings, domain)
+            return result
+        typical = result.typical and readings is None
+        return replace(result, typical=typical, assumed=(_found(readings),))
 
     def _as_declared(self, network: Network, domain: str) -> InrClassification:
         picture = render_network(network, self.config.size, self.config.size, self.device)
@@ -157,7 +178,7 @@ class InrClassifier(Predictor):
         return replace(
             best,
             typical=best.typical and agree >= self.config.label_from,
-            assumed=(readings[0].sentence,),
+            assumed=(_found(readings),),
             alternatives=tuple(
                 Alternative(r.convention, r.probability, r.sentence, *name) for name, r in others.items()
             ),
@@ -189,6 +210,13 @@ class InrClassifier(Predictor):
 
     def _sizes(self) -> list[int]:
         return [len(labels) for labels in self.config.labels.values()]
+
+
+def _found(readings: tuple[Reading, ...] | None) -> str:
+    """A sentence on what was found of a convention that is not declared."""
+    if readings is None:
+        return TAKEN_FOR_GRANTED
+    return readings[0].sentence if readings else UNREADABLE
 
 
 def as_three_channels(images: torch.Tensor) -> torch.Tensor:

@@ -281,3 +281,15 @@ def test_settings_at_any_depth_declare_a_convention(tmp_path):
     read = read_network(tmp_path / "net.pt")
     assert read.siren == SirenConvention(20.0, 20.0, output="sigmoid")
     assert set(FIELDS) - set(read.undeclared) == {"first_omega", "hidden_omega", "low", "high", "output"}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "words"),
+    [(1, 1, "a sound: 1 input"), (3, 1, "a distance field or a volume: 3 inputs"), (2, 4, r"transparency \(RGBA\)"),
+     (3, 3, "a video"), (7, 1, "7 inputs"), (2, 5, "5 outputs")],
+)  # fmt: skip
+def test_sirens_of_other_things_than_pictures_are_named(inputs, outputs, words, tmp_path):
+    features = random_sirens(1, NetworkSpec.mlp(inputs, 6, 5, outputs), generator())
+    write_network(replace(as_network(features, SirenConvention()), kind="classifier"), tmp_path / "net.safetensors")
+    with pytest.raises(NetworkFileError, match=f"not a SIREN of a picture.*{words}"):
+        read_network(tmp_path / "net.safetensors", kind="siren")

@@ -5,15 +5,22 @@ fitted in it.
 """
 
 import itertools
+import json
 import math
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from nfn.features import WeightSpaceFeatures
 from nfn.siren_convention.convention import Layer, Output, SirenConvention
-from zoo.images import find_image_set, load_images
+from zoo.images import find_image_set, load_images, split_size
 
+IMAGES = ("mnist", "fashion_mnist", "cifar10", "mnist", "fashion_mnist", "cifar10", "cifar10")
 OMEGAS = (10.0, 15.0, 20.0, 25.0, 40.0, 50.0, 60.0)
 RANGES = (((-1.0, 1.0), 0.64), ((0.0, 1.0), 0.2), ((-0.5, 0.5), 0.08), ((-math.pi, math.pi), 0.08))
 OUTPUTS: tuple[tuple[Output, float], ...] = (
@@ -172,3 +179,38 @@ def _chance(share: float, generator: torch.Generator) -> bool:
 
 def _uniform(generator: torch.Generator) -> float:
     return float(torch.rand((), generator=generator))
+
+
+def fit_many(folder: Path, count: int, split: str, seed: int, group: int = 10) -> Iterator[ForeignFits]:
+    """Groups of fits to random images of a split, each under a recipe of its own; those in `folder` are read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        path = folder / f"fits-{split}-{seed}-{number:05d}.safetensors"
+        if not path.exists():
+            generator = torch.Generator().manual_seed((seed << 32) + number)
+            images = IMAGES[number % len(IMAGES)]
+            recipe = draw_recipe(images, generator)
+            rows = torch.randint(split_size(images, split), (group,), generator=generator).tolist()
+            save_fits(fit_foreign(recipe, images, split, rows, (seed << 32) + number), path)
+        yield load_fits(path)
+
+
+def save_fits(fits: ForeignFits, path: Path) -> None:
+    """Write a group of fits, its recipe in the metadata."""
+    tensors = {f"{i}.{part}": x for i, pair in enumerate(fits.features) for part, x in zip("wb", pair, strict=True)}
+    facts = {"recipe": asdict(fits.recipe), "images": fits.images, "rows": fits.rows}
+    tensors |= {"labels": fits.labels, "psnr": fits.psnr}
+    save_file(tensors, f"{path}.part", {"facts": json.dumps(facts)})
+    os.replace(f"{path}.part", path)
+
+
+def load_fits(path: Path) -> ForeignFits:
+    """Read a group of fits."""
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        facts = json.loads(file.metadata()["facts"])
+    layers = [(tensors[f"{i}.w"], tensors[f"{i}.b"]) for i in range(len(tensors) // 2 - 1)]
+    told = facts["recipe"]
+    recipe = ForeignRecipe(**{**told, "convention": SirenConvention(**told["convention"])})
+    features = WeightSpaceFeatures.from_zipped(layers)
+    return ForeignFits(recipe, features, facts["images"], facts["rows"], tensors["labels"], tensors["psnr"])

@@ -30,6 +30,7 @@ from nfn.reader.layers import Chain, Layer, find_chain
 from nfn.reader.stored import StoredFile, load_file, parse_file
 from nfn.reader.tensors import StoredTensor, read_array, to_float32
 from nfn.siren_convention.convention import Level
+from nfn.siren_convention.words import name_field
 from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.propose import Proposal, propose
 from nfn.wiring.sequence import Sequence, StoredModule, convolution_settings, find_sequence, only_activation
@@ -358,8 +359,10 @@ def _pixel_note(
 def _check_siren(features: WeightSpaceFeatures) -> None:
     fault = _siren_fault(features)
     if fault is not None:
+        other = name_field(features.weights[0].shape[3], features.weights[-1].shape[2])
+        what = f"it has {fault}" if other is None else f"it looks like a SIREN of {other}"
         raise NetworkFileError(
-            f"This is not a SIREN of a picture: it has {fault}. "
+            f"This is not a SIREN of a picture: {what}. "
             f"Supported: linear layers only, from 2 inputs (row, column) to 1 or 3 outputs (gray or RGB)."
         )
 

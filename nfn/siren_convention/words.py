@@ -61,3 +61,21 @@ def _percent(probability: float) -> str:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+_FIELDS = {
+    (1, 1): "a sound: 1 input (time) and 1 output",
+    (1, 2): "a stereo sound: 1 input (time) and 2 outputs",
+    (2, 2): "a field of arrows or complex numbers on the plane: 2 inputs and 2 outputs",
+    (2, 4): "a picture with transparency (RGBA): 2 inputs (a pixel's coordinates) and 4 outputs",
+    (3, 1): "a distance field or a volume: 3 inputs (x, y, z) and 1 output",
+    (3, 3): "a video: 3 inputs (x, y and time) and 3 outputs",
+    (3, 4): "a coloured volume: 3 inputs (x, y, z) and 4 outputs",
+    (5, 4): "a radiance field: 5 inputs (place and direction) and 4 outputs",
+    (6, 4): "a radiance field: 6 inputs (place and direction) and 4 outputs",
+}
+
+
+def name_field(inputs: int, outputs: int) -> str | None:
+    """What a network of so few inputs and outputs is a function of, unless it is a plain picture or something else."""
+    return _FIELDS.get((inputs, outputs))
