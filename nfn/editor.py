@@ -2,15 +2,16 @@
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
+from nfn.architecture.ops import Linear
 from nfn.features import WeightSpaceFeatures
 from nfn.interrupt import between_steps
 from nfn.layers import LearnedScale, NPLinear, TupleOp
-from nfn.network import Network
+from nfn.network import Graph, Network
 from nfn.operators import apply_style
 from nfn.permutation import apply_order
 from nfn.predictor import Predictor
@@ -22,6 +23,7 @@ from nfn.siren import (
     descend,
     error_gradient,
     render,
+    render_network,
 )
 from nfn.siren_convention.convention import SirenConvention
 from nfn.spec import ANY, ArraySpec, NetworkSpec
@@ -136,24 +138,26 @@ class InrEditor(Predictor):
         by plain gradient descent on their weights. Raises ValueError for other networks, and for unknown styles.
         """
         self.check(network)
+        if network.chain is None:
+            before, reference = _aim(render_network(network, *[_native_size(network)] * 2), style, strength)
+            return _result(
+                network, descend_graph(network, reference), style, strength, before, reference, DESCENT
+            )
         features, convention = network.normalized.to(self.device), network.siren
-        size = 32 if features.weights[-1].shape[2] == 3 else 28
+        size = _native_size(network)
         # In canonical order, so that the operator's 8-bit pixels are the same for all permuted copies.
         ordered = apply_order(features, canonical_order(features))
-        before = convention.pixels(render(ordered, size, size)).clamp(-1, 1)
-        reference = apply_style(before, style, strength)
+        before, reference = _aim(convention.pixels(render(ordered, size, size)), style, strength)
         learned = self.serves(network)
         edited = self.best(features, reference) if learned else descend_to(features, reference, convention)
-        after = convention.pixels(render(edited, size, size)).clamp(-1, 1)
-        mse = float((after - reference).square().mean())
-        return InrEdit(
-            style, strength, network.with_normalized(edited.to("cpu")), mse, 10 * math.log10(4 / max(mse, 1e-12)),
-            before[0].cpu(), after[0].cpu(), reference[0].cpu(), self.name if learned else DESCENT,
-        )  # fmt: skip
+        name = self.name if learned else DESCENT
+        changed = network.with_normalized(edited.to("cpu"))
+        return _result(network, changed, style, strength, before.cpu(), reference.cpu(), name)
 
     def serves(self, network: Network) -> bool:
         """Whether the learned editor edits this SIREN, rather than plain gradient descent."""
-        return len(network.features) == self.config.layers and network.siren.output == "linear"
+        layers = None if network.chain is None else len(network.chain)
+        return layers == self.config.layers and network.siren.output == "linear"
 
     def best(self, features: WeightSpaceFeatures, targets: torch.Tensor) -> WeightSpaceFeatures:
         """After each round of steps go on from the state closest to the target, so never worse than before.
@@ -173,6 +177,70 @@ class InrEditor(Predictor):
             raise ValueError(
                 f"This predictor edits SIRENs, and the file holds a {network.kind}. Choose another tab."
             )
+
+
+def _native_size(network: Network) -> int:
+    """Pixels a side of the picture that is edited: that of the digits, or of colour pictures."""
+    if network.chain is not None:
+        return 32 if network.chain.weights[-1].shape[2] == 3 else 28
+    return 32 if network.graph is not None and network.graph.architecture.output_shape == (3,) else 28
+
+
+def _aim(picture: torch.Tensor, style: str, strength: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """A network's picture `(1, c, H, W)`, and what it is meant to become."""
+    before = picture.clamp(-1, 1)
+    return before, apply_style(before, style, strength)
+
+
+def _result(
+    network: Network,
+    changed: Network,
+    style: str,
+    strength: float,
+    before: torch.Tensor,
+    reference: torch.Tensor,
+    predictor: str,
+) -> InrEdit:
+    """The edit, measured on what the changed network shows."""
+    after = render_network(changed, *before.shape[2:]).clamp(-1, 1)
+    mse = float((after - reference).square().mean())
+    psnr = 10 * math.log10(4 / max(mse, 1e-12))
+    return InrEdit(style, strength, changed, mse, psnr, before[0], after[0], reference[0], predictor)
+
+
+def descend_graph(network: Network, target: torch.Tensor) -> Network:
+    """A picture that is no chain, its tensors moved by Adam towards `target` `(1, c, H, W)`; it never gets worse.
+
+    A matrix that reads the coordinates without a bias stays: those are fixed Fourier features.
+    """
+    assert network.graph is not None, "a picture without a chain has a graph"
+    architecture = network.graph.architecture
+    fixed = {
+        op.weight for op in architecture.ops if isinstance(op, Linear) and op.inputs == (0,) and not op.bias
+    }
+    tensors = {
+        name: tensor.clone().requires_grad_(name not in fixed)
+        for name, tensor in network.graph.tensors.items()
+    }
+    trained = [tensor for tensor in tensors.values() if tensor.requires_grad]
+    steps = max(STEPS[0], min(STEPS[1], BUDGET // (target[0, 0].numel() * architecture.multiplications)))
+    optimizer = torch.optim.Adam(trained, RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    states = [(math.inf, network)]
+    for _ in range(steps + 1):
+        current = replace(network, graph=Graph(architecture, tensors))
+        with torch.enable_grad():
+            picture = render_network(current, *target.shape[2:])
+            loss = (picture - target).square().mean()
+        error = float((picture.detach().clamp(-1, 1) - target).square().mean())
+        if error < states[-1][0]:
+            kept = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+            states = [(error, replace(network, graph=Graph(architecture, kept)))]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return states[-1][1]
 
 
 def descend_to(

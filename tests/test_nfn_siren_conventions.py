@@ -22,7 +22,7 @@ EVERY = [
     SirenConvention(first, hidden, low, high, order, scales, start, end, centres, up, output)
     for (first, hidden), (low, high), order, scales, (start, end, centres), up, output in itertools.product(
         ((7.0, 3.0),),
-        ((-1.0, 1.0), (1.0, 0.0), levels_of([0.4, 0.5, 0.6], [0.2, 0.3, 0.4])),
+        ((-1.0, 1.0), (1.0, 0.0), levels_of((0.4, 0.5, 0.6), (0.2, 0.3, 0.4))),
         ("row_col", "col_row"),
         (True, False),
         ((-1.0, 1.0, None), (0.0, 8.0, None), (0.0, 1.0, 9)),

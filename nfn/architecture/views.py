@@ -27,7 +27,7 @@ from nfn.features import WeightSpaceFeatures
 class SirenView:
     """A chain of linear layers with sines: features `(1, 1, ...)`, tensor names, and the number in each sine.
 
-    The outputs are `scale * y + shift` of the last linear layer's y.
+    The outputs are `scale * f(y) + shift` of the last linear layer's y; f is `output`.
     """
 
     features: WeightSpaceFeatures
@@ -35,31 +35,43 @@ class SirenView:
     omegas: tuple[float, ...]
     scale: float = 1.0
     shift: float = 0.0
+    output: Literal["linear", "sigmoid", "tanh", "sine"] = "linear"
 
 
 def siren_view(architecture: Architecture, tensors: Mapping[str, Tensor]) -> SirenView | None:
-    """A graph as a SIREN: linear layers with `sin(omega x)` between them, nothing else; None for any other graph."""
+    """A graph as a SIREN: linear layers with `sin(omega x)` between them, perhaps a sigmoid, tanh or sine at the end.
+
+    None for any other graph.
+    """
     layers: list[Linear] = []
     omegas: list[float] = []
     factor, shift = 1.0, 0.0
+    output: Literal["linear", "sigmoid", "tanh", "sine"] = "linear"
     for op in _straight(architecture):
+        is_behind_a_layer = len(omegas) + 1 == len(layers) and output == "linear"
         match op:
             case Linear():
-                if (factor, shift) != (1.0, 0.0) or len(omegas) != len(layers):
+                if (factor, shift) != (1.0, 0.0) or len(omegas) != len(layers) or output != "linear":
                     return None
                 layers.append(op)
             case Scale(factor=(f,), offset=(o,)) if layers:
                 factor, shift = factor * f, shift * f + o
-            case Activation(function="sine") if len(omegas) + 1 == len(layers) and shift == 0.0:
+            case Activation(function="sine") if is_behind_a_layer and shift == 0.0:
                 omegas.append(op.parameter * factor)
                 factor = 1.0
+            case Activation(function="sigmoid" | "tanh" as function) if is_behind_a_layer:
+                if (factor, shift) != (1.0, 0.0):
+                    return None
+                output = function
             case _:
                 return None
-    if len(layers) != len(omegas) + 1 or not omegas:
+    if layers and len(omegas) == len(layers):
+        output = "sine"
+    elif len(layers) != len(omegas) + 1 or not omegas:
         return None
     pairs = [_linear(layer, tensors) for layer in layers]
     names = tuple((layer.weight, layer.bias) for layer in layers)
-    return SirenView(WeightSpaceFeatures.from_zipped(pairs), names, tuple(omegas), factor, shift)
+    return SirenView(WeightSpaceFeatures.from_zipped(pairs), names, tuple(omegas), factor, shift, output)
 
 
 @dataclass(frozen=True)

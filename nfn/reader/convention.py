@@ -158,8 +158,7 @@ def _read_levels(facts: Facts) -> tuple[Level, Level]:
     mean, std = _read_both(facts, _MEAN, _STD)
     if mean is None or std is None:
         return -1.0, 1.0
-    low, high = levels_of(mean, std)
-    return _as_level(low), _as_level(high)
+    return levels_of(mean, std)
 
 
 def _read_both(facts: Facts, one: tuple[str, ...], other: tuple[str, ...]):

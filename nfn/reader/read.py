@@ -135,7 +135,10 @@ def from_graph(
     siren: SirenConvention | None = None,
     classifier: ClassifierConvention | None = None,
 ) -> Network:
-    """The network of a graph that a file declares: a SIREN if it is a chain with sines, else a classifier."""
+    """The network of a graph that a file declares: a picture if it takes two coordinates and gives a pixel.
+
+    One that is a plain chain with sines has its layers in `chain`. Any other graph is a classifier.
+    """
     view = None if kind == "classifier" else siren_view(graph.architecture, graph.tensors)
     if view is not None and _siren_fault(view.features) is None and len(set(view.omegas[1:])) < 2:
         convention = _convention_of(view, _checked(siren, metadata, view.features.weights[-1].shape[2]))
@@ -144,6 +147,10 @@ def from_graph(
         network = Network(
             view.features, "siren", names, convention, notes=notes, graph=graph, undeclared=undeclared
         )
+    elif kind != "classifier" and _gives_pixels(graph):
+        convention = replace(_checked(siren, metadata, graph.architecture.output_shape[0]), output="linear")
+        undeclared = () if siren else tuple(p for p in undeclared_parts(metadata) if p not in _GRAPH_PARTS)
+        network = Network(None, "siren", siren=convention, notes=notes, graph=graph, undeclared=undeclared)
     elif kind == "siren":
         raise NetworkFileError("This file declares a network that is not a SIREN of a picture.")
     else:
@@ -152,11 +159,23 @@ def from_graph(
     return replace(network, metadata=cap_metadata(metadata))
 
 
+def _gives_pixels(graph: Graph) -> bool:
+    return graph.architecture.input_shape == (2,) and graph.architecture.output_shape in ((1,), (3,))
+
+
 def _convention_of(view: SirenView, known: SirenConvention) -> SirenConvention:
     """The convention with the sines and the outputs of the graph."""
     first, *rest = (*view.omegas, *view.omegas[-1:])
     low, high = (_before(view, level) for level in (known.low, known.high))
-    return replace(known, first_omega=first, hidden_omega=rest[0], low=low, high=high)
+    return replace(
+        known,
+        first_omega=first,
+        hidden_omega=rest[0],
+        low=low,
+        high=high,
+        omega_scales_bias=True,
+        output=view.output,
+    )
 
 
 _GRAPH_PARTS = ("first_omega", "hidden_omega", "omega_scales_bias", "output")

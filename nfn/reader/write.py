@@ -49,6 +49,7 @@ def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> b
 
 def _metadata(network: Network) -> dict[str, str]:
     metadata = {**network.metadata, "kind": network.kind}
+    metadata.pop(KEY, None)  # of a chain, the convention says the rest; it may have been read from the graph
     if network.kind == "siren":
         metadata = write_convention(metadata, network.siren)
     elif network.kind == "classifier":

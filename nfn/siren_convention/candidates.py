@@ -27,9 +27,10 @@ SCALES_BIAS = {True: 1.0, False: 0.1}
 TURNS = {("row_col", False): 1.0, ("col_row", False): 0.5, ("row_col", True): 0.03, ("col_row", True): 0.06}
 """Order of coordinates, and whether rows grow upwards."""
 
-_MEANS = {  # of public code: MNIST, Fashion-MNIST, CIFAR-10, ImageNet
-    ((0.1307,), (0.3081,)): 0.05,
-    ((0.286,), (0.353,)): 0.03,
+_MEANS = {  # of public code: MNIST, Fashion-MNIST, CIFAR-10 in gray and in colour, ImageNet
+    (0.1307, 0.3081): 0.05,
+    (0.286, 0.353): 0.03,
+    (0.4734, 0.2515): 0.02,
     ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)): 0.05,
     ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)): 0.05,
 }

@@ -61,6 +61,12 @@ class SirenConvention:
         """The inverse of `normalize`: from our convention back to the file's."""
         return self._rescale(features, inverse=True)
 
+    def inputs(self, points: torch.Tensor) -> torch.Tensor:
+        """The file's own coordinates of `points` `(P, 2)`, (row, col) on [-1, 1]."""
+        half, middle = self._grid()
+        inputs = points * self._signs(points) * half + middle
+        return inputs.flip(1) if self.coordinates == "col_row" else inputs
+
     def pixels(self, outputs: torch.Tensor) -> torch.Tensor:
         """What the outputs `(B, c, ...)` of a normalized network mean: pixels, -1 is black and 1 is white."""
         return outputs if self.output == "linear" else self.finished(outputs)
@@ -212,10 +218,11 @@ def convention_from_json(content: dict[str, Any]) -> SirenConvention:
     return convention
 
 
-def levels_of(mean: Sequence[float], std: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def levels_of(mean: Level, std: Level) -> tuple[Level, Level]:
     """`low` and `high` of networks fitted to `(pixel - mean) / std` with pixels from 0 to 1, per channel."""
-    low = tuple(-m / s for m, s in zip(mean, std, strict=True))
-    return low, tuple((1 - m) / s for m, s in zip(mean, std, strict=True))
+    pairs = list(zip(_as_tuple(mean), _as_tuple(std), strict=True))
+    low, high = tuple(-m / s for m, s in pairs), tuple((1 - m) / s for m, s in pairs)
+    return (low, high) if len(pairs) > 1 else (low[0], high[0])
 
 
 def _as_tuple(level: Level) -> tuple[float, ...]:
