@@ -162,7 +162,7 @@ class InrClassifier(Predictor):
         return replace(result, typical=typical, assumed=(_found(readings),))
 
     def _as_declared(self, network: Network, domain: str) -> InrClassification:
-        picture = render_network(network, self.config.size, self.config.size, self.device)
+        picture = render_network(network.to(self.device), self.config.size, self.config.size, self.device)
         row = self.probabilities_of(self.maps(picture))[0]
         return replace(self.explain(row, domain), convention=network.siren)
 

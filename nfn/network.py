@@ -133,6 +133,14 @@ class Network:
         """This chain with other weights; what was stored beside them is left behind."""
         return replace(self, chain=features, graph=None, proposal=None, stored={})
 
+    def to(self, device: str | torch.device) -> "Network":
+        """The same network with the tensors of its chain and of its graph on a device."""
+        chain = None if self.chain is None else self.chain.to(device)
+        if self.graph is None:
+            return replace(self, chain=chain)
+        tensors = {name: tensor.to(device) for name, tensor in self.graph.tensors.items()}
+        return replace(self, chain=chain, graph=replace(self.graph, tensors=tensors))
+
     @property
     def normalized(self) -> WeightSpaceFeatures:
         """The features in our one convention: see `normalize` of `SirenConvention` and `ClassifierConvention`."""

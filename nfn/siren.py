@@ -59,12 +59,13 @@ def render(features: WeightSpaceFeatures, height: int, width: int) -> torch.Tens
 
 
 def evaluate_network(network: Network, points: torch.Tensor) -> torch.Tensor:
-    """The pixels `(1, c, P)` of a picture in any convention at `points` `(P, 2)`, (row, col) on [-1, 1]."""
+    """The pixels `(1, c, P)` of a picture in any convention at `points` `(P, 2)`, (row, col) on [-1, 1].
+
+    Network and points are on one device.
+    """
     if network.chain is None and network.graph is not None:
-        tensors = {name: tensor.to(points.device) for name, tensor in network.graph.tensors.items()}
-        outputs = network.graph.architecture.run(tensors, network.siren.inputs(points))
-        return network.siren.finished(outputs.T[None])
-    return network.siren.pixels(evaluate(network.normalized.to(points.device), points))
+        return network.siren.finished(network.graph.run(network.siren.inputs(points)).T[None])
+    return network.siren.pixels(evaluate(network.normalized, points))
 
 
 def render_network(network: Network, height: int, width: int, device=None) -> torch.Tensor:

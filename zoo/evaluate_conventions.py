@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nfn.classifier import InrClassification, InrClassifier
-from nfn.network import LayerNames, Network
 from nfn.siren_convention.convention import FIELDS, SirenConvention
 from zoo.evaluate_classifier import mean
-from zoo.foreign_fits import ForeignFits
+from zoo.foreign_fits import ForeignFits, as_network
 from zoo.images import find_image_set
 
 
@@ -47,13 +46,6 @@ def outcomes(model: InrClassifier, fits: Iterable[ForeignFits]) -> list[Outcome]
             open_ = replace(network, siren=SirenConvention(), undeclared=FIELDS)
             found.append(Outcome(part.images, names[label], model.predict(network), model.predict(open_)))
     return found
-
-
-def as_network(fits: ForeignFits, number: int) -> Network:
-    """One network of a group, as its file would have it, the convention declared."""
-    features = fits.features.select(slice(number, number + 1))
-    names = tuple(LayerNames(f"net.{i}.weight", f"net.{i}.bias") for i in range(len(features)))
-    return Network(features, "siren", names, fits.recipe.convention)
 
 
 def convention_rows(found: Sequence[Outcome]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from nfn.features import WeightSpaceFeatures
+from nfn.network import LayerNames, Network
 from nfn.siren_convention.convention import Layer, Output, SirenConvention
 from zoo.images import find_image_set, load_images, split_size
 
@@ -181,6 +182,13 @@ def _uniform(generator: torch.Generator) -> float:
     return float(torch.rand((), generator=generator))
 
 
+def as_network(fits: ForeignFits, number: int) -> Network:
+    """One network of a group, as its file would have it, the convention declared."""
+    features = fits.features.select(slice(number, number + 1))
+    names = tuple(LayerNames(f"net.{i}.weight", f"net.{i}.bias") for i in range(len(features)))
+    return Network(features, "siren", names, fits.recipe.convention)
+
+
 def fit_many(folder: Path, count: int, split: str, seed: int, group: int = 10) -> Iterator[ForeignFits]:
     """Groups of fits to random images of a split, each under a recipe of its own; those in `folder` are read."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -197,7 +205,9 @@ def fit_many(folder: Path, count: int, split: str, seed: int, group: int = 10) -
 
 def save_fits(fits: ForeignFits, path: Path) -> None:
     """Write a group of fits, its recipe in the metadata."""
-    tensors = {f"{i}.{part}": x for i, pair in enumerate(fits.features) for part, x in zip("wb", pair, strict=True)}
+    tensors = {
+        f"{i}.{part}": x for i, pair in enumerate(fits.features) for part, x in zip("wb", pair, strict=True)
+    }
     facts = {"recipe": asdict(fits.recipe), "images": fits.images, "rows": fits.rows}
     tensors |= {"labels": fits.labels, "psnr": fits.psnr}
     save_file(tensors, f"{path}.part", {"facts": json.dumps(facts)})

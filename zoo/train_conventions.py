@@ -1,7 +1,7 @@
 """Train the judges that find a SIREN's convention: fits of many conventions, each shown beside wrong readings of it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nfn.classifier import InrClassifier
-from nfn.features import WeightSpaceFeatures
+from nfn.network import Network
 from nfn.siren_convention.candidates import Candidate, function_candidates, picture_candidates
 from nfn.siren_convention.convention import FIELDS, SirenConvention
 from nfn.siren_convention.judges import FieldJudge, PictureJudge, fields, standardized
 from nfn.siren_convention.search import alike, plausible, shown
-from zoo.foreign_fits import ForeignFits
+from zoo.foreign_fits import ForeignFits, as_network
 from zoo.images import load_images, to_pixels
 from zoo.train_classifier import roughen, to_grid
 from zoo.training import run_steps, step_generator
@@ -39,18 +39,10 @@ class ConventionRecipe:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """One network in its file's own units, and what it computes: the part of its convention that fields show."""
-
-    features: WeightSpaceFeatures
-    function: SirenConvention
-
-
-def split_fits(fits: Sequence[ForeignFits]) -> list[Fitted]:
-    """All networks that were fitted well enough, one by one."""
+def split_fits(fits: Iterable[ForeignFits]) -> list[Network]:
+    """All networks that were fitted well enough, one by one, each with its function as its convention."""
     return [
-        Fitted(part.features.select(slice(i, i + 1)), function_of(part.recipe.convention))
+        replace(as_network(part, i), siren=function_of(part.recipe.convention))
         for part in fits
         for i in range(len(part.rows))
         if part.psnr[i] > LEAST_PSNR
@@ -71,7 +63,7 @@ def function_of(convention: SirenConvention) -> SirenConvention:
     )
 
 
-def train_field_judge(fits: Sequence[Fitted], recipe: ConventionRecipe, folder: Path) -> FieldJudge:
+def train_field_judge(fits: Sequence[Network], recipe: ConventionRecipe, folder: Path) -> FieldJudge:
     """Train to tell the function that was fitted from other readings of the same weights, and from none of them."""
     torch.manual_seed(recipe.seed)
     judge = FieldJudge().train()
@@ -92,16 +84,16 @@ def train_field_judge(fits: Sequence[Fitted], recipe: ConventionRecipe, folder: 
     return judge.eval()
 
 
-def field_group(fitted: Fitted, readings: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def field_group(fitted: Network, readings: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Fields `(n, 3, SIDE, SIDE)` of one network, the true one first, and which of them count `(n,)`.
 
     The true one is left out now and then, so that "none of these" is learned; readings that happen to show the same
     as it are left out always. All are turned, mirrored and inverted alike.
     """
-    usual = function_candidates(fitted.features, SirenConvention(), FIELDS)
-    wrong = _draw_wrong(usual, fitted.function, readings - 1, generator)
+    usual = function_candidates(fitted.chain, SirenConvention(), FIELDS)
+    wrong = _draw_wrong(usual, fitted.siren, readings - 1, generator)
     with torch.no_grad():
-        seen = standardized(fields(fitted.features, [fitted.function, *wrong]))
+        seen = standardized(fields(fitted, [fitted.siren, *wrong]))
     allowed = torch.tensor([_uniform(generator) > 0.08, *(not alike(x, seen[0]) for x in seen[1:])])
     return _turn_at_random(seen, generator), allowed
 

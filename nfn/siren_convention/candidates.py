@@ -56,7 +56,7 @@ LEVELS: dict[tuple[Output, Level, Level], float] = {
 }
 """What is at the end, and the outputs of black and white pixels."""
 
-GROWTH = (0.74, 4.2)
+GROWTH = (0.74, 8.0)
 """How much larger than `sqrt(2 / n) / omega`, their deviation at the start, hidden weights are after fitting."""
 
 
@@ -69,15 +69,15 @@ class Candidate:
 
 
 def function_candidates(
-    features: WeightSpaceFeatures, known: SirenConvention, open_parts: Sequence[str]
+    features: WeightSpaceFeatures | None, known: SirenConvention, open_parts: Sequence[str]
 ) -> list[Candidate]:
     """What the network may compute: its omegas, where they act, where the coordinates are, a sine at the end.
 
     The hidden weights' scale says which omegas can be meant. Parts that are not among `open_parts` stay as they are
-    in `known`. The most usual come first.
+    in `known`. The most usual come first. None for `features` is a network that declares its graph.
     """
-    expected = _expected_omega(features.weights[1:-1])
-    at_end = _expected_omega(features.weights[-1:])
+    weights = () if features is None else features.weights
+    expected, at_end = _expected_omega(weights[1:-1]), _expected_omega(weights[-1:])
     found: dict[SirenConvention, float] = {}
     for (first, hidden), omegas in _omegas(known, open_parts, expected).items():
         for (start, end), places in _of(PLACES, (known.start, known.end), "start", open_parts).items():
@@ -92,7 +92,7 @@ def function_candidates(
                     omega_scales_bias=scales_bias,
                 )
                 for output, share in _ends(known, open_parts, hidden, at_end).items():
-                    candidate = _without_unused(replace(convention, output=output), len(features))
+                    candidate = _without_unused(replace(convention, output=output), len(weights))
                     prior = math.log(omegas * places * scales * share)
                     found[candidate] = max(prior, found.get(candidate, -math.inf))
     candidates = [Candidate(convention, prior) for convention, prior in found.items()]

@@ -1,10 +1,14 @@
 """What is asked of each candidate: is this a picture with an edge where one should be, and is it the right way up."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nfn.features import WeightSpaceFeatures
+from nfn.network import Network
 from nfn.siren import evaluate
 from nfn.siren_convention.convention import SirenConvention
 
@@ -20,15 +24,29 @@ def field_points(device=None) -> Tensor:
     return torch.cartesian_prod(axis, axis)
 
 
-def fields(features: WeightSpaceFeatures, conventions: list[SirenConvention], chunk: int = 8) -> Tensor:
-    """What one network shows in and around its picture in each convention, `(n, c, SIDE, SIDE)`, in no unit."""
-    points, parts = field_points(features.weights[0].device), []
-    for i in range(0, len(conventions), chunk):
-        group = conventions[i : i + chunk]
-        outputs = evaluate(WeightSpaceFeatures.cat([c.normalize(features) for c in group]), points)
-        sines = torch.tensor([c.output == "sine" for c in group], device=outputs.device)
-        parts.append(torch.where(sines[:, None, None], outputs.sin(), outputs))
-    return torch.cat(parts).unflatten(2, (SIDE, SIDE))
+def fields(network: Network, conventions: Sequence[SirenConvention], device=None) -> Tensor:
+    """What a network on `device` shows in and around its picture in each convention, `(n, c, SIDE, SIDE)`."""
+    values = last_values(network, conventions, field_points(device))
+    sines = torch.tensor([convention.output == "sine" for convention in conventions], device=values.device)
+    return torch.where(sines[:, None, None], values.sin(), values).unflatten(2, (SIDE, SIDE))
+
+
+def last_values(
+    network: Network, conventions: Sequence[SirenConvention], points: Tensor, chunk: int = 8
+) -> Tensor:
+    """What the last layer gives at `points` `(P, 2)` in each convention, `(n, c, P)`; its end is not applied.
+
+    Points are (row, column) and rows go downwards, whatever the convention has for that.
+    """
+    plain = [replace(c, low=-1.0, high=1.0, coordinates="row_col", upwards=False) for c in conventions]
+    if network.chain is None:
+        assert network.graph is not None, "a SIREN is a chain or has a graph"
+        return torch.stack([network.graph.run(convention.inputs(points)).T for convention in plain])
+    parts = []
+    for i in range(0, len(plain), chunk):
+        features = [convention.normalize(network.chain) for convention in plain[i : i + chunk]]
+        parts.append(evaluate(WeightSpaceFeatures.cat(features), points))
+    return torch.cat(parts)
 
 
 def standardized(fields: Tensor) -> Tensor:

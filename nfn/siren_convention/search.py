@@ -1,6 +1,5 @@
 """`find_convention`: which of the usual conventions makes a picture of a SIREN, and how sure that is."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -8,12 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from nfn.features import WeightSpaceFeatures
 from nfn.network import Network
-from nfn.siren import render
+from nfn.siren import coordinate_grid
 from nfn.siren_convention.candidates import Candidate, function_candidates, picture_candidates
 from nfn.siren_convention.convention import SirenConvention
-from nfn.siren_convention.judges import SIDE, fields, standardized
+from nfn.siren_convention.judges import SIDE, fields, last_values, standardized
 from nfn.siren_convention.words import describe
 
 if TYPE_CHECKING:
@@ -23,8 +21,10 @@ BUDGET = 2 * 10**9
 """Products of weights that trying functions may take: a third of a second of one core."""
 FUNCTIONS = 3
 """So many of the most likely functions are looked at as pictures."""
-LEAST = 0.002
-"""A function or a reading that is less likely than this is left out."""
+LEAST, LEAST_BEST = 0.002, 0.05
+"""A function or a reading that is less likely is left out; so are all, where the best of them is less likely."""
+LEAST_TYPICALITY = 0.02
+"""The weight of a reading whose picture is unlike all that the classifier knows; one that is like it weighs 1."""
 SAME_FIELD = 0.12
 """Standardized fields that differ by less in the mean are one function, written in two ways."""
 BEYOND, MOST_BEYOND, LEAST_CONTRAST = 1.3, 0.15, 0.25
@@ -57,25 +57,42 @@ def find_convention(network: Network, classifier: "InrClassifier") -> tuple[Read
     """
     if classifier.judges is None:
         raise ValueError("This classifier cannot find conventions: it was trained without judges of them.")
-    features = network.features.to(classifier.device)
-    functions = _likely_functions(features, network, classifier)
-    parts = [_readings(features, network, classifier, function, share) for function, share in functions]
-    readings = sorted((r for part in parts for r in part), key=lambda reading: -reading.probability)
-    return tuple(reading for reading in readings if reading.probability >= LEAST)
+    network = network.to(classifier.device)
+    functions = _likely_functions(network, classifier)
+    readings = [r for function, share in functions for r in _readings(network, classifier, function, share)]
+    none = 1 - sum(share for _, share in functions)
+    readings = _weighed_by_typicality(readings, max(none, 0.0))
+    if not readings or readings[0].probability < LEAST_BEST:
+        return ()
+    return tuple(
+        replace(r, sentence=describe(r.convention, network.undeclared, r.probability))
+        for r in readings
+        if r.probability >= LEAST
+    )
 
 
-def _likely_functions(
-    features: WeightSpaceFeatures, network: Network, classifier: "InrClassifier"
-) -> list[tuple[Candidate, float]]:
+def _weighed_by_typicality(readings: list[Reading], none: float) -> list[Reading]:
+    """Readings, likeliest first, those that show what the classifier knows weighing more than those that do not.
+
+    The judges compare readings of one function; this compares the functions, of which the likelier may show nothing.
+    """
+    weights = [max(1 - float(reading.probabilities[-1]), LEAST_TYPICALITY) for reading in readings]
+    masses = [reading.probability * weight for reading, weight in zip(readings, weights, strict=True)]
+    total = sum(masses) + none * max(weights, default=1.0)
+    weighed = [replace(r, probability=mass / total) for r, mass in zip(readings, masses, strict=True)]
+    return sorted(weighed, key=lambda reading: -reading.probability)
+
+
+def _likely_functions(network: Network, classifier: "InrClassifier") -> list[tuple[Candidate, float]]:
     """The functions that the judge of fields takes for what was fitted, with their probabilities."""
     assert classifier.judges is not None, "checked by find_convention"
-    tried = function_candidates(features, network.siren, network.undeclared)
-    tried = tried[: max(8, BUDGET // _products(features))]
+    tried = function_candidates(network.chain, network.siren, network.undeclared)
+    tried = tried[: max(8, BUDGET // (SIDE**2 * network.parameters))]
     if len(tried) == 1:
         return [(tried[0], 1.0)]
-    seen = standardized(fields(features, [candidate.convention for candidate in tried]))
-    scores = classifier.judges.field(seen) + torch.tensor([candidate.prior for candidate in tried]).to(seen)
-    shares = torch.softmax(torch.cat([scores, scores.new_zeros(1)]), 0)[:-1]
+    seen = standardized(fields(network, [candidate.convention for candidate in tried], classifier.device))
+    scores = classifier.judges.field(seen) + _priors(tried, seen)
+    shares = torch.softmax(torch.cat([scores, scores.new_zeros(1)]), 0)[:-1].nan_to_num(0.0)
     return _without_copies(tried, seen, shares)
 
 
@@ -99,40 +116,27 @@ def alike(one: Tensor, other: Tensor) -> bool:
 
 
 def _readings(
-    features: WeightSpaceFeatures,
-    network: Network,
-    classifier: "InrClassifier",
-    function: Candidate,
-    share: float,
+    network: Network, classifier: "InrClassifier", function: Candidate, share: float
 ) -> list[Reading]:
-    """One function with each usual range and orientation."""
+    """One function with each usual range and orientation; none where none of them is plausible."""
     assert classifier.judges is not None, "checked by find_convention"
-    outputs = features.weights[-1].shape[2]
-    tried = picture_candidates(function.convention, outputs, network.siren, network.undeclared)
-    pictures = _pictures(features, [candidate.convention for candidate in tried], classifier.config.size)
+    grid = coordinate_grid(classifier.config.size, classifier.config.size, classifier.device)
+    values = last_values(network, [function.convention], grid)
+    values = values.unflatten(2, (classifier.config.size,) * 2)
+    tried = picture_candidates(function.convention, values.shape[1], network.siren, network.undeclared)
+    pictures = shown(values, [candidate.convention for candidate in tried])
     kept = plausible(pictures)
-    tried, pictures = [tried[i] for i in kept], pictures[kept]
-    maps = classifier.maps(pictures)
+    if not kept:
+        return []
+    tried, maps = [tried[i] for i in kept], classifier.maps(pictures[kept])
     scores = classifier.judges.picture(classifier.judges.picture.inputs(maps))
-    shares = (
-        torch.softmax(scores + torch.tensor([candidate.prior for candidate in tried]).to(scores), 0) * share
-    )
-    shares = shares.nan_to_num(0.0)
-    probabilities = classifier.probabilities_of(maps)
-    return [
-        Reading(
-            candidate.convention, float(p), describe(candidate.convention, network.undeclared, float(p)), row
-        )
-        for candidate, p, row in zip(tried, shares, probabilities, strict=True)
-        if p >= LEAST
-    ]
+    shares = (torch.softmax(scores + _priors(tried, scores), 0) * share).nan_to_num(0.0)
+    rows = zip(tried, shares.tolist(), classifier.probabilities_of(maps), strict=True)
+    return [Reading(candidate.convention, p, "", row) for candidate, p, row in rows]
 
 
-def _pictures(features: WeightSpaceFeatures, conventions: Sequence[SirenConvention], size: int) -> Tensor:
-    """What one function shows `(n, c, size, size)` in conventions that differ in their ends and orientations only."""
-    output = "sine" if conventions[0].output == "sine" else "linear"
-    plain = replace(conventions[0], output=output, low=-1.0, high=1.0, coordinates="row_col", upwards=False)
-    return shown(render(plain.normalize(features), size, size), conventions)
+def _priors(tried: Sequence[Candidate], like: Tensor) -> Tensor:
+    return torch.tensor([candidate.prior for candidate in tried]).to(like)
 
 
 def shown(values: Tensor, conventions: Sequence[SirenConvention]) -> Tensor:
@@ -143,22 +147,14 @@ def shown(values: Tensor, conventions: Sequence[SirenConvention]) -> Tensor:
     return torch.cat([_turned(convention.finished(values), convention) for convention in conventions])
 
 
-def plausible(pictures: Tensor) -> list[int]:
-    """The pictures that are about as bright as pictures are: few pixels far beyond black or white, and some contrast.
-
-    All of them where none is.
-    """
-    pixels = pictures.flatten(1)
-    beyond = (pixels.abs() > BEYOND).float().mean(1)
-    contrast = pixels.quantile(0.99, 1) - pixels.quantile(0.01, 1)
-    kept = ((beyond < MOST_BEYOND) & (contrast > LEAST_CONTRAST)).nonzero()[:, 0].tolist()
-    return kept or list(range(len(pictures)))
-
-
 def _turned(picture: Tensor, convention: SirenConvention) -> Tensor:
     picture = picture.transpose(2, 3) if convention.coordinates == "col_row" else picture
     return picture.flip(2) if convention.upwards else picture
 
 
-def _products(features: WeightSpaceFeatures) -> int:
-    return SIDE**2 * sum(math.prod(weight.shape[2:]) for weight in features.weights)
+def plausible(pictures: Tensor) -> list[int]:
+    """The pictures that are about as bright as pictures are: few pixels far beyond black or white, some contrast."""
+    pixels = pictures.flatten(1)
+    beyond = (pixels.abs() > BEYOND).float().mean(1)
+    contrast = pixels.quantile(0.99, 1) - pixels.quantile(0.01, 1)
+    return ((beyond < MOST_BEYOND) & (contrast > LEAST_CONTRAST)).nonzero()[:, 0].tolist()
