@@ -290,6 +290,8 @@ def test_settings_at_any_depth_declare_a_convention(tmp_path):
 )  # fmt: skip
 def test_sirens_of_other_things_than_pictures_are_named(inputs, outputs, words, tmp_path):
     features = random_sirens(1, NetworkSpec.mlp(inputs, 6, 5, outputs), generator())
-    write_network(replace(as_network(features, SirenConvention()), kind="classifier"), tmp_path / "net.safetensors")
+    write_network(
+        replace(as_network(features, SirenConvention()), kind="classifier"), tmp_path / "net.safetensors"
+    )
     with pytest.raises(NetworkFileError, match=f"not a SIREN of a picture.*{words}"):
         read_network(tmp_path / "net.safetensors", kind="siren")

@@ -1,6 +1,5 @@
 """`SirenConvention`: everything that a SIREN's numbers leave open, and the way to and from our own convention."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
