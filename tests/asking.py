@@ -16,7 +16,7 @@ SEVEN, CNN, INIT = "mnist-sirens/test/0", "cifar10-cnns/test/0", "mnist-inits/te
 ARGUMENTS = {
     "classify_inr": ["auto"],
     "edit_inr": ["dilate", 1.0],
-    "predict_generalization": ["auto", "auto"],
+    "predict_generalization": ["auto", "auto", "auto"],
     "winning_ticket": [0.95],
 }
 """By endpoint that takes a file, what comes after the file and the zoo id."""
@@ -54,7 +54,7 @@ def ask(http: httpx.Client, endpoint: str, file: object, zoo_id: str | None = No
 
 def result(answer: str) -> list:
     assert "event: complete" in answer, answer
-    return json.loads(answer.partition("data: ")[2])
+    return json.loads(answer.partition("event: complete\ndata: ")[2])
 
 
 def sentence(answer: str) -> str:

@@ -20,7 +20,7 @@ WRONG = {
     "zoo_id is a number": ("classify_inr", [None, 7, "auto"]),
     "zoo_id is a list": ("winning_ticket", [None, ["a"], 0.9]),
     "neither": ("edit_inr", [None, None, "dilate", 1.0]),
-    "both": ("predict_generalization", [{"path": "x"}, CNN, "auto", "auto"]),
+    "both": ("predict_generalization", [{"path": "x"}, CNN, "auto", "auto", "auto"]),
     "domain is a list": ("classify_inr", [None, SEVEN, ["mnist"]]),
     "style is an object": ("edit_inr", [None, SEVEN, {"a": 1}, 1.0]),
     "strength is text": ("edit_inr", [None, SEVEN, "dilate", "abc"]),
@@ -33,8 +33,8 @@ WRONG = {
     "collection is a list": ("list_networks", [["mnist-sirens"], 3]),
     "collection is a number": ("list_networks", [7, 3]),
     "sparsity is NaN": ("winning_ticket", [None, INIT, float("nan")]),
-    "activation is a list": ("predict_generalization", [None, CNN, ["relu"], "auto"]),
-    "pixels are a number": ("predict_generalization", [None, CNN, "auto", 7]),
+    "activation is a list": ("predict_generalization", [None, CNN, "auto", ["relu"], "auto"]),
+    "pixels are a number": ("predict_generalization", [None, CNN, "auto", "auto", 7]),
 }
 
 

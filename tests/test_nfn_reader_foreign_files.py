@@ -12,6 +12,7 @@ import torch
 from foreign_files import State, npz
 from foreign_ways import WAYS
 from reader_files import Call
+from safetensors.torch import load_file
 
 from nfn.reader import read_network, write_network
 from nfn.reader.stored import StoredFile, open_file
@@ -60,11 +61,13 @@ def test_what_is_written_of_it_is_read_as_the_same(tmp_path, name):
     (tmp_path / "file").write_bytes(way.make())
     network = read_network(tmp_path / "file", part=way.part)
     write_network(network, tmp_path / "copy")
+    before, written = network.tensors(), load_file(tmp_path / "copy")
+    assert before.keys() == written.keys()
+    assert all(torch.equal(written[name], tensor) for name, tensor in before.items())
     again = read_network(tmp_path / "copy")
-    assert (again.kind, again.names, again.siren) == (network.kind, network.names, network.siren)
-    before, after = network.tensors(), again.tensors()
-    assert before.keys() == after.keys()
-    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert (again.kind, again.siren) == (network.kind, network.siren)
+    if network.chain is not None:  # the settings of a pickled module are no tensors
+        assert again.names == network.names and again.tensors().keys() == before.keys()
 
 
 def test_arrays_of_jax_are_read(tmp_path, monkeypatch):

@@ -25,6 +25,9 @@ CHANCE = (
     "It answers none of the pictures that are known here (MNIST, Fashion-MNIST, CIFAR-10) better than by chance, "
     "however it is wired: it is untrained, or it learned from other pictures or other labels."
 )
+NO_NUMBER = (
+    "The weights of this network are so large that its answers hold no numbers: nothing can be read of it."
+)
 UNUSUAL = (
     "It answers the pictures in a way that no network of the zoo does, so nothing is known of how far off a number "
     "would be."
@@ -63,7 +66,9 @@ class Classifier:
         """Why no accuracy can be told, as a sentence; None where one can."""
         if self.setting is None:
             return NO_PICTURES
-        return CHANCE if self.identified is not None and not self.identified.known else None
+        if self.identified is None or self.identified.known:
+            return None
+        return CHANCE if self.identified.best.finite else NO_NUMBER
 
     @property
     def assumed(self) -> tuple[str, ...]:

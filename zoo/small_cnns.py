@@ -15,7 +15,7 @@ from nfn.reader import NetworkFileError
 from nfn.reader.classifier_convention import read_classifier_convention
 from nfn.reader.stack import read_networks
 from nfn.wiring.pictures import IMAGENET
-from zoo.classifiers import AccuracyReaders, found_classifier, predict_accuracy
+from zoo.classifiers import NO_NUMBER, AccuracyReaders, found_classifier, predict_accuracy
 from zoo.errors import ZooError, shorten
 
 ACTIVATIONS = ("auto", *(name for name in FUNCTIONS if name not in ("cosine", "exp", "square", "abs")))
@@ -25,9 +25,6 @@ SUPPORTED = (
 )
 AT_ONCE = 8
 """Networks that are predicted together: with more, their answers to the probes no longer fit a CPU core's cache."""
-NO_NUMBER = (
-    "The weights of this network are so large that its answers hold no numbers: nothing can be read of it."
-)
 NEEDED = "reading those would take a zoo of them to learn from"
 
 

@@ -30,6 +30,8 @@ CLEARLY = 0.25
 EFFORT = 4e9
 """Multiply-adds of one look; of networks that need more, fewer pictures are shown."""
 SMALLEST_LOOK = 24
+LARGE = 1e4, -1e4
+"""What infinite scores count as."""
 RARITY = {
     "relu": 0.0,
     "tanh": 0.0,
@@ -64,7 +66,7 @@ class Fit:
     """How a network answers labelled pictures in one setting.
 
     `log_likelihood` is the mean log-probability of the right class at the best of a few temperatures; `confidence` the
-    mean probability of the answer at temperature 1; accuracy from 0 to 1.
+    mean probability of the answer at temperature 1; accuracy from 0 to 1; `finite` whether every score was a number.
     """
 
     setting: Setting
@@ -73,6 +75,7 @@ class Fit:
     confidence: float
     temperature: float
     pictures: int
+    finite: bool
 
     @property
     def overconfidence(self) -> float:
@@ -142,7 +145,7 @@ class Search:
                 setting.pixels(self._pictures(setting, shown)),
                 self.sets[setting.images].labels[:shown],
             )
-            self.looked[setting, count] = fit_of(setting, class_scores(architecture, self.tensors, x), labels)
+            self.looked[setting, count] = fit_of(setting, logits(architecture, self.tensors, x), labels)
         return self.looked[setting, count]
 
     def look_at(self, settings: Iterable[Setting], count: int) -> list[Fit]:
@@ -174,18 +177,24 @@ class Search:
         return self._shaped[key][:count]
 
 
-@torch.inference_mode()
 def class_scores(architecture: Architecture, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """Logits `(N, classes)`, or logarithms where the network gives probabilities; NaN counts as 0."""
+    """As `logits`, with NaN counted as 0 and infinite scores as large ones."""
+    return logits(architecture, tensors, x).nan_to_num(0.0, *LARGE)
+
+
+@torch.inference_mode()
+def logits(architecture: Architecture, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """Logits `(N, classes)` of inputs `(N, c, H, W)`, or logarithms where the network gives probabilities."""
     scores = architecture.run(tensors, x).flatten(1)
     last = architecture.ops[-1]
     if isinstance(last, Softmax) and not last.log:
         scores = scores.clamp_min(1e-12).log()
-    return scores.nan_to_num(0.0, 1e4, -1e4)
+    return scores
 
 
-def fit_of(setting: Setting, scores: Tensor, labels: Tensor) -> Fit:
+def fit_of(setting: Setting, given: Tensor, labels: Tensor) -> Fit:
     """How logits `(N, classes)` answer pictures with these labels."""
+    scores = given.nan_to_num(0.0, *LARGE)
     logs = torch.log_softmax(scores / TEMPERATURES[:, None, None], 2)
     right = logs[:, torch.arange(len(labels)), labels].mean(1)
     best = int(right.argmax())
@@ -197,6 +206,7 @@ def fit_of(setting: Setting, scores: Tensor, labels: Tensor) -> Fit:
         confidence=float(at_one.amax(1).mean()),
         temperature=float(TEMPERATURES[best]),
         pictures=len(labels),
+        finite=bool(given.isfinite().all()),
     )
 
 
