@@ -38,6 +38,7 @@ URL_REFUSED = "Files by URL are not fetched. Upload the file, or send it as a da
 NOT_JSON = "Requests are JSON, with one header content-type: application/json."
 NOT_A_FORM = "Uploads are forms, with one header content-type: multipart/form-data."
 TOO_MANY_VALUES = f"This request is too large: at most {MAX_VALUES:,} values are taken."
+HALF_CHARACTER = "This request holds a lone surrogate, half of a character, which is no text."
 LONG_KEY = f"session_hash, event_id and the like are text of up to {MAX_KEY} characters."
 DISK_FULL = "The disk for uploads is full, so nothing was kept. Please try again in an hour."
 
@@ -136,18 +137,29 @@ def check_content(content: bytes) -> None:
 
 
 def check_values(value: Any) -> None:
-    """Refuse a `path` (a file, to Gradio) or `file` (an MCP argument) that is an http(s) URL, and keys too long."""
+    """Refuse a `path` (a file, to Gradio) or `file` (an MCP argument) that is an http(s) URL, keys too long, and text
+    that cannot be encoded, in answers and logs."""
     stack = [value]
     while stack:
         node = stack.pop()
-        if isinstance(node, dict):
+        if isinstance(node, str):
+            _check_text(node)
+        elif isinstance(node, dict):
             if any(_is_url(node.get(key)) for key in ("path", "file")):
                 raise RefusedError(400, URL_REFUSED)
             if any(isinstance(node.get(key), str) and len(node[key]) > MAX_KEY for key in KEYS):
                 raise RefusedError(400, LONG_KEY)
+            stack.extend(node)
             stack.extend(node.values())
         elif isinstance(node, list):
             stack.extend(node)
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise RefusedError(400, HALF_CHARACTER) from error
 
 
 def _is_url(value: Any) -> bool:

@@ -23,8 +23,7 @@ def arguments(http) -> list[tuple[str, int, list]]:
     found = []
     for name, endpoint in http.get("gradio_api/info").json()["named_endpoints"].items():
         good = [
-            one["parameter_default"] if one["parameter_has_default"] else GOOD.get(one["parameter_name"])
-            for one in endpoint["parameters"]
+            GOOD.get(one["parameter_name"], one.get("parameter_default")) for one in endpoint["parameters"]
         ]
         good = [IDS.get(name, value) if value == SEVEN else value for value in good]
         found += [(name, i, good) for i in range(len(good))]
@@ -37,6 +36,9 @@ def test_whatever_an_argument_is_the_answer_is_in_words(http, odd):
         data = [*good[:number], ODD[odd], *good[number + 1 :]]
         body, kind = json.dumps({"data": data}), {"content-type": "application/json"}
         asked = http.post(f"gradio_api/call{endpoint}", content=body, headers=kind)
+        if odd == "half a character":
+            assert asked.status_code == 400 and "lone surrogate" in asked.json()["error"]
+            continue
         assert asked.status_code == 200, (endpoint, number, asked.text)
         answer = http.get(f"gradio_api/call{endpoint}/{asked.json()['event_id']}").text
         if "event: complete" not in answer:

@@ -48,6 +48,34 @@ def prelu():
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.PReLU(), nn.Linear(8, 10))
 
 
+class NormsMadeLast(nn.Module):
+    """Layers of one width, and their norms after all of them, as many write it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2, self.conv3 = nn.Conv2d(1, 8, 3, 2), nn.Conv2d(8, 8, 3, 2), nn.Conv2d(8, 8, 3, 2)
+        self.bn1, self.bn2, self.bn3 = nn.BatchNorm2d(8), nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+        self.fc = nn.Linear(8, 10)
+
+    def forward(self, x):
+        for convolution, norm in ((self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)):
+            x = norm(convolution(x)).relu()
+        return self.fc(x.mean((2, 3)))
+
+
+class NormsInAList(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(n, m) for n, m in ((784, 8), (8, 8), (8, 10)))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(8) for _ in range(2))
+
+    def forward(self, x):
+        x = x.flatten(1)
+        for layer, norm in zip(self.layers[:-1], self.norms, strict=True):
+            x = norm(layer(x)).relu()
+        return self.layers[-1](x)
+
+
 class BasicBlock(nn.Module):
     def __init__(self, inputs, width, stride):
         super().__init__()
@@ -87,6 +115,10 @@ CASES = {
         depthwise, (3, 32, 32), Wiring(("relu6", 1.0), (1, 1, 0), (None, Down("stride"), None), "average"),
     ),
     "prelu": (prelu, (1, 28, 28), Wiring()),
+    "norms_made_last": (
+        NormsMadeLast, (1, 28, 28), Wiring(("relu", 1.0), (0, 0, 0), (Down("stride"),) * 3, "average"),
+    ),
+    "norms_in_a_list": (NormsInAList, (1, 28, 28), Wiring()),
     "resnet": (ResNet, (3, 32, 32), ResidualWiring()),
 }  # fmt: skip
 

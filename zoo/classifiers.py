@@ -11,10 +11,11 @@ from nfn.architecture.ops import Activation
 from nfn.architecture.views import small_cnn_graph, small_cnn_view
 from nfn.generalization import Generalization, GeneralizationPredictor
 from nfn.network import ClassifierConvention, Graph, Network
+from nfn.wiring.fit import Setting, class_scores
 from nfn.wiring.identify import Identified, identify
 from nfn.wiring.pictures import MINUS_ONE_ONE, PictureSet, Pixels
 from nfn.wiring.propose import AsDeclared
-from nfn.wiring.search import DOUBTFUL, Given, Setting, class_scores
+from nfn.wiring.search import DOUBTFUL, Given
 from zoo.catalog import Zoo
 
 NO_PICTURES = (

@@ -8,9 +8,10 @@ from functools import cached_property
 from torch import Tensor
 
 from nfn.network import Graph, Network
+from nfn.wiring.fit import Fit, Setting
 from nfn.wiring.pictures import PictureSet
 from nfn.wiring.propose import Declared
-from nfn.wiring.search import NOTHING_GIVEN, Candidates, Fit, Given, Setting, search_wiring
+from nfn.wiring.search import NOTHING_GIVEN, Candidates, Given, search_wiring
 
 NEAR = 0.03
 """Settings whose mean log-likelihoods differ by less (nats a picture, 300 pictures) fit about equally."""

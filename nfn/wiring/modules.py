@@ -1,5 +1,6 @@
 """The layers of a state_dict in the order in which they run, by names and shapes."""
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,12 +72,16 @@ def _bias_of(weight: str, shapes: Mapping[str, Shape]) -> str | None:
 def _with_norms(
     layers: list[Layer], norms: list[BatchNorm], shapes: Mapping[str, Shape], order: list[str], in_order: bool
 ) -> list[Layer]:
-    """Each norm behind the layer that it follows: the last one before it in the file, or the one of its number."""
+    """Each norm behind its layer: the one of its number, or the last one before it in the file."""
     place: dict[str, BatchNorm] = {}
+    in_a_row = _norms_in_a_row(layers, norms, order) if in_order else set()
     for norm in norms:
         size = shapes[norm.mean][0]
         fitting = [layer for layer in layers if layer.shape[0] == size and layer.weight not in place]
-        found = _before(norm, fitting, order, in_order)
+        if norm in in_a_row:
+            found = _counted(norm, fitting)
+        else:
+            found = _last_before(norm, fitting, order) if in_order else _by_name(norm, fitting)
         if found is None:
             raise WiringError(
                 f"batch norm {norm.stem[:60]!r} of {size} channels stands beside no layer of that width"
@@ -85,15 +90,38 @@ def _with_norms(
     return [Layer(x.weight, x.bias, x.shape, place.get(x.weight)) for x in layers]
 
 
-def _before(norm: BatchNorm, fitting: Sequence[Layer], order: list[str], in_order: bool) -> Layer | None:
-    if in_order:
-        at = order.index(norm.mean)
-        earlier = [layer for layer in fitting if order.index(layer.weight) < at]
-        return earlier[-1] if earlier else (fitting[0] if fitting else None)
-    numbers, key = numbers_of(norm.stem), natural_key(norm.stem)
-    parent = norm.stem.rpartition(".")[0]
+def _norms_in_a_row(layers: list[Layer], norms: list[BatchNorm], order: list[str]) -> set[BatchNorm]:
+    """Norms that stand beside another norm in the file, as where a module lists its layers first and then its norms."""
+    at = {layer.weight: None for layer in layers} | {norm.mean: norm for norm in norms}
+    modules = [at[name] for name in order if name in at]
+    pairs = [
+        (one, other) for one, other in itertools.pairwise(modules) if one is not None and other is not None
+    ]
+    return {norm for pair in pairs for norm in pair}
+
+
+def _counted(norm: BatchNorm, fitting: Sequence[Layer]) -> Layer | None:
+    """The layer of the same number, or the first that has no norm yet."""
+    beside, same = _of_same_number(norm, fitting)
+    return next((found[0] for found in (beside, same) if len(found) == 1), fitting[0] if fitting else None)
+
+
+def _last_before(norm: BatchNorm, fitting: Sequence[Layer], order: list[str]) -> Layer | None:
+    at = order.index(norm.mean)
+    earlier = [layer for layer in fitting if order.index(layer.weight) < at]
+    return earlier[-1] if earlier else (fitting[0] if fitting else None)
+
+
+def _of_same_number(norm: BatchNorm, fitting: Sequence[Layer]) -> tuple[list[Layer], list[Layer]]:
+    """Layers with the numbers of the norm's name: those of the same parent module, and all."""
+    numbers, parent = numbers_of(norm.stem), norm.stem.rpartition(".")[0]
     same = [layer for layer in fitting if numbers_of(layer.path) == numbers != []]
-    beside = [layer for layer in same if layer.path.rpartition(".")[0] == parent]
+    return [layer for layer in same if layer.path.rpartition(".")[0] == parent], same
+
+
+def _by_name(norm: BatchNorm, fitting: Sequence[Layer]) -> Layer | None:
+    key, parent = natural_key(norm.stem), norm.stem.rpartition(".")[0]
+    beside, same = _of_same_number(norm, fitting)
     earlier = [layer for layer in fitting if natural_key(layer.path) < key]
     near = [layer for layer in earlier if layer.path.rpartition(".")[0] == parent]
     counted = near[-1:] if parent or norm.stem.isdecimal() else []
