@@ -84,18 +84,18 @@ def list_networks(collection: str, limit: int = 20) -> list[dict[str, Any]]:
 def predict_generalization(
     file: gr.FileData | None = None,
     zoo_id: str | None = None,
-    images: str = "auto",
     activation: str = "auto",
     pixels: str = "auto",
+    images: str = "auto",
 ) -> dict[str, Any]:
     """Predict the test accuracy of an image classifier from its file alone, without any test data.
 
     Args:
         file: A checkpoint (safetensors, torch.save, ONNX, npz), uploaded to this app, or a data: URI in base64 to 3 MB.
         zoo_id: A network of the zoo, such as cifar10-cnns/test/17, instead of a file.
-        images: The image set that it learned from: mnist, fashion_mnist or cifar10; auto finds it.
         activation: Such as relu, tanh, gelu, silu or leaky_relu; auto takes the file's word for it, else finds it.
         pixels: What black and white become, such as 0,1, or mnist, cifar10, imagenet (mean and std); auto finds it.
+        images: The image set that it learned from: mnist, fashion_mnist or cifar10; auto finds it.
 
     Returns:
         test_accuracy, low and high (0 to 1, null without a prediction; the interval holds the truth in a share of

@@ -131,7 +131,7 @@ def cnn_files(tmp_path_factory):
 
 def test_predict_generalization_of_a_network_trained_by_other_code(client, cnn_files):
     results = [
-        client.predict(handle_file(cnn_files[0]), None, "auto", "tanh", api_name="/predict_generalization"),
+        client.predict(handle_file(cnn_files[0]), None, "tanh", api_name="/predict_generalization"),
         client.predict(handle_file(cnn_files[1]), None, api_name="/predict_generalization"),
     ]
     assert all(set(result) == GENERALIZATION for result in results)
@@ -160,7 +160,7 @@ def test_a_stack_of_networks_is_a_batch(client, cnn_files, tmp_path):
     ((None, None), "/predict_generalization", "exactly one"),
     ((None, SEVEN), "/predict_generalization", "of kind siren"),
     ((None, CNN), "/classify_inr", "classifier"),
-    ((None, CNN, "auto", "relu"), "/predict_generalization", "leave images, activation and pixels at auto"),
+    ((None, CNN, "relu"), "/predict_generalization", "leave images, activation and pixels at auto"),
     ((None, "cifar10-cnns/test/99999"), "/predict_generalization", "test/0"),
     (([],), "/predict_generalization_batch", "at least one"),
     ((None, None), "/classify_inr", "exactly one"),
@@ -283,7 +283,11 @@ def test_files_of_the_server_are_not_read_in_a_batch(app_url, files):
 
 @pytest.mark.parametrize(
     ("told", "words"),
-    [([7, "auto"], "must be text such as 'auto'"), (["auto", {"low": 0}], "must be text such as 'auto'")],
+    [
+        ([7, "auto", "auto"], "activation must be text such as 'auto'"),
+        (["auto", {"low": 0}, "auto"], "pixels must be text such as 'auto'"),
+        (["auto", "auto", ["mnist"]], "images must be text such as 'auto'"),
+    ],
 )
 def test_conventions_of_a_wrong_type_are_answered_in_words(app_url, cnn_files, told, words):
     data = base64.b64encode(cnn_files[0].read_bytes()).decode()

@@ -33,8 +33,8 @@ WRONG = {
     "collection is a list": ("list_networks", [["mnist-sirens"], 3]),
     "collection is a number": ("list_networks", [7, 3]),
     "sparsity is NaN": ("winning_ticket", [None, INIT, float("nan")]),
-    "activation is a list": ("predict_generalization", [None, CNN, "auto", ["relu"], "auto"]),
-    "pixels are a number": ("predict_generalization", [None, CNN, "auto", "auto", 7]),
+    "activation is a list": ("predict_generalization", [None, CNN, ["relu"], "auto", "auto"]),
+    "pixels are a number": ("predict_generalization", [None, CNN, "auto", 7, "auto"]),
 }
 
 

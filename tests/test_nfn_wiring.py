@@ -53,7 +53,11 @@ class NormsMadeLast(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv1, self.conv2, self.conv3 = nn.Conv2d(1, 8, 3, 2), nn.Conv2d(8, 8, 3, 2), nn.Conv2d(8, 8, 3, 2)
+        self.conv1, self.conv2, self.conv3 = (
+            nn.Conv2d(1, 8, 3, 2),
+            nn.Conv2d(8, 8, 3, 2),
+            nn.Conv2d(8, 8, 3, 2),
+        )
         self.bn1, self.bn2, self.bn3 = nn.BatchNorm2d(8), nn.BatchNorm2d(8), nn.BatchNorm2d(8)
         self.fc = nn.Linear(8, 10)
 

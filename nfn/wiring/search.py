@@ -23,7 +23,7 @@ from nfn.wiring.propose import DECLARED, Choice
 
 GLANCE, FEW, MANY = 32, 80, 300
 """Pictures of the first glance at every candidate, of the search among the better ones, and of the last comparison."""
-USUAL, MOST = 12, 160
+USUAL, MOST = 16, 160
 """Geometries that are tried with every activation, and all that are tried."""
 UNLIKE_PIXELS = 3
 """The first normalisations (a set's own, -1 to 1, 0 to 1) are unlike one another; most others are near one of them."""
@@ -259,27 +259,29 @@ def _glance_at_every_geometry(search: Search, most: int | None) -> None:
     if not seen:
         return
     best, views = seen[0], search.views()
-    for fit in _unlike(seen)[:STARTS]:
-        if badness(fit) < badness(best) + BEHIND:
-            setting = fit.setting
-            for start in search.starts(View(setting.images, setting.shape))[USUAL:]:
-                moved = search.proposal.same_geometry(setting.choice, start)
-                search.look(replace(setting, choice=moved), GLANCE)
+    for fit in _worth_more(seen):
+        setting = fit.setting
+        for start in search.starts(View(setting.images, setting.shape))[USUAL:]:
+            search.look(replace(setting, choice=search.proposal.same_geometry(setting.choice, start)), GLANCE)
     if best.log_likelihood < JUNK:
         for view in views:
             _glance(search, view, search.starts(view)[USUAL:], most)
 
 
-def _unlike(fits: Sequence[Fit]) -> list[Fit]:
-    """The best fit for each way to feed and bend: pictures, normalisation, activation, place of batch norm."""
+def _worth_more(seen: Sequence[Fit]) -> list[Fit]:
+    """The best few ways to feed and bend, and the best with ReLU, whatever the geometry; none that is far behind."""
     first: dict[tuple, Fit] = {}
-    for fit in fits:
-        choice = fit.setting.choice
-        place = choice.norm_place if isinstance(choice, Wiring) else ""
-        first.setdefault(
-            (fit.setting.images, fit.setting.shape, fit.setting.pixels, choice.activation, place), fit
-        )
-    return list(first.values())
+    for fit in seen:
+        first.setdefault(_but_for_geometry(fit.setting), fit)
+    ways = list(first.values())
+    relu = [fit for fit in ways if fit.setting.choice.activation == RELU]
+    chosen = dict.fromkeys((*ways[: STARTS - 1], *relu[:1], *ways[:STARTS]))
+    return [fit for fit in list(chosen)[:STARTS] if badness(fit) < badness(seen[0]) + BEHIND]
+
+
+def _but_for_geometry(setting: Setting) -> tuple:
+    place = setting.choice.norm_place if isinstance(setting.choice, Wiring) else ""
+    return setting.images, setting.shape, setting.pixels, setting.choice.activation, place
 
 
 def _spread(fits: Sequence[Fit]) -> list[Fit]:
