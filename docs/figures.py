@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from zoo.card import percent, table
+from zoo.card import conventions_text, percent, table
 from zoo.catalog import EMBEDDED
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +48,8 @@ What a SIREN shows, on SIRENs of held-out test images, fitted by our recipe and 
 {training["device"]}, seed {training["recipe"]["seed"]}):
 
 {shown}
+
+{conventions_text(classifier)}
 
 Edits, mean squared error on pixels in [-1, 1] against the image-space operator (paper: dilate 0.068, contrast 0.020):
 

@@ -170,14 +170,14 @@ class InrClassifier(Predictor):
         """The likeliest reading's label; typical only where other readings of any weight have the same one."""
         results = [self.explain(reading.probabilities, domain) for reading in readings]
         best, named = results[0], [(result.domain, result.label) for result in results]
-        agree = sum(r.probability for r, name in zip(readings, named, strict=True) if name == named[0])
+        sure = sum(r.probability * self.share(r.probabilities, *named[0]) for r in readings)
         others: dict[tuple[str, str], Reading] = {}
         for reading, name in zip(readings, named, strict=True):
             if name != named[0] and reading.probability >= LEAST_ALTERNATIVE:
                 others.setdefault(name, reading)
         return replace(
             best,
-            typical=best.typical and agree >= self.config.label_from,
+            typical=best.typical and sure >= self.config.label_from,
             assumed=(_found(readings),),
             alternatives=tuple(
                 Alternative(r.convention, r.probability, r.sentence, *name) for name, r in others.items()
@@ -202,6 +202,11 @@ class InrClassifier(Predictor):
             typical=math.isfinite(typicality) and typicality >= self.config.typical_from,
             typicality=typicality,
         )
+
+    def share(self, probabilities: torch.Tensor, domain: str, label: str) -> float:
+        """The probability of one label in a row of `probabilities`, among all that are known."""
+        place = self.class_offset(domain) + self.config.labels[domain].index(label)
+        return float(probabilities[place] / probabilities[:-1].sum().clamp_min(1e-30))
 
     def class_offset(self, domain: str) -> int:
         """The index of a domain's first label among the classes."""

@@ -6,7 +6,18 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from zoo.commands import browse, build, bundle, evaluate, hub, import_, predict, predict_ticket, train
+from zoo.commands import (
+    browse,
+    build,
+    bundle,
+    conventions,
+    evaluate,
+    hub,
+    import_,
+    predict,
+    predict_ticket,
+    train,
+)
 
 app = typer.Typer(help="The zoo of networks and predictors.", no_args_is_help=True, add_completion=False)
 
@@ -40,6 +51,7 @@ app.add_typer(predicting, name="predict")
 
 training = typer.Typer(help="Train a predictor.", no_args_is_help=True)
 training.command("inr-classifier")(train.train_classifier)
+training.command("conventions")(conventions.train_conventions)
 training.command("inr-editor")(train.train_editor)
 training.command("generalization")(train.train_generalization)
 training.command("accuracy")(train.train_accuracy)
@@ -48,6 +60,7 @@ app.add_typer(training, name="train")
 
 evaluating = typer.Typer(help="Measure a predictor and write its model card.", no_args_is_help=True)
 evaluating.command("inr-classifier")(evaluate.evaluate_classifier)
+evaluating.command("conventions")(conventions.evaluate_conventions)
 evaluating.command("inr-editor")(evaluate.evaluate_editor)
 evaluating.command("generalization")(evaluate.evaluate_generalization)
 evaluating.command("accuracy")(evaluate.evaluate_accuracy)

@@ -116,6 +116,10 @@ negatives of training, as are pictures of noise and scrambled pictures; permuted
 
 {table(unlike, {"kind": "networks", "networks": "number", "called_typical": "called typical"})}
 
+## Files that do not say how they are written
+
+{conventions_text(metrics)}
+
 ## Beside it: weights-only neural functionals
 
 The same script for each, with epochs for about the same time; with 1,000 test networks, differences of up to 3 points
@@ -134,9 +138,31 @@ scrambled pictures as a class "none of these". The temperature and the "typical"
 ## Limits
 
 It knows three small data sets. A SIREN of another subject is read as the nearest of their classes or called unlike
-the zoo, and that verdict can be wrong both ways (see the table). Outputs are assumed to run over [-1, 1] and inputs
-to be (row, col) unless the file or the visitor says otherwise. Architecture after {PAPER} and its successors.
+the zoo, and that verdict can be wrong both ways (see the table). What a file does not say of its convention is found
+among the usual ones, with the error rates above. Architecture after {PAPER} and its successors.
 """
+
+
+CONVENTIONS = {
+    "images": "images",
+    "networks": "networks",
+    "right_if_declared": "named rightly, convention told",
+    "right": "convention found",
+    "typical": "called typical",
+    "wrong_and_typical": "wrong and called typical",
+}
+
+
+def conventions_text(metrics: dict[str, Any]) -> str:
+    """How often SIRENs are named whose convention had to be found."""
+    if "conventions" not in metrics:
+        return "Not measured yet: `python -m zoo evaluate conventions`."
+    shares = [key for key in CONVENTIONS if key not in ("images", "networks")]
+    rows = [{**row, **{key: percent(row[key]) for key in shares}} for row in metrics["conventions"]]
+    return (
+        "SIRENs of test images under random recipes: omegas, where they act, range of the coordinates, what is at the "
+        f"end, black and white, depth and width. The files say nothing of it:\n\n{table(rows, CONVENTIONS)}"
+    )
 
 
 def edit_baseline_text(baselines: list[dict[str, Any]]) -> str:

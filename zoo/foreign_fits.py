@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from nfn.features import WeightSpaceFeatures
 from nfn.network import LayerNames, Network
 from nfn.siren_convention.convention import Layer, Output, SirenConvention
-from zoo.images import find_image_set, load_images, split_size
+from zoo.images import find_image_set, load_images, split_size, to_gray
 
 IMAGES = ("mnist", "fashion_mnist", "cifar10", "mnist", "fashion_mnist", "cifar10", "cifar10")
 OMEGAS = (10.0, 15.0, 20.0, 25.0, 40.0, 50.0, 60.0)
@@ -37,7 +37,7 @@ BIASES = (("torch", 0.6), ("zero", 0.2), ("as weights", 0.2))
 
 @dataclass(frozen=True)
 class ForeignRecipe:
-    """One way to fit: the convention, the shape, how weights and biases begin, and full-batch Adam."""
+    """One way to fit: the convention, the shape, how weights and biases begin, full-batch Adam, and whether in gray."""
 
     convention: SirenConvention
     depth: int
@@ -46,6 +46,7 @@ class ForeignRecipe:
     biases: str
     learning_rate: float
     steps: int
+    gray: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def draw_recipe(images: str, generator: torch.Generator) -> ForeignRecipe:
         biases=_draw(BIASES, generator),
         learning_rate=8e-4 * 6 ** _uniform(generator) * slow,
         steps=150 + round(450 * _uniform(generator) ** 1.5),
+        gray=_chance(0.5, generator),
     )  # fmt: skip
 
 
@@ -109,6 +111,7 @@ def _draw_levels(output: Output, generator: torch.Generator) -> tuple[float, flo
 def fit_foreign(recipe: ForeignRecipe, images: str, split: str, rows: list[int], seed: int) -> ForeignFits:
     """Fit one network to each image."""
     pixels, labels = load_images(images, split, rows)
+    pixels = to_gray(pixels) if recipe.gray else pixels
     told = recipe.convention
     target = (told.low + pixels.float() / 255 * (told.high - told.low)).flatten(2)  # type: ignore[operator]
     layers = _initial(recipe, len(rows), target.shape[1], torch.Generator().manual_seed(seed))

@@ -16,7 +16,7 @@ from nfn.siren_convention.convention import FIELDS, SirenConvention
 from nfn.siren_convention.judges import FieldJudge, PictureJudge, fields, standardized
 from nfn.siren_convention.search import alike, plausible, shown
 from zoo.foreign_fits import ForeignFits, as_network
-from zoo.images import load_images, to_pixels
+from zoo.images import load_images, to_gray, to_pixels
 from zoo.train_classifier import roughen, to_grid
 from zoo.training import run_steps, step_generator
 
@@ -28,12 +28,12 @@ LEAST_PSNR = 14.0
 class ConventionRecipe:
     """How to train. A step sees `networks` fits, each in its own and in other conventions, up to `readings` in all."""
 
-    field_steps: int = 1500
+    field_steps: int = 1200
     networks: int = 16
     readings: int = 12
     field_rate: float = 2e-3
-    pictures: int = 15000
-    picture_steps: int = 4000
+    pictures: int = 9000
+    picture_steps: int = 3000
     picture_rate: float = 1.5e-3
     picture_batch: int = 64
     seed: int = 0
@@ -168,6 +168,7 @@ def picture_examples(
             generator = step_generator(recipe.seed + 1, start)
             images, _ = load_images(name, "train", range(start, start + 250))
             images = images.flip(3) if name != "mnist" and start % 500 else images
+            images = to_gray(images) if start % 1000 < 500 else images
             order = torch.randperm(len(images), generator=generator)
             pictures = roughen(to_grid(to_pixels(images[order])), generator)
             groups = [picture_group(picture[None], readings, generator) for picture in pictures]

@@ -59,6 +59,9 @@ LEVELS: dict[tuple[Output, Level, Level], float] = {
 GROWTH = (0.74, 8.0)
 """How much larger than `sqrt(2 / n) / omega`, their deviation at the start, hidden weights are after fitting."""
 
+LEAST_USUAL = 2e-3
+"""What is unusual in many ways at once, by this much against the most usual, is not tried."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -95,7 +98,8 @@ def function_candidates(
                     candidate = _without_unused(replace(convention, output=output), len(weights))
                     prior = math.log(omegas * places * scales * share)
                     found[candidate] = max(prior, found.get(candidate, -math.inf))
-    candidates = [Candidate(convention, prior) for convention, prior in found.items()]
+    least = max(found.values()) + math.log(LEAST_USUAL)
+    candidates = [Candidate(convention, prior) for convention, prior in found.items() if prior >= least]
     return sorted(candidates, key=lambda candidate: -candidate.prior)
 
 
@@ -146,7 +150,7 @@ def _ends(
     if "output" not in open_parts:
         return {known.output: 1.0}
     fits = at_end is not None and at_end / 1.6 <= hidden <= at_end * 3
-    return {"linear": 1.0, "sine": 0.1} if fits else {"linear": 1.0}
+    return {"linear": 1.0, "sine": 0.4} if fits else {"linear": 1.0}
 
 
 def _without_unused(convention: SirenConvention, layers: int) -> SirenConvention:

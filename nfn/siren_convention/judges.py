@@ -71,9 +71,9 @@ class FieldJudge(nn.Module):
     def __init__(self):
         super().__init__()
         self.net = nn.Sequential(
-            _block(4, 16), nn.MaxPool2d(2), _block(16, 32), nn.MaxPool2d(2), _block(32, 64), _Residual(_block(64, 64)),
-            nn.MaxPool2d(2), _block(64, 96), nn.Flatten(), nn.Dropout(0.1), nn.Linear(96 * (SIDE // 8) ** 2, 64),
-            nn.ReLU(), nn.Linear(64, 1),
+            _block(4, 12), nn.MaxPool2d(2), _block(12, 24), nn.MaxPool2d(2), _block(24, 32), _Residual(_block(32, 32)),
+            nn.MaxPool2d(2), _block(32, 32), nn.Flatten(), nn.Dropout(0.1), nn.Linear(32 * (SIDE // 8) ** 2, 24),
+            nn.ReLU(), nn.Linear(24, 1),
         )  # fmt: skip
         edge = F.pad(torch.ones(1, 1, INSIDE, INSIDE), (MARGIN,) * 4)
         self.register_buffer("edge", edge, persistent=False)
@@ -91,7 +91,7 @@ class PictureJudge(nn.Module):
     It reads the maps of the classifier's head: which things stand where, how bright they are.
     """
 
-    def __init__(self, channels: int, hidden: int = 192):
+    def __init__(self, channels: int, hidden: int = 24):
         super().__init__()
         inputs = 5 * channels
         self.mean: Tensor

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from nfn.network import Network
 from nfn.siren import coordinate_grid
@@ -25,9 +26,13 @@ LEAST, LEAST_BEST = 0.002, 0.05
 """A function or a reading that is less likely is left out; so are all, where the best of them is less likely."""
 LEAST_TYPICALITY = 0.02
 """The weight of a reading whose picture is unlike all that the classifier knows; one that is like it weighs 1."""
+SURENESS = 1.0
+"""The power of the likeliest label's probability in the weight of a reading."""
 SAME_FIELD = 0.12
 """Standardized fields that differ by less in the mean are one function, written in two ways."""
-BEYOND, MOST_BEYOND, LEAST_CONTRAST = 1.3, 0.15, 0.25
+SMALLER = 28
+"""Pixels a side of gray pictures that are smaller than the classifier's grid."""
+BEYOND, MOST_BEYOND, LEAST_CONTRAST = 1.3, 0.15, 0.4
 """Of a picture: where pixels are too dark or bright, which share of them may be, and white less black at least."""
 
 
@@ -76,11 +81,26 @@ def _weighed_by_typicality(readings: list[Reading], none: float) -> list[Reading
 
     The judges compare readings of one function; this compares the functions, of which the likelier may show nothing.
     """
-    weights = [max(1 - float(reading.probabilities[-1]), LEAST_TYPICALITY) for reading in readings]
+    weights = [_weight(reading.probabilities) for reading in readings]
     masses = [reading.probability * weight for reading, weight in zip(readings, weights, strict=True)]
     total = sum(masses) + none * max(weights, default=1.0)
     weighed = [replace(r, probability=mass / total) for r, mass in zip(readings, masses, strict=True)]
-    return sorted(weighed, key=lambda reading: -reading.probability)
+    return _likeliest_label_first(sorted(weighed, key=lambda reading: -reading.probability))
+
+
+def _weight(probabilities: Tensor) -> float:
+    """How much a reading's picture looks like one that the classifier knows: typical, and plainly of one label."""
+    return max(1 - float(probabilities[-1]), LEAST_TYPICALITY) * float(probabilities[:-1].max()) ** SURENESS
+
+
+def _likeliest_label_first(readings: list[Reading]) -> list[Reading]:
+    """The first reading is the likeliest one of those with the label that all readings together make likeliest."""
+    if not readings:
+        return []
+    together = sum((r.probability * r.probabilities[:-1] for r in readings), torch.zeros(()))
+    label = int(torch.as_tensor(together).argmax())
+    first = next((r for r in readings if int(r.probabilities[:-1].argmax()) == label), readings[0])
+    return [first, *(reading for reading in readings if reading is not first)]
 
 
 def _likely_functions(network: Network, classifier: "InrClassifier") -> list[tuple[Candidate, float]]:
@@ -120,9 +140,7 @@ def _readings(
 ) -> list[Reading]:
     """One function with each usual range and orientation; none where none of them is plausible."""
     assert classifier.judges is not None, "checked by find_convention"
-    grid = coordinate_grid(classifier.config.size, classifier.config.size, classifier.device)
-    values = last_values(network, [function.convention], grid)
-    values = values.unflatten(2, (classifier.config.size,) * 2)
+    values = _on_smoother_grid(network, function.convention, classifier)
     tried = picture_candidates(function.convention, values.shape[1], network.siren, network.undeclared)
     pictures = shown(values, [candidate.convention for candidate in tried])
     kept = plausible(pictures)
@@ -133,6 +151,25 @@ def _readings(
     shares = (torch.softmax(scores + _priors(tried, scores), 0) * share).nan_to_num(0.0)
     rows = zip(tried, shares.tolist(), classifier.probabilities_of(maps), strict=True)
     return [Reading(candidate.convention, p, "", row) for candidate, p, row in rows]
+
+
+def _on_smoother_grid(network: Network, function: SirenConvention, classifier: "InrClassifier") -> Tensor:
+    """What the last layer gives `(1, c, size, size)`, on the pixels of `SMALLER` pictures where that is smoother.
+
+    Networks of large omegas were made to fit at the pixels that they were shown, and are noise between them.
+    """
+    size, grids = classifier.config.size, []
+    for side in (size, SMALLER):
+        values = last_values(network, [function], coordinate_grid(side, side, classifier.device))
+        grids.append(values.unflatten(2, (side, side)))
+    if grids[0].shape[1] == 1 and _roughness(grids[1]) < _roughness(grids[0]):
+        return F.interpolate(grids[1], (size, size), mode="bilinear", align_corners=True)
+    return grids[0]
+
+
+def _roughness(values: Tensor) -> float:
+    """The mean square of second differences, from pixel to pixel."""
+    return float(values.diff(n=2, dim=2).square().mean() + values.diff(n=2, dim=3).square().mean())
 
 
 def _priors(tried: Sequence[Candidate], like: Tensor) -> Tensor:

@@ -1,0 +1,89 @@
+"""SIRENs in twelve conventions of public code, uploaded without a word: what the app says of them, and how sure it is.
+
+Every second network of `foreign_sirens` (10 of MNIST, 5 of Fashion-MNIST and 5 of CIFAR-10 in each convention) is held
+out for this; the others were there to set the thresholds of the search.
+
+    python -m pytest tests/test_foreign_sirens.py -s      # prints the figures
+"""
+
+from dataclasses import dataclass
+
+import foreign_sirens
+import pytest
+
+from app import actions
+from app.actions import Source
+from nfn.classifier import InrClassification
+
+HELD_OUT = range(0, foreign_sirens.NETWORKS, 2)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What was answered about one network, and what is true."""
+
+    convention: str
+    images: str
+    label: str
+    result: InrClassification
+
+    @property
+    def right(self) -> bool:
+        """Whether it is named rightly, typical or not."""
+        return (self.result.domain, self.result.label) == (self.images, self.label)
+
+    @property
+    def misleading(self) -> bool:
+        """Whether a wrong name is called typical."""
+        return self.result.typical and not self.right
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """An answer for each held-out network of each convention, by the way that an upload goes."""
+    folder, found = tmp_path_factory.mktemp("sirens"), []
+    for convention in foreign_sirens.CONVENTIONS:
+        for i in HELD_OUT:
+            suffix = "safetensors" if i % 4 else "pth"
+            path = foreign_sirens.write_state_dict(convention, i, folder / f"{convention}-{i}.{suffix}")
+            result = actions.classify(Source(path=str(path))).result
+            about = foreign_sirens.describe(convention, i)
+            label = actions.predictor("inr-classifier").config.labels[about["images"]][about["label"]]
+            found.append(Answered(convention, about["images"], label, result))
+    print(f"\n{figures(found)}")
+    return found
+
+
+def figures(answers: list[Answered]) -> str:
+    """A table, a row per convention and per image set, and the sum."""
+    names = [*foreign_sirens.CONVENTIONS, *dict.fromkeys(a.images for a in answers)]
+    parts = {name: [a for a in answers if name in (a.convention, a.images)] for name in names} | {
+        "all": answers
+    }
+    rows = [f"{'':20} networks  right  typical  wrong and typical"]
+    for name, part in parts.items():
+        right, typical = sum(a.right for a in part), sum(a.result.typical for a in part)
+        wrong = sum(a.misleading for a in part)
+        rows.append(f"{name:20} {len(part):8} {right / len(part):6.0%} {typical / len(part):8.0%} {wrong:18}")
+    return "\n".join(rows)
+
+
+def test_four_in_five_are_named_rightly_in_every_sum(answers):
+    assert len(answers) == 12 * len(HELD_OUT) == 240
+    assert sum(a.right for a in answers) >= 0.8 * len(answers), figures(answers)
+
+
+def test_at_most_one_in_fifty_is_named_wrongly_and_called_typical(answers):
+    assert sum(a.misleading for a in answers) <= 0.02 * len(answers), figures(answers)
+    assert sum(a.result.typical for a in answers) >= 0.5 * len(answers), (
+        "an answer that is never believed is none"
+    )
+
+
+@pytest.mark.parametrize("convention", foreign_sirens.CONVENTIONS)
+def test_no_convention_is_left_out(answers, convention):
+    """More than half of each, so that no convention hides behind the others; and all of them say what was found."""
+    part = [a for a in answers if a.convention == convention]
+    assert sum(a.right for a in part) > len(part) / 2, figures(part)
+    assert all(a.result.assumed for a in part)
+    assert all(a.label != b.label for a in part for b in a.result.alternatives if a.right)
