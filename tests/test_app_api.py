@@ -44,7 +44,7 @@ def test_exactly_the_documented_endpoints_are_public(client):
         ("/classify_inr", "SIREN"),
         ("/edit_inr", "SIREN"),
         ("/list_networks", "zoo"),
-        ("/predict_generalization", "without any data"),
+        ("/predict_generalization", "without any test data"),
         ("/predict_generalization_batch", "CNNs"),
         ("/winning_ticket", "worth training"),
     ):

@@ -39,7 +39,9 @@ def outcome(file: str) -> Outcome:
         return Outcome(file, False, False, str(error))
     truth = TRUTHS[file]
     near = result.low <= truth <= result.high or abs(result.test_accuracy - truth) <= NEAR
-    words = f"{result.test_accuracy:.3f} [{result.low:.3f}, {result.high:.3f}] for {truth:.3f} {result.reason}"
+    words = (
+        f"{result.test_accuracy:.3f} [{result.low:.3f}, {result.high:.3f}] for {truth:.3f} {result.reason}"
+    )
     return Outcome(file, result.typical and near, result.typical and not near, words)
 
 

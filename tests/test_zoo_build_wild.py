@@ -164,7 +164,7 @@ def test_other_settings_do_not_grow(built):
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"count": 0}, "at least 1"), ({"seed": -1}, "seed of 0"), ({"effort": 0.0}, "effort above 0"),
-    ({"by_heart": 1.5}, "share from 0 to 1"),
+    ({"by_heart": 1.5}, "share from 0 to 1"), ({"usual": -0.1}, "share from 0 to 1"),
     ({"images": "svhn"}, "cifar10-gray"),
 ])  # fmt: skip
 def test_settings_that_cannot_be_are_refused(changes, message):
@@ -174,7 +174,7 @@ def test_settings_that_cannot_be_are_refused(changes, message):
 
 def test_trainings_by_heart_see_the_first_few_thousand_pictures_again_and_again():
     recipe, own = drawn("cnn", 0), own_pixels("cifar10")
-    plans = {share: WildPlan(by_heart=share) for share in (0.0, 1.0)}
+    plans = {share: WildPlan(1.6, share) for share in (0.0, 1.0)}
     sizes = {
         share: [draw_training(recipe, own, 45_000, plan, Draw(n)) for n in range(40)]
         for share, plan in plans.items()
@@ -183,6 +183,14 @@ def test_trainings_by_heart_see_the_first_few_thousand_pictures_again_and_again(
     assert sum(t.train_images == 45_000 for t in sizes[0.0]) > 5
     epochs = sorted(t.steps * t.batch / t.train_images for t in sizes[1.0])
     assert epochs[20] > 5, "half of them see each picture more than five times"
+
+
+def test_usual_trainings_have_right_labels_many_pictures_and_some_epochs():
+    recipe, own = drawn("cnn", 0), own_pixels("cifar10")
+    trainings = [draw_training(recipe, own, 45_000, WildPlan(usual=1.0), Draw(n)) for n in range(40)]
+    assert all(t.shuffled_labels == 0 and t.train_images >= 10_000 for t in trainings)
+    epochs = sorted(t.steps * t.batch / t.train_images for t in trainings)
+    assert epochs[20] > 2 and epochs[-1] < 9
 
 
 def recipe_for_training(**changes) -> WildTraining:

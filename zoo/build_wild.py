@@ -39,7 +39,8 @@ class WildBuild:
     """What to build: `count` runs on `images` (`cifar10-gray`: in gray), each kept two or three times along the way.
 
     `effort` multiplies the length of every training; 1 means 1 to 20 seconds of one processor core. A share of them,
-    `by_heart`, learn from the first few thousand pictures only.
+    `by_heart`, learn from the first few thousand pictures only, and a share of the others, `usual`, as networks that
+    people keep.
     """
 
     images: str
@@ -47,6 +48,7 @@ class WildBuild:
     seed: int = 0
     effort: float = 1.0
     by_heart: float = 0.0
+    usual: float = 0.0
 
     @property
     def total(self) -> int:
@@ -58,10 +60,15 @@ class WildBuild:
 
     def check(self) -> None:
         """Raise ZooError unless the numbers make sense."""
-        if self.count < 1 or self.seed < 0 or self.effort <= 0 or not 0 <= self.by_heart <= 1:
+        if (
+            self.count < 1
+            or self.seed < 0
+            or self.effort <= 0
+            or not all(0 <= share <= 1 for share in (self.by_heart, self.usual))
+        ):
             raise ZooError(
-                f"{self.count} runs from seed {self.seed} with effort {self.effort}, {self.by_heart} of them by heart: "
-                "wanted at least 1 run, a seed of 0 or more, an effort above 0, and a share from 0 to 1."
+                f"{self.count} runs from seed {self.seed} with effort {self.effort}, {self.by_heart} of them by heart and {self.usual} usual: "
+                "wanted at least 1 run, a seed of 0 or more, an effort above 0, and each share from 0 to 1."
             )
         if self.images not in wild_image_sets():
             raise ZooError(f"Unknown images {self.images!r}: choose one of {', '.join(wild_image_sets())}.")
@@ -112,7 +119,7 @@ def make_run(build: WildBuild, number: int) -> WildRun:
     pixels, labels = wild_images(images, "train")
     recipe = draw_recipe(family, pixels.shape[1], pixels.shape[2], draw)
     training = draw_training(
-        recipe, own_pixels(images), len(pixels), WildPlan(build.effort, build.by_heart), draw
+        recipe, own_pixels(images), len(pixels), WildPlan(build.effort, build.by_heart, build.usual), draw
     )
     rows = _subset(training, len(pixels), draw.generator)
     learned, taught = pixels[rows], _shuffle(labels[rows], training.shuffled_labels, draw.generator)

@@ -32,7 +32,7 @@ SMALL = {"collection": "collection", "networks": "networks", "tau": "Kendall's t
 FEWER = {"which": "which networks", "pictures": "pictures", "tau": "Kendall's tau", "mae": "mean error",
          "coverage": "truth inside", "width": "mean width"}  # fmt: skip
 WILD = {"collection": "folder", "images": "images", "count": "runs", "seed": "seed", "effort": "effort",
-        "by_heart": "share by heart"}  # fmt: skip
+        "by_heart": "share by heart", "usual": "share as usual"}  # fmt: skip
 SHARES = ("mae", "coverage", "width", "typical", "pictures_mae", "confidence_mae")
 
 

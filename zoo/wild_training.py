@@ -2,8 +2,8 @@
 
 import copy
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -19,6 +19,8 @@ ACTIVATION_WORK = 60
 STEP_WORK = 1.5e7
 """What one step costs whatever the network's size."""
 FEWEST_STEPS = 40
+USUAL_WORK = 8e11
+"""What a usual training may take; longer ones stop early."""
 CHECKPOINTS = (0.03, 0.5)
 """The share of the steps after which a first checkpoint is kept, drawn between these; the last is at the end."""
 
@@ -55,11 +57,13 @@ class WildPlan:
     """What all trainings of a build share.
 
     `effort` multiplies their length. A share of them, `by_heart`, see the first few thousand pictures only, again and
-    again, as the world's longer trainings see all.
+    again, as the world's longer trainings see all. A share of the others, `usual`, are trained for some epochs with
+    settings that work, as the networks are that people keep.
     """
 
     effort: float = 1.0
     by_heart: float = 0.0
+    usual: float = 0.0
 
 
 def draw_training(
@@ -74,7 +78,7 @@ def draw_training(
     shares = sorted({*(draw.log_uniform(*CHECKPOINTS) for _ in range(draw.choose(1, 2))), 1.0})
     colourful = recipe.size == 32
     heart = plan.by_heart > 0 and draw.chance(plan.by_heart)
-    return WildTraining(
+    drawn = WildTraining(
         pixels=_draw_pixels(recipe.channels, own, draw),
         train_images=_few(available, draw) if heart else _draw_size(available, draw),
         subset="first" if heart else draw.weighted({"first": 60, "random": 40}),
@@ -91,7 +95,35 @@ def draw_training(
         init_scale=10 ** draw.uniform(-0.4, 0.2) if draw.chance(0.3) else 1.0,
         batch=batch,
         steps=steps,
-        keep=tuple(sorted({max(1, round(share * steps)) for share in shares})),
+        keep=_kept(shares, steps),
+    )
+    if not heart and plan.usual > 0 and draw.chance(plan.usual):
+        return _as_usual(drawn, work, available, shares, draw)
+    return drawn
+
+
+def _kept(shares: Sequence[float], steps: int) -> tuple[int, ...]:
+    return tuple(sorted({max(1, round(share * steps)) for share in shares}))
+
+
+def _as_usual(
+    drawn: WildTraining, work: float, available: int, shares: Sequence[float], draw: Draw
+) -> WildTraining:
+    """The same recipe with a rate that suits its optimizer, right labels, many pictures, and two to eight epochs."""
+    optimizer = draw.weighted({"adam": 50, "adamw": 20, "sgd": 30})
+    images = round(draw.log_uniform(min(10_000, available), available))
+    steps = max(FEWEST_STEPS, round(min(draw.uniform(2, 8) * images, USUAL_WORK / work) / drawn.batch))
+    return replace(
+        drawn,
+        train_images=images,
+        shuffled_labels=0.0,
+        optimizer=optimizer,
+        learning_rate=10 ** (draw.uniform(-2.0, -1.0) if optimizer == "sgd" else draw.uniform(-3.3, -2.3)),
+        momentum=0.9 if optimizer == "sgd" else 0.0,
+        weight_decay=draw.choose(0.0, 0.0, 1e-4, 5e-4),
+        init_scale=1.0,
+        steps=steps,
+        keep=_kept(shares, steps),
     )
 
 

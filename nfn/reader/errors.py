@@ -8,7 +8,7 @@ EXPORT_ADVICE = (
 ONNX_EXPORT = 'torch.onnx.export(model.eval(), (torch.zeros(1, 3, 32, 32),), "net.onnx", external_data=False)'
 """How PyTorch writes a network with its graph and its weights in one file; the sizes are of one input."""
 
-GRAPH_ADVICE = f"A file that holds its graph is read as it is: {ONNX_EXPORT}."
+GRAPH_ADVICE = f"A file with its graph can be read: {ONNX_EXPORT}."
 """What to do next where the tensors alone do not say what the network computes."""
 
 KERAS_ADVICE = (

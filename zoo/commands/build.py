@@ -97,10 +97,14 @@ def build_wild(
     by_heart: Annotated[
         float, typer.Option(help="share of trainings on the first few thousand pictures only")
     ] = 0.0,
+    usual: Annotated[
+        float,
+        typer.Option(help="share of the others that are trained for some epochs with settings that work"),
+    ] = 0.0,
     seed: Seed = 0,
 ) -> None:
     """Train image classifiers of random architectures under random recipes, and measure each along the way."""
-    build = WildBuild(images, count, seed, effort, by_heart)
+    build = WildBuild(images, count, seed, effort, by_heart, usual)
     grow(build, out)
     seconds = run(build, out, "cpu")
     accuracy = read_table(out / "networks.parquet")["test_accuracy"].to_numpy()
