@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +29,10 @@ from nfn.operators import STYLES
 from nfn.permutation import flip_signs, permute, random_permutations, random_signs
 from nfn.reader import read_network, write_network
 from nfn.siren import coordinate_grid, evaluate_network, render
+from nfn.siren_convention.judges import SIDE
+from nfn.siren_convention.search import Reading
 from nfn.siren_convention.words import name_field
+from zoo import siren_conventions
 from zoo.catalog import CollectionInfo, Zoo
 
 GONE = "This upload is no longer kept here. Please upload the file again."
@@ -38,6 +41,8 @@ MAX_EDITED = 250_000
 """Weights of a network that is edited: the editor needs some hundred times their memory."""
 MAX_DRAWING = 2 * 10**10
 """Weights times pixels of a picture: a second or so of CPU."""
+SEARCHED = 8 * SIDE**2
+"""Points at which a network is evaluated at least where its convention is looked for."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Source:
     """The network a visitor chose: a zoo id, or an uploaded file and how it writes a SIREN or a classifier down.
 
     `zoo` is the zoo that the id is of: "" for the app's own, else as `app.zoos.zoo_at` takes it. `images` is the image
-    set that a visitor says a classifier learned from.
+    set that a visitor says a classifier learned from. `undeclared` are the parts of `convention` that stay to be found.
     """
 
     zoo_id: str | None = None
@@ -54,6 +59,7 @@ class Source:
     classifier: ClassifierConvention | None = None
     zoo: str = ""
     images: str | None = None
+    undeclared: tuple[str, ...] = ()
 
     def __post_init__(self):
         if (self.zoo_id is None) == (self.path is None):
@@ -111,13 +117,50 @@ def _is_small(network: Network) -> bool:
 
 @remember(32, _is_small)
 @torch.no_grad()
-def open_network(source: Source) -> Network:
-    """The SIREN behind `source`, checked. Gradio names an upload's folder by its content, so paths do not go stale."""
+def read_siren(source: Source) -> Network:
+    """The SIREN behind `source` as its file has it. Gradio names uploads' folders by their content, so no path goes stale."""
     if source.zoo_id is not None:
         return _only_pictures(zoo(source.zoo).network(source.zoo_id))
     with reading():
         network = read_network(Path(source.path or ""), siren=source.convention)
+    if source.convention is not None:
+        network = replace(network, undeclared=source.undeclared)
     return _only_pictures(network)
+
+
+@lru_cache(maxsize=32)
+@torch.no_grad()
+def readings_of(source: Source) -> tuple[Reading, ...] | None:
+    """The likely conventions of the SIREN behind `source`, likeliest first; None where nothing is to be found.
+
+    None are looked for in a network that is too large to be evaluated in many of them.
+    """
+    network = read_siren(source)
+    if network.undeclared and SEARCHED * network.parameters > MAX_DRAWING:
+        return ()
+    return predictor("inr-classifier").readings(network)
+
+
+@remember(32, _is_small)
+def open_network(source: Source) -> Network:
+    """The SIREN behind `source` in its own convention, or else the one that was found (`assumed` says which)."""
+    return predictor("inr-classifier").settle(read_siren(source), readings_of(source))
+
+
+def read_as(source: Source, **told: str) -> Source:
+    """The source with what the visitor knows of its convention, as `zoo.siren_conventions.tell` takes it."""
+    for name, value in told.items():
+        if not isinstance(value, str):
+            raise RequestError(f"{name} must be text such as 'auto'; got {type(value).__name__}.")
+    if set(told.values()) <= {siren_conventions.AUTO}:
+        return source
+    if source.path is None:
+        raise RequestError(f"All is known of the zoo's networks: leave {', '.join(told)} at auto.")
+    try:
+        network = siren_conventions.tell(read_siren(source), **told)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    return replace(source, convention=network.siren, undeclared=network.undeclared)
 
 
 @contextmanager
@@ -187,17 +230,21 @@ class Classified:
 
 def classify(source: Source, domain: str = "auto") -> Classified:
     """Say what the SIREN shows."""
-    return classify_network(open_network(source), domain)
+    start = time.perf_counter()
+    done = classify_network(read_siren(source), domain, readings_of(source))
+    return replace(done, seconds=time.perf_counter() - start)
 
 
 @torch.no_grad()
-def classify_network(network: Network, domain: str = "auto") -> Classified:
-    """Say what a SIREN at hand shows."""
+def classify_network(
+    network: Network, domain: str = "auto", readings: tuple[Reading, ...] | None = None
+) -> Classified:
+    """Say what a SIREN at hand shows; `readings` are its likely conventions, where they are known."""
     model = predictor("inr-classifier")
     check_cost(Cost(network.spec.get_num_params() * model.config.size**2))
     start = time.perf_counter()
     try:
-        result = model.predict(network, domain=domain)
+        result = model.predict(network, domain=domain, readings=readings)
     except ValueError as error:
         raise RequestError(str(error)) from error
     _check_finite(torch.tensor(list(result.probabilities.values())))
@@ -285,7 +332,7 @@ class SymmetryCheck:
 
 def check_symmetry(source: Source, how: Symmetry, seed: int, domain: str = "auto") -> SymmetryCheck:
     """Reorder the hidden neurons, or flip their signs (sine is odd), and look at what changes."""
-    before = open_network(source)
+    before = replace(open_network(source), undeclared=())  # in the convention that was found, both
     after = before.with_features(_disguise(before, how, torch.Generator().manual_seed(seed)))
     return compare_copies(how, before, after, domain)
 
@@ -320,10 +367,10 @@ def _disguise(network: Network, how: Symmetry, generator: torch.Generator) -> We
     return flip_signs(network.features, random_signs(network.spec, generator))
 
 
-def open_upload(path: str | None, convention: SirenConvention | None = None) -> Source:
+def open_upload(path: str | None, **told: str) -> Source:
     """An upload as a source, opened once so that a bad file is refused before anything changes on screen."""
     if path is None:
         raise RequestError("Upload a file first.")
-    source = Source(path=path, convention=convention)
+    source = read_as(Source(path=path), **told)
     open_network(source)
     return source

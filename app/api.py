@@ -13,6 +13,10 @@ from app.arguments import checked
 from app.sources import files_from_request, from_request
 from app.widgets import keep_files
 from zoo.build import usable_cores
+from zoo.siren_conventions import as_text
+
+TOLD = ("omega", "coordinates", "coordinate_range", "pixels", "output")
+"""Arguments that say how a SIREN is written down."""
 
 
 def add_endpoints() -> None:
@@ -142,7 +146,14 @@ def predict_generalization_batch(files: list[gr.FileData]) -> list[dict[str, Any
 @alerting
 @checked
 def classify_inr(
-    file: gr.FileData | None = None, zoo_id: str | None = None, domain: str = "auto"
+    file: gr.FileData | None = None,
+    zoo_id: str | None = None,
+    domain: str = "auto",
+    omega: str = "auto",
+    coordinates: str = "auto",
+    coordinate_range: str = "auto",
+    pixels: str = "auto",
+    output: str = "auto",
 ) -> dict[str, Any]:
     """Say what a SIREN (a neural network that is a picture) shows, from its weights.
 
@@ -150,27 +161,53 @@ def classify_inr(
         file: A checkpoint (safetensors, torch.save, ONNX, npz), uploaded to this app, or a data: URI in base64 to 3 MB.
         zoo_id: A network of the zoo, such as mnist-sirens/test/17, instead of a file.
         domain: Where to look for the label: mnist, fashion_mnist, cifar10, or auto to let the predictor find it.
+        omega: The factor in the sines, such as 30, or 30,1 for the first and the other layers; auto finds it.
+        coordinates: Their order, row,col or x,y; auto finds it.
+        coordinate_range: Such as -1,1 or 0,1 or -0.5,0.5 or -pi,pi; auto finds it.
+        pixels: The outputs of black and white, such as 0,1, or mnist, cifar10, imagenet (mean and std); auto finds it.
+        output: What is at the end: linear, sigmoid, tanh or sine; auto finds it.
 
     Returns:
-        domain, label, probabilities (label to probability), typical (false: unlike the zoo, do not believe the label),
-        predictor and seconds.
+        domain, label, probabilities (label to probability), typical (false: unlike the zoo, or other conventions fit
+        as well: do not believe the label), convention (in the words of the arguments), assumed (sentences on what had
+        to be found), alternatives (label, probability and sentence of conventions that fit too), predictor and seconds.
     """
-    done = actions.classify(from_request(file, zoo_id), domain)
+    source = read_as(file, zoo_id, omega, coordinates, coordinate_range, pixels, output)
+    done = actions.classify(source, domain)
     result = done.result
     return {
         "domain": result.domain,
         "label": result.label,
         "probabilities": result.probabilities,
         "typical": result.typical,
+        "convention": as_text(result.convention),
+        "assumed": list(result.assumed),
+        "alternatives": [
+            {"domain": a.domain, "label": a.label, "probability": a.probability, "sentence": a.sentence}
+            for a in result.alternatives
+        ],
         "predictor": done.predictor,
         "seconds": round(done.seconds, 4),
     }
 
 
+def read_as(file: Any, zoo_id: Any, *told: str) -> actions.Source:
+    """The source that the arguments name, read as they say; `told` in the order of `TOLD`."""
+    return actions.read_as(from_request(file, zoo_id), **dict(zip(TOLD, told, strict=True)))
+
+
 @alerting
 @checked
 def edit_inr(
-    file: gr.FileData | None = None, zoo_id: str | None = None, style: str = "dilate", strength: float = 1.0
+    file: gr.FileData | None = None,
+    zoo_id: str | None = None,
+    style: str = "dilate",
+    strength: float = 1.0,
+    omega: str = "auto",
+    coordinates: str = "auto",
+    coordinate_range: str = "auto",
+    pixels: str = "auto",
+    output: str = "auto",
 ) -> tuple[dict[str, Any], gr.FileData, gr.FileData]:
     """Edit the picture that a SIREN is, by changing its weights.
 
@@ -179,12 +216,18 @@ def edit_inr(
         zoo_id: A network of the zoo, such as mnist-sirens/test/17, instead of a file.
         style: dilate, erode, contrast, sharpen or neon.
         strength: From 0 (no change) through 1 (the style) to 2 (exaggerated).
+        omega: The factor in the sines, such as 30, or 30,1 for the first and the other layers; auto finds it.
+        coordinates: Their order, row,col or x,y; auto finds it.
+        coordinate_range: Such as -1,1 or 0,1 or -0.5,0.5 or -pi,pi; auto finds it.
+        pixels: The outputs of black and white, such as 0,1, or mnist, cifar10, imagenet (mean and std); auto finds it.
+        output: What is at the end: linear, sigmoid, tanh or sine; auto finds it.
 
     Returns:
-        First style, strength, mse and psnr (against the same edit of the pixels), predictor and seconds; then the
-        edited network as safetensors, its tensors named as they came in; then a PNG preview of it.
+        First style, strength, mse and psnr (against the same edit of the pixels), convention (in the words of the
+        arguments), assumed (sentences on what had to be found), predictor and seconds; then the edited network as
+        safetensors, its tensors named as they came in; then a PNG preview of it.
     """
-    source = from_request(file, zoo_id)
+    source = read_as(file, zoo_id, omega, coordinates, coordinate_range, pixels, output)
     done = actions.edit(source, style, strength)
     weights, preview = keep_files(lambda folder: actions.save_edit(source, done, folder))
     result = done.result
@@ -193,6 +236,8 @@ def edit_inr(
         "strength": result.strength,
         "mse": result.mse,
         "psnr": result.psnr,
+        "convention": as_text(result.network.siren),
+        "assumed": list(result.network.assumed),
         "predictor": done.predictor,
         "seconds": round(done.seconds, 4),
     }

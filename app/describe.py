@@ -82,12 +82,20 @@ def _stored_as(source: Source) -> tuple[str, tuple[str, ...]]:
 def _computes(source: Source, network: Network) -> tuple[Architecture | None, tuple[str, ...]]:
     """The network's graph, as far as it is known, and what was assumed for it."""
     if network.kind != "classifier":
-        return (network.graph.architecture if network.graph else None), network.assumed
+        return (network.graph.architecture if network.graph else None), _assumed(source, network)
     try:
         classifier = generalization.classifier_of(source)
     except RequestError:
         return None, network.assumed
     return (classifier.graph.architecture if classifier.graph else None), classifier.assumed
+
+
+def _assumed(source: Source, network: Network) -> tuple[str, ...]:
+    """What was found of a SIREN's convention, too, where it can be drawn."""
+    try:
+        return actions.open_network(source).assumed
+    except RequestError:
+        return network.assumed
 
 
 def _family(network: Network, architecture: Architecture | None) -> str:

@@ -26,7 +26,13 @@ def escape(text: object, most: int = 80) -> str:
 
 def verdict(classified: Classified, domain_asked: str, facts: str) -> str:
     """What the picture shows: the label and its probability, or a plain "unlike the zoo"."""
-    result = classified.result
+    result, facts = classified.result, facts + _conventions(classified.result)
+    if not result.typical and result.alternatives:
+        rivals = ", ".join(
+            dict.fromkeys(escape(x) for x in (result.label, *(a.label for a in result.alternatives)))
+        )
+        bars = _bars(result.probabilities, muted=True)
+        return _panel("unlike", "More than one fits", f"{TWO_FIT} It shows one of: {rivals}.", bars, facts)
     if not result.typical:
         guess = f"<details><summary>Its guess all the same</summary>{_bars(result.probabilities, muted=True)}</details>"
         return _panel("unlike", "Unlike the zoo", UNLIKE, guess, facts)
@@ -37,6 +43,13 @@ def verdict(classified: Classified, domain_asked: str, facts: str) -> str:
     return _panel("known", escape(result.label), line, _bars(result.probabilities), facts)
 
 
+def _conventions(result: InrClassification) -> str:
+    """What was found of the convention, and what else fits."""
+    others = (f"Or {a.label}: {a.sentence}" for a in result.alternatives)
+    return "".join(f"<br>{escape(sentence, 400)}" for sentence in (*result.assumed, *others))
+
+
+TWO_FIT = "The file does not say how its SIREN is written down, and more than one of the usual ways fits."
 UNLIKE = (
     "No answer to be trusted: what this network draws resembles none of the pictures that the predictor learned "
     "from. Noise, untrained networks and other kinds of pictures end here, and so do files whose scaling was misread."

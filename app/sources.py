@@ -15,7 +15,7 @@ from app.actions import RequestError, Source
 from app.widgets import keep_files
 from nfn.network import ClassifierConvention, PixelNumber
 from nfn.reader.classifier_convention import check_classifier_convention
-from nfn.siren_convention.convention import convention_from_json
+from nfn.siren_convention.convention import FIELDS, convention_from_json
 from zoo.images import IMAGE_SETS
 from zoo.remote import HUB_ID
 
@@ -35,13 +35,20 @@ def from_text(text: str) -> Source:
             fields["convention"] and convention_from_json(fields["convention"]),
         )
         classifier = fields["classifier"] and _classifier(fields["classifier"])
-        zoo, images = _zoo(fields["zoo"]), fields["images"]
+        zoo, images, undeclared = _zoo(fields["zoo"]), fields["images"], tuple(fields["undeclared"])
+        if not set(undeclared) <= set(FIELDS):
+            raise ValueError("not parts of a convention")
         if images is not None and images not in IMAGE_SETS:
             raise ValueError("not an image set")
     except (TypeError, KeyError, ValueError) as error:
         raise RequestError("The page has lost track of your network. Please reload it.") from error
     return replace(
-        from_request(file, zoo_id), convention=convention, classifier=classifier, zoo=zoo, images=images
+        from_request(file, zoo_id),
+        convention=convention,
+        classifier=classifier,
+        zoo=zoo,
+        images=images,
+        undeclared=undeclared,
     )
 
 

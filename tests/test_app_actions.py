@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from app import actions
 from app.actions import RequestError, Source
 from app.figures import to_pixels
-from nfn.network import SirenConvention
 from nfn.operators import STYLES
 from nfn.reader import read_network
 from zoo.errors import ZooError
@@ -140,9 +139,10 @@ def test_the_convention_of_a_silent_file_can_be_told(real_images, tmp_path):
     path = tmp_path / "silent.pth"
     torch.save(fit_foreign_siren(image).state_dict(), path)
     facts = FOREIGN_METADATA
-    told = SirenConvention(float(facts["first_omega"]), float(facts["hidden_omega"]), 0.0, 1.0, "col_row")
-    wrong = to_pixels(actions.draw(actions.open_network(actions.open_upload(str(path)))))[..., 0]
-    right = to_pixels(actions.draw(actions.open_network(actions.open_upload(str(path), told))))[..., 0]
+    told = {"omega": f"{facts['first_omega']},{facts['hidden_omega']}", "pixels": "0,1", "coordinates": "x,y"}
+    sources = [actions.open_upload(str(path), **how) for how in ({"omega": "90"}, told)]
+    wrong, right = (to_pixels(actions.draw(actions.open_network(source)))[..., 0] for source in sources)
+    assert actions.open_network(sources[0]).assumed
     target = image[0].numpy()
     assert np.abs(right.astype(int) - target).mean() < 12 < np.abs(wrong.astype(int) - target).mean()
 

@@ -5,6 +5,7 @@ import json
 import urllib.error
 import urllib.request
 
+import foreign_sirens
 import numpy as np
 import pytest
 import torch
@@ -59,7 +60,10 @@ def test_list_networks(client):
 
 def test_classify_a_network_of_the_zoo(client):
     result = client.predict(None, SEVEN, "auto", api_name="/classify_inr")
-    assert set(result) == {"domain", "label", "probabilities", "typical", "predictor", "seconds"}
+    assert set(result) == {
+        "domain", "label", "probabilities", "typical", "convention", "assumed", "alternatives", "predictor", "seconds",
+    }  # fmt: skip
+    assert result["assumed"] == [] and result["convention"]["omega"] == "30,30"
     assert (result["domain"], result["label"], result["typical"]) == ("mnist", "7", True)
     assert sum(result["probabilities"].values()) == pytest.approx(1, abs=1e-4)
 
@@ -89,7 +93,9 @@ def test_edit_gives_numbers_a_network_and_a_picture(client, foreign_file):
     facts, weights, preview = client.predict(
         handle_file(foreign_file), None, "dilate", 1.0, api_name="/edit_inr"
     )
-    assert set(facts) == {"style", "strength", "mse", "psnr", "predictor", "seconds"}
+    assert set(facts) == {
+        "style", "strength", "mse", "psnr", "convention", "assumed", "predictor", "seconds",
+    }  # fmt: skip
     assert facts["style"] == "dilate" and facts["strength"] == 1 and 0 < facts["mse"] < 0.5
     before, after = load_file(foreign_file), load_file(weights)
     assert {k: v.shape for k, v in before.items()} == {k: v.shape for k, v in after.items()}
@@ -101,6 +107,36 @@ def test_edit_gives_numbers_a_network_and_a_picture(client, foreign_file):
 def test_an_edited_network_can_be_read_again(client):
     _, weights, _ = client.predict(None, SEVEN, "contrast", 1.0, api_name="/edit_inr")
     assert client.predict(handle_file(weights), None, api_name="/classify_inr")["label"] == "7"
+
+
+def test_a_convention_is_found_or_told_and_reported(client, tmp_path):
+    """A file in the layout of siren-pytorch: omega 30 and then 1, outputs from 0 to 1."""
+    path = foreign_sirens.write_state_dict("siren_pytorch", 3, tmp_path / "net.pt")
+    label = str(foreign_sirens.describe("siren_pytorch", 3)["label"])
+    told = ("30,1", "row,col", "-1,1", "0,1", "linear")
+    for arguments in ((), told):
+        result = client.predict(handle_file(path), None, "auto", *arguments, api_name="/classify_inr")
+        assert (result["label"], result["typical"]) == (label, True)
+        assert tuple(result["convention"].values()) == told
+        sentence = "Omega 30 in the first layer and 1 in the others"
+        assert [text.startswith(sentence) for text in result["assumed"]] == ([] if arguments else [True])
+    wrong = client.predict(handle_file(path), None, "auto", "30", api_name="/classify_inr")
+    assert not wrong["typical"] and wrong["convention"]["omega"] == "30,30"
+    facts, weights, _ = client.predict(handle_file(path), None, "dilate", 1.0, *told, api_name="/edit_inr")
+    assert tuple(facts["convention"].values()) == told and facts["mse"] < 0.2
+    again = client.predict(handle_file(weights), None, api_name="/classify_inr")
+    assert again["assumed"] == [] and tuple(again["convention"].values()) == told
+
+
+@pytest.mark.parametrize(("place", "value", "words"), [
+    (0, "thirty", "omega.*30,1"), (0, "-3", "omega"), (1, "z,y", "coordinates.*x,y"), (2, "1,1", "two different"),
+    (2, "0,pie", "coordinate_range.*-pi,pi"), (3, "cifar10", "3 channels"), (3, "0,0", "differ"), (4, "relu", "tanh"),
+])  # fmt: skip
+def test_a_convention_that_cannot_be_is_answered_in_words(client, foreign_file, place, value, words):
+    told = ["auto"] * 5
+    told[place] = value
+    with pytest.raises(AppError, match=words):
+        client.predict(handle_file(foreign_file), None, "auto", *told, api_name="/classify_inr")
 
 
 GENERALIZATION = {
@@ -167,6 +203,7 @@ def test_a_stack_of_networks_is_a_batch(client, cnn_files, tmp_path):
     ((None, "mnist-sirens/test/99999"), "/classify_inr", "test/0"),
     ((None, "mnist_sirens/test/1"), "/classify_inr", "mnist-sirens/test/1"),
     ((None, SEVEN, "letters"), "/classify_inr", "letters"),
+    ((None, SEVEN, "auto", "30"), "/classify_inr", "leave omega"),
     ((None, SEVEN, "melt", 1.0), "/edit_inr", "dilate"),
     ((None, SEVEN, "dilate", 7.0), "/edit_inr", "0 to 2"),
     (("faces", 3), "/list_networks", "faces"),
@@ -232,7 +269,8 @@ def test_the_endpoints_are_mcp_tools(app_url):
     tools = mcp(app_url, "tools/list", {})["tools"]
     assert {tool["name"] for tool in tools} == ENDPOINTS
     arguments = {tool["name"]: tool["inputSchema"]["properties"] for tool in tools}
-    assert all(arguments["classify_inr"][name]["description"] for name in ("file", "zoo_id", "domain"))
+    for name in ("file", "zoo_id", "domain", "omega", "coordinates", "coordinate_range", "pixels", "output"):
+        assert arguments["classify_inr"][name]["description"]
     for name in ("file", "zoo_id", "activation", "pixels"):
         assert arguments["predict_generalization"][name]["description"]
     assert arguments["predict_generalization_batch"]["files"]["description"]

@@ -14,6 +14,7 @@ import pytest
 from app import actions
 from app.actions import Source
 from nfn.classifier import InrClassification
+from nfn.operators import apply_style
 
 HELD_OUT = range(0, foreign_sirens.NETWORKS, 2)
 
@@ -87,3 +88,20 @@ def test_no_convention_is_left_out(answers, convention):
     assert sum(a.right for a in part) > len(part) / 2, figures(part)
     assert all(a.result.assumed for a in part)
     assert all(a.label != b.label for a in part for b in a.result.alternatives if a.right)
+
+
+@pytest.mark.parametrize("i", [0, 2, 4])
+def test_the_error_of_an_edit_is_that_of_what_the_owner_will_see(i, tmp_path, monkeypatch):
+    """DWS's layout: its own code draws the edited file beside the picture that was asked for."""
+    path = foreign_sirens.write_state_dict("dws", i, tmp_path / "net.pt")
+    done = actions.edit(Source(path=str(path)), "dilate", 1.0)
+    before = foreign_sirens.draw("dws", i)
+    tensors = list(done.result.network.tensors().values())
+    monkeypatch.setattr(
+        foreign_sirens, "parameters", lambda *_: list(zip(tensors[::2], tensors[1::2], strict=True))
+    )
+    after = foreign_sirens.draw("dws", i)
+    asked = apply_style(before[None] * 2 - 1, "dilate", 1.0)[0]
+    true = float((after * 2 - 1 - asked).square().mean())
+    assert done.result.mse == pytest.approx(true, abs=0.002)
+    assert 4 * float((after - before).square().mean()) > 4 * true, "the edit changes more than it errs"

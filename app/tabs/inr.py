@@ -15,6 +15,21 @@ from app.widgets import copy_link, heading, picture, segmented, upload_box
 from nfn.operators import STYLES
 
 DOMAINS = [("Find it", "auto"), *((title, name) for name, title in panels.DOMAIN_TITLES.items())]
+OMEGAS = [
+    ("30", "30"),
+    ("30, then 1 (siren-pytorch)", "30,1"),
+    ("1", "1"),
+    ("10", "10"),
+    ("20", "20"),
+    ("60", "60"),
+]
+PLACES = [("−1 to 1", "-1,1"), ("0 to 1", "0,1"), ("−0.5 to 0.5", "-0.5,0.5"), ("−π to π", "-pi,pi")]
+ORDERS = [("Row, column", "row,col"), ("x, y", "x,y")]
+LEVELS = [("−1 to 1", "-1,1"), ("0 to 1", "0,1"), ("−0.5 to 0.5", "-0.5,0.5"), ("MNIST's mean and std", "mnist"),
+          ("Fashion-MNIST's mean and std", "fashion_mnist"), ("CIFAR-10's mean and std", "cifar10"),
+          ("ImageNet's mean and std", "imagenet")]  # fmt: skip
+ENDS = [("Nothing", "linear"), ("Sigmoid", "sigmoid"), ("Tanh", "tanh"), ("Sine", "sine")]
+"""Choices of a convention, as `zoo.siren_conventions.tell` takes them."""
 ZOOMS = [("1×", 1), ("4×", 4), ("8×", 8)]
 
 INTRO = (
@@ -122,16 +137,25 @@ def _build_chooser(demo: gr.Blocks, source: gr.Textbox, cards: list[Card]) -> No
 
 
 def _build_convention() -> list[Any]:
-    """The four facts of a `SirenConvention` that files rarely state."""
-    gr.HTML('<p class="line">Few files say how their SIREN is scaled. Say it here if yours does not.</p>')
-    with gr.Row():
-        first = gr.Number(30, label="First ω₀", minimum=0.01, maximum=1000, min_width=100)
-        hidden = gr.Number(30, label="Hidden ω₀", minimum=0.01, maximum=1000, min_width=100)
-    black = segmented([("−1 to 1", "-1"), ("0 to 1", "0")], "-1", "Output, black to white")
-    order = segmented(
-        [("Row, column", "row_col"), ("Column, row", "col_row")], "row_col", "Order of the coordinates"
+    """What files rarely say of a SIREN: found, or chosen here. Other omegas and numbers can be typed in."""
+    gr.HTML(
+        '<p class="line">Few files say how their SIREN is written down. What is not chosen here is found by trying the '
+        "usual ways; the answer says which one it was.</p>"
     )
-    return [first, hidden, black, order]
+    found = ("Find it", "auto")
+    with gr.Row():
+        omega = gr.Dropdown([found, *OMEGAS], value="auto", label="ω₀", elem_id="omega", allow_custom_value=True,
+                            min_width=140)  # fmt: skip
+        places = gr.Dropdown([found, *PLACES], value="auto", label="Coordinates from, to", elem_id="coordinate-range",
+                             allow_custom_value=True, min_width=140)  # fmt: skip
+    with gr.Row():
+        pixels = gr.Dropdown([found, *LEVELS], value="auto", label="Output, black to white", elem_id="siren-pixels",
+                             allow_custom_value=True, min_width=140)  # fmt: skip
+        output = gr.Dropdown(
+            [found, *ENDS], value="auto", label="At the end", elem_id="siren-output", min_width=140
+        )
+    order = segmented([found, *ORDERS], "auto", "Order of the coordinates", elem_id="coordinates")
+    return [omega, order, places, pixels, output]
 
 
 def _build_verdict() -> Card:

@@ -1,7 +1,6 @@
 """What the INR tab's widgets show: a source and the controls in, values for the widgets out."""
 
 import random
-from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -11,7 +10,6 @@ from app.actions import RequestError, Source
 from app.figures import left_out, to_pixels, weight_heatmaps
 from app.gallery import thumbnail_files
 from app.widgets import inline_image, keep_files, keep_picture, plot_data
-from nfn.network import SirenConvention
 
 
 def show_gallery(collection: str, source: Source):
@@ -34,11 +32,11 @@ def picked(collection: str, number: str) -> Source:
     return Source(zoo_id=rows[int(number)]["id"])
 
 
-def uploaded(path: str | None, first: float | None, hidden: float | None, black: str, order: Any) -> Source:
+def uploaded(path: str | None, omega: str, coordinates: str, places: str, pixels: str, output: str) -> Source:
     """The uploaded file, read the way the visitor says."""
-    if first is None or hidden is None:
-        raise RequestError("Fill in both ω₀, or leave them at 30.")
-    return actions.open_upload(path, SirenConvention(first, hidden, float(black), 1.0, order))
+    return actions.open_upload(
+        path, omega=omega, coordinates=coordinates, coordinate_range=places, pixels=pixels, output=output
+    )
 
 
 def show_verdict(source: Source, domain: str):

@@ -16,6 +16,8 @@ from zoo.classifiers import readers_of
 from zoo.commands.browse import ZooOption
 from zoo.errors import ZooError
 from zoo.remote import open_zoo
+from zoo.siren_conventions import AUTO
+from zoo.siren_conventions import tell as tell_siren
 from zoo.small_cnns import Answer, predict_alike, predict_file, tell
 
 console = Console()
@@ -28,17 +30,32 @@ NetworksArgument = Annotated[
 NetworkArgument = Annotated[
     str, typer.Argument(metavar="FILE|ZOO_ID", help="a checkpoint, or e.g. mnist-sirens/test/17")
 ]
+OmegaOption = Annotated[
+    str, typer.Option(help="such as 30, or 30,1 for the first and the other layers; auto: found")
+]
+OrderOption = Annotated[str, typer.Option(help="row,col or x,y; auto: found")]
+RangeOption = Annotated[str, typer.Option(help="such as -1,1 or 0,1 or -0.5,0.5 or -pi,pi; auto: found")]
+LevelsOption = Annotated[
+    str, typer.Option(help="the outputs of black and white, e.g. 0,1 or mnist (mean and std); auto: found")
+]
+OutputOption = Annotated[str, typer.Option(help="linear, sigmoid, tanh or sine; auto: found")]
 
 
 def predict_inr(
     network: NetworkArgument,
     domain: Annotated[str, typer.Option(help="auto, mnist, fashion_mnist or cifar10")] = "auto",
+    omega: OmegaOption = AUTO,
+    coordinates: OrderOption = AUTO,
+    coordinate_range: RangeOption = AUTO,
+    pixels: LevelsOption = AUTO,
+    output: OutputOption = AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     zoo: ZooOption = None,
 ) -> None:
     """Say what the image network shows."""
     opened = open_zoo(zoo)
-    result = opened.predictor("inr-classifier").predict(open_network(opened, network), domain)
+    siren = tell_siren(open_network(opened, network), omega, coordinates, coordinate_range, pixels, output)
+    result = opened.predictor("inr-classifier").predict(siren, domain)
     if as_json:
         return print(json.dumps({"network": network, **asdict(result)}))
     console.print(
@@ -48,6 +65,11 @@ def predict_inr(
     for name, probability in sorted(result.probabilities.items(), key=lambda item: -item[1])[:5]:
         table.add_row(name, f"{probability:.1%}")
     console.print(table)
+    for sentence in (
+        *result.assumed,
+        *(f"Or {other.label}: {other.sentence}" for other in result.alternatives),
+    ):
+        console.print(sentence, highlight=False)
 
 
 def predict_edit(
@@ -55,15 +77,24 @@ def predict_edit(
     style: Annotated[str, typer.Option(help="dilate, erode, contrast, sharpen or neon")],
     out: Annotated[Path, typer.Option(help="where the edited network goes (safetensors)")],
     strength: Annotated[float, typer.Option(help="0 changes nothing, 1 is the style, more is more")] = 1.0,
+    omega: OmegaOption = AUTO,
+    coordinates: OrderOption = AUTO,
+    coordinate_range: RangeOption = AUTO,
+    pixels: LevelsOption = AUTO,
+    output: OutputOption = AUTO,
     zoo: ZooOption = None,
 ) -> None:
     """Edit the image network, and save it under the tensor names that it came with."""
     from nfn.reader import write_network
 
     opened = open_zoo(zoo)
-    result = opened.predictor("inr-editor").edit(open_network(opened, network), style, strength)
+    siren = tell_siren(open_network(opened, network), omega, coordinates, coordinate_range, pixels, output)
+    siren = opened.predictor("inr-classifier").settle(siren)
+    result = opened.predictor("inr-editor").edit(siren, style, strength)
     write_network(result.network, out)
     console.print(f"{out}: {style} at {strength:g}, PSNR {result.psnr:.1f} dB against the edited picture.")
+    for sentence in siren.assumed:
+        console.print(sentence, highlight=False)
 
 
 def predict_generalization(
