@@ -118,7 +118,10 @@ def _is_small(network: Network) -> bool:
 @remember(32, _is_small)
 @torch.no_grad()
 def read_siren(source: Source) -> Network:
-    """The SIREN behind `source` as its file has it. Gradio names uploads' folders by their content, so no path goes stale."""
+    """The SIREN behind `source` as its file has it.
+
+    Gradio names an upload's folder by its content, so that paths do not go stale.
+    """
     if source.zoo_id is not None:
         return _only_pictures(zoo(source.zoo).network(source.zoo_id))
     with reading():

@@ -14,8 +14,8 @@ from zoo.files import files_below
 
 SEVEN, CNN, INIT = "mnist-sirens/test/0", "cifar10-cnns/test/0", "mnist-inits/test/1"
 ARGUMENTS = {
-    "classify_inr": ["auto"],
-    "edit_inr": ["dilate", 1.0],
+    "classify_inr": ["auto", *["auto"] * 5],
+    "edit_inr": ["dilate", 1.0, *["auto"] * 5],
     "predict_generalization": ["auto", "auto", "auto"],
     "winning_ticket": [0.95],
 }

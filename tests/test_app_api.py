@@ -307,7 +307,7 @@ def call(app_url: str, data: list, endpoint: str = "classify_inr") -> str:
 
 @pytest.mark.parametrize("file", [{"path": "/etc/hostname"}, "/etc/hostname", 7, [], {"path": {"path": 1}}])
 def test_files_of_the_server_are_not_read(app_url, file):
-    answer = call(app_url, [file, None, "auto"])
+    answer = call(app_url, [file, None, *["auto"] * 6])
     assert "event: error" in answer and ("uploaded" in answer or "file must be" in answer)
 
 
@@ -339,7 +339,7 @@ def test_conventions_of_a_wrong_type_are_answered_in_words(app_url, cnn_files, t
 )
 def test_files_by_url_are_not_fetched(app_url, endpoint):
     file = {"path": "http://127.0.0.1:9/x", "meta": {"_type": "gradio.FileData"}}
-    data = [[file]] if endpoint.endswith("batch") else [file, None, "auto"]
+    data = [[file]] if endpoint.endswith("batch") else [file, None, *["auto"] * 6]
     with pytest.raises(urllib.error.HTTPError) as caught:
         call(app_url, data, endpoint)
     assert caught.value.code == 400

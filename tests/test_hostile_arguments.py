@@ -58,7 +58,7 @@ def test_all_endpoints_are_asked(http):
 
 @pytest.mark.parametrize("strength", ["x", [], None, 10**400, True])
 def test_a_strength_that_is_none_is_named(http, strength):
-    body = json.dumps({"data": [None, SEVEN, "dilate", strength]})
+    body = json.dumps({"data": [None, SEVEN, "dilate", strength, *["auto"] * 5]})
     asked = http.post("gradio_api/call/edit_inr", content=body, headers={"content-type": "application/json"})
     answer = http.get(f"gradio_api/call/edit_inr/{asked.json()['event_id']}").text
     assert "strength must be a number" in sentence(answer)

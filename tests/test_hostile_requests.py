@@ -16,17 +16,19 @@ from zoo.catalog import EMBEDDED, Zoo
 # --- arguments of the API, row 30 ---
 
 
+TOLD = ["auto"] * 5
+"""What may be said of a convention."""
 WRONG = {
-    "zoo_id is a number": ("classify_inr", [None, 7, "auto"]),
+    "zoo_id is a number": ("classify_inr", [None, 7, "auto", *TOLD]),
     "zoo_id is a list": ("winning_ticket", [None, ["a"], 0.9]),
-    "neither": ("edit_inr", [None, None, "dilate", 1.0]),
+    "neither": ("edit_inr", [None, None, "dilate", 1.0, *TOLD]),
     "both": ("predict_generalization", [{"path": "x"}, CNN, "auto", "auto", "auto"]),
-    "domain is a list": ("classify_inr", [None, SEVEN, ["mnist"]]),
-    "style is an object": ("edit_inr", [None, SEVEN, {"a": 1}, 1.0]),
-    "strength is text": ("edit_inr", [None, SEVEN, "dilate", "abc"]),
-    "strength is NaN": ("edit_inr", [None, SEVEN, "dilate", float("nan")]),
-    "strength is a list": ("edit_inr", [None, SEVEN, "dilate", [1.0]]),
-    "strength is null": ("edit_inr", [None, SEVEN, "dilate", None]),
+    "domain is a list": ("classify_inr", [None, SEVEN, ["mnist"], *TOLD]),
+    "style is an object": ("edit_inr", [None, SEVEN, {"a": 1}, 1.0, *TOLD]),
+    "strength is text": ("edit_inr", [None, SEVEN, "dilate", "abc", *TOLD]),
+    "strength is NaN": ("edit_inr", [None, SEVEN, "dilate", float("nan"), *TOLD]),
+    "strength is a list": ("edit_inr", [None, SEVEN, "dilate", [1.0], *TOLD]),
+    "strength is null": ("edit_inr", [None, SEVEN, "dilate", None, *TOLD]),
     "limit is text": ("list_networks", ["mnist-sirens", "abc"]),
     "limit is an object": ("list_networks", ["mnist-sirens", {}]),
     "limit is null": ("list_networks", ["mnist-sirens", None]),

@@ -54,7 +54,9 @@ def test_those_who_leave_free_their_place(http, app_url):
         with http.stream("GET", f"gradio_api/call/winning_ticket/{asked.json()['event_id']}"):
             pass  # gone before the answer
     for _ in range(20):
-        http.post("gradio_api/call/edit_inr", json={"data": [None, SEVEN, "dilate", 1.0]})  # never fetched
+        http.post(
+            "gradio_api/call/edit_inr", json={"data": [None, SEVEN, "dilate", 1.0, *["auto"] * 5]}
+        )  # never fetched
     assert answers_still(http)
 
 
