@@ -174,7 +174,7 @@ def test_settings_that_cannot_be_are_refused(changes, message):
 
 def test_trainings_by_heart_see_the_first_few_thousand_pictures_again_and_again():
     recipe, own = drawn("cnn", 0), own_pixels("cifar10")
-    plans = {share: WildPlan(1.6, share) for share in (0.0, 1.0)}
+    plans = {share: WildPlan(2.0, share) for share in (0.0, 1.0)}
     sizes = {
         share: [draw_training(recipe, own, 45_000, plan, Draw(n)) for n in range(40)]
         for share, plan in plans.items()

@@ -60,16 +60,14 @@ class WildBuild:
 
     def check(self) -> None:
         """Raise ZooError unless the numbers make sense."""
-        if (
-            self.count < 1
-            or self.seed < 0
-            or self.effort <= 0
-            or not all(0 <= share <= 1 for share in (self.by_heart, self.usual))
-        ):
+        if self.count < 1 or self.seed < 0 or self.effort <= 0:
             raise ZooError(
-                f"{self.count} runs from seed {self.seed} with effort {self.effort}, {self.by_heart} of them by heart and {self.usual} usual: "
-                "wanted at least 1 run, a seed of 0 or more, an effort above 0, and each share from 0 to 1."
+                f"{self.count} runs from seed {self.seed} with effort {self.effort}: wanted at least 1 run, a seed of "
+                "0 or more, and an effort above 0."
             )
+        shares = {"by heart": self.by_heart, "usual": self.usual}
+        if not all(0 <= share <= 1 for share in shares.values()):
+            raise ZooError(f"Got the shares of trainings {shares}; wanted each to be a share from 0 to 1.")
         if self.images not in wild_image_sets():
             raise ZooError(f"Unknown images {self.images!r}: choose one of {', '.join(wild_image_sets())}.")
 

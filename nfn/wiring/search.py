@@ -33,9 +33,11 @@ DOUBTFUL = 0.1
 """More sure than right by so much, on pictures like those it learned from, is hardly any network in its own wiring."""
 JUNK = math.log(0.1) + 0.3
 """A log-likelihood of ten classes at which a setting says nothing yet."""
+CLEAR = -1.4
+"""A log-likelihood at a glance at which a setting is worth following, whatever else there may be."""
 BEHIND = 0.4
 """Nats a picture by which a setting at a glance is out of the question."""
-CLEARLY = 0.25
+CLEARLY = 0.1
 """Nats a picture by which a setting is clearly worse."""
 EFFORT = 4e9
 """Multiply-adds of one look; of networks that need more, fewer pictures are shown."""
@@ -122,15 +124,16 @@ class Search:
         """Settings that differ in their normalisation only, run at once: the fit of each that can be built."""
         allowed = [setting for setting in settings if self.given.allows(setting)]
         new = [setting for setting in allowed if (setting, count) not in self.looked]
-        architecture = self._build(new[0]) if new else None
+        architecture = self.build(new[0].choice, new[0].shape) if new else None
         if architecture is not None:
             for setting, fit in zip(new, self._fits(architecture, new, count), strict=True):
                 self.looked[setting, count] = fit
         return [self.looked[setting, count] for setting in allowed if (setting, count) in self.looked]
 
-    def _build(self, setting: Setting) -> Architecture | None:
+    def build(self, choice: Choice, shape: Shape) -> Architecture | None:
+        """The architecture of a choice; None where it does not fit."""
         try:
-            return self.proposal.build(setting.choice, setting.shape)
+            return self.proposal.build(choice, shape)
         except ArchitectureError:
             return None
 
@@ -194,18 +197,25 @@ def search_wiring(
     `sets` are the image sets that the network may have learned from. Empty where it takes none of them.
     """
     search = Search(candidates, tensors, sets, given)
-    found = _search(search, every_pixels=False)
-    if found and (found[0].overconfidence > DOUBTFUL or found[0].log_likelihood < JUNK):
-        found = _search(search, every_pixels=True)
-    return found
+    for which in (slice(UNLIKE_PIXELS), slice(UNLIKE_PIXELS, None)):
+        if not _is_clear(search):
+            for view in search.views():
+                _glance(search, view, _usual(search, view), which)
+    if not _is_clear(search):
+        for view in search.views():
+            _glance(search, view, _bent(search, view), slice(UNLIKE_PIXELS))
+    _glance_at_every_geometry(search)
+    return _compare(search)
 
 
-def _search(search: Search, every_pixels: bool) -> list[Fit]:
-    """From a glance at the usual to a comparison of the best; `every_pixels` glances with rare normalisations too."""
-    most = None if every_pixels else UNLIKE_PIXELS
-    for view in search.views():
-        _glance(search, view, _usual(search, view), most)
-    _glance_at_every_geometry(search, most)
+def _is_clear(search: Search) -> bool:
+    """Whether some setting fits so well that the others need not be tried with every activation."""
+    best = search.best_seen(GLANCE)[:1]
+    return any(fit.log_likelihood > CLEAR and fit.overconfidence < DOUBTFUL for fit in best)
+
+
+def _compare(search: Search) -> list[Fit]:
+    """From what was glanced at to a comparison of the best."""
     again = [search.look(fit.setting, FEW) for fit in search.best_seen(GLANCE)[:LOOKED_AT_AGAIN]]
     for start in _spread(sorted((fit for fit in again if fit is not None), key=badness)):
         _climb(search, start, FEW)
@@ -229,23 +239,28 @@ def input_shapes(candidates: Candidates, pictures: PictureSet) -> list[tuple[int
     return [(c, s, s) for c in (1, 3) for s in sides if c * s * s == candidates.inputs]
 
 
-def _glance(search: Search, view: View, choices: Iterable[Choice], most: int | None) -> None:
-    """Look at choices under the first `most` normalisations."""
-    pixels = search.normalisations(view)[:most]
+def _glance(search: Search, view: View, choices: Iterable[Choice], which: slice) -> None:
+    """Look at choices under some of the normalisations."""
+    pixels = search.normalisations(view)
+    pixels = pixels if search.given.pixels is not None else pixels[which]
     for choice in choices:
         search.look_at([Setting(view.images, view.shape, p, choice) for p in pixels], GLANCE)
 
 
 def _usual(search: Search, view: View) -> Iterator[Choice]:
-    """The usual geometries, with each of the activations that are unlike, and with batch norm behind them too."""
+    """The usual geometries, with batch norm before the activation and behind it."""
     for start in search.starts(view)[:USUAL]:
         yield start
-        if search.proposal.build(start, view.shape).multiplications > CHEAP:
-            continue
-        neighbours = list(search.proposal.neighbours(start))
-        unlike = [c for c in neighbours if c.activation in UNLIKE]
-        after = [replace(c, norm_place="after") for c in (start, *unlike) if _has_norms(c, neighbours)]
-        yield from (*unlike, *after)
+        if isinstance(start, Wiring) and _has_norms(start, list(search.proposal.neighbours(start))):
+            yield replace(start, norm_place="after")
+
+
+def _bent(search: Search, view: View) -> Iterator[Choice]:
+    """The usual geometries with each of the activations that are unlike; not of large networks."""
+    for choice in _usual(search, view):
+        architecture = search.build(choice, view.shape)
+        if architecture is not None and architecture.multiplications <= CHEAP:
+            yield from (c for c in search.proposal.neighbours(choice) if c.activation in UNLIKE)
 
 
 def _has_norms(choice: Choice, neighbours: Sequence[Choice]) -> bool:
@@ -253,19 +268,18 @@ def _has_norms(choice: Choice, neighbours: Sequence[Choice]) -> bool:
     return isinstance(choice, Wiring) and len(places) > 1
 
 
-def _glance_at_every_geometry(search: Search, most: int | None) -> None:
+def _glance_at_every_geometry(search: Search) -> None:
     """Every geometry in the best few settings so far; and with ReLU, where these say nothing."""
     seen = search.best_seen(GLANCE)
     if not seen:
         return
-    best, views = seen[0], search.views()
-    for fit in _worth_more(seen):
+    for fit in _worth_more(seen)[: 1 if _is_clear(search) else STARTS]:
         setting = fit.setting
         for start in search.starts(View(setting.images, setting.shape))[USUAL:]:
             search.look(replace(setting, choice=search.proposal.same_geometry(setting.choice, start)), GLANCE)
-    if best.log_likelihood < JUNK:
-        for view in views:
-            _glance(search, view, search.starts(view)[USUAL:], most)
+    if seen[0].log_likelihood < JUNK:
+        for view in search.views():
+            _glance(search, view, search.starts(view)[USUAL:], slice(UNLIKE_PIXELS))
 
 
 def _worth_more(seen: Sequence[Fit]) -> list[Fit]:
