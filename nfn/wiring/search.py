@@ -41,6 +41,8 @@ CLEARLY = 0.1
 """Nats a picture by which a setting is clearly worse."""
 EFFORT = 4e9
 """Multiply-adds of one look; of networks that need more, fewer pictures are shown."""
+BUDGET = 4e11
+"""Multiply-adds after which a search ends with what it has."""
 CHEAP = 3e7
 """Multiply-adds a picture up to which every activation is tried from the start."""
 SMALLEST_LOOK = 24
@@ -112,6 +114,7 @@ class Search:
         self.proposal, self.tensors, self.given = proposal, tensors, given
         self.sets = {pictures.name: pictures for pictures in sets}
         self.looked: dict[tuple[Setting, int], Fit] = {}
+        self.spent = 0.0
         self._shaped: dict[View, Tensor] = {}
 
     def look(self, setting: Setting, count: int) -> Fit | None:
@@ -138,8 +141,9 @@ class Search:
             return None
 
     def _fits(self, architecture: Architecture, settings: Sequence[Setting], count: int) -> list[Fit]:
-        room = int(EFFORT / max(1, architecture.multiplications))
+        room = int(EFFORT / max(1, architecture.multiplications * len(settings)))
         shown = min(count, max(SMALLEST_LOOK, room))
+        self.spent += shown * len(settings) * architecture.multiplications
         view = View(settings[0].images, settings[0].shape)
         x, labels = self._pictures(view)[:shown], self.sets[view.images].labels[:shown]
         scores = logits(architecture, self.tensors, torch.cat([setting.pixels(x) for setting in settings]))
@@ -149,6 +153,11 @@ class Search:
     def best_seen(self, count: int) -> list[Fit]:
         """Everything that was looked at on so many pictures, the best first."""
         return sorted((fit for (_, seen), fit in self.looked.items() if seen == count), key=badness)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the budget is spent."""
+        return self.spent > BUDGET
 
     def is_near(self, setting: Setting, best: Fit) -> bool:
         """Whether a setting is worth more pictures: on few, it is not clearly worse than the best."""
@@ -199,11 +208,9 @@ def search_wiring(
     search = Search(candidates, tensors, sets, given)
     for which in (slice(UNLIKE_PIXELS), slice(UNLIKE_PIXELS, None)):
         if not _is_clear(search):
-            for view in search.views():
-                _glance(search, view, _usual(search, view), which)
+            _glance(search, [_usual(search, view) for view in search.views()], which)
     if not _is_clear(search):
-        for view in search.views():
-            _glance(search, view, _bent(search, view), slice(UNLIKE_PIXELS))
+        _glance(search, [_bent(search, view) for view in search.views()], slice(UNLIKE_PIXELS))
     _glance_at_every_geometry(search)
     return _compare(search)
 
@@ -216,7 +223,8 @@ def _is_clear(search: Search) -> bool:
 
 def _compare(search: Search) -> list[Fit]:
     """From what was glanced at to a comparison of the best."""
-    again = [search.look(fit.setting, FEW) for fit in search.best_seen(GLANCE)[:LOOKED_AT_AGAIN]]
+    most = POLISHED if search.is_over else LOOKED_AT_AGAIN
+    again = [search.look(fit.setting, FEW) for fit in search.best_seen(GLANCE)[:most]]
     for start in _spread(sorted((fit for fit in again if fit is not None), key=badness)):
         _climb(search, start, FEW)
     for start in _spread(search.best_seen(FEW))[:POLISHED]:
@@ -239,12 +247,17 @@ def input_shapes(candidates: Candidates, pictures: PictureSet) -> list[tuple[int
     return [(c, s, s) for c in (1, 3) for s in sides if c * s * s == candidates.inputs]
 
 
-def _glance(search: Search, view: View, choices: Iterable[Choice], which: slice) -> None:
-    """Look at choices under some of the normalisations."""
-    pixels = search.normalisations(view)
-    pixels = pixels if search.given.pixels is not None else pixels[which]
-    for choice in choices:
-        search.look_at([Setting(view.images, view.shape, p, choice) for p in pixels], GLANCE)
+def _glance(search: Search, choices: Sequence[Iterable[Choice]], which: slice) -> None:
+    """Look at choices for each view, in turn, under some of the normalisations; until the budget is spent."""
+    views = search.views()
+    for several in itertools.zip_longest(*choices):
+        for view, choice in zip(views, several, strict=True):
+            if choice is not None:
+                pixels = search.normalisations(view)
+                pixels = pixels if search.given.pixels is not None else pixels[which]
+                search.look_at([Setting(view.images, view.shape, p, choice) for p in pixels], GLANCE)
+        if search.is_over:
+            return
 
 
 def _usual(search: Search, view: View) -> Iterator[Choice]:
@@ -276,10 +289,11 @@ def _glance_at_every_geometry(search: Search) -> None:
     for fit in _worth_more(seen)[: 1 if _is_clear(search) else STARTS]:
         setting = fit.setting
         for start in search.starts(View(setting.images, setting.shape))[USUAL:]:
+            if search.is_over:
+                return
             search.look(replace(setting, choice=search.proposal.same_geometry(setting.choice, start)), GLANCE)
     if seen[0].log_likelihood < JUNK:
-        for view in search.views():
-            _glance(search, view, search.starts(view)[USUAL:], slice(UNLIKE_PIXELS))
+        _glance(search, [search.starts(view)[USUAL:] for view in search.views()], slice(UNLIKE_PIXELS))
 
 
 def _worth_more(seen: Sequence[Fit]) -> list[Fit]:
@@ -316,6 +330,8 @@ def _climb(search: Search, best: Fit, count: int) -> None:
         start = best
         for vary in (_other_pixels, _other_choices, _other_geometries):
             for setting in vary(search, best.setting):
+                if search.is_over:
+                    return
                 fit = search.look(setting, count) if count == FEW or search.is_near(setting, best) else None
                 if fit is not None and badness(fit) < badness(best):
                     best = fit
