@@ -135,26 +135,29 @@ def read_folders(model: AccuracyPredictor, folders: Sequence[Path], work: Path) 
 def read_folder(model: AccuracyPredictor, folder: Path, work: Path) -> Examples:
     """As `read_folders`, of one folder."""
     cache = work / f"{folder.name}.pt"
-    known = torch.load(cache, weights_only=True) if cache.exists() else {}
-    shown = model.config.perturbations
-    if not set(shown) <= set(known.get("perturbations", ())):
-        known = {"perturbations": list(shown), "read": {}}
+    read = _read_before(cache, model.config.perturbations)
     rows: list[dict[str, Any]] = []
     for network in track(wild_networks(folder), f"reading {folder.name}", len(wild_rows(folder))):
         facts = {**network.facts, "collection": folder.name, "cost": network.architecture.multiplications}
         key = f"{facts['run']} {facts['step']}"
-        if key not in known["read"]:
+        if key not in read:
             name, shape = facts["images"].removesuffix(GRAY), network.architecture.input_shape
             assert len(shape) == 3, "Wild networks take pictures."
             looks = range(len(model.config.looks))
-            known["read"][key] = torch.stack(
-                [model.read(name, shape, network.scores, look) for look in looks]
-            )
+            read[key] = torch.stack([model.read(name, shape, network.scores, look) for look in looks])
         rows.append({**facts, "key": key})
     work.mkdir(parents=True, exist_ok=True)
-    torch.save(known, cache)
-    columns = [known["perturbations"].index(name) for name in shown]
-    return Examples(torch.stack([known["read"][facts["key"]][:, columns] for facts in rows], 1), rows)
+    torch.save({"perturbations": list(model.config.perturbations), "read": read}, cache)
+    return Examples(torch.stack([read[facts["key"]] for facts in rows], 1), rows)
+
+
+def _read_before(cache: Path, perturbations: Sequence[str]) -> dict[str, Tensor]:
+    """What was read of each network under these perturbations; nothing where one of them is missing."""
+    known = torch.load(cache, weights_only=True) if cache.exists() else {"perturbations": []}
+    if not set(perturbations) <= set(known["perturbations"]):
+        return {}
+    columns = [known["perturbations"].index(name) for name in perturbations]
+    return {key: values[:, columns] for key, values in known["read"].items()}
 
 
 def fit(model: AccuracyPredictor, look: int, examples: Examples, recipe: AccuracyRecipe) -> None:

@@ -209,10 +209,15 @@ def _check_area(proposal: Proposal) -> None:
 
 
 def _ordered(layers: list[Layer]) -> list[Layer]:
-    """Layers in a row: as they come, else convolutions first, else as their widths have it."""
-    for order in (layers, sorted(layers, key=lambda layer: not layer.is_convolution)):
-        if _break(order) is None:
-            return order
+    """Layers in a row: as they come, else convolutions first, else as their widths have it.
+
+    A row that begins with pictures, of one or three channels, comes before one that does not: by name "stem" is last.
+    """
+    by_kind = sorted(layers, key=lambda layer: not layer.is_convolution)
+    orders = (layers, by_kind, sorted(by_kind, key=lambda layer: not _takes_pictures(layer)))
+    rows = [order for order in orders if _break(order) is None]
+    if rows:
+        return next((row for row in rows if _takes_pictures(row[0])), rows[0])
     found = _by_width(layers)
     if found is not None:
         return found
@@ -223,6 +228,10 @@ def _ordered(layers: list[Layer]) -> list[Layer]:
         f"{after.weight[:60]!r} takes {after.shape[1]:,} inputs, and {before.weight[:60]!r} before it gives "
         f"{before.shape[0]:,}: the layers do not stand in one row"
     )
+
+
+def _takes_pictures(layer: Layer) -> bool:
+    return layer.is_convolution and layer.shape[1] in (1, 3)
 
 
 def _break(layers: list[Layer]) -> int | None:
