@@ -56,8 +56,8 @@ its architecture, and says what test accuracy it has, with a {percent(metrics["c
 network answers unlike all that are known.
 
 **What the answer rests on.** The network is run on {metrics["pictures"]:,} stored training pictures of its set (of
-networks with more than 5 million multiply-adds, on fewer) and on copies of them that are flipped, shifted, turned,
-blurred or noisy: what was learned by heart is lost under these, what was learned is not. From {training["networks"]}
+networks with more than 5 million multiply-adds, on fewer) and on copies of them that are flipped or
+turned: what was learned by heart is lost under these, what was learned is not. From {training["networks"]}
 networks of the wild zoo a Gaussian process has learned how far the test accuracy is from the accuracy on the stored
 pictures. No test picture is used, and no weight is looked at. The stored pictures lie in `model.safetensors`, a mosaic
 for each set: {pictures_text()}.
