@@ -43,8 +43,7 @@ def outcome(data: bytes) -> Network | None:
     except NetworkFileError as error:
         assert str(error).isprintable() and len(str(error)) < 800
         return None
-    for weight, bias in network.features:
-        assert weight.isfinite().all() and bias.isfinite().all()
+    assert all(tensor.isfinite().all() for tensor in network.tensors().values())
     return network
 
 
@@ -175,7 +174,11 @@ def test_the_steps_of_a_pickle_are_those_of_pickletools(snippets):
         ours = list(split_steps(memoryview(data)))
     except (ValueError, IndexError, struct.error):
         return
-    theirs = list(pickletools.genops(data))
+    try:
+        theirs = list(pickletools.genops(data))
+    except ValueError:
+        assert any(name in UNREAD for name, _, _ in ours), "what is refused at sight need not be whole"
+        return
     assert [name for name, _, _ in ours] == [opcode.name for opcode, _, _ in theirs]
     for (_, argument, end), (opcode, expected, _), following in zip(
         ours, theirs, [*theirs[1:], None], strict=True

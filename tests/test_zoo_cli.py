@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from foreign_cnn import TinyNet
 from typer.testing import CliRunner
 
 from nfn.classifier import InrClassifier, InrClassifierConfig
@@ -113,10 +112,9 @@ def cnns(zoo, tmp_path) -> Path:
     GeneralizationPredictor(config).save(zoo / "predictors" / "generalization")
     run("index", zoo)
     nets = []
-    for i in range(2):
-        torch.manual_seed(i)
-        nets.append(TinyNet("tanh").state_dict())
-        torch.save({"model": nets[i], "activation": "tanh"}, tmp_path / f"{i}.pt")
+    for i, name in enumerate(("fashion_unit.pt", "fashion_copied_stats.pt")):
+        nets.append(torch.load(Path(__file__).parent / "data" / "foreign_cnns" / name))
+        torch.save({"model": nets[i], "activation": "relu"}, tmp_path / f"{i}.pt")
     torch.save({name: torch.stack([net[name] for net in nets]) for name in nets[0]}, tmp_path / "both.pt")
     (tmp_path / "page[b].pt").write_bytes(b"<!doctype html>")
     return tmp_path
@@ -126,15 +124,15 @@ def test_predict_generalization_of_files_and_stacks_in_one_table(zoo, cnns):
     names = ("0.pt", "1.pt", "both.pt")
     said = run("predict", "generalization", *(cnns / name for name in names), "--zoo", zoo)
     lines = [line for line in said.splitlines() if "%" in line]
-    assert len(lines) == 4 and "both.pt[1]" in lines[3] and "tanh" in lines[0]
+    assert len(lines) == 4 and "both.pt[1]" in lines[3] and "relu" in lines[0]
 
 
 def test_predict_generalization_as_json_is_a_line_each(zoo, cnns):
-    arguments = ["predict", "generalization", cnns / "1.pt", "--zoo", zoo, "--json"]
+    arguments = ["predict", "generalization", cnns / "0.pt", "--zoo", zoo, "--json"]
     (told,) = map(json.loads, run(*arguments).splitlines())
-    assert told["network"] == "1.pt" and told["activation"] == "tanh" and 0 <= told["test_accuracy"] <= 1
-    (other,) = map(json.loads, run(*arguments, "--activation", "relu", "--pixels", "0,1").splitlines())
-    assert other["activation"] == "relu"
+    assert told["network"] == "0.pt" and told["activation"] == "relu" and 0 <= told["test_accuracy"] <= 1
+    (other,) = map(json.loads, run(*arguments, "--activation", "gelu", "--pixels", "0,1").splitlines())
+    assert other["activation"] == "gelu"
     with pytest.raises(ValueError, match="such as 0,1"):
         run(*arguments, "--pixels", "gray")
 
