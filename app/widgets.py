@@ -41,7 +41,7 @@ def segmented(
 
 def upload_box(elem_id: str) -> tuple[gr.File, gr.HTML]:
     """A box for a visitor's own network, and the line under it that says why a file was refused."""
-    file = gr.File(label=f"Or upload your own: .safetensors or .pt, up to {MAX_MB} MB", elem_id=elem_id,
+    file = gr.File(label=f"Or upload your own: safetensors, PyTorch, ONNX or npz, up to {MAX_MB} MB", elem_id=elem_id,
                    elem_classes="upload", height=104)  # fmt: skip
     return file, gr.HTML(elem_id=f"{elem_id}-refused", elem_classes="refused")
 

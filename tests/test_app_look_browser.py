@@ -26,13 +26,26 @@ FAINT = """() => {
   const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b) + 0.05;
   const own = (item) => rgba(getComputedStyle(item).backgroundColor);
   const ground = (item) => item ? on(own(item), ground(item.parentElement)) : [255, 255, 255];
+  const behind = (item) => {
+    const box = item.getBoundingClientRect(), x = box.x + box.width / 2, y = box.y + box.height / 2;
+    const shapes = [...item.parentElement.querySelectorAll(":scope > :is(rect, circle, path)")].filter((shape) => {
+      const { left, right, top, bottom } = shape.getBoundingClientRect();
+      const before = shape.compareDocumentPosition(item) & Node.DOCUMENT_POSITION_FOLLOWING;
+      return before && left <= x && x <= right && top <= y && y <= bottom;
+    });
+    return shapes.reduce((below, shape) => {
+      const { fill, fillOpacity, opacity } = getComputedStyle(shape);
+      const [r, g, b, a] = fill === "none" ? [0, 0, 0, 0] : rgba(fill);
+      return on([r, g, b, a * fillOpacity * opacity], below);
+    }, ground(item));
+  };
   const faint = [], texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     const item = texts.currentNode.parentElement, style = getComputedStyle(item), size = parseFloat(style.fontSize);
     const text = texts.currentNode.textContent.trim();
     if (!text || item.closest(":disabled, .icon, script, style, title")) continue;
     if (!item.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
-    const below = ground(item), colour = rgba(item.closest("svg") ? style.fill : style.color);
+    const below = item.closest("svg") ? behind(item.closest("text") ?? item) : ground(item), colour = rgba(item.closest("svg") ? style.fill : style.color);
     const [low, high] = [light(below), light(on(colour, below))].sort((a, b) => a - b);
     const wanted = size >= 24 || (size >= 18.6 && style.fontWeight >= 700) ? 3 : 4.5;
     if (high / low < wanted) faint.push(`${(high / low).toFixed(2)}: ${text.slice(0, 60)}`);

@@ -198,7 +198,7 @@ def _build_weights(source: gr.Textbox) -> Card:
 def _build_batch() -> None:
     with gr.Column(scale=4, min_width=280):
         heading("Many at once", BATCH)
-        files = gr.File(label=f"Files: .safetensors or .pt, up to {MAX_MB} MB together", file_count="multiple",
+        files = gr.File(label=f"Files: safetensors, PyTorch, ONNX or npz, up to {MAX_MB} MB together", file_count="multiple",
                         height=132, elem_id="batch-upload", elem_classes="upload")  # fmt: skip
         line = gr.HTML(elem_id="batch-line")
         cancel = gr.Button("Cancel", size="md", visible=False, elem_id="batch-cancel")
