@@ -11,7 +11,7 @@ from app.generalization_figures import Dot, Span, interval_strip, scatter
 from app.panels import as_table, escape, networks_grid, number, tiny
 from nfn.generalization import Generalization
 from nfn.reader.errors import ONNX_EXPORT
-from zoo.classifiers import Classifier
+from zoo.classifiers import UNUSUAL, Classifier
 
 IMAGE_TITLES = {
     "mnist": "MNIST",
@@ -138,7 +138,7 @@ def _withheld(result: Generalization) -> str:
     """Why there is no number, and the next step; the number that is not to be trusted is struck through."""
     if math.isnan(result.test_accuracy):
         return f'<div class="unlike"><p class="title">No number</p><p>{escape(result.reason, 400)}</p>{NEXT_STEP}</div>'
-    title = "Two readings" if result.reason else "Unlike the zoo"
+    title = "Unlike the zoo" if result.reason in ("", UNUSUAL) else "A doubtful reading"
     return (
         f'<div class="unlike"><p class="title">{title}</p>'
         f'<p class="number"><s aria-label="withheld">{percent(result.test_accuracy)}</s></p>'

@@ -65,7 +65,7 @@ def measured(page: Page) -> list[float]:
 def test_a_network_is_shown_before_any_click(page):
     expect(page.locator("#accuracy .known .number")).to_have_text(NUMBER)
     expect(page.locator("#accuracy .strip .band")).to_have_count(1)
-    expect(page.locator("#accuracy .standing").first).to_contain_text("of the zoo’s networks")
+    expect(page.locator("#accuracy .standing").first).to_contain_text("of the zoo’s small networks")
     assert page.locator("#scatter .dot").count() >= 20
     expect(page.locator("#scatter svg.measured")).to_have_count(1)
 
@@ -116,7 +116,8 @@ def test_an_upload_is_read_and_measured(page, tmp_path):
     page.locator("#measure").click()
     expect(page.locator("#scatter svg.measured")).to_have_count(1)
     page.get_by_role("button", name="How my upload is to be read").click()
-    page.locator("#activation label", has_text="ReLU").click()
+    page.locator("#activation input").click()
+    page.get_by_role("option", name="ReLU", exact=True).click()
     page.get_by_role("button", name="Read my upload this way").click()
     expect(page.locator("#accuracy .facts")).to_contain_text("ReLU")
 
@@ -125,7 +126,7 @@ def test_noise_gets_no_number_to_be_believed(page, tmp_path):
     page.locator("#cnn-upload input[type=file]").set_input_files(
         network_file(tmp_path, "noise.safetensors", 40)
     )
-    expect(page.locator("#accuracy .unlike")).to_contain_text("Unlike the zoo")
+    expect(page.locator("#accuracy .unlike")).to_contain_text("far more sure than it is right")
     expect(page.locator("#accuracy .band")).to_have_count(0)
 
 

@@ -190,7 +190,7 @@ def test_a_classifier_without_a_number_says_why_and_what_to_do():
     assert "No number" in card and "torch.onnx.export" in card and "nan" not in card and "<img" not in card
     rivals = replace(result(typical=False), reason="Two ways fit.")
     card = said.accuracy(Predicted(rivals, None, None, (), 0.1), None, [], "")
-    assert "Two ways fit." in card and "Two readings" in card
+    assert "Two ways fit." in card and "A doubtful reading" in card
 
 
 def test_nothing_from_a_file_becomes_markup():

@@ -45,7 +45,8 @@ FAINT = """() => {
     const text = texts.currentNode.textContent.trim();
     if (!text || item.closest(":disabled, .icon, script, style, title")) continue;
     if (!item.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
-    const below = item.closest("svg") ? behind(item.closest("text") ?? item) : ground(item), colour = rgba(item.closest("svg") ? style.fill : style.color);
+    const drawn = item.closest("svg"), colour = rgba(drawn ? style.fill : style.color);
+    const below = drawn ? behind(item.closest("text") ?? item) : ground(item);
     const [low, high] = [light(below), light(on(colour, below))].sort((a, b) => a - b);
     const wanted = size >= 24 || (size >= 18.6 && style.fontWeight >= 700) ? 3 : 4.5;
     if (high / low < wanted) faint.push(`${(high / low).toFixed(2)}: ${text.slice(0, 60)}`);

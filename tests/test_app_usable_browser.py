@@ -9,9 +9,10 @@ from browsing import Complaints, open_tab
 from playwright.sync_api import Page, expect
 from test_app_generalization_browser import network_file
 
-from app import actions, batch, generalization
+from app import actions, batch
 from app.links import TABS
 from app.tabs import generalization_views, inr_views, tickets_views
+from zoo import classifiers
 
 pytestmark = pytest.mark.browser
 
@@ -222,7 +223,7 @@ def test_a_batch_shows_how_far_it_is_and_can_be_stopped(context, app_url, monkey
 
 def test_measuring_can_be_stopped(context, app_url, monkeypatch):
     page = open_tab(context, app_url, "generalization")
-    slow(monkeypatch, generalization, "_guess", 1.0)
+    slow(monkeypatch, classifiers, "answers", 1.0)
     page.locator("#measure").click()
     expect(page.locator("#measure-line progress")).to_be_visible()
     page.locator("#cancel").click()

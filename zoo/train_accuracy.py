@@ -153,7 +153,9 @@ def read_folder(model: AccuracyPredictor, folder: Path, work: Path) -> Examples:
 
 def _read_before(cache: Path, perturbations: Sequence[str]) -> dict[str, Tensor]:
     """What was read of each network under these perturbations; nothing where one of them is missing."""
-    known = torch.load(cache, weights_only=True) if cache.exists() else {"perturbations": []}
+    if not cache.exists():
+        return {}
+    known = torch.load(cache, weights_only=True)
     if not set(perturbations) <= set(known["perturbations"]):
         return {}
     columns = [known["perturbations"].index(name) for name in perturbations]

@@ -198,8 +198,13 @@ def _build_weights(source: gr.Textbox) -> Card:
 def _build_batch() -> None:
     with gr.Column(scale=4, min_width=280):
         heading("Many at once", BATCH)
-        files = gr.File(label=f"Files: safetensors, PyTorch, ONNX or npz, up to {MAX_MB} MB together", file_count="multiple",
-                        height=132, elem_id="batch-upload", elem_classes="upload")  # fmt: skip
+        files = gr.File(
+            label=f"Files: safetensors, PyTorch, ONNX or npz, up to {MAX_MB} MB together",
+            file_count="multiple",
+            height=132,
+            elem_id="batch-upload",
+            elem_classes="upload",
+        )
         line = gr.HTML(elem_id="batch-line")
         cancel = gr.Button("Cancel", size="md", visible=False, elem_id="batch-cancel")
         download = gr.DownloadButton("Download as CSV", size="md", visible=False, elem_id="batch-csv")

@@ -39,7 +39,7 @@ BEHIND = 0.4
 """Nats a picture by which a setting at a glance is out of the question."""
 CLEARLY = 0.1
 """Nats a picture by which a setting is clearly worse."""
-EFFORT = 4e9
+EFFORT = 5e8
 """Multiply-adds of one look; of networks that need more, fewer pictures are shown."""
 BUDGET = 4e11
 """Multiply-adds after which a search ends with what it has."""
