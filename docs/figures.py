@@ -40,6 +40,8 @@ def figures() -> str:
                            "mse_true_image": "on the true image"})  # fmt: skip
     forward, step = speed_ups()
     return f"""
+{accuracy_of_any()}
+
 {generalization()}
 
 {tickets()}
@@ -58,6 +60,30 @@ Edits, mean squared error on pixels in [-1, 1] against the image-space operator 
 NF-layers beside the published `nfn` 0.1.2, geometric means over four networks, two CPU threads: {forward} times as fast
 forward, {step} times a training step ([docs/bench.md](docs/bench.md)).
 """
+
+
+def accuracy_of_any() -> str:
+    """The table of predicted test accuracies of wild networks: by image set, and of families never trained on."""
+    metrics, training = read("accuracy", "metrics.json"), read("accuracy", "training.json")
+    sets = {row["images"] for row in training["wild"]}
+    rows = [
+        {
+            **row,
+            **{name: percent(row[name]) for name in ("mae", "pictures_mae", "coverage", "width")},
+        }
+        for row in metrics["accuracy"]
+        if row["which"] in sets or "never trained on" in row["which"]
+    ]
+    columns = {"which": "networks of", "networks": "networks", "tau": "Kendall's tau", "tau_ceiling": "ceiling",
+               "pictures_tau": "tau of plain accuracy on the pictures", "mae": "mean error",
+               "pictures_mae": "its mean error", "coverage": "truth inside the interval",
+               "width": "its mean width"}  # fmt: skip
+    learned, coverage = training["networks"], percent(metrics["coverage"])
+    return f"""Test accuracy of classifiers of any architecture: runs held out of a zoo of random architectures
+and recipes, {coverage} intervals (learned from {learned} networks, on cpu). Networks by other people's scripts, uploaded
+with nothing said: [docs/foreign.md](docs/foreign.md).
+
+{table(rows, columns)}"""
 
 
 def generalization() -> str:
