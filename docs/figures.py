@@ -80,8 +80,8 @@ def accuracy_of_any() -> str:
                "width": "its mean width"}  # fmt: skip
     learned, coverage = training["networks"], percent(metrics["coverage"])
     return f"""Test accuracy of classifiers of any architecture: runs held out of a zoo of random architectures
-and recipes, {coverage} intervals (learned from {learned} networks, on cpu). Networks by other people's scripts, uploaded
-with nothing said: [docs/foreign.md](docs/foreign.md).
+and recipes, {coverage} intervals (learned from {learned} networks, on cpu). Networks by other people's scripts,
+uploaded with nothing said: [docs/foreign.md](docs/foreign.md).
 
 {table(rows, columns)}"""
 
