@@ -178,6 +178,11 @@ def reading() -> Iterator[None]:
 
 
 def _only_pictures(network: Network) -> Network:
+    if network.chain is None:
+        raise RequestError(
+            "The layers of this network do not stand in one row; pictures are drawn here of SIRENs, whose do."
+            f"{elsewhere(network)}"
+        )
     if not is_picture(network.kind, network.spec):
         inputs, outputs = network.spec.get_io()
         field = name_field(inputs, outputs)

@@ -1,6 +1,5 @@
 """The life of `python app.py`: SIGTERM answers everybody and cleans up, and a kill loses nothing that was promised."""
 
-import json
 import os
 import signal
 import socket
@@ -18,7 +17,9 @@ from asking import files_in
 from waiting import free_port, wait_for
 
 from app import uploads
+from app.actions import Source
 from app.leaving import LAST_SECONDS, SENTENCE
+from app.sources import to_text
 
 ROOT = Path(__file__).parent.parent
 FORGET_AT_ONCE = (
@@ -56,14 +57,11 @@ class Served:
         number = next(
             d for d in config["dependencies"] if [ids["start-race"], "click"] in map(list, d["targets"])
         )
-        chosen = {
-            "zoo_id": "mnist-inits/test/1",
-            "path": None,
-            "convention": None,
-            "classifier": None,
-            "zoo": "",
+        body = {
+            "data": [to_text(Source("mnist-inits/test/1")), 95, 0],
+            "fn_index": number["id"],
+            "session_hash": "racer",
         }
-        body = {"data": [json.dumps(chosen), 95, 0], "fn_index": number["id"], "session_hash": "racer"}
         httpx.post(f"{self.url}/gradio_api/queue/join", json=body, timeout=60).raise_for_status()
         return httpx.get(f"{self.url}/gradio_api/queue/data?session_hash=racer", timeout=60).text
 

@@ -127,7 +127,7 @@ def test_a_refused_upload_leaves_the_network_of_before(page, tmp_path):
     save_file({"a.weight": torch.randn(5, 784)}, tmp_path / "net.safetensors")
     page.locator("#init-upload input[type=file]").set_input_files(tmp_path / "net.safetensors")
     toast = page.locator(".toast-body").last
-    expect(toast).to_contain_text("Supported: MLPs of three linear layers")
+    expect(toast).to_contain_text("Supported: classifiers into 10 classes")
     page.locator(".toast-close").last.click()
     expect(page.locator("#ticket .facts")).to_contain_text("mnist-inits/test/0:")
     expect(page.locator("#init-upload")).not_to_contain_text("net.safetensors")

@@ -24,6 +24,7 @@ from hostile_files import MARKER, REFUSED, saved, siren
 from reader_files import make_siren
 from safetensors.torch import save
 
+from app.generalization import first_classifier
 from nfn.reader.limits import FILE_BYTES
 from zoo.catalog import EMBEDDED, Zoo
 
@@ -48,7 +49,7 @@ def test_every_endpoint_refuses_and_the_app_lives(http, row):
 
 
 def test_a_batch_of_all_of_them_stops_at_none(http):
-    good = save(dict(Zoo(EMBEDDED).network(CNN).tensors()))
+    good = save(dict(Zoo(EMBEDDED).network(first_classifier()).tensors()))
     files = [upload(http, made(name), f"{i}.pt") for i, name in enumerate(REFUSED)]
     files.insert(70, upload(http, good, "good.safetensors"))
     (rows,) = result(raw(http, "predict_generalization_batch", [files]))

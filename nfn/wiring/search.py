@@ -35,6 +35,8 @@ JUNK = math.log(0.1) + 0.3
 """A log-likelihood of ten classes at which a setting says nothing yet."""
 CLEAR = -1.4
 """A log-likelihood at a glance at which a setting is worth following, whatever else there may be."""
+NOTHING = math.log(0.1) + 0.01
+"""One that only a network has whose answers do not depend on the picture, however it is wired."""
 BEHIND = 0.4
 """Nats a picture by which a setting at a glance is out of the question."""
 CLEARLY = 0.1
@@ -209,6 +211,8 @@ def search_wiring(
     for which in (slice(UNLIKE_PIXELS), slice(UNLIKE_PIXELS, None)):
         if not _is_clear(search):
             _glance(search, [_usual(search, view) for view in search.views()], which)
+    if all(fit.log_likelihood < NOTHING for fit in search.best_seen(GLANCE)[:1]):
+        return _compare(search)
     if not _is_clear(search):
         _glance(search, [_bent(search, view) for view in search.views()], slice(UNLIKE_PIXELS))
     _glance_at_every_geometry(search)
