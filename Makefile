@@ -13,7 +13,7 @@ run: .venv/run
 	$(BIN)/python app.py
 
 test: .venv/dev browser style
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 style: .venv/dev
 	$(BIN)/ruff check .

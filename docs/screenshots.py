@@ -14,6 +14,7 @@ from app.serving import launch_options, serve
 from app.ui import build_app
 
 DOCS = Path(__file__).parent
+RESNET = DOCS.parent / "tests" / "data" / "foreign_cnns" / "resnet8.pth"
 CHROMIUM = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 PATIENCE = 60_000
 """Milliseconds that a page may take."""
@@ -73,6 +74,16 @@ def visit_generalization(page: Page, url: str) -> None:
     page.evaluate("window.scrollTo(0, 0)")
 
 
+def visit_upload(page: Page, url: str) -> None:
+    """The Generalization tab with a ResNet of somebody else's dropped in, once its graph is drawn."""
+    open_tab(page, url, "generalization")
+    page.locator("#cnn-upload input[type=file]").set_input_files(RESNET)
+    expect(page.locator("#accuracy .facts")).to_contain_text(RESNET.name)
+    page.locator("#measure").click()
+    page.locator("#measure-line .big").wait_for()
+    page.evaluate("window.scrollTo(0, 0)")
+
+
 def visit_tickets(page: Page, url: str) -> None:
     """The Tickets tab after a click on a network, at the end of a race."""
     open_tab(page, url, "tickets")
@@ -93,6 +104,7 @@ def visit_how(page: Page, url: str) -> None:
 PICTURES: dict[str, tuple[int, Callable[[Page, str], None]]] = {
     "inr": (1000, visit_inr),
     "generalization": (1480, visit_generalization),
+    "upload": (2600, visit_upload),
     "tickets": (2660, visit_tickets),
     "how": (1140, visit_how),
 }

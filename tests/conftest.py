@@ -28,6 +28,16 @@ from waiting import free_port  # noqa: E402
 IMAGES = Path(__file__).parent / "data" / "images"
 
 
+SLOW = ("test_foreign_cnns", "test_app_generalization", "test_app_usable_browser", "test_app_generalization_browser",
+        "test_hostile_api", "test_foreign_sirens", "test_nfn_reader_limits", "test_hostile_costs", "test_app_process",
+        "test_hostile_visitors", "test_app_queue_browser")  # fmt: skip
+"""Files that take most of a minute or more: they come first, so that no worker is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: SLOW.index(item.path.stem) if item.path.stem in SLOW else len(SLOW))
+
+
 def _is_local(address) -> bool:
     return not isinstance(address, tuple) or str(address[0]) in ("127.0.0.1", "::1", "localhost", "0.0.0.0")
 

@@ -43,7 +43,7 @@ CLEARLY = 0.1
 """Nats a picture by which a setting is clearly worse."""
 EFFORT = 5e8
 """Multiply-adds of one look; of networks that need more, fewer pictures are shown."""
-BUDGET = 4e11
+BUDGET = 2e11
 """Multiply-adds after which a search ends with what it has."""
 CHEAP = 3e7
 """Multiply-adds a picture up to which every activation is tried from the start."""
