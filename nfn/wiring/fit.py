@@ -17,6 +17,14 @@ LARGE = 1e4, -1e4
 
 
 @dataclass(frozen=True)
+class View:
+    """Pictures of a set, in a shape that the network takes."""
+
+    images: str
+    shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
 class Setting:
     """All that was assumed: which pictures, in which shape and normalisation, and the wiring."""
 
@@ -24,6 +32,11 @@ class Setting:
     shape: tuple[int, int, int]
     pixels: Pixels
     choice: Choice
+
+    @property
+    def view(self) -> View:
+        """The pictures and their shape."""
+        return View(self.images, self.shape)
 
     def sentences(self) -> list[str]:
         """What is assumed, in words, for the visitor."""

@@ -1,14 +1,16 @@
 """Find how a classifier was wired and fed, by how well it then answers labelled training pictures.
 
 A network in its own wiring answers pictures like those it learned from better than in any other, and is about as sure
-as it is right. First the usual geometries are tried with every activation, place of batch norm and set of pictures;
-then every geometry, with what was best of the rest; then one factor is varied after the other (coordinate ascent).
+as it is right. First the usual geometries are tried on every set of pictures, with usual normalisations, then with rare
+ones and other activations where none fits clearly; then every geometry, with what was best of the rest; then one
+factor is varied after the other (coordinate ascent).
 """
 
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import ArchitectureError, Shape
 from nfn.wiring.chain import Wiring
-from nfn.wiring.fit import Fit, Setting, fit_of, logits
+from nfn.wiring.fit import Fit, Setting, View, fit_of, logits
 from nfn.wiring.pictures import PictureSet, Pixels, normalisations
 from nfn.wiring.propose import DECLARED, Choice
 
@@ -99,14 +101,6 @@ class Given:
 NOTHING_GIVEN = Given()
 
 
-@dataclass(frozen=True)
-class View:
-    """Pictures of a set, in a shape that the network takes."""
-
-    images: str
-    shape: tuple[int, int, int]
-
-
 class Search:
     """Tries settings on pictures, and remembers what it has seen."""
 
@@ -118,6 +112,7 @@ class Search:
         self.looked: dict[tuple[Setting, int], Fit] = {}
         self.spent = 0.0
         self._shaped: dict[View, Tensor] = {}
+        self._starts: dict[View, list[Choice]] = {}
 
     def look(self, setting: Setting, count: int) -> Fit | None:
         """One setting on `count` pictures of its set, fewer if the network is large; None where it does not fit."""
@@ -146,7 +141,7 @@ class Search:
         room = int(EFFORT / max(1, architecture.multiplications * len(settings)))
         shown = min(count, max(SMALLEST_LOOK, room))
         self.spent += shown * len(settings) * architecture.multiplications
-        view = View(settings[0].images, settings[0].shape)
+        view = settings[0].view
         x, labels = self._pictures(view)[:shown], self.sets[view.images].labels[:shown]
         scores = logits(architecture, self.tensors, torch.cat([setting.pixels(x) for setting in settings]))
         parts = scores.split(shown)
@@ -166,6 +161,7 @@ class Search:
         few, before = self.look(setting, FEW), self.look(best.setting, FEW)
         return few is not None and before is not None and badness(few) < badness(before) + CLEARLY
 
+    @cached_property
     def views(self) -> list[View]:
         """Pictures that the network takes and knows the classes of."""
         fitting = [
@@ -185,11 +181,16 @@ class Search:
 
     def starts(self, view: View) -> list[Choice]:
         """Geometries for pictures, the usual first, with the activation that is given."""
-        starts = self.proposal.starts(view.shape[1])[:MOST]
+        if view not in self._starts:
+            choices = self.proposal.starts(view.shape[1])[:MOST]
+            self._starts[view] = [self._as_given(choice) for choice in choices]
+        return self._starts[view]
+
+    def _as_given(self, choice: Choice) -> Choice:
         given = self.given.activation
-        if given is None:
-            return starts
-        return [c if c.activation[0] == DECLARED else replace(c, activation=(given, 1.0)) for c in starts]
+        if given is None or choice.activation[0] == DECLARED:
+            return choice
+        return replace(choice, activation=(given, 1.0))
 
     def _pictures(self, view: View) -> Tensor:
         if view not in self._shaped:
@@ -210,11 +211,11 @@ def search_wiring(
     search = Search(candidates, tensors, sets, given)
     for which in (slice(UNLIKE_PIXELS), slice(UNLIKE_PIXELS, None)):
         if not _is_clear(search):
-            _glance(search, [_usual(search, view) for view in search.views()], which)
+            _glance(search, [_usual(search, view) for view in search.views], which)
     if all(fit.log_likelihood < NOTHING for fit in search.best_seen(GLANCE)[:1]):
         return _compare(search)
     if not _is_clear(search):
-        _glance(search, [_bent(search, view) for view in search.views()], slice(UNLIKE_PIXELS))
+        _glance(search, [_bent(search, view) for view in search.views], slice(UNLIKE_PIXELS))
     _glance_at_every_geometry(search)
     return _compare(search)
 
@@ -253,7 +254,7 @@ def input_shapes(candidates: Candidates, pictures: PictureSet) -> list[tuple[int
 
 def _glance(search: Search, choices: Sequence[Iterable[Choice]], which: slice) -> None:
     """Look at choices for each view, in turn, under some of the normalisations; until the budget is spent."""
-    views = search.views()
+    views = search.views
     for several in itertools.zip_longest(*choices):
         for view, choice in zip(views, several, strict=True):
             if choice is not None:
@@ -268,8 +269,7 @@ def _usual(search: Search, view: View) -> Iterator[Choice]:
     """The usual geometries, with batch norm before the activation and behind it."""
     for start in search.starts(view)[:USUAL]:
         yield start
-        if isinstance(start, Wiring) and _has_norms(start, list(search.proposal.neighbours(start))):
-            yield replace(start, norm_place="after")
+        yield from (c for c in search.proposal.neighbours(start) if _norm_place(c) == "after")
 
 
 def _bent(search: Search, view: View) -> Iterator[Choice]:
@@ -280,9 +280,9 @@ def _bent(search: Search, view: View) -> Iterator[Choice]:
             yield from (c for c in search.proposal.neighbours(choice) if c.activation in UNLIKE)
 
 
-def _has_norms(choice: Choice, neighbours: Sequence[Choice]) -> bool:
-    places = {c.norm_place for c in neighbours if isinstance(c, Wiring)}
-    return isinstance(choice, Wiring) and len(places) > 1
+def _norm_place(choice: Choice) -> str:
+    """Where batch norm stands; "" where that is not open."""
+    return choice.norm_place if isinstance(choice, Wiring) else ""
 
 
 def _glance_at_every_geometry(search: Search) -> None:
@@ -292,12 +292,12 @@ def _glance_at_every_geometry(search: Search) -> None:
         return
     for fit in _worth_more(seen)[: 1 if _is_clear(search) else STARTS]:
         setting = fit.setting
-        for start in search.starts(View(setting.images, setting.shape))[USUAL:]:
+        for start in search.starts(setting.view)[USUAL:]:
             if search.is_over:
                 return
             search.look(replace(setting, choice=search.proposal.same_geometry(setting.choice, start)), GLANCE)
     if seen[0].log_likelihood < JUNK:
-        _glance(search, [search.starts(view)[USUAL:] for view in search.views()], slice(UNLIKE_PIXELS))
+        _glance(search, [search.starts(view)[USUAL:] for view in search.views], slice(UNLIKE_PIXELS))
 
 
 def _worth_more(seen: Sequence[Fit]) -> list[Fit]:
@@ -312,8 +312,7 @@ def _worth_more(seen: Sequence[Fit]) -> list[Fit]:
 
 
 def _but_for_geometry(setting: Setting) -> tuple:
-    place = setting.choice.norm_place if isinstance(setting.choice, Wiring) else ""
-    return setting.images, setting.shape, setting.pixels, setting.choice.activation, place
+    return setting.view, setting.pixels, setting.choice.activation, _norm_place(setting.choice)
 
 
 def _spread(fits: Sequence[Fit]) -> list[Fit]:
@@ -321,8 +320,8 @@ def _spread(fits: Sequence[Fit]) -> list[Fit]:
     chosen: dict[tuple, Fit] = {}
     for fit in fits:
         geometry = replace(fit.setting.choice, activation=RELU)
-        key = (fit.setting.images, fit.setting.shape, geometry)
-        known = {images for images, *_ in chosen}
+        key = (fit.setting.view, geometry)
+        known = {view.images for view, _ in chosen}
         if len(chosen) < STARTS or fit.setting.images not in known:
             chosen.setdefault(key, fit)
     return list(chosen.values())
@@ -344,8 +343,7 @@ def _climb(search: Search, best: Fit, count: int) -> None:
 
 
 def _other_pixels(search: Search, setting: Setting) -> list[Setting]:
-    view = View(setting.images, setting.shape)
-    return [replace(setting, pixels=pixels) for pixels in search.normalisations(view)]
+    return [replace(setting, pixels=pixels) for pixels in search.normalisations(setting.view)]
 
 
 def _other_choices(search: Search, setting: Setting) -> list[Setting]:
@@ -354,9 +352,6 @@ def _other_choices(search: Search, setting: Setting) -> list[Setting]:
 
 def _other_geometries(search: Search, setting: Setting) -> list[Setting]:
     """The geometries that were best at a glance, with what has been found of the rest since."""
-    view = (setting.images, setting.shape)
-    choices = [
-        f.setting.choice for f in search.best_seen(GLANCE) if (f.setting.images, f.setting.shape) == view
-    ]
+    choices = [f.setting.choice for f in search.best_seen(GLANCE) if f.setting.view == setting.view]
     moved = dict.fromkeys(search.proposal.same_geometry(setting.choice, choice) for choice in choices)
     return [replace(setting, choice=choice) for choice in itertools.islice(moved, GEOMETRIES)]
