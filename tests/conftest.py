@@ -124,6 +124,22 @@ def real_images():
     return load
 
 
+@pytest.fixture(scope="module")
+def local_images():
+    """The few images of `tests/data` are those that wild zoos are built from."""
+    from zoo import images
+    from zoo.build_wild import own_pixels, wild_images
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
+        patch.setattr(images, "VALIDATION_ROWS", 8)  # 32 rows are all there is
+        for function in (wild_images, own_pixels):
+            function.cache_clear()
+        yield
+    for function in (wild_images, own_pixels):
+        function.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def foreign_file(real_images, tmp_path_factory):
     """A `ForeignSiren` of the first MNIST test image (a 7), saved with its convention as metadata."""

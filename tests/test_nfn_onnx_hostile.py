@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from onnx_bytes import model_of, protobuf
 from onnx_files import constant, conv_file, graph_file, linear_file, node, weights
 from refusals import peak_memory
 
@@ -82,40 +83,25 @@ def two_inputs():
     return model.SerializeToString()
 
 
-def field(number, inside):
-    """A message, a text or packed integers inside of a message, as protobuf writes them."""
-    key, size, out = number << 3 | 2, len(inside), b""
-    for value in (key, size):
-        while value > 127:
-            out, value = out + bytes([value & 127 | 128]), value >> 7
-        out += bytes([value])
-    return out + inside
-
-
-def model_of(graph):
-    """A model around the bytes of a graph."""
-    return b"\x08\x08" + field(7, graph) + b"\x42\x02\x10\x11"
-
-
 def nested(depth=3000):
     """A graph in a node's attribute in a graph, and so on."""
     graph = b""
     for _ in range(depth):
         inside = (
-            field(1, b"then_branch") + b"\xa0\x01\x05" + field(6, graph)
+            protobuf(1, b"then_branch") + b"\xa0\x01\x05" + protobuf(6, graph)
         )  # an attribute that holds a graph
-        graph = field(1, field(2, b"y") + field(4, b"If") + field(5, inside))
+        graph = protobuf(1, protobuf(2, b"y") + protobuf(4, b"If") + protobuf(5, inside))
     return model_of(graph)
 
 
 def packed(count):
     """A node with an attribute of so many integers, a byte each in the file and eight in memory."""
     return model_of(
-        field(
+        protobuf(
             1,
-            field(4, b"Relu")
-            + field(2, b"y")
-            + field(5, field(1, b"ints") + b"\xa0\x01\x07" + field(8, bytes(count))),
+            protobuf(4, b"Relu")
+            + protobuf(2, b"y")
+            + protobuf(5, protobuf(1, b"ints") + b"\xa0\x01\x07" + protobuf(8, bytes(count))),
         )
     )
 
@@ -452,7 +438,7 @@ HOSTILE = {
         "a part is cut out",
     ),
     "deep inside of a subgraph": (nested(), "graph of its own"),
-    "messages without end": (model_of(field(1, b"") * 3_000_000), "more than 300,000 entries"),
+    "messages without end": (model_of(protobuf(1, b"") * 3_000_000), "more than 300,000 entries"),
     "too many nodes": (nodes_without_end(), "nodes; at most 10,000"),
     "packed integers": (packed(3_000_000), "3,000,000 numbers"),
     "packed integers without end": (packed(90_000_000), "more than 4,000,000 numbers one by one"),
@@ -465,7 +451,7 @@ HOSTILE = {
         "name of a tensor is empty",
     ),
     "a name that is no text": (valid().replace(b"Gemm", b"\xff\xfem\xff"), "a name is no text"),
-    "a second graph": (valid() + field(7, b""), "'graph' stands there a second time"),
+    "a second graph": (valid() + protobuf(7, b""), "'graph' stands there a second time"),
     "a group": (model_of(b"\x0b\x0c"), "no protobuf message"),
     "an integer for a text": (model_of(b"\x08\x01"), "not written as ONNX writes it"),
     "an integer without end": (b"\x08" + b"\xff" * 30, "no protobuf message"),

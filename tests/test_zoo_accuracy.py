@@ -10,9 +10,9 @@ import torch
 from nfn.accuracy.answers import angle, share
 from nfn.accuracy.predictor import PLAIN, AccuracyPredictor
 from zoo import evaluate_accuracy as evaluating
-from zoo import images, train_accuracy
+from zoo import train_accuracy
 from zoo.build import run_build
-from zoo.build_wild import WildBuild, own_pixels, wild_images
+from zoo.build_wild import WildBuild, wild_images
 from zoo.card_accuracy import accuracy_card
 from zoo.commands.train import save
 from zoo.evaluate_accuracy import evaluate_accuracy, noise_ceiling
@@ -31,18 +31,7 @@ from zoo.wild_collection import WildNetwork, wild_networks
 RECIPE = AccuracyRecipe(steps=8, folds=3)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def local_images():
-    from conftest import IMAGES
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
-        patch.setattr(images, "VALIDATION_ROWS", 8)  # 32 rows are all there is
-        for function in (wild_images, own_pixels):
-            function.cache_clear()
-        yield
-    for function in (wild_images, own_pixels):
-        function.cache_clear()
+pytestmark = pytest.mark.usefixtures("local_images")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nfn.architecture.trace import trace
-from zoo import build_wild, images
+from zoo import build_wild
 from zoo.build import run_build
 from zoo.build_wild import KINDS, WildBuild, grow, make_run, own_pixels, wild_images
 from zoo.errors import ZooError
@@ -22,18 +22,7 @@ from zoo.wild_training import WildPlan, WildTraining, augment, draw_training, sh
 BUILD = WildBuild("cifar10", count=4, seed=5, effort=1e-3)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def local_images():
-    from conftest import IMAGES
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
-        patch.setattr(images, "VALIDATION_ROWS", 8)  # 32 rows are all there is
-        for function in (wild_images, own_pixels):
-            function.cache_clear()
-        yield
-    for function in (wild_images, own_pixels):
-        function.cache_clear()
+pytestmark = pytest.mark.usefixtures("local_images")
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 from hostile_files import BAD_HEADERS, header, long_integers  # noqa: E402
+from onnx_bytes import model_of, protobuf  # noqa: E402
 from reader_files import to_pickle, write_checkpoint  # noqa: E402
 
 from nfn.reader import NetworkFileError, limits, read_network  # noqa: E402
@@ -162,20 +163,6 @@ def settings() -> bytes:
     return padded(pickle.dumps({**texts, "0.weight": np.zeros((3, 2), np.float32)}, 2))
 
 
-def protobuf(number: int, inside: bytes) -> bytes:
-    """A message, a text or packed numbers inside of a message."""
-    key, size, out = number << 3 | 2, len(inside), b""
-    for value in (key, size):
-        while value > 127:
-            out, value = out + bytes([value & 127 | 128]), value >> 7
-        out += bytes([value])
-    return out + inside
-
-
-def onnx_model(graph: bytes) -> bytes:
-    return b"\x08\x08" + protobuf(7, graph) + b"\x42\x02\x10\x11"
-
-
 def varint(n: int) -> bytes:
     return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
 
@@ -197,7 +184,7 @@ def onnx_layer(shape: tuple[int, int], kind: int, values: bytes, field: int = 9)
     """One linear layer as ONNX."""
     transposed = protobuf(5, protobuf(1, b"transB") + b"\x18\x01" + b"\xa0\x01\x02")
     gemm = protobuf(1, b"x") + protobuf(1, b"c0") + protobuf(2, b"y") + protobuf(4, b"Gemm") + transposed
-    return onnx_model(protobuf(1, gemm) + onnx_tensor(kind, shape, values, field) + onnx_ports(shape[1]))
+    return model_of(protobuf(1, gemm) + onnx_tensor(kind, shape, values, field) + onnx_ports(shape[1]))
 
 
 def onnx_constants(count: int, features: int, tensor: bytes, first: bytes = b"Abs") -> bytes:
@@ -210,7 +197,7 @@ def onnx_constants(count: int, features: int, tensor: bytes, first: bytes = b"Ab
     last = protobuf(
         1, protobuf(1, b"x") + protobuf(1, b"c%d" % count) + protobuf(2, b"y") + protobuf(4, b"MatMul")
     )
-    return onnx_model(b"".join(steps) + last + tensor + onnx_ports(features))
+    return model_of(b"".join(steps) + last + tensor + onnx_ports(features))
 
 
 def many(step: bytes, room: int = 1) -> bytes:
@@ -264,9 +251,9 @@ WORST: dict[str, Callable[[], bytes]] = {
     "largest ONNX layer, float64": lambda: onnx_layer(DOUBLE, 11, bytes(8 * math.prod(DOUBLE))),
     "largest ONNX layer, list of floats": lambda: onnx_layer(SINGLE, 1, bytes(4 * math.prod(SINGLE)), 4),
     "ONNX, half floats one by one": lambda: onnx_layer((40, 87_000), 10, b"\x80\x80\x00" * 3_480_000, 5),
-    "ONNX, empty nodes": lambda: onnx_model(protobuf(1, b"") * (limits.ONNX_FIELDS - 10)),
-    "ONNX, numbers without end": lambda: onnx_model(protobuf(5, protobuf(7, bytes(PAD)))),
-    "ONNX, comments": lambda: onnx_model(protobuf(10, b"a" * PAD)),
+    "ONNX, empty nodes": lambda: model_of(protobuf(1, b"") * (limits.ONNX_FIELDS - 10)),
+    "ONNX, numbers without end": lambda: model_of(protobuf(5, protobuf(7, bytes(PAD)))),
+    "ONNX, comments": lambda: model_of(protobuf(10, b"a" * PAD)),
     "ONNX, constants in a chain": lambda: onnx_constants(9_990, 1, onnx_tensor(1, (1, 1), bytes(4))),
     "ONNX, large constants in a chain": lambda: onnx_constants(
         2, 100_000, onnx_tensor(1, (100_000, 149), bytes(59_600_000))
