@@ -13,7 +13,7 @@ from gradio.utils import get_upload_folder
 
 from app.actions import RequestError, Source
 from app.widgets import keep_files
-from nfn.network import ClassifierConvention, PixelNumber
+from nfn.network import ClassifierConvention, Convention, PixelNumber
 from nfn.reader.classifier_convention import check_classifier_convention
 from nfn.siren_convention.convention import FIELDS, convention_from_json
 from zoo.images import IMAGE_SETS
@@ -30,11 +30,7 @@ def from_text(text: str) -> Source:
     try:
         fields = json.loads(text)
         file = None if fields["path"] is None else {"path": fields["path"]}
-        zoo_id, convention = (
-            fields["zoo_id"],
-            fields["convention"] and convention_from_json(fields["convention"]),
-        )
-        classifier = fields["classifier"] and _classifier(fields["classifier"])
+        zoo_id, convention = fields["zoo_id"], fields["convention"] and _convention(fields["convention"])
         zoo, images, undeclared = _zoo(fields["zoo"]), fields["images"], tuple(fields["undeclared"])
         if not set(undeclared) <= set(FIELDS):
             raise ValueError("not parts of a convention")
@@ -45,11 +41,14 @@ def from_text(text: str) -> Source:
     return replace(
         from_request(file, zoo_id),
         convention=convention,
-        classifier=classifier,
         zoo=zoo,
         images=images,
         undeclared=undeclared,
     )
+
+
+def _convention(fields: dict[str, Any]) -> Convention:
+    return _classifier(fields) if "activation" in fields else convention_from_json(fields)
 
 
 def _classifier(fields: dict[str, Any]) -> ClassifierConvention:

@@ -170,7 +170,9 @@ class Search:
             if int(pictures.labels.max()) + 1 == self.proposal.classes
             and self.given.images in (None, pictures.name)
         ]
-        return [View(p.name, shape) for p in fitting for shape in input_shapes(self.proposal, p)]
+        return [
+            View(p.name, shape) for p in fitting for shape in input_shapes(self.proposal, p.images.shape[2])
+        ]
 
     def normalisations(self, view: View) -> Sequence[Pixels]:
         """The normalisations to try: the one that is given, or the usual ones."""
@@ -244,9 +246,9 @@ def badness(fit: Fit) -> float:
     return RARITY.get(fit.setting.choice.activation[0], 0.005) - fit.log_likelihood
 
 
-def input_shapes(candidates: Candidates, pictures: PictureSet) -> list[tuple[int, int, int]]:
+def input_shapes(candidates: Candidates, size: int) -> list[tuple[int, int, int]]:
     """Shapes in which pictures of a set may be given: as they are, or as large as the network wants them."""
-    sides = candidates.sizes(pictures.images.shape[2])
+    sides = candidates.sizes(size)
     if candidates.channels:
         return [(candidates.channels, s, s) for s in sides] if candidates.channels in (1, 3) else []
     return [(c, s, s) for c in (1, 3) for s in sides if c * s * s == candidates.inputs]

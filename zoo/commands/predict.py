@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nfn.classifier import InrClassifier
+from nfn.editor import InrEditor
+from nfn.generalization import GeneralizationPredictor
 from nfn.network import Network
 from zoo.catalog import Zoo
 from zoo.classifiers import readers_of
@@ -55,7 +58,7 @@ def predict_inr(
     """Say what the image network shows."""
     opened = open_zoo(zoo)
     siren = tell_siren(open_network(opened, network), omega, coordinates, coordinate_range, pixels, output)
-    result = opened.predictor("inr-classifier").predict(siren, domain)
+    result = opened.predictor("inr-classifier", InrClassifier).predict(siren, domain)
     if as_json:
         return print(json.dumps({"network": network, **asdict(result)}))
     console.print(
@@ -89,8 +92,8 @@ def predict_edit(
 
     opened = open_zoo(zoo)
     siren = tell_siren(open_network(opened, network), omega, coordinates, coordinate_range, pixels, output)
-    siren = opened.predictor("inr-classifier").settle(siren)
-    result = opened.predictor("inr-editor").edit(siren, style, strength)
+    siren = opened.predictor("inr-classifier", InrClassifier).settle(siren)
+    result = opened.predictor("inr-editor", InrEditor).edit(siren, style, strength)
     write_network(result.network, out)
     console.print(f"{out}: {style} at {strength:g}, PSNR {result.psnr:.1f} dB against the edited picture.")
     for sentence in siren.assumed:
@@ -129,7 +132,7 @@ def answer_for(zoo: Zoo, text: str, activation: str, pixels: str) -> list[Answer
     """An answer per network of a file, or for the one of a zoo id."""
     if is_file(zoo, text):
         return predict_file(readers_of(zoo), text, activation, pixels)
-    small = zoo.predictor("generalization")
+    small = zoo.predictor("generalization", GeneralizationPredictor)
     return predict_alike(small, [text], [tell(zoo.network(text), activation, pixels)])
 
 
