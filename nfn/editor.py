@@ -33,6 +33,9 @@ from nfn.spec import ANY, ArraySpec, NetworkSpec
 DECAYS = (0.5, 0.9)
 DESCENT = "gradient descent"
 """What the result names as its predictor where no learned editor reads the network."""
+POOR = 0.02
+"""Mean squared error from which on plain descent is tried as well: twice that of the worst of the zoo's edits. The
+learned editor is so far off where a SIREN's hidden omega is not the one that it learned from."""
 RATE = 2e-3
 """For SIRENs 32 neurons wide."""
 STEPS = (20, 100)
@@ -136,8 +139,9 @@ class InrEditor(Predictor):
     def edit(self, network: Network, style: str, strength: float = 1.0) -> InrEdit:
         """Edit one SIREN. Strength 0 gives it back, 1 is the operator, more exaggerates it.
 
-        SIRENs of another depth than it was trained on, and those with a sigmoid, tanh or sine at the end, are edited
-        by plain gradient descent on their weights. Raises ValueError for other networks, and for unknown styles.
+        SIRENs of another depth than it was trained on, those with a sigmoid, tanh or sine at the end, and those of
+        which the learned edit is `POOR`, are edited by plain gradient descent on their weights. Raises ValueError for
+        other networks, and for unknown styles.
         """
         fault = self.fault(network)
         if fault is not None:
@@ -152,11 +156,15 @@ class InrEditor(Predictor):
         # In canonical order, so that the operator's 8-bit pixels are the same for all permuted copies.
         ordered = apply_order(features, canonical_order(features))
         before, reference = _aim(convention.pixels(render(ordered, size, size)), style, strength)
-        learned = self.serves(network)
-        edited = self.best(features, reference) if learned else descend_to(features, reference, convention)
-        name = self.name if learned else DESCENT
-        changed = network.with_normalized(edited.to("cpu"))
-        return _result(network, changed, style, strength, before.cpu(), reference.cpu(), name)
+
+        def result(edited: WeightSpaceFeatures, name: str) -> InrEdit:
+            changed = network.with_normalized(edited.to("cpu"))
+            return _result(network, changed, style, strength, before.cpu(), reference.cpu(), name)
+
+        results = [result(self.best(features, reference), self.name)] if self.serves(network) else []
+        if not results or results[0].mse > POOR:
+            results.append(result(descend_to(features, reference, convention), DESCENT))
+        return min(results, key=lambda one: one.mse)
 
     def serves(self, network: Network) -> bool:
         """Whether the learned editor edits this SIREN, rather than plain gradient descent."""

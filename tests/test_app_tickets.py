@@ -210,7 +210,7 @@ def test_too_many_weights_are_refused(tmp_path):
 
 def test_pictures_and_classifiers_of_the_zoo_are_refused():
     for zoo_id in ("mnist-sirens/test/0", "cifar10-cnns/test/0"):
-        with pytest.raises(ZooError, match="no ticket predictor"):
+        with pytest.raises(ZooError, match="No ticket predictor"):
             find(Source(zoo_id=zoo_id))
 
 
