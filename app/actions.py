@@ -48,7 +48,8 @@ class Source:
     """The network a visitor chose: a zoo id, or an uploaded file and the convention that it is said to have.
 
     `zoo` is the zoo that the id is of: "" for the app's own, else as `app.zoos.zoo_at` takes it. `images` is the image
-    set that a visitor says a classifier learned from. `undeclared` are the parts of `convention` that stay to be found.
+    set that a visitor says a classifier learned from. `part` names the one that is meant of several networks in a file,
+    "" the usual one. `undeclared` are the parts of `convention` that stay to be found.
     """
 
     zoo_id: str | None = None
@@ -56,6 +57,7 @@ class Source:
     convention: Convention | None = None
     zoo: str = ""
     images: str | None = None
+    part: str = ""
     undeclared: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -116,7 +118,9 @@ def read_siren(source: Source) -> Network:
     if source.zoo_id is not None:
         return _only_pictures(zoo(source.zoo).network(source.zoo_id))
     with reading():
-        network = read_network(Path(source.path or ""), convention=source.convention)
+        network = read_network(
+            Path(source.path or ""), convention=source.convention, part=source.part or None
+        )
     if source.convention is not None:
         network = replace(network, undeclared=source.undeclared)
     return _only_pictures(network)
@@ -139,6 +143,15 @@ def readings_of(source: Source) -> tuple[Reading, ...] | None:
 def open_network(source: Source) -> Network:
     """The SIREN behind `source` in its own convention, or else the one that was found (`assumed` says which)."""
     return predictor("inr-classifier", InrClassifier).settle(read_siren(source), readings_of(source))
+
+
+def part_of(source: Source, part: str) -> Source:
+    """The source with the network of its file that a visitor names; "auto" leaves it to the reader."""
+    if part in ("", siren_conventions.AUTO):
+        return source
+    if source.path is None:
+        raise RequestError("A network of the zoo is one network: leave part at auto.")
+    return replace(source, part=part)
 
 
 def read_as(source: Source, **told: str) -> Source:
@@ -365,10 +378,10 @@ def _disguise_graph(network: Network, how: Symmetry, generator: torch.Generator)
     return replace(network, graph=replace(graph, tensors=tensors))
 
 
-def open_upload(path: str | None, **told: str) -> Source:
+def open_upload(path: str | None, part: str = "", **told: str) -> Source:
     """An upload as a source, opened once so that a bad file is refused before anything changes on screen."""
     if path is None:
         raise RequestError("Upload a file first.")
-    source = read_as(Source(path=path), **told)
+    source = read_as(part_of(Source(path=path), part), **told)
     open_network(source)
     return source

@@ -12,7 +12,7 @@ from threading import Lock, Thread
 
 import torch
 
-from app.actions import MAX_ACTIVATIONS, RequestError, Source, reading, zoo
+from app.actions import MAX_ACTIVATIONS, RequestError, Source, part_of, reading, zoo
 from app.gpu import lent_device, on_gpu
 from app.remembering import remember
 from app.routing import elsewhere
@@ -21,7 +21,7 @@ from nfn.accuracy.predictor import AccuracyPredictor
 from nfn.architecture.axes import axes_of
 from nfn.architecture.graph import Architecture
 from nfn.generalization import Generalization, GeneralizationPredictor
-from nfn.network import NO_CLASSIFIER, ClassifierConvention, Graph, Network
+from nfn.network import NO_CLASSIFIER, Graph, Network
 from nfn.reader import NetworkFileError
 from nfn.reader.errors import GRAPH_ADVICE
 from nfn.reader.stack import read_networks
@@ -52,11 +52,11 @@ def first_classifier() -> str:
     return max(rows, key=lambda row: row["test_accuracy"])["id"]
 
 
-def open_upload(path: str | None, convention: ClassifierConvention | None = None) -> Source:
+def open_upload(path: str | None, part: str = "") -> Source:
     """An upload as a source, opened once so that a bad file is refused before anything changes on screen."""
     if path is None:
         raise RequestError("Upload a file first.")
-    source = Source(path=path, convention=convention)
+    source = part_of(Source(path=path), part)
     open_classifier(source)
     return source
 
@@ -120,7 +120,7 @@ def read_any(source: Source) -> Network:
     """The network behind `source`, of whatever kind."""
     if source.zoo_id is not None:
         return zoo(source.zoo).network(source.zoo_id)
-    network, *others = read_networks(source.path or "", source.convention)
+    network, *others = read_networks(source.path or "", source.convention, source.part or None)
     if others:
         raise RequestError(
             f"This file stacks {1 + len(others):,} networks: give it to the batch, which reads them all."

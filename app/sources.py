@@ -11,7 +11,8 @@ from typing import Any
 
 from gradio.utils import get_upload_folder
 
-from app.actions import RequestError, Source
+from app.actions import RequestError, Source, part_of
+from app.arguments import MAX_TEXT
 from app.widgets import keep_files
 from nfn.network import ClassifierConvention, Convention, PixelNumber
 from nfn.reader.classifier_convention import check_classifier_convention
@@ -32,6 +33,9 @@ def from_text(text: str) -> Source:
         file = None if fields["path"] is None else {"path": fields["path"]}
         zoo_id, convention = fields["zoo_id"], fields["convention"] and _convention(fields["convention"])
         zoo, images, undeclared = _zoo(fields["zoo"]), fields["images"], tuple(fields["undeclared"])
+        part = fields["part"]
+        if not isinstance(part, str) or len(part) > MAX_TEXT:
+            raise ValueError("not the name of a part")
         if not set(undeclared) <= set(FIELDS):
             raise ValueError("not parts of a convention")
         if images is not None and images not in IMAGE_SETS:
@@ -43,6 +47,7 @@ def from_text(text: str) -> Source:
         convention=convention,
         zoo=zoo,
         images=images,
+        part=part,
         undeclared=undeclared,
     )
 
@@ -71,11 +76,14 @@ def _zoo(where: Any) -> str:
     return where
 
 
-def from_request(file: Any, zoo_id: Any) -> Source:
-    """The source that API arguments name. Gradio passes on what the client sent, whatever the type hints say."""
+def from_request(file: Any, zoo_id: Any, part: str = "") -> Source:
+    """The source that API arguments name, and the network in its file.
+
+    Gradio passes on what the client sent, whatever the type hints say.
+    """
     if zoo_id is not None and not isinstance(zoo_id, str):
         raise RequestError("zoo_id must be text such as mnist-sirens/test/17, or null.")
-    return Source(zoo_id or None, None if file is None else _path_of(file))
+    return part_of(Source(zoo_id or None, None if file is None else _path_of(file)), part)
 
 
 def files_from_request(files: Any) -> list[str]:

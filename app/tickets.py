@@ -207,7 +207,7 @@ def _open(source: Source) -> Network:
     if source.zoo_id is not None:
         return zoo(source.zoo).network(source.zoo_id)
     with reading():
-        return read_network(Path(source.path or ""))
+        return read_network(Path(source.path or ""), part=source.part or None)
 
 
 def masked(source: Source, sparsity: float) -> Masked:

@@ -14,6 +14,7 @@ class FourierNet(nn.Module):
 
     def __init__(self, outputs: int, features: int = 24, width: int = 48):
         super().__init__()
+        self.matrix: torch.Tensor
         self.register_buffer("matrix", 1.5 * torch.randn(2, features))
         self.net = nn.Sequential(
             nn.Linear(2 * features, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(),

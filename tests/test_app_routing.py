@@ -5,6 +5,7 @@ import torch
 
 from app import actions, generalization, tickets
 from app.actions import RequestError, Source
+from app.describe import describe
 from nfn.reader import write_network
 from zoo.catalog import Zoo
 from zoo.errors import ZooError
@@ -59,3 +60,23 @@ def test_a_small_cnn_before_training_gets_a_ticket_that_says_what_it_assumes(tmp
     path = tmp_path / "net.pt"
     torch.save(Zoo().network("cifar10-cnns/test/0").tensors(), path)
     assert any("MNIST is assumed" in said for said in tickets.open_init(Source(path=str(path))).assumed)
+
+
+def test_one_of_several_networks_of_a_file_is_chosen_by_name(tmp_path):
+    """As the refusal says; and by every tab and endpoint."""
+    actor, critic = (Zoo().network(f"mnist-inits/test/{i}").tensors() for i in (0, 1))
+    siren = Zoo().network("mnist-sirens/test/3").tensors()
+    torch.save({"actor": actor, "critic": critic, "picture": siren}, tmp_path / "agent.pt")
+    path = str(tmp_path / "agent.pt")
+    for tab in OPEN:
+        assert "part='actor'" in refusal(tab, Source(path=path))
+    assert torch.equal(
+        tickets.open_init(Source(path=path, part="critic")).weights[0][0, 0], next(iter(critic.values()))
+    )
+    assert generalization.open_upload(path, "actor").part == "actor"
+    assert actions.classify(actions.open_upload(path, "picture")).result.label == "0"
+    assert describe(Source(path=path, part="actor")).parameters == sum(
+        tensor.numel() for tensor in actor.values()
+    )
+    with pytest.raises(RequestError, match="leave part at auto"):
+        actions.part_of(Source(zoo_id="mnist-sirens/test/3"), "actor")

@@ -77,17 +77,22 @@ class Answer:
 
 
 def predict_file(
-    readers: AccuracyReaders, path: str | Path, activation: str = "auto", pixels: str = "auto"
+    readers: AccuracyReaders,
+    path: str | Path,
+    activation: str = "auto",
+    pixels: str = "auto",
+    part: str | None = None,
 ) -> list[Answer]:
     """An answer for the one network of a file, under the file's name, or one per network of a stack, as `name[i]`.
 
-    What the one network computes is looked for; a stack is of small CNNs of the zoo's family.
+    `part` names one of several networks in the file. What the one network computes is looked for; a stack is of small
+    CNNs of the zoo's family.
 
     Raises ValueError for an activation or pixels that make no sense, OSError where the file cannot be opened.
     """
     name = Path(path).name
     try:
-        networks = read_networks(path)
+        networks = read_networks(path, part=part)
     except NetworkFileError as error:
         return [Answer(name, error=str(error))]
     networks = [tell(n, activation, pixels) if isinstance(n, Network) else n for n in networks]

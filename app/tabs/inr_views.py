@@ -32,10 +32,18 @@ def picked(collection: str, number: str) -> Source:
     return Source(zoo_id=rows[int(number)]["id"])
 
 
-def uploaded(path: str | None, omega: str, coordinates: str, places: str, pixels: str, output: str) -> Source:
+def uploaded(
+    path: str | None, part: str, omega: str, coordinates: str, places: str, pixels: str, output: str
+) -> Source:
     """The uploaded file, read the way the visitor says."""
     return actions.open_upload(
-        path, omega=omega, coordinates=coordinates, coordinate_range=places, pixels=pixels, output=output
+        path,
+        part,
+        omega=omega,
+        coordinates=coordinates,
+        coordinate_range=places,
+        pixels=pixels,
+        output=output,
     )
 
 

@@ -24,10 +24,13 @@ STACKED_RANKS = (3, 5)
 """A linear weight (n, out, in) or a convolution's (n, out, in, h, w): one network has neither."""
 
 
-def read_networks(path: str | Path, convention: Convention | None = None) -> list[Network | NetworkFileError]:
+def read_networks(
+    path: str | Path, convention: Convention | None = None, part: str | None = None
+) -> list[Network | NetworkFileError]:
     """The networks of a stack, in their order, or the one network of any other file that `read_network` takes.
 
-    A network of a stack that cannot be read, such as one with NaN, is replaced by its error.
+    `part` names one of several networks in a file, as for `read_network`. A network of a stack that cannot be read,
+    such as one with NaN, is replaced by its error.
 
     Raises:
         NetworkFileError: the file, or every network in it, is refused.
@@ -36,8 +39,8 @@ def read_networks(path: str | Path, convention: Convention | None = None) -> lis
     kind = checked_kind(None, convention)
     data, layout = load_file(Path(path))
     if layout == "onnx":
-        return [from_onnx(data, kind, convention)]
-    stored = parse_file(Path(path), data, layout)
+        return [from_onnx(data, kind, convention, part)]
+    stored = parse_file(Path(path), data, layout, part)
     if not any(len(tensor.shape) in STACKED_RANKS for tensor in stored.tensors.values()):
         return [to_network(stored, kind, convention)]
     _check_stack(stored)

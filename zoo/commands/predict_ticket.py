@@ -18,7 +18,7 @@ from nfn.reader import read_network
 from nfn.tickets import Ticket, TicketPredictor
 from zoo.catalog import Zoo
 from zoo.commands.browse import ZooOption
-from zoo.commands.predict import NetworkArgument, is_file
+from zoo.commands.predict import NetworkArgument, PartOption, is_file
 from zoo.errors import ZooError
 from zoo.graph_tickets import RULE, as_family, assume_images, find_ticket, set_up
 from zoo.remote import open_zoo
@@ -32,12 +32,15 @@ def predict_ticket(
     sparsity: Annotated[float, typer.Option(help="share of the weights that is pruned")] = 0.95,
     out: Annotated[Path | None, typer.Option(help="where the mask goes (safetensors, uint8)")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    part: PartOption = None,
     zoo: ZooOption = None,
 ) -> None:
     """Say which few weights of an untrained network are worth training."""
     opened = open_zoo(zoo)
     judged = (
-        _judge_file(opened, network) if is_file(opened, network) else _judge(opened, opened.network(network))
+        _judge_file(opened, network, part)
+        if is_file(opened, network)
+        else _judge(opened, opened.network(network))
     )
     masks = top_masks(judged.ticket.scores, sparsity)
     if out is not None:
@@ -59,9 +62,9 @@ class Judged:
     rule: str
 
 
-def _judge_file(zoo: Zoo, path: str) -> Judged:
+def _judge_file(zoo: Zoo, path: str, part: str | None) -> Judged:
     """By the predictor that knows the family, else by the general rule."""
-    network = read_network(path)
+    network = read_network(path, part=part)
     try:
         return _judge(zoo, as_family(network) or network, told=False)
     except ZooError:
