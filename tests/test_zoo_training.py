@@ -1,15 +1,21 @@
 """The training loop and both recipes: an interrupted run ends where an uninterrupted one does; learning happens."""
 
+import inspect
 from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from nfn.editor import InrEditorConfig
 from zoo import images
+from zoo.__main__ import app
 from zoo.build import run_build
 from zoo.build_siren import SirenBuild
+from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
+from zoo.commands import conventions, evaluate, train
+from zoo.errors import ZooError
 from zoo.train_classifier import ClassifierRecipe, calibrate, negatives, roughen, scramble, train_classifier
 from zoo.train_editor import EditorRecipe, editing_batch, train_editor
 from zoo.training import run_steps, step_generator
@@ -110,3 +116,35 @@ def test_scrambling_moves_pixels_and_loses_none():
     pictures = torch.arange(2 * 3 * 32 * 32, dtype=torch.float32).view(2, 3, 32, 32)
     mixed = scramble(pictures, torch.Generator().manual_seed(1))
     assert torch.equal(mixed.flatten().sort().values, pictures.flatten()) and not torch.equal(mixed, pictures)
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_a_predictor_that_is_there_is_replaced_only_if_asked(collection, tmp_path):
+    out, options = tmp_path / "editor", ("--steps", 2, "--work", tmp_path / "work")
+    first = run("train", "inr-editor", collection, "--out", out, *options)
+    assert first.exit_code == 0 and "Next: python -m zoo evaluate" in first.output
+    weights = (out / "model.safetensors").read_bytes()
+    again = run("train", "inr-editor", collection, "--out", out, "--steps", 3, "--work", tmp_path / "other")
+    assert isinstance(again.exception, ZooError) and "add --overwrite" in str(again.exception)
+    assert (out / "model.safetensors").read_bytes() == weights
+    assert run("train", "inr-editor", collection, "--out", out, *options, "--overwrite").exit_code == 0
+
+
+def test_test_images_are_not_learned_from(tmp_path):
+    refused = run("train", "inr-editor", EMBEDDED / "collections/mnist-sirens", "--out", tmp_path / "editor")
+    assert isinstance(refused.exception, ZooError) and "--split train" in str(refused.exception)
+    assert not (tmp_path / "editor").exists()
+
+
+@pytest.mark.parametrize("module", [train, evaluate, conventions])
+def test_no_command_writes_into_the_zoo_that_ships_by_default(module):
+    commands = [
+        f for name, f in vars(module).items() if name.startswith(("train_", "evaluate_")) and callable(f)
+    ]
+    defaults = [p.default for f in commands for p in inspect.signature(f).parameters.values()]
+    assert commands and not [
+        d for d in defaults if isinstance(d, Path) and d.resolve().is_relative_to(EMBEDDED)
+    ]

@@ -11,9 +11,8 @@ import typer
 
 from nfn.classifier import InrClassifier
 from zoo.card import classifier_card
-from zoo.catalog import EMBEDDED
 from zoo.commands.evaluate import METRICS_FILE, write_card
-from zoo.commands.train import TRAINING_FILE, machine
+from zoo.commands.train import MADE_IN, TRAINING_FILE, machine
 from zoo.evaluate_conventions import convention_rows, outcomes
 from zoo.foreign_fits import fit_many
 from zoo.train_conventions import ConventionRecipe, split_fits, train_field_judge, train_picture_judge
@@ -24,7 +23,7 @@ Folder = Annotated[
 Work = Annotated[
     Path, typer.Option(help="folder for fits and checkpoints; the same command goes on from them")
 ]
-HERE, WORK = EMBEDDED / "predictors" / "inr-classifier", Path("work/conventions")
+HERE, WORK = MADE_IN["inr-classifier"], Path("work/conventions")
 SEEDS = {"train": 7, "test": 8}
 SHARES = (("mnist", 0.3), ("fashion_mnist", 0.3), ("cifar10", 0.4))
 """How many of the pictures are of each image set."""

@@ -17,8 +17,7 @@ from zoo.card import classifier_card, editor_card
 from zoo.card_accuracy import accuracy_card
 from zoo.card_generalization import generalization_card
 from zoo.card_tickets import tickets_card
-from zoo.catalog import EMBEDDED
-from zoo.commands.train import TRAINING_FILE, Device
+from zoo.commands.train import MADE_IN, TRAINING_FILE, Device
 from zoo.evaluate_accuracy import evaluate_accuracy as measure_accuracy
 from zoo.evaluate_classifier import evaluate_classifier as measure_classifier
 from zoo.evaluate_editor import evaluate_editor as measure_editor
@@ -27,14 +26,13 @@ from zoo.evaluate_tickets import evaluate_tickets as measure_tickets
 
 SHIPPED = "this model"
 METRICS_FILE, BASELINES_FILE, CARD_FILE = "metrics.json", "baselines.json", "README.md"
+Folder = Annotated[Path, typer.Option(help="folder of the predictor, which its card is written into")]
 Collections = Annotated[list[Path], typer.Argument(help="folders of SIRENs fitted to held-out images")]
 
 
 def evaluate_classifier(
     collections: Collections,
-    folder: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED
-    / "predictors"
-    / "inr-classifier",
+    folder: Folder = MADE_IN["inr-classifier"],
     device: Device = "auto",
 ) -> None:
     """Measure the classifier of SIRENs and write its card."""
@@ -44,9 +42,7 @@ def evaluate_classifier(
 
 def evaluate_editor(
     collections: Collections,
-    folder: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED
-    / "predictors"
-    / "inr-editor",
+    folder: Folder = MADE_IN["inr-editor"],
     count: Annotated[int, typer.Option(help="networks per collection")] = 200,
     device: Device = "auto",
 ) -> None:
@@ -57,9 +53,7 @@ def evaluate_editor(
 
 def evaluate_generalization(
     collections: Annotated[list[Path], typer.Argument(help="folders of small CNNs; their test splits count")],
-    folder: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED
-    / "predictors"
-    / "generalization",
+    folder: Folder = MADE_IN["generalization"],
     device: Device = "auto",
 ) -> None:
     """Measure the predictor of test accuracies and write its card."""
@@ -72,9 +66,7 @@ def evaluate_accuracy(
     small: Annotated[
         list[Path] | None, typer.Option(help="a collection of small CNNs to measure too; may be given again")
     ] = None,
-    folder: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED
-    / "predictors"
-    / "accuracy",
+    folder: Folder = MADE_IN["accuracy"],
     work: Annotated[Path, typer.Option(help="folder in which what is read from networks is kept")] = Path(
         "work/accuracy"
     ),
@@ -87,7 +79,7 @@ def evaluate_accuracy(
 
 def evaluate_tickets(
     collection: Annotated[Path, typer.Argument(help="folder of initializations and their tickets")],
-    folder: Annotated[Path, typer.Option(help="folder of the predictor")],
+    folder: Folder,
     work: Annotated[Path, typer.Option(help="folder for results; the same command goes on from them")],
     beside: Annotated[
         list[str] | None,

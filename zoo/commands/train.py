@@ -12,11 +12,10 @@ import torch
 import typer
 
 from nfn.editor import InrEditorConfig
-from nfn.predictor import Predictor
+from nfn.predictor import CONFIG_FILE, Predictor
 from nfn.ticket_vae import TicketVae
 from nfn.tickets import TicketConfig, TicketPredictor
 from zoo.build import find_device
-from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
 from zoo.errors import ZooError
 from zoo.evaluate_classifier import describe
@@ -37,6 +36,31 @@ Collections = Annotated[list[Path], typer.Argument(help="folders of SIRENs fitte
 Work = Annotated[Path, typer.Option(help="folder for checkpoints; the same command goes on from them")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Seed = Annotated[int, typer.Option(help="seed of every random number")]
+Out = Annotated[Path, typer.Option(help="folder that the predictor is written into")]
+Overwrite = Annotated[bool, typer.Option(help="replace a predictor that is there")]
+
+
+NAMES = ("inr-classifier", "inr-editor", "generalization", "accuracy")
+MADE_IN = {name: Path("work") / name / "predictor" for name in NAMES}
+"""Where a predictor is trained and measured where no other folder is named: never in the zoo that ships."""
+
+
+def check_out(out: Path, overwrite: bool) -> None:
+    """ZooError, before hours of training, where a predictor would be replaced that nobody said may be."""
+    if (out / CONFIG_FILE).exists() and not overwrite:
+        raise ZooError(
+            f"{out} holds a predictor already: name another folder with --out, or add --overwrite."
+        )
+
+
+def check_training_split(collections: list[Path]) -> None:
+    """ZooError where a collection holds networks of test images only."""
+    for folder in collections:
+        if set(Collection(folder).rows["split"].to_pylist()) == {"test"}:
+            raise ZooError(
+                f"{folder} holds SIRENs of test images: what learns from them cannot be measured with them. Name "
+                "folders that were built with --split train."
+            )
 
 
 def train_classifier(
@@ -44,15 +68,16 @@ def train_classifier(
     validation: Annotated[
         list[Path], typer.Option(help="folder of SIRENs to calibrate on; may be given again")
     ],
-    out: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED
-    / "predictors"
-    / "inr-classifier",
+    out: Out = MADE_IN["inr-classifier"],
+    overwrite: Overwrite = False,
     work: Work = Path("work/inr-classifier"),
     steps: Annotated[int, typer.Option(help="training steps")] = ClassifierRecipe.steps,
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
     """Train the classifier of SIRENs."""
+    check_out(out, overwrite)
+    check_training_split(collections)
     recipe, start = ClassifierRecipe(steps=steps, seed=seed), time.time()
     model = fit_classifier(collections, recipe, work, find_device(device))
     calibrate(model, validation)
@@ -61,15 +86,16 @@ def train_classifier(
 
 def train_editor(
     collections: Collections,
-    out: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED
-    / "predictors"
-    / "inr-editor",
+    out: Out = MADE_IN["inr-editor"],
+    overwrite: Overwrite = False,
     work: Work = Path("work/inr-editor"),
     steps: Annotated[int, typer.Option(help="training steps")] = EditorRecipe.steps,
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
     """Train the editor of SIRENs."""
+    check_out(out, overwrite)
+    check_training_split(collections)
     recipe, start = EditorRecipe(steps=steps, seed=seed), time.time()
     model = fit_editor(collections, InrEditorConfig(), recipe, work, find_device(device))
     save(model, out, collections, {"recipe": asdict(recipe), "seconds": round(time.time() - start)})
@@ -79,14 +105,14 @@ def train_generalization(
     collections: Annotated[
         list[Path], typer.Argument(help="folders of small CNNs; their splits are respected")
     ],
-    out: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED
-    / "predictors"
-    / "generalization",
+    out: Out = MADE_IN["generalization"],
+    overwrite: Overwrite = False,
     work: Work = Path("work/generalization"),
     steps: Annotated[int, typer.Option(help="training steps")] = GeneralizationRecipe.steps,
     seed: Seed = 0,
 ) -> None:
     """Train the predictor of test accuracies, and calibrate its intervals; minutes on a CPU."""
+    check_out(out, overwrite)
     recipe, start = GeneralizationRecipe(steps=steps, seed=seed), time.time()
     model = fit_generalization(collections, recipe, work)
     facts = {"recipe": asdict(recipe), "seconds": round(time.time() - start), "probes": model.config.probes,
@@ -96,11 +122,13 @@ def train_generalization(
 
 def train_accuracy(
     folders: Annotated[list[Path], typer.Argument(help="folders of wild zoos; their splits are respected")],
-    out: Annotated[Path, typer.Option(help="folder of the predictor")] = EMBEDDED / "predictors" / "accuracy",
+    out: Out = MADE_IN["accuracy"],
+    overwrite: Overwrite = False,
     work: Work = Path("work/accuracy"),
     steps: Annotated[int, typer.Option(help="training steps")] = AccuracyRecipe.steps,
 ) -> None:
     """Train the predictor of any classifier's test accuracy, and calibrate its intervals; on the CPU."""
+    check_out(out, overwrite)
     recipe, start = AccuracyRecipe(steps=steps), time.time()
     model = fit_accuracy(folders, recipe, work)
     facts = {"recipe": asdict(recipe), "seconds": round(time.time() - start), **describe_training(model),
@@ -110,7 +138,7 @@ def train_accuracy(
 
 def train_tickets(
     collection: Annotated[Path, typer.Argument(help="folder of initializations and their tickets")],
-    out: Annotated[Path, typer.Option(help="folder of the predictor")],
+    out: Out,
     work: Work,
     model: Annotated[
         str, typer.Option(help="direct, pointwise, vae, or magnitude (a unit per layer, nothing else)")
@@ -126,6 +154,7 @@ def train_tickets(
         int, typer.Option(help="let the short training see them so many times smaller")
     ] = TicketConfig.coarse,
     steps: Annotated[int, typer.Option(help="training steps")] = TicketTraining.steps,
+    overwrite: Overwrite = False,
     balanced: Annotated[bool, typer.Option(help="let every layer count the same, not every weight")] = False,
     device: Device = "auto",
     seed: Seed = 0,
@@ -138,6 +167,7 @@ def train_tickets(
         channels=channels, depth=depth, images=images, shrink=shrink, coarse=coarse, pointwise=model == "pointwise",
         balanced=balanced, moments=tuple(int(step) for step in moments.split(",")), rule=rule,
     )  # fmt: skip
+    check_out(out, overwrite)
     training, start = TicketTraining(steps=steps, seed=seed), time.time()
     kind = TicketVae if model == "vae" else TicketPredictor
     found = fit_tickets(collection, config, training, work, find_device(device), kind)
@@ -155,6 +185,7 @@ def save(model: Predictor, folder: Path, collections: list[Path], facts: dict[st
     facts = {**facts, "device": device, "machine": machine(), "torch": torch.__version__,
              "collections": [describe_any(Collection(path)) for path in collections]}  # fmt: skip
     (folder / TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n")
+    print(f"Written into {folder}. Next: python -m zoo evaluate (see its --help) with --folder {folder}")
 
 
 def describe_any(collection: Collection) -> dict[str, Any]:
