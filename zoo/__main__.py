@@ -14,6 +14,7 @@ from zoo.commands import (
     evaluate,
     hub,
     import_,
+    look,
     predict,
     predict_ticket,
     train,
@@ -34,6 +35,7 @@ importing.command("nfn-sirens")(import_.import_nfn_sirens)
 importing.command("dws-sirens")(import_.import_dws_sirens)
 app.add_typer(importing, name="import")
 
+app.command("look")(look.show_look)
 app.command("sample")(build.sample)
 app.command("bundle")(bundle.bundle)
 app.command("list")(browse.list_zoo)
