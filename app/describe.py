@@ -1,18 +1,25 @@
 """What a network is, whether something is wrong with it, and what can be done with it here. No gradio."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from app import actions, generalization, tickets
+from app import actions, generalization, looking, tickets
 from app.actions import RequestError, Source, reading, zoo
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import Add, Concat, Conv, Linear
+from nfn.look import Look, look
+from nfn.look.tree import pruned, tensors_of
+from nfn.look.words import as_dict
 from nfn.network import Network
 from nfn.reader.stored import load_file, parse_file
 from zoo.errors import ZooError
+
+MAX_NODES = 2_000
+"""Modules, and weights, that an answer lists."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,8 @@ class Description:
     """What is true of a network's file. `inputs` is one input's shape, without the batch; None where it is not known.
 
     `health` are sentences on what is wrong, `can` the endpoints of the API that take the network, `assumed` what was
-    taken for granted where the file does not say it.
+    taken for granted where the file does not say it. `architecture` is its name where names and shapes fix it, `tree`
+    the modules of a file (see `nfn.look.words.as_dict`), `refusal` why no predictor reads it.
     """
 
     format: str
@@ -42,10 +50,51 @@ class Description:
     can: tuple[str, ...]
     assumed: tuple[str, ...]
     notes: tuple[str, ...]
+    architecture: str | None = None
+    tree: dict[str, Any] | None = None
+    refusal: str = ""
 
 
 def describe(source: Source) -> Description:
-    """Describe the network behind `source`, of whatever kind; RequestError where it cannot be read at all."""
+    """Describe the network or checkpoint behind `source`, of whatever kind; RequestError where it is neither."""
+    if source.path is None:
+        return _describe_network(source)
+    seen = look(looking.open_upload(source.path))
+    try:
+        described = _describe_network(source)
+    except RequestError as error:
+        described = _describe_look(seen, str(error))
+    name = seen.architecture.name if seen.architecture else None
+    return replace(
+        described, architecture=name, tree=as_dict(replace(seen, tree=pruned(seen.tree, MAX_NODES)))["tree"]
+    )
+
+
+def _describe_look(seen: Look, refusal: str) -> Description:
+    """A checkpoint that no predictor reads: what names, types and shapes say."""
+    found = seen.architecture
+    weights = [LayerDescription(name, shape) for name, shape in tensors_of(seen.tree) if len(shape) > 1]
+    shape = seen.inputs[0].shape if len(seen.inputs) == 1 else None
+    return Description(
+        format=seen.format,
+        family=found.name if found else "unknown",
+        layers=tuple(weights[:MAX_NODES]),
+        parameters=seen.parameters,
+        dtypes=tuple(seen.dtypes),
+        inputs=None
+        if shape is None or None in shape[1:]
+        else tuple(size for size in shape[1:] if size is not None),
+        classes=found.classes if found else None,
+        health=seen.broken,
+        can=(),
+        assumed=(),
+        notes=seen.notes,
+        refusal=refusal,
+    )
+
+
+def _describe_network(source: Source) -> Description:
+    """The network that a predictor may read; RequestError where the reader makes none of the file."""
     with reading():
         network = generalization.read_any(source)
         form, dtypes = _stored_as(source)

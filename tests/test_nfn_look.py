@@ -46,7 +46,7 @@ def test_a_lora_says_its_rank_and_what_it_changes():
 
 def test_facts_and_classes_come_with_the_name():
     found = recognise(llama(shared=8))
-    assert found is not None and dict(found.facts)["attention"] == "8 query heads share a key and value"
+    assert found is not None and dict(found.facts)["attention"] == "8 query heads for each key and value"
     resnet34 = recognise(resnet((3, 4, 6, 3), classes=37))
     assert resnet34 is not None and resnet34.classes == 37 and "RGB" in resnet34.inputs
     xl = recognise(sd_unet(2048))

@@ -72,5 +72,5 @@ def _is_row(shapes: Shapes, weights: list[str]) -> bool:
         return False
     fits = all(shapes[b][1] == shapes[a][0] for a, b in itertools.pairwise(weights))
     biases = {re.sub(r"weight$|kernel$", "bias", name): (shapes[name][0],) for name in weights}
-    rest = {name: shape for name, shape in shapes.items() if name not in weights}
-    return fits and all(biases.get(name) == shape for name, shape in rest.items())
+    rest = shapes.keys() - set(weights)
+    return fits and all(biases.get(name) == shapes[name] for name in rest)

@@ -32,14 +32,11 @@ _QKV_BIAS = {"self_attn.q_proj.bias", "self_attn.k_proj.bias", "self_attn.v_proj
 _QK_NORM = {"self_attn.q_norm.weight", "self_attn.k_norm.weight"}
 _SANDWICH = {"pre_feedforward_layernorm.weight", "post_feedforward_layernorm.weight"}
 _LLAMAS = (
-    (_LLAMA_LAYER, "Llama-like (Llama, Mistral and others share these names)"),
-    (_LLAMA_LAYER | _QKV_BIAS, "Qwen2-like (Llama's layers with biases in q, k and v)"),
-    (_LLAMA_LAYER | _QK_NORM, "Qwen3-like (Llama's layers with norms of q and k)"),
-    (_LLAMA_LAYER | _SANDWICH, "Gemma 2-like (Llama's layers with four norms)"),
-    (
-        _LLAMA_LAYER | _SANDWICH | _QK_NORM,
-        "Gemma 3-like (Llama's layers with four norms, and norms of q and k)",
-    ),
+    (_LLAMA_LAYER, "Llama-like", "Llama, Mistral and others"),
+    (_LLAMA_LAYER | _QKV_BIAS, "Qwen2-like", "Qwen 1.5, 2 and 2.5: Llama's layers with biases in q, k and v"),
+    (_LLAMA_LAYER | _QK_NORM, "Qwen3-like", "Qwen 3: Llama's layers with norms of q and k"),
+    (_LLAMA_LAYER | _SANDWICH, "Gemma 2-like", "Gemma 2: Llama's layers with four norms"),
+    (_LLAMA_LAYER | _SANDWICH | _QK_NORM, "Gemma 3-like", "Gemma 3: four norms, and norms of q and k"),
 )
 _BERT_SIZES: dict[tuple[int, int], str] = {
     (12, 768): "base",
@@ -116,22 +113,19 @@ def find_llama(shapes: Shapes) -> Architecture | None:
     """Llama (arXiv:2302.13971) and those that share its names; which of them it is no tensor says."""
     for part in parts(shapes, "embed_tokens.weight"):
         found = blocks(part.shapes, r"layers\.(\d+)\.(.+)")
-        name = next((title for names, title in _LLAMAS if found and set(found.block) == names), None)
-        if found is None or name is None or set(found.rest) != {"embed_tokens.weight", "norm.weight"}:
+        row = next((row for row in _LLAMAS if found and set(found.block) == row[0]), None)
+        if found is None or row is None or set(found.rest) != {"embed_tokens.weight", "norm.weight"}:
             continue
         words, width = part.shapes["embed_tokens.weight"]
         query, key = found.block["self_attn.q_proj.weight"], found.block["self_attn.k_proj.weight"]
         inner = found.block["mlp.gate_proj.weight"][0]
         if query[1] != width or found.block["mlp.down_proj.weight"] != (width, inner) or query[0] % key[0]:
             continue
-        grouped = query[0] // key[0]
-        shared = (
-            "each key and value has its own query head"
-            if grouped == 1
-            else f"{grouped} query heads share a key and value"
-        )
-        facts = (*_facts(found.count, width, inner, words), ("attention", shared))
-        return _named(name, part, facts, "transformers' LlamaModel and its kin", None)
+        shared = query[0] // key[0]
+        heads = "one query head" if shared == 1 else f"{shared} query heads"
+        facts = (*_facts(found.count, width, inner, words), ("attention", f"{heads} for each key and value"))
+        facts += (("written so by", row[2]),)
+        return _named(row[1], part, facts, "transformers' LlamaModel and its kin", None)
     return None
 
 
@@ -152,9 +146,7 @@ def find_mixtral(shapes: Shapes) -> Architecture | None:
                 *_facts(found.count, width, inner, part.shapes["embed_tokens.weight"][0]),
                 ("experts", str(experts)),
             )
-            return _named(
-                "Mixtral-like (experts in Llama's layers)", part, facts, "transformers' Mixtral", None
-            )
+            return _named("Mixtral-like", part, facts, "transformers' Mixtral", None)
     return None
 
 
@@ -205,5 +197,6 @@ def _head(part: Part) -> int | None:
 def _named(
     name: str, part: Part, facts: tuple[tuple[str, str], ...], whose: str, classes: int | None
 ) -> Architecture:
-    beside = f" {len(part.beside):,} more tensors stand beside them." if part.beside else ""
+    count = len(part.beside)
+    beside = f" {count:,} more {'stands' if count == 1 else 'stand'} beside them." if count else ""
     return Architecture(name, compared(len(part.shapes), whose) + beside, facts, "tokens", classes)

@@ -1,6 +1,7 @@
 """Tensors as a tree of modules, in which modules that are alike and numbered one after the other are one branch."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from nfn.checkpoint.listing import TensorInfo
@@ -73,3 +74,34 @@ def _follows(last: Node, child: Node) -> bool:
         child.tensors,
         child.children,
     )
+
+
+def tensors_of(node: Node, prefix: str = "") -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of all tensors; of modules that are alike, those of the first, named as the branch is."""
+    for tensor in node.tensors:
+        yield f"{prefix}{tensor.name}", tensor.shape
+    for child in node.children:
+        yield from tensors_of(child, f"{prefix}{child.name}.")
+
+
+def pruned(node: Node, most: int) -> Node:
+    """The tree cut to the depth at which it has at most `most` modules and tensors."""
+    counts: Counter[int] = Counter()
+    _count(node, 1, counts)
+    depth = total = 0
+    while depth < len(counts) and total + counts[depth + 1] <= most:
+        depth += 1
+        total += counts[depth]
+    return _cut(node, depth)
+
+
+def _count(node: Node, level: int, counts: Counter[int]) -> None:
+    """Modules and tensors on each level below a node."""
+    counts[level] += len(node.tensors) + len(node.children)
+    for child in node.children:
+        _count(child, level + 1, counts)
+
+
+def _cut(node: Node, depth: int) -> Node:
+    children = tuple(_cut(child, depth - 1) for child in node.children) if depth else ()
+    return Node(node.name, node.values, node.tensors if depth else (), children, node.alike)

@@ -16,16 +16,16 @@ def facts(seen: Look) -> Iterator[tuple[str, str]]:
     """What is known of a checkpoint, as pairs of a name and a text, the most telling first."""
     found = seen.architecture
     yield "architecture", found.name if found else "unknown"
-    yield from found.facts if found else ()
     if found:
         yield "how that is known", found.evidence
+    yield from _ends(seen)
+    yield from found.facts if found else ()
     if seen.told:
         yield "calls itself", seen.told
     yield "format", seen.format
     if seen.tensors:
         yield "tensors", f"{seen.tensors:,}, {seen.parameters:,} parameters, {size(seen.nbytes)}"
         yield "types", ", ".join(f"{name} ({count:,} values)" for name, count in seen.dtypes.items())
-    yield from _ends(seen)
     if seen.operators:
         yield (
             "operations",
@@ -62,7 +62,7 @@ def size(nbytes: int) -> str:
 
 def shape_text(shape: Sequence[int | None]) -> str:
     """Sizes with crosses between them."""
-    return " × ".join("any" if size is None else f"{size:,}" for size in shape) or "one value"
+    return " × ".join("any" if size is None else f"{size:,}" for size in shape) or "scalar"
 
 
 def as_dict(seen: Look) -> dict[str, Any]:

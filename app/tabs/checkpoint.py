@@ -1,0 +1,108 @@
+"""The Checkpoint tab: what any file is, or any model on the Hub, and what can be done with it next."""
+
+from typing import Any
+
+import gradio as gr
+
+from app import look_panels as said
+from app import looking, panels
+from app.actions import Source
+from app.alerts import SENTENCES, alerting, warn
+from app.links import TABS
+from app.looking import Looked
+from app.sources import from_text, to_text
+from app.tabs.doors import by_id, door, knock
+from app.widgets import MAX_MB, heading
+
+INTRO = (
+    "Somebody sent you a checkpoint, or you found one in a folder. What is it? Safetensors, PyTorch, ONNX, GGUF, npz, "
+    "Keras and .pt2 say so in their headers; nothing in them is run."
+)
+HUB = "Or a model on the Hugging Face Hub"
+LAYERS = "Every tensor under its name, with its shape. Layers that are alike are one line."
+NEXT = {
+    "generalization": ("classifier", "Predict its test accuracy"),
+    "tickets": ("classifier", "Find its winning ticket"),
+    "inr": ("siren", "See its picture"),
+}
+"""By tab, the kind of networks that it takes and what its button says."""
+
+
+def build_checkpoint_tab(demo: gr.Blocks) -> None:
+    """The chosen upload, as text (`app.sources`; "" for a model on the Hub), a card to choose, and two that show it."""
+    source = gr.Textbox("", visible="hidden", label="The chosen file", elem_id="checkpoint-source")
+    with gr.Row(elem_classes="cards"):
+        with gr.Column(scale=5, min_width=320, elem_classes="card"):
+            heading("What is this file?", INTRO)
+            file, repo, go, refused = _build_chooser()
+        with gr.Column(scale=7, min_width=320, elem_classes="card"):
+            shown = gr.HTML(said.NOTHING, elem_id="look")
+            buttons = _build_next(demo, source)
+    with gr.Row(elem_classes="card"), gr.Column():
+        heading("Layers", LAYERS)
+        layers = gr.HTML('<div class="not-yet low">Nothing is chosen yet.</div>', elem_id="look-tree")
+    outputs = [source, shown, layers, *buttons, refused]
+    _listen([file.upload], _upload, [file], outputs, shown)
+    _listen([go.click, repo.submit], _on_hub, [repo], outputs, shown)
+
+
+def _build_chooser() -> tuple[gr.File, gr.Textbox, gr.Button, gr.HTML]:
+    file = gr.File(
+        label=f"Your file, up to {MAX_MB} MB", elem_id="look-upload", elem_classes="upload", height=132
+    )
+    with gr.Row(elem_classes="zoo-address"):
+        repo = gr.Textbox(
+            label=HUB, placeholder="owner/name", max_lines=1, max_length=200, elem_id="look-repo", scale=4
+        )
+        go = gr.Button("Look", variant="primary", size="md", elem_id="look-go", scale=1, min_width=90)
+    return file, repo, go, gr.HTML(elem_id="look-refused", elem_classes="refused")
+
+
+def _build_next(demo: gr.Blocks, source: gr.Textbox) -> list[gr.Button]:
+    """A button for each tab that may take the file."""
+    buttons = []
+    with gr.Row(elem_classes="look-next"):
+        for tab, (_, words) in NEXT.items():
+            button = gr.Button(words, size="md", visible=False, elem_id=f"look-to-{tab}", min_width=160)
+            outputs = [by_id(demo, "tabs"), door(demo, TABS[tab])]
+            button.click(
+                alerting(_opener(tab)), source, outputs, api_visibility="private", show_progress="hidden"
+            )
+            buttons.append(button)
+    return buttons
+
+
+def _opener(tab: str) -> Any:
+    def open_in(text: str) -> list[Any]:
+        return [gr.Tabs(selected=TABS[tab]), knock(to_text(from_text(text)))]
+
+    return open_in
+
+
+def _listen(triggers: list, handler: Any, inputs: list, outputs: list, busy: gr.HTML) -> None:
+    def guarded(value: str | None) -> list[Any]:
+        try:
+            return handler(value)
+        except SENTENCES as error:
+            warn(error)
+            return [
+                *[gr.skip()] * (len(outputs) - 1),
+                panels.refused(value if handler is _upload else None, error),
+            ]
+
+    gr.on(triggers, alerting(guarded), inputs, outputs, api_visibility="private", show_progress="minimal",
+          show_progress_on=[busy], trigger_mode="always_last")  # fmt: skip
+
+
+def _upload(path: str | None) -> list[Any]:
+    source = Source(path=path or "")
+    return _shown(to_text(source), looking.look_at(source))
+
+
+def _on_hub(repo_id: str | None) -> list[Any]:
+    return _shown("", looking.look_on_hub(repo_id or ""))
+
+
+def _shown(source: str, looked: Looked) -> list[Any]:
+    buttons = [gr.Button(visible=looked.steps.kind == kind) for kind, _ in NEXT.values()]
+    return [source, said.headline(looked) + said.why_not(looked), said.tree(looked.look), *buttons, ""]

@@ -1,0 +1,83 @@
+"""The Checkpoint tab's deeds and words, and `/describe_network` of what no predictor reads."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from checkpoint_families import FAMILIES, lenet5, llama, write_sparse
+
+from app import describe, look_panels, looking
+from app.actions import RequestError, Source
+from app.tabs import checkpoint as tab
+
+EXPORTED = Path(__file__).parent / "data" / "checkpoints" / "exported.pt2"
+SMALL_LLAMA = llama(12, 64, 128, 4, 1, 16, 100)
+MARKUP = "<img src=x onerror=window.__ran=1>"
+
+
+def source(path: Path) -> Source:
+    return Source(path=str(path))
+
+
+def test_a_file_that_no_predictor_reads_is_described_all_the_same(tmp_path):
+    told = describe.describe(source(write_sparse(tmp_path / "m.safetensors", SMALL_LLAMA)))
+    assert told.architecture == told.family == "Llama-like" and told.can == () and told.refusal
+    assert told.parameters == sum(map(_count, SMALL_LLAMA.values())) and told.tree is not None
+    (layers,) = [child for child in told.tree["children"][0]["children"] if child["name"] == "layers"]
+    assert layers["children"][0]["name"] == "0 … 11" and layers["children"][0]["alike"] == 12
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    return int(torch.Size(shape).numel())
+
+
+def test_a_graph_says_its_input_without_the_batch():
+    told = describe.describe(source(EXPORTED))
+    assert told.inputs == (3, 8, 8) and told.architecture is None and "holds code" in told.refusal
+
+
+def test_what_is_no_checkpoint_is_still_refused(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"hello world, this is text")
+    with pytest.raises(RequestError, match="unknown"):
+        describe.describe(source(tmp_path / "a.txt"))
+    with pytest.raises(RequestError, match="no longer kept"):
+        describe.describe(source(tmp_path / "gone.pt"))
+    assert look_panels.glance(str(tmp_path / "a.txt")) == "" == look_panels.glance(None)
+
+
+def test_an_answer_stays_small_however_many_layers_there_are(tmp_path):
+    shapes = {f"m.{i}.{'ab'[i % 2]}.weight": (i % 7 + 1, 2) for i in range(20_000)}
+    told = describe.describe(source(write_sparse(tmp_path / "m.safetensors", shapes)))
+    assert len(told.layers) <= describe.MAX_NODES and len(json.dumps(told.tree)) < 1_000_000
+    shown = look_panels.tree(looking.look_at(source(tmp_path / "m.safetensors")).look)
+    assert len(shown) < 300_000 and look_panels.LEFT_OUT in shown
+
+
+def test_a_refusal_elsewhere_says_what_the_file_is(tmp_path):
+    path = write_sparse(tmp_path / "m.safetensors", FAMILIES["lora of peft"][0])
+    shown = look_panels.glance(str(path))
+    assert "LoRA of rank 16" in shown and "4096 × 4096" in shown
+
+
+def test_names_from_a_file_are_no_markup(tmp_path):
+    path = write_sparse(
+        tmp_path / "m.safetensors", {f"{MARKUP}.{MARKUP}": (2, 2), MARKUP: (3,)}, metadata={MARKUP: MARKUP}
+    )
+    looked = looking.look_at(source(path))
+    for shown in (look_panels.headline(looked), look_panels.tree(looked.look), look_panels.glance(str(path))):
+        assert "<img" not in shown
+
+
+def test_branches_close_where_they_end(tmp_path):
+    looked = looking.look_at(source(write_sparse(tmp_path / "m.safetensors", SMALL_LLAMA)))
+    shown = look_panels.tree(looked.look)
+    assert shown.count("<details") == shown.count("</details>") > 2
+
+
+def test_each_next_step_has_its_button(tmp_path):
+    for shapes, kind in ((lenet5(), "classifier"), (FAMILIES["siren"][0], "siren"), (SMALL_LLAMA, "")):
+        path = write_sparse(tmp_path / "m.safetensors", shapes)
+        _, headline, _, *buttons, refused = tab._upload(str(path))
+        assert [button.visible for button in buttons] == [kind == wanted for wanted, _ in tab.NEXT.values()]
+        assert ("Why no predictor" in headline) == (not kind) and refused == ""
