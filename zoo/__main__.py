@@ -12,6 +12,7 @@ from zoo.commands import (
     bundle,
     conventions,
     evaluate,
+    health,
     hub,
     import_,
     look,
@@ -36,6 +37,7 @@ importing.command("dws-sirens")(import_.import_dws_sirens)
 app.add_typer(importing, name="import")
 
 app.command("look")(look.show_look)
+app.command("health")(health.show_health)
 app.command("sample")(build.sample)
 app.command("bundle")(bundle.bundle)
 app.command("list")(browse.list_zoo)

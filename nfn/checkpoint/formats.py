@@ -3,6 +3,7 @@
 import mmap
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from nfn.checkpoint.exported import is_exported, open_exported
@@ -48,9 +49,9 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     data = _mapped(path)
-    if is_index(bytes(data[:_HEAD])):
-        return join_shards(read_index(bytes(data)), lambda name: _beside(path.parent / name))
-    return open_bytes(data)
+    if is_index(data[:_HEAD]):
+        return join_shards(read_index(data[:]), lambda name: _beside(path.parent / name))
+    return _open_mapped(data)
 
 
 def open_bytes(data: bytes | memoryview) -> Checkpoint:
@@ -67,7 +68,10 @@ def open_bytes(data: bytes | memoryview) -> Checkpoint:
     if is_index(head):
         return join_shards(read_index(bytes(data)), lambda _: None)
     layout = sniff(head)
-    return _open_zip(Archive(data)) if layout == "zip" else _OPENERS[layout](data)
+    if layout != "zip":
+        return _OPENERS[layout](data)
+    archive = Archive(data)
+    return replace(_open_zip(archive), verify=archive.verify)
 
 
 def _open_zip(archive: Archive) -> Checkpoint:
@@ -84,14 +88,18 @@ def _open_zip(archive: Archive) -> Checkpoint:
 
 
 def _beside(path: Path) -> Checkpoint | None:
-    return open_bytes(_mapped(path)) if path.is_file() else None
+    return _open_mapped(_mapped(path)) if path.is_file() else None
 
 
-def _mapped(path: Path) -> memoryview:
+def _open_mapped(data: mmap.mmap) -> Checkpoint:
+    return replace(open_bytes(memoryview(data)), release=lambda: data.madvise(mmap.MADV_DONTNEED))
+
+
+def _mapped(path: Path) -> mmap.mmap:
     with path.open("rb") as file:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise NetworkFileError("This is a folder or a device, not a file.")
         if not status.st_size:
             raise NetworkFileError("The file is empty (0 bytes). Download or save it again.")
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -42,6 +42,10 @@ Blocks = Callable[[str], Iterator[np.ndarray]]
 """From a tensor's name to its values: float32 or float64 arrays of whole rows along the first axis, in order."""
 
 
+def _nothing() -> None:
+    """There is nothing to let go of where a file was read whole."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """An opened checkpoint. `tensors` are in the file's order.
@@ -65,6 +69,11 @@ class Checkpoint:
     missing: frozenset[str] = frozenset()
     files: tuple[str, ...] = ()
     """The names of the shards; empty for a single file."""
+    release: Callable[[], object] = _nothing
+    """Lets go of the parts of the file that were read: they count as the process's memory until then."""
+    verify: Callable[[Callable[[], object]], object] | None = None
+    """Reads the whole file to compare checksums, where the format has them, and calls its argument now and then, which
+    should be `release`; NetworkFileError where one is wrong."""
 
     @property
     def parameters(self) -> int:

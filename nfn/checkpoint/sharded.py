@@ -67,6 +67,8 @@ def join_shards(places: Mapping[str, str], open_shard: Callable[[str], Checkpoin
         broken=(*_faults(lost, unlisted), *(said for shard in shards.values() for said in shard.broken)),
         missing=frozenset().union(*(shard.missing for shard in shards.values())),
         files=tuple(names),
+        release=lambda: [shard.release() for shard in shards.values()],
+        verify=lambda after: [shard.verify(after) for shard in shards.values() if shard.verify],
     )
 
 

@@ -7,7 +7,7 @@ byte of the archive belongs. Layout of a zip file: PKWARE APPNOTE 4.3.
 import stat
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nfn.reader import limits
@@ -65,6 +65,12 @@ class Archive:
             entry.name: _content(entry, packed, checked)
             for entry, packed in _locate(self._data, self._entries, self._directory_start)
         }
+
+    def verify(self, after_each: Callable[[], object]) -> None:
+        """Compare all checksums, and call `after_each` member; NetworkFileError where one is wrong."""
+        for entry, packed in _locate(self._data, self._entries, self._directory_start):
+            _content(entry, packed, True)
+            after_each()
 
 
 def _read_directory(data: memoryview) -> tuple[list[_Entry], int]:
