@@ -10,6 +10,7 @@ from zoo.commands import (
     browse,
     build,
     bundle,
+    compare,
     conventions,
     evaluate,
     health,
@@ -38,6 +39,7 @@ app.add_typer(importing, name="import")
 
 app.command("look")(look.show_look)
 app.command("health")(health.show_health)
+app.command("compare")(compare.show_comparison)
 app.command("sample")(build.sample)
 app.command("bundle")(bundle.bundle)
 app.command("list")(browse.list_zoo)

@@ -75,7 +75,7 @@ def measure(checkpoint: Checkpoint, info: TensorInfo) -> Measured:
 
 
 def typical(sample: np.ndarray) -> float:
-    """The magnitude that 1% of the finite values exceed: the scale of a weight, whatever a few outliers or zeros are."""
+    """The magnitude that 1% of the finite values exceed: a scale that a few outliers, or many zeros, leave alone."""
     return float(np.quantile(np.abs(sample[np.isfinite(sample)]), 0.99)) if np.isfinite(sample).any() else 0.0
 
 

@@ -37,8 +37,8 @@ class Spectrum:
 
 
 def spectrum_of(checkpoint: Checkpoint, info: TensorInfo) -> Spectrum | None:
-    """The spectrum of a weight, read in blocks; None for vectors, zeros and what is not finite, and where the smaller side is
-    not 10 to 2,048."""
+    """The spectrum of a weight, read in blocks; None for vectors, zeros, what is not finite, and a smaller side
+    that is not 10 to 2,048."""
     if len(info.shape) < 2 or checkpoint.blocks is None:
         return None
     out, into = info.shape[0], info.numel // info.shape[0]

@@ -1,0 +1,62 @@
+"""The difference of two weights as a matrix: how many directions it has, and whether it is a rescaling of units."""
+
+import numpy as np
+
+from nfn.compare.pairs import Pair
+
+MAX_VALUES = 1 << 24
+"""Of a weight whose difference is looked at as a matrix."""
+MAX_SIDE = 2_048
+EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+"""One in the last place, by type."""
+LOOSE = 1e-3
+"""Of the logarithm of ratios that should be products of a row's and a column's factor."""
+
+
+def fits(pair: Pair) -> bool:
+    """Whether the tensors are small enough to be looked at as matrices."""
+    out = pair.a.shape[0] if pair.a.shape else 1
+    side = min(out, pair.count // max(1, out))
+    return len(pair.a.shape) > 1 and pair.count <= MAX_VALUES and 1 < side <= MAX_SIDE
+
+
+def rank_of(a: np.ndarray, b: np.ndarray, dtype: str) -> int:
+    """Singular values of b - a `(out, the rest)` above what rounding to `dtype` leaves."""
+    singular = np.linalg.svd(b - a, compute_uv=False)
+    typical = float(np.sqrt(np.mean(b * b)))
+    rounding = EPS.get(dtype, EPS["float32"]) * typical * sum(np.sqrt(a.shape))
+    return int((singular > max(rounding, 1e-3 * singular[0])).sum()) if singular[0] > 0 else 0
+
+
+def rescaling_of(a: np.ndarray, b: np.ndarray, inputs: int) -> float | None:
+    """The mean logarithm of the factors, if b is a with rows and inputs rescaled; None where it is not.
+
+    b[i, j] = r[i] a[i, j] c[j] with r and c positive, which ReLU lets pass (arXiv:1506.02617, "node-wise rescaling");
+    each of `inputs` units has `a.shape[1] / inputs` columns.
+    """
+    rows = a.shape[0]
+    one, other = a.reshape(rows, inputs, -1), b.reshape(rows, inputs, -1)
+    if not np.array_equal(one == 0, other == 0) or (one * other < 0).any():
+        return None
+    weights = (one != 0).astype(np.float64)
+    if not weights.any(axis=(1, 2)).all():
+        return None
+    logs = np.log(np.abs(other), where=weights > 0, out=np.zeros_like(other))
+    logs -= np.log(np.abs(one), where=weights > 0, out=np.zeros_like(one))
+    row, column = _factors(logs, weights)
+    left = (logs - row[:, None, None] - column[None, :, None]) * weights
+    return float(row.mean() + column.mean()) if np.abs(left).max() < LOOSE else None
+
+
+def _factors(logs: np.ndarray, weights: np.ndarray, steps: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """Least squares by turns, which where no value is missing is right after one."""
+    column = np.zeros(logs.shape[1])
+    row = np.zeros(logs.shape[0])
+    for _ in range(steps):
+        row = _mean(logs - column[None, :, None], weights, (1, 2))
+        column = _mean(logs - row[:, None, None], weights, (0, 2))
+    return row, column
+
+
+def _mean(values: np.ndarray, weights: np.ndarray, axes: tuple[int, int]) -> np.ndarray:
+    return (values * weights).sum(axis=axes) / np.maximum(1, weights.sum(axis=axes))
