@@ -7,11 +7,14 @@ import numpy as np
 import torch
 
 from nfn.checkpoint.listing import Checkpoint, TensorInfo
+from nfn.checkpoint.values import BLOCK
 from nfn.interrupt import between_steps
 
 STEPS = 256
 """Of a grid that values of 8 bits lie on."""
-ROWS = 4
+MAX_ROWS = 1 << 20
+"""Rows of a tensor that are looked for in another order."""
+ROWS, COLUMNS = 4, 1 << 16
 """Of a block that are looked at for a grid."""
 _TORCH = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16,
           "float8 (e4m3)": torch.float8_e4m3fn, "float8 (e5m2)": torch.float8_e5m2}  # fmt: skip
@@ -23,9 +26,9 @@ class Pair:
     """What was seen of tensors `a` and `b`. `dot`, `aa`, `bb` and `dd` are the sums of a·b, a², b² and (b - a)².
 
     `equal` counts equal values, `cast` those of b that are a's in b's type; `dropped` are zero in b alone, and
-    `kept_equal` equal where b is not zero. `rows` and `columns` hold a number for each, the same for the same values in
-    another order. `levels` count distinct values of a few rows, where b is not zero and a in b's type; `grid` says
-    whether all of these rows of b lie on a grid of at most 256 steps each.
+    `kept_equal` equal where b is not zero. `rows` and `columns` hold a number for each (columns: of each block), the
+    same for the same values in another order. `levels` count distinct values of a few rows, where b is not zero and a in
+    b's type; `grid` says whether all of these rows of b lie on a grid of at most 256 steps each.
     """
 
     a: TensorInfo
@@ -45,8 +48,8 @@ class Pair:
     grid: bool = True
     rows_a: list[np.ndarray] = field(default_factory=list)
     rows_b: list[np.ndarray] = field(default_factory=list)
-    columns_a: np.ndarray = field(default_factory=lambda: np.zeros(1, np.uint64))
-    columns_b: np.ndarray = field(default_factory=lambda: np.zeros(1, np.uint64))
+    columns_a: list[np.ndarray] = field(default_factory=list)
+    columns_b: list[np.ndarray] = field(default_factory=list)
 
     @property
     def cosine(self) -> float:
@@ -63,8 +66,13 @@ class Pair:
     @property
     def is_reordered(self) -> bool:
         """Whether b has a's rows and columns, each with the same values, in another order."""
-        rows = np.array_equal(np.sort(np.concatenate(self.rows_a)), np.sort(np.concatenate(self.rows_b)))
-        return rows and np.array_equal(np.sort(self.columns_a), np.sort(self.columns_b))
+        if not self.rows_a:
+            return False
+        rows = [np.sort(np.concatenate(rows)) for rows in (self.rows_a, self.rows_b)]
+        columns = [
+            np.sort(np.sum(parts, axis=0, dtype=np.uint64)) for parts in (self.columns_a, self.columns_b)
+        ]
+        return np.array_equal(rows[0], rows[1]) and np.array_equal(columns[0], columns[1])
 
     @property
     def is_quantised(self) -> bool:
@@ -83,29 +91,50 @@ def measure_pair(one: Checkpoint, other: Checkpoint, name: str, other_name: str)
 
 
 def _add(pair: Pair, a: np.ndarray, b: np.ndarray) -> None:
-    x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
-    same = a == b
-    alive = b != 0
+    same, alive = a == b, b != 0
+    if same.all():
+        return _add_equal(pair, a, int(alive.sum()))
     pair.count += a.size
-    pair.dot += float(x @ y)
-    pair.aa += float(x @ x)
-    pair.bb += float(y @ y)
-    pair.dd += float((y - x) @ (y - x))
+    pair.dot, pair.aa, pair.bb = pair.dot + _dot(a, b), pair.aa + _dot(a, a), pair.bb + _dot(b, b)
+    difference = b - a
+    pair.dd += _dot(difference, difference)
     pair.equal += int(same.sum())
     pair.cast += int((_as(a, pair.b.dtype) == b).sum())
     pair.dropped += int((~alive & (a != 0)).sum())
     pair.kept += int(alive.sum())
     pair.kept_equal += int((same & alive).sum())
-    few = slice(None, None, max(1, len(a) // ROWS))
+    few = np.s_[:: max(1, len(a) // ROWS), :COLUMNS]
     pair.levels_a += _levels(_as(a[few], pair.b.dtype), alive[few])
     pair.levels_b += _levels(b[few], alive[few])
     pair.grid = pair.grid and all(map(_on_grid, b[few]))
+    if a.size <= BLOCK and pair.a.shape[:1] <= (MAX_ROWS,):
+        _add_order(pair, a, b)
+
+
+def _add_order(pair: Pair, a: np.ndarray, b: np.ndarray) -> None:
+    """What tells rows and columns, in whatever order, from others."""
     inputs = pair.a.shape[1] if len(pair.a.shape) > 1 else 1
-    hashes = [_hash(values).reshape(len(values), inputs, -1) for values in (a, b)]
-    pair.rows_a.append(hashes[0].sum(axis=(1, 2), dtype=np.uint64))
-    pair.rows_b.append(hashes[1].sum(axis=(1, 2), dtype=np.uint64))
-    pair.columns_a = pair.columns_a + hashes[0].sum(axis=(0, 2), dtype=np.uint64)
-    pair.columns_b = pair.columns_b + hashes[1].sum(axis=(0, 2), dtype=np.uint64)
+    for values, rows, columns in ((a, pair.rows_a, pair.columns_a), (b, pair.rows_b, pair.columns_b)):
+        hashes = _hash(values).reshape(len(values), inputs, -1)
+        rows.append(hashes.sum(axis=(1, 2), dtype=np.uint64))
+        columns.append(hashes.sum(axis=(0, 2), dtype=np.uint64))
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    """The sum of products, added up in float64 without a copy."""
+    return float(np.einsum("ij,ij->", a, b, dtype=np.float64))
+
+
+def _add_equal(pair: Pair, values: np.ndarray, alive: int) -> None:
+    """A block that both share: what is said of rows and columns is of the others."""
+    square = _dot(values, values)
+    pair.dot, pair.aa, pair.bb = pair.dot + square, pair.aa + square, pair.bb + square
+    pair.count, pair.equal, pair.cast = (
+        pair.count + values.size,
+        pair.equal + values.size,
+        pair.cast + values.size,
+    )
+    pair.kept, pair.kept_equal = pair.kept + alive, pair.kept_equal + alive
 
 
 def _as(values: np.ndarray, dtype: str) -> np.ndarray:

@@ -12,6 +12,8 @@ SAMPLE = 1 << 16
 """Values of a tensor that are kept for comparing distributions, evenly spaced; all of a smaller one."""
 HASHED = 1 << 12
 """Values of a row by which rows are told apart, evenly spaced; all of a shorter row."""
+MAX_ROWS = 1 << 20
+"""Rows of a tensor that are told apart."""
 TINY = 2.0**-25
 """Below this float16 rounds to zero."""
 _CODES = np.random.default_rng(0).integers(1, 2**63, HASHED, dtype=np.uint64) | np.uint64(1)
@@ -21,9 +23,9 @@ _CODES = np.random.default_rng(0).integers(1, 2**63, HASHED, dtype=np.uint64) | 
 class Measured:
     """What was seen of a tensor. `low` and `high` are of its finite values.
 
-    `rows` counts rows along the first axis, `zero_rows` those of zeros alone, `equal_rows` those that are not zero and
-    equal to one before. `scheme` is the initialization that its values fit (`nfn.health.initial`),
-    `typical` the magnitude that 1% of them exceed.
+    `rows` counts rows along the first axis (0 where there are too many to be told apart), `zero_rows` those of zeros
+    alone, `equal_rows` those that are not zero and equal to one before. `scheme` is the initialization that its values
+    fit (`nfn.health.initial`), `typical` the magnitude that 1% of them exceed.
     """
 
     info: TensorInfo
@@ -66,7 +68,7 @@ def measure(checkpoint: Checkpoint, info: TensorInfo) -> Measured:
         flat = block.reshape(-1)
         samples.append(flat[(-measured.count) % step :: step])
         _count(measured, flat)
-        if len(info.shape) > 1:
+        if len(info.shape) > 1 and info.shape[0] <= MAX_ROWS:
             codes.append(_row_codes(measured, block.reshape(len(block), -1)))
     measured.sample = np.concatenate(samples) if samples else measured.sample
     if codes:

@@ -38,7 +38,7 @@ def _not_finite(m: Measured) -> Finding | None:
 
 def _flat(m: Measured) -> Finding | None:
     """Of vectors, many are constant at first and by design: only weights count."""
-    if len(m.info.shape) < 2 or m.count < 2 or m.low != m.high or m.rows < 2:
+    if len(m.info.shape) < 2 or m.count < 2 or m.low != m.high or m.info.shape[0] < 2:
         return None
     if m.high == 0:
         return Finding("all zero", "warning", (m.name,), f"all {m.count:,} values are 0")
