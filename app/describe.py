@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from app import actions, generalization, looking, tickets
 from app.actions import RequestError, Source, reading, zoo
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import Add, Concat, Conv, Linear
+from nfn.checkpoint import Checkpoint
+from nfn.checkpoint.memory import of_tensors
+from nfn.health import examine
+from nfn.health.words import sentences
 from nfn.look import Look, look
 from nfn.look.tree import pruned, tensors_of
 from nfn.look.words import as_dict
@@ -58,16 +60,23 @@ class Description:
 def describe(source: Source) -> Description:
     """Describe the network or checkpoint behind `source`, of whatever kind; RequestError where it is neither."""
     if source.path is None:
-        return _describe_network(source)
-    seen = look(looking.open_upload(source.path))
+        tensors = generalization.read_any(source).tensors()
+        return replace(_describe_network(source), health=_health(of_tensors("zoo", tensors)))
+    checkpoint = looking.open_upload(source.path)
+    seen = look(checkpoint)
     try:
         described = _describe_network(source)
     except RequestError as error:
         described = _describe_look(seen, str(error))
     name = seen.architecture.name if seen.architecture else None
+    described = replace(described, health=_health(checkpoint))
     return replace(
         described, architecture=name, tree=as_dict(replace(seen, tree=pruned(seen.tree, MAX_NODES)))["tree"]
     )
+
+
+def _health(checkpoint: Checkpoint) -> tuple[str, ...]:
+    return tuple(sentences(examine(checkpoint)))
 
 
 def _describe_look(seen: Look, refusal: str) -> Description:
@@ -85,7 +94,7 @@ def _describe_look(seen: Look, refusal: str) -> Description:
         if shape is None or None in shape[1:]
         else tuple(size for size in shape[1:] if size is not None),
         classes=found.classes if found else None,
-        health=seen.broken,
+        health=(),
         can=(),
         assumed=(),
         notes=seen.notes,
@@ -110,7 +119,7 @@ def _describe_network(source: Source) -> Description:
         dtypes=dtypes,
         inputs=None if architecture is None else architecture.input_shape,
         classes=outputs[0] if outputs and network.kind == "classifier" else None,
-        health=tuple(_health(tensors)),
+        health=(),
         can=tuple(name for name, takes in TASKS.items() if _takes(takes, source)),
         assumed=assumed,
         notes=network.notes,
@@ -159,19 +168,6 @@ def _family(network: Network, architecture: Architecture | None) -> str:
     if Concat in kinds:
         return "cnn with concatenations"
     return "residual cnn" if Add in kinds else "cnn"
-
-
-def _health(tensors: dict[str, torch.Tensor]) -> list[str]:
-    """What is wrong with the values; NaN and infinity were refused when the file was read."""
-    findings = []
-    for name, tensor in tensors.items():
-        if tensor.dim() > 1 and not bool(tensor.any()):
-            findings.append(f"{name}: all weights are zero, so this layer passes nothing on.")
-        elif tensor.dim() > 1 and tensor.numel() > 1 and bool((tensor == tensor.flatten()[0]).all()):
-            findings.append(f"{name}: all weights are equal, so its units do the same.")
-        elif float(tensor.abs().max()) > 65_504:
-            findings.append(f"{name}: values beyond half precision's range (65,504).")
-    return findings
 
 
 def _takes(task: Callable[[Source], object], source: Source) -> bool:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from app.actions import RequestError, Source, reading
 from nfn.checkpoint import Checkpoint, open_bytes
+from nfn.compare import Comparison, compare
+from nfn.health import Health, examine
 from nfn.look import Look, look
 from nfn.reader.limits import FILE_BYTES
 from zoo.hub_checkpoint import open_hub_checkpoint
@@ -45,3 +47,15 @@ def look_on_hub(repo_id: str) -> Looked:
     if not repo_id:
         raise RequestError("Type the id of a model on the Hub first, such as google-bert/bert-base-uncased.")
     return Looked(repo_id[:MAX_NAME], look(open_hub_checkpoint(repo_id)))
+
+
+def check(source: Source) -> Health:
+    """What is wrong with the values of an upload; errors as of `look_at`."""
+    with reading():
+        return examine(open_upload(source.path or ""))
+
+
+def compare_with(source: Source, path: str) -> Comparison:
+    """What another upload is of this one; errors as of `look_at`."""
+    with reading():
+        return compare(open_upload(source.path or ""), open_upload(path))

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoint_families import FAMILIES, lenet5, llama, write_sparse
+from safetensors.torch import save_file
 
-from app import describe, look_panels, looking
+from app import describe, look_panels, looking, sources
 from app.actions import RequestError, Source
 from app.tabs import checkpoint as tab
 
@@ -47,7 +48,7 @@ def test_what_is_no_checkpoint_is_still_refused(tmp_path):
 
 
 def test_an_answer_stays_small_however_many_layers_there_are(tmp_path):
-    shapes = {f"m.{i}.{'ab'[i % 2]}.weight": (i % 7 + 1, 2) for i in range(20_000)}
+    shapes = {f"m.{i}.{'ab'[i % 2]}.weight": (i % 7 + 1, 2) for i in range(4_000)}
     told = describe.describe(source(write_sparse(tmp_path / "m.safetensors", shapes)))
     assert len(told.layers) <= describe.MAX_NODES and len(json.dumps(told.tree)) < 1_000_000
     shown = look_panels.tree(looking.look_at(source(tmp_path / "m.safetensors")).look)
@@ -78,6 +79,42 @@ def test_branches_close_where_they_end(tmp_path):
 def test_each_next_step_has_its_button(tmp_path):
     for shapes, kind in ((lenet5(), "classifier"), (FAMILIES["siren"][0], "siren"), (SMALL_LLAMA, "")):
         path = write_sparse(tmp_path / "m.safetensors", shapes)
-        _, headline, _, *buttons, refused = tab._upload(str(path))
+        shown, _ = tab._upload(str(path))
+        headline, buttons, refused = shown[1], shown[5:-1], shown[-1]
         assert [button.visible for button in buttons] == [kind == wanted for wanted, _ in tab.NEXT.values()]
         assert ("Why no predictor" in headline) == (not kind) and refused == ""
+
+
+def saved(tmp_path: Path, name: str, **changed: torch.Tensor) -> str:
+    torch.manual_seed(0)
+    state = {f"{MARKUP}.weight": torch.randn(8, 40) ** 3, "b.weight": torch.randn(8, 8) ** 3} | changed
+    save_file(state, tmp_path / name)
+    return str(tmp_path / name)
+
+
+def test_a_broken_upload_says_what_is_wrong_and_what_to_do(tmp_path):
+    wrong = torch.full((8, 8), torch.nan)
+    _, last = tab._upload(saved(tmp_path, "a.safetensors", **{"b.weight": wrong}))
+    assert "Broken" in last[3] and "64 NaN" in last[3] and "diverged" in last[3] and "<img" not in last[3]
+
+
+def test_a_sound_upload_and_formats_without_values(tmp_path):
+    _, last = tab._upload(saved(tmp_path, "a.safetensors"))
+    assert "Nothing wrong was found" in last[3]
+    (tmp_path / "net.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
+    *_, last = tab._upload(str(tmp_path / "net.h5"))
+    assert "not read here" in last[3]
+
+
+def test_two_files_are_compared_with_evidence(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "get_upload_folder", lambda: str(tmp_path))
+    first = sources.to_text(Source(path=saved(tmp_path, "a.safetensors")))
+    other = saved(tmp_path, "b.safetensors", **{"b.weight": torch.zeros(8, 8)})
+    shown, refused = tab._compare(other, first)
+    assert "A pruned copy" in shown and "<img" not in shown and refused == ""
+    assert "Choose the first file" in tab._compare(other, "")[1]
+
+
+def test_health_of_a_network_of_the_zoo_is_described_as_well():
+    told = describe.describe(Source(zoo_id="mnist-inits/test/0"))
+    assert len(told.health) == 1 and told.health[0].startswith("still at its initialization: 3 of 3 weights")

@@ -136,6 +136,14 @@ def test_what_one_side_lacks_is_named():
     assert (found.only_a, found.only_b, found.reshaped) == (("a.bias",), ("new.weight",), ("b.weight",))
 
 
+def test_nan_is_equal_to_itself_and_a_change_elsewhere():
+    broken = {**base(), "a.weight": base()["a.weight"].clone()}
+    broken["a.weight"][3, 4] = torch.nan
+    assert compared(broken, broken).verdict == "the same"
+    (row,) = [row for row in compared(base(), broken).rows if row.name == "a.weight"]
+    assert row.kind == "changed" and row.distance < 0.1 and 0 < row.changed < 0.001
+
+
 def test_values_that_cannot_be_read_are_passed_over():
     found = compared({**base(), "n": torch.tensor([1])}, {**base(), "n": torch.tensor([2])})
     assert found.verdict == "the same" and len(found.rows) == 6

@@ -1,13 +1,15 @@
 """The Checkpoint tab: what any file is, or any model on the Hub, and what can be done with it next."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
+from app import health_panels as healthy
 from app import look_panels as said
 from app import looking, panels
-from app.actions import Source
-from app.alerts import SENTENCES, alerting, warn
+from app.actions import RequestError, Source
+from app.alerts import SENTENCES, alerting, alerting_steps, warn
 from app.links import TABS
 from app.looking import Looked
 from app.sources import from_text, to_text
@@ -19,6 +21,9 @@ INTRO = (
     "Keras and .pt2 say so in their headers; nothing in them is run."
 )
 HUB = "Or a model on the Hugging Face Hub"
+HEALTH = "Every value is read: what is broken, dead, copied, out of range, or as it was before training?"
+COMPARE = "Is it the same network, or cast, pruned, quantised, permuted, rescaled, fine-tuned, with a LoRA merged in?"
+YET = '<div class="not-yet low">Nothing is chosen yet.</div>'
 LAYERS = "Every tensor under its name, with its shape. Layers that are alike are one line."
 NEXT = {
     "generalization": ("classifier", "Predict its test accuracy"),
@@ -29,7 +34,7 @@ NEXT = {
 
 
 def build_checkpoint_tab(demo: gr.Blocks) -> None:
-    """The chosen upload, as text (`app.sources`; "" for a model on the Hub), a card to choose, and two that show it."""
+    """The chosen upload, as text (`app.sources`; "" for a model on the Hub), a card to choose, others to show it."""
     source = gr.Textbox("", visible="hidden", label="The chosen file", elem_id="checkpoint-source")
     with gr.Row(elem_classes="cards"):
         with gr.Column(scale=5, min_width=320, elem_classes="card"):
@@ -38,12 +43,29 @@ def build_checkpoint_tab(demo: gr.Blocks) -> None:
         with gr.Column(scale=7, min_width=320, elem_classes="card"):
             shown = gr.HTML(said.NOTHING, elem_id="look")
             buttons = _build_next(demo, source)
+    with gr.Row(elem_classes="cards"):
+        with gr.Column(scale=6, min_width=320, elem_classes="card"):
+            heading("Health", HEALTH)
+            health = gr.HTML(YET, elem_id="health")
+        with gr.Column(scale=6, min_width=320, elem_classes="card"):
+            compared = _build_compare(source)
     with gr.Row(elem_classes="card"), gr.Column():
         heading("Layers", LAYERS)
-        layers = gr.HTML('<div class="not-yet low">Nothing is chosen yet.</div>', elem_id="look-tree")
-    outputs = [source, shown, layers, *buttons, refused]
+        layers = gr.HTML(YET, elem_id="look-tree")
+    outputs = [source, shown, layers, health, compared, *buttons, refused]
     _listen([file.upload], _upload, [file], outputs, shown)
     _listen([go.click, repo.submit], _on_hub, [repo], outputs, shown)
+
+
+def _build_compare(source: gr.Textbox) -> gr.HTML:
+    """A second file, and what it is of the first."""
+    heading("Compare with another file", COMPARE)
+    other = gr.File(label="The other file", elem_id="compare-upload", elem_classes="upload", height=104)
+    compared = gr.HTML(elem_id="compared")
+    refused = gr.HTML(elem_id="compare-refused", elem_classes="refused")
+    other.upload(alerting(_compare), [other, source], [compared, refused], api_visibility="private",
+                 show_progress="minimal", show_progress_on=[compared])  # fmt: skip
+    return compared
 
 
 def _build_chooser() -> tuple[gr.File, gr.Textbox, gr.Button, gr.HTML]:
@@ -80,29 +102,52 @@ def _opener(tab: str) -> Any:
 
 
 def _listen(triggers: list, handler: Any, inputs: list, outputs: list, busy: gr.HTML) -> None:
-    def guarded(value: str | None) -> list[Any]:
+    """Show what `handler` yields one after the other; the last output says why a file was refused."""
+
+    def guarded(value: str | None) -> Iterator[list[Any]]:
         try:
-            return handler(value)
+            yield from handler(value)
         except SENTENCES as error:
             warn(error)
-            return [
-                *[gr.skip()] * (len(outputs) - 1),
-                panels.refused(value if handler is _upload else None, error),
-            ]
+            name = None if handler is _on_hub else value
+            yield [*[gr.skip()] * (len(outputs) - 1), panels.refused(name, error)]
 
-    gr.on(triggers, alerting(guarded), inputs, outputs, api_visibility="private", show_progress="minimal",
+    gr.on(triggers, alerting_steps(guarded), inputs, outputs, api_visibility="private", show_progress="minimal",
           show_progress_on=[busy], trigger_mode="always_last")  # fmt: skip
 
 
-def _upload(path: str | None) -> list[Any]:
+def _upload(path: str | None) -> Iterator[list[Any]]:
+    """First what the file is, then how it is."""
     source = Source(path=path or "")
-    return _shown(to_text(source), looking.look_at(source))
+    looked = looking.look_at(source)
+    shown = _shown(to_text(source), looked)
+    yield shown
+    found = looking.check(source)
+    shown[3] = healthy.health(found) if found.read or found.findings else _line(healthy.NOT_READ)
+    yield [gr.skip() if i != 3 else value for i, value in enumerate(shown)]
 
 
-def _on_hub(repo_id: str | None) -> list[Any]:
-    return _shown("", looking.look_on_hub(repo_id or ""))
+def _on_hub(repo_id: str | None) -> Iterator[list[Any]]:
+    shown = _shown("", looking.look_on_hub(repo_id or ""))
+    shown[3] = _line(healthy.ONLY_HEADERS)
+    yield shown
+
+
+def _compare(path: str | None, text: str) -> list[Any]:
+    try:
+        if not text:
+            raise RequestError("Choose the first file above; this is the one to compare it with.")
+        return [healthy.comparison(looking.compare_with(from_text(text), path or "")), ""]
+    except SENTENCES as error:
+        warn(error)
+        return ["", panels.refused(path, error)]
 
 
 def _shown(source: str, looked: Looked) -> list[Any]:
     buttons = [gr.Button(visible=looked.steps.kind == kind) for kind, _ in NEXT.values()]
-    return [source, said.headline(looked) + said.why_not(looked), said.tree(looked.look), *buttons, ""]
+    head = said.headline(looked) + said.why_not(looked)
+    return [source, head, said.tree(looked.look), _line("Reading its values…"), "", *buttons, ""]
+
+
+def _line(text: str) -> str:
+    return f'<p class="line">{text}</p>'

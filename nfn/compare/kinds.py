@@ -48,7 +48,7 @@ def row_of(one: Checkpoint, other: Checkpoint, pair: Pair) -> Row:
     simple = _simple(pair)
     if simple is not None:
         return replace(row, kind=simple)
-    if fits(pair):
+    if fits(pair) and not pair.wrong:
         return _as_matrix(row, whole(one, pair.a.name), whole(other, pair.b.name), pair.b.dtype)
     return replace(row, kind="changed" if pair.cosine > CLOSE else "unrelated")
 
@@ -56,6 +56,8 @@ def row_of(one: Checkpoint, other: Checkpoint, pair: Pair) -> Row:
 def _simple(pair: Pair) -> Kind | None:
     if pair.equal == pair.count:
         return "equal" if pair.a.dtype == pair.b.dtype else "cast"
+    if pair.wrong:
+        return None
     if pair.cast == pair.count:
         return "cast"
     if pair.dropped and pair.kept_equal == pair.kept:

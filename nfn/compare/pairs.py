@@ -26,9 +26,10 @@ class Pair:
     """What was seen of tensors `a` and `b`. `dot`, `aa`, `bb` and `dd` are the sums of a·b, a², b² and (b - a)².
 
     `equal` counts equal values, `cast` those of b that are a's in b's type; `dropped` are zero in b alone, and
-    `kept_equal` equal where b is not zero. `rows` and `columns` hold a number for each (columns: of each block), the
-    same for the same values in another order. `levels` count distinct values of a few rows, where b is not zero and a in
-    b's type; `grid` says whether all of these rows of b lie on a grid of at most 256 steps each.
+    `kept_equal` equal where b is not zero; `wrong` are not finite on one side, and count as zeros. `rows` and `columns`
+    hold a number for each (columns: of each block), the same for the same values in another order. `levels` count
+    distinct values of a few rows, where b is not zero and a in b's type; `grid` says whether all of these rows of b lie
+    on a grid of at most 256 steps each.
     """
 
     a: TensorInfo
@@ -43,6 +44,7 @@ class Pair:
     dropped: int = 0
     kept_equal: int = 0
     kept: int = 0
+    wrong: int = 0
     levels_a: int = 0
     levels_b: int = 0
     grid: bool = True
@@ -91,7 +93,13 @@ def measure_pair(one: Checkpoint, other: Checkpoint, name: str, other_name: str)
 
 
 def _add(pair: Pair, a: np.ndarray, b: np.ndarray) -> None:
-    same, alive = a == b, b != 0
+    same = a == b
+    wrong = ~(np.isfinite(a) & np.isfinite(b))
+    if wrong.any():
+        pair.wrong += int(wrong.sum())
+        same |= np.isnan(a) & np.isnan(b)
+        a, b = np.where(wrong, 0, a), np.where(wrong, 0, b)
+    alive = b != 0
     if same.all():
         return _add_equal(pair, a, int(alive.sum()))
     pair.count += a.size

@@ -22,7 +22,8 @@ def fits(pair: Pair) -> bool:
 
 def rank_of(a: np.ndarray, b: np.ndarray, dtype: str) -> int:
     """Singular values of b - a `(out, the rest)` above what rounding to `dtype` leaves."""
-    singular = np.linalg.svd(b - a, compute_uv=False)
+    difference = b - a if a.shape[0] <= a.shape[1] else (b - a).T
+    singular = np.sqrt(np.maximum(np.linalg.eigvalsh(difference @ difference.T)[::-1], 0))
     typical = float(np.sqrt(np.mean(b * b)))
     rounding = EPS.get(dtype, EPS["float32"]) * typical * sum(np.sqrt(a.shape))
     return int((singular > max(rounding, 1e-3 * singular[0])).sum()) if singular[0] > 0 else 0

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from nfn.checkpoint import Checkpoint, open_checkpoint
 from nfn.health import Finding, Health, Spectrum, examine, spectrum_of
+from nfn.health.words import names
 
 console = Console()
 COLOURS = {"broken": "red", "warning": "yellow", "note": "cyan"}
-SHOWN = 5
 
 
 def show_health(
@@ -63,14 +63,12 @@ def _print_findings(health: Health) -> None:
 
 def _print(finding: Finding) -> None:
     colour = COLOURS[finding.severity]
-    names = ", ".join(finding.tensors[:SHOWN])
-    more = f" and {len(finding.tensors) - SHOWN:,} more" if len(finding.tensors) > SHOWN else ""
     console.print(
         f"\n[bold {colour}]{finding.severity}[/]  [bold]{finding.kind}[/]: {escape(finding.seen)}",
         highlight=False,
     )
-    if names:
-        console.print(f"  in {escape(names)}{more}", highlight=False)
+    if finding.tensors:
+        console.print(f"  in {escape(names(finding))}", highlight=False)
     console.print(f"  {finding.means} {finding.advice}", highlight=False)
 
 
