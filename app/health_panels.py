@@ -1,8 +1,10 @@
 """Health and comparison of checkpoints as HTML. All names are escaped here."""
 
+from collections.abc import Sequence
+
 from app.panels import as_table, escape
 from nfn.compare import Comparison, Row
-from nfn.health import Finding, Health
+from nfn.health import Finding, Health, Spectrum
 from nfn.health.words import names
 
 TITLES = {
@@ -26,6 +28,24 @@ def health(found: Health) -> str:
     findings = "".join(map(_finding, found.findings))
     items = f'<ul class="findings">{findings}</ul>' if findings else ""
     return f'<div class="verdict health">{title}<p>{read}{skipped}.</p>{items}</div>'
+
+
+def spectra(found: Sequence[Spectrum]) -> str:
+    """Stable ranks and tail exponents, folded away; "" where there are none."""
+    heads = (
+        "weight",
+        "as a matrix",
+        "stable rank",
+        "largest singular value",
+        "tail exponent α",
+        "distance of the fit",
+    )
+    rows = [
+        (one.name, " × ".join(map(str, one.shape)), f"{one.stable_rank:.1f}", f"{one.largest:.3g}",
+         "" if one.alpha is None else f"{one.alpha:.2f}", f"{one.distance:.3f}")
+        for one in found
+    ]  # fmt: skip
+    return as_table(heads, rows, "Spectra of the weights: a description, and no grade") if rows else ""
 
 
 def _finding(one: Finding) -> str:

@@ -1,17 +1,20 @@
 """What a file is, whatever it is: the deeds behind the Checkpoint tab and `/describe_network`. No gradio."""
 
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from app.actions import RequestError, Source, reading
 from nfn.checkpoint import Checkpoint, open_bytes
 from nfn.compare import Comparison, compare
-from nfn.health import Health, examine
+from nfn.health import Health, Spectrum, examine, spectra
 from nfn.look import Look, look
 from nfn.reader.limits import FILE_BYTES
 from zoo.hub_checkpoint import open_hub_checkpoint
 from zoo.next_steps import NextSteps, next_steps
 
+MAX_SIDE, MAX_SPECTRA = 512, 40
+"""Of weights whose spectra are looked at: a second or two of one core at most."""
 MAX_NAME = 200
 """Characters of a repository's id."""
 
@@ -49,10 +52,11 @@ def look_on_hub(repo_id: str) -> Looked:
     return Looked(repo_id[:MAX_NAME], look(open_hub_checkpoint(repo_id)))
 
 
-def check(source: Source) -> Health:
-    """What is wrong with the values of an upload; errors as of `look_at`."""
+def check(source: Source) -> tuple[Health, list[Spectrum]]:
+    """What is wrong with the values of an upload, and the spectra of its smaller weights; errors as of `look_at`."""
     with reading():
-        return examine(open_upload(source.path or ""))
+        checkpoint = open_upload(source.path or "")
+        return examine(checkpoint), list(islice(spectra(checkpoint, MAX_SIDE), MAX_SPECTRA))
 
 
 def compare_with(source: Source, path: str) -> Comparison:

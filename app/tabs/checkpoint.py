@@ -122,8 +122,9 @@ def _upload(path: str | None) -> Iterator[list[Any]]:
     looked = looking.look_at(source)
     shown = _shown(to_text(source), looked)
     yield shown
-    found = looking.check(source)
-    shown[3] = healthy.health(found) if found.read or found.findings else _line(healthy.NOT_READ)
+    found, described = looking.check(source)
+    known = healthy.health(found) + healthy.spectra(described)
+    shown[3] = known if found.read or found.findings else _line(healthy.NOT_READ)
     yield [gr.skip() if i != 3 else value for i, value in enumerate(shown)]
 
 

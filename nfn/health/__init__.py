@@ -6,6 +6,6 @@ initializations, `rules` turns what was measured into `Finding`s. `spectrum` des
 
 from nfn.health.examine import Health, examine
 from nfn.health.findings import Finding
-from nfn.health.spectrum import Spectrum, spectrum_of
+from nfn.health.spectrum import Spectrum, spectra, spectrum_of
 
-__all__ = ["Finding", "Health", "Spectrum", "examine", "spectrum_of"]
+__all__ = ["Finding", "Health", "Spectrum", "examine", "spectra", "spectrum_of"]

@@ -5,11 +5,13 @@ The exponent is WeightWatcher's alpha (Martin, Peng & Mahoney, arXiv:2002.06716)
 is smallest. It is no measure of how accurate a network is.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from nfn.checkpoint.listing import Checkpoint, TensorInfo
+from nfn.health.measure import floats
 from nfn.interrupt import between_steps
 
 MAX_SIDE = 2_048
@@ -36,14 +38,27 @@ class Spectrum:
     distance: float
 
 
+def spectra(checkpoint: Checkpoint, most: int = MAX_SIDE) -> Iterator[Spectrum]:
+    """The spectra of all weights whose smaller side is at most `most`, in the file's order."""
+    for info in floats(checkpoint):
+        spectrum = spectrum_of(checkpoint, info) if _side(info) <= most else None
+        if spectrum is not None:
+            yield spectrum
+
+
+def _side(info: TensorInfo) -> int:
+    """The smaller side of a tensor as a matrix."""
+    return min(info.shape[0], info.numel // info.shape[0]) if len(info.shape) > 1 else 0
+
+
 def spectrum_of(checkpoint: Checkpoint, info: TensorInfo) -> Spectrum | None:
     """The spectrum of a weight, read in blocks; None for vectors, zeros, what is not finite, and a smaller side
     that is not 10 to 2,048."""
     if len(info.shape) < 2 or checkpoint.blocks is None:
         return None
-    out, into = info.shape[0], info.numel // info.shape[0]
-    if not LEAST_SIDE <= min(out, into) <= MAX_SIDE:
+    if not LEAST_SIDE <= _side(info) <= MAX_SIDE:
         return None
+    out, into = info.shape[0], info.numel // info.shape[0]
     square = _square(checkpoint, info.name, out, into)
     if not np.isfinite(square).all() or not square.any():
         return None

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from nfn.checkpoint import Checkpoint, open_checkpoint
-from nfn.health import Finding, Health, Spectrum, examine, spectrum_of
+from nfn.checkpoint import open_checkpoint
+from nfn.health import Finding, Health, Spectrum, examine, spectra
 from nfn.health.words import names
 
 console = Console()
@@ -22,7 +22,7 @@ COLOURS = {"broken": "red", "warning": "yellow", "note": "cyan"}
 def show_health(
     path: Annotated[Path, typer.Argument(help="a file, or the index of shards beside it", exists=True)],
     as_json: Annotated[bool, typer.Option("--json", help="all of it, for programs")] = False,
-    spectra: Annotated[
+    described: Annotated[
         bool, typer.Option("--spectra", help="each weight's stable rank and tail exponent")
     ] = False,
 ) -> None:
@@ -31,27 +31,19 @@ def show_health(
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None)
         health = examine(checkpoint, lambda done, of: bar.update(task, completed=done, total=of))
-    described = list(_spectra(checkpoint)) if spectra else []
+    found = list(spectra(checkpoint)) if described else []
     if as_json:
-        print(json.dumps({**as_dict(health), "spectra": [asdict(one) for one in described]}, indent=2))
+        print(json.dumps({**as_dict(health), "spectra": [asdict(one) for one in found]}, indent=2))
         return
     _print_findings(health)
-    if described:
-        _print_spectra(described)
+    if found:
+        _print_spectra(found)
 
 
 def as_dict(health: Health) -> dict[str, Any]:
     """A health as plain data, each finding with what it means and what to do."""
     findings = [{**asdict(one), "means": one.means, "advice": one.advice} for one in health.findings]
     return {"verdict": health.verdict, "read": health.read, "skipped": health.skipped, "findings": findings}
-
-
-def _spectra(checkpoint: Checkpoint):
-    for info in checkpoint.tensors.values():
-        if info.dtype.startswith(("float", "bfloat")) and info.name not in checkpoint.missing:
-            spectrum = spectrum_of(checkpoint, info)
-            if spectrum is not None:
-                yield spectrum
 
 
 def _print_findings(health: Health) -> None:
