@@ -20,6 +20,7 @@ from nfn.network import Network
 from nfn.reader.stored import load_file, parse_file
 from zoo.errors import ZooError
 
+ON_HUB = "Only headers are read of models on the Hub: download a file of it, and send that."
 MAX_NODES = 2_000
 """Modules, and weights, that an answer lists."""
 
@@ -57,6 +58,12 @@ class Description:
     refusal: str = ""
 
 
+def describe_hub(hub_id: str) -> Description:
+    """Describe a model on the Hub from its headers; errors as of `looking.look_on_hub`."""
+    seen = looking.look_on_hub(hub_id).look
+    return _named(_describe_look(seen, ON_HUB), seen)
+
+
 def describe(source: Source) -> Description:
     """Describe the network or checkpoint behind `source`, of whatever kind; RequestError where it is neither."""
     if source.path is None:
@@ -68,11 +75,14 @@ def describe(source: Source) -> Description:
         described = _describe_network(source)
     except RequestError as error:
         described = _describe_look(seen, str(error))
+    return _named(replace(described, health=_health(checkpoint)), seen)
+
+
+def _named(described: Description, seen: Look) -> Description:
+    """With the architecture's name and the tree."""
     name = seen.architecture.name if seen.architecture else None
-    described = replace(described, health=_health(checkpoint))
-    return replace(
-        described, architecture=name, tree=as_dict(replace(seen, tree=pruned(seen.tree, MAX_NODES)))["tree"]
-    )
+    cut = replace(seen, tree=pruned(seen.tree, MAX_NODES))
+    return replace(described, architecture=name, tree=as_dict(cut)["tree"])
 
 
 def _health(checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -94,7 +104,7 @@ def _describe_look(seen: Look, refusal: str) -> Description:
         if shape is None or None in shape[1:]
         else tuple(size for size in shape[1:] if size is not None),
         classes=found.classes if found else None,
-        health=(),
+        health=seen.broken,
         can=(),
         assumed=(),
         notes=seen.notes,

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from app import describe, look_panels, looking, sources
 from app.actions import RequestError, Source
 from app.tabs import checkpoint as tab
+from zoo.errors import HubError
 
 EXPORTED = Path(__file__).parent / "data" / "checkpoints" / "exported.pt2"
 SMALL_LLAMA = llama(12, 64, 128, 4, 1, 16, 100)
@@ -80,7 +81,7 @@ def test_each_next_step_has_its_button(tmp_path):
     for shapes, kind in ((lenet5(), "classifier"), (FAMILIES["siren"][0], "siren"), (SMALL_LLAMA, "")):
         path = write_sparse(tmp_path / "m.safetensors", shapes)
         shown, _ = tab._upload(str(path))
-        headline, buttons, refused = shown[1], shown[5:-1], shown[-1]
+        headline, buttons, refused = shown[1], shown[-4:-1], shown[-1]
         assert [button.visible for button in buttons] == [kind == wanted for wanted, _ in tab.NEXT.values()]
         assert ("Why no predictor" in headline) == (not kind) and refused == ""
 
@@ -106,13 +107,28 @@ def test_a_sound_upload_and_formats_without_values(tmp_path):
     assert "not read here" in last[3]
 
 
+@pytest.mark.filterwarnings("ignore:Choose the first file")
 def test_two_files_are_compared_with_evidence(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "get_upload_folder", lambda: str(tmp_path))
     first = sources.to_text(Source(path=saved(tmp_path, "a.safetensors")))
     other = saved(tmp_path, "b.safetensors", **{"b.weight": torch.zeros(8, 8)})
-    shown, refused = tab._compare(other, first)
+    shown, _, *_, refused = tab._compare(other, first)
     assert "A pruned copy" in shown and "<img" not in shown and refused == ""
-    assert "Choose the first file" in tab._compare(other, "")[1]
+    assert "Choose the first file" in tab._compare(other, "")[-1]
+
+
+def test_a_model_on_the_hub_is_looked_at_and_described_by_its_header(hub, tmp_path):
+    hub.create("models", "someone/model")
+    weights = write_sparse(tmp_path / "m", FAMILIES["resnet18"][0]).read_bytes()
+    hub.commit("models", "someone/model", {"model.safetensors": weights}, [])
+    (shown,) = tab._on_hub("someone/model")
+    assert (
+        "ResNet-18" in shown[1] and "Only" not in shown[1] and "only headers" in shown[3] and shown[0] == ""
+    )
+    told = describe.describe_hub("someone/model")
+    assert told.architecture == "ResNet-18" and told.classes == 1000 and told.refusal == describe.ON_HUB
+    with pytest.raises(HubError, match="no id of a model"):
+        describe.describe_hub("http://169.254.169.254/latest")
 
 
 def test_health_of_a_network_of_the_zoo_is_described_as_well():

@@ -1,20 +1,21 @@
 """The Checkpoint tab: what any file is, or any model on the Hub, and what can be done with it next."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app import health_panels as healthy
 from app import look_panels as said
-from app import looking, panels
+from app import looking, panels, walk_panels, walking
 from app.actions import RequestError, Source
 from app.alerts import SENTENCES, alerting, alerting_steps, warn
 from app.links import TABS
 from app.looking import Looked
 from app.sources import from_text, to_text
 from app.tabs.doors import by_id, door, knock
-from app.widgets import MAX_MB, heading
+from app.widgets import MAX_MB, heading, keep_files
 
 INTRO = (
     "Somebody sent you a checkpoint, or you found one in a folder. What is it? Safetensors, PyTorch, ONNX, GGUF, npz, "
@@ -23,6 +24,7 @@ INTRO = (
 HUB = "Or a model on the Hugging Face Hub"
 HEALTH = "Every value is read: what is broken, dead, copied, out of range, or as it was before training?"
 COMPARE = "Is it the same network, or cast, pruned, quantised, permuted, rescaled, fine-tuned, with a LoRA merged in?"
+WALK = "Walk from one to the other"
 YET = '<div class="not-yet low">Nothing is chosen yet.</div>'
 LAYERS = "Every tensor under its name, with its shape. Layers that are alike are one line."
 NEXT = {
@@ -44,28 +46,39 @@ def build_checkpoint_tab(demo: gr.Blocks) -> None:
             shown = gr.HTML(said.NOTHING, elem_id="look")
             buttons = _build_next(demo, source)
     with gr.Row(elem_classes="cards"):
+        with gr.Column(scale=6, min_width=320, elem_classes="stacked"):
+            with gr.Column(elem_classes="card"):
+                heading("Health", HEALTH)
+                health = gr.HTML(YET, elem_id="health")
+            with gr.Column(elem_classes="card"):
+                heading("Layers", LAYERS)
+                layers = gr.HTML(YET, elem_id="look-tree")
         with gr.Column(scale=6, min_width=320, elem_classes="card"):
-            heading("Health", HEALTH)
-            health = gr.HTML(YET, elem_id="health")
-        with gr.Column(scale=6, min_width=320, elem_classes="card"):
-            compared = _build_compare(source)
-    with gr.Row(elem_classes="card"), gr.Column():
-        heading("Layers", LAYERS)
-        layers = gr.HTML(YET, elem_id="look-tree")
-    outputs = [source, shown, layers, health, compared, *buttons, refused]
+            compared = _build_compare(source)[:-1]
+    outputs = [source, shown, layers, health, *compared, *buttons, refused]
     _listen([file.upload], _upload, [file], outputs, shown)
     _listen([go.click, repo.submit], _on_hub, [repo], outputs, shown)
 
 
-def _build_compare(source: gr.Textbox) -> gr.HTML:
-    """A second file, and what it is of the first."""
+def _build_compare(source: gr.Textbox) -> list[Any]:
+    """A second file, what it is of the first, and the way from one to the other."""
     heading("Compare with another file", COMPARE)
     other = gr.File(label="The other file", elem_id="compare-upload", elem_classes="upload", height=104)
-    compared = gr.HTML(elem_id="compared")
     refused = gr.HTML(elem_id="compare-refused", elem_classes="refused")
-    other.upload(alerting(_compare), [other, source], [compared, refused], api_visibility="private",
-                 show_progress="minimal", show_progress_on=[compared])  # fmt: skip
-    return compared
+    compared, path = gr.HTML(elem_id="compared"), gr.HTML(elem_id="walked")
+    go = gr.Button(WALK, size="md", visible=False, elem_id="walk")
+    with gr.Row():
+        files = [gr.DownloadButton(f"Download the {end} network", size="md", visible=False, elem_id=f"download-{end}")
+                 for end in ("aligned", "averaged")]  # fmt: skip
+    shown = [compared, path, go, *files, refused]
+    _on(other.upload, _compare, [other, source], shown, compared)
+    _on(go.click, _walk, [other, source], [path, *files, refused], path)
+    return shown
+
+
+def _on(trigger: Any, handler: Any, inputs: list, outputs: list, busy: gr.HTML) -> None:
+    trigger(alerting(handler), inputs, outputs, api_visibility="private", show_progress="minimal",
+            show_progress_on=[busy])  # fmt: skip
 
 
 def _build_chooser() -> tuple[gr.File, gr.Textbox, gr.Button, gr.HTML]:
@@ -136,18 +149,42 @@ def _on_hub(repo_id: str | None) -> Iterator[list[Any]]:
 
 def _compare(path: str | None, text: str) -> list[Any]:
     try:
-        if not text:
-            raise RequestError("Choose the first file above; this is the one to compare it with.")
-        return [healthy.comparison(looking.compare_with(from_text(text), path or "")), ""]
+        found = looking.compare_with(_first(text), path or "")
     except SENTENCES as error:
         warn(error)
-        return ["", panels.refused(path, error)]
+        return [*NO_COMPARISON, panels.refused(path, error)]
+    alike = bool(found.rows) and not found.reshaped
+    return [healthy.comparison(found), "", gr.Button(visible=alike), *_no_files(), ""]
+
+
+def _walk(path: str | None, text: str) -> list[Any]:
+    try:
+        found = walking.walk(_first(text), Source(path=path or ""))
+    except SENTENCES as error:
+        warn(error)
+        return ["", *_no_files(), panels.refused(None, error)]
+    files = keep_files(lambda folder: walking.save_walk(found, Path(path or "").name, folder))
+    return [walk_panels.walked(found), *(gr.DownloadButton(value=file, visible=True) for file in files), ""]
+
+
+def _first(text: str) -> Source:
+    if not text:
+        raise RequestError("Choose the first file above; this is the one to compare it with.")
+    return from_text(text)
+
+
+def _no_files() -> list[gr.DownloadButton]:
+    return [gr.DownloadButton(value=None, visible=False) for _ in range(2)]
+
+
+NO_COMPARISON = ["", "", gr.Button(visible=False), *_no_files()]
+"""What the card of comparisons shows before there is one."""
 
 
 def _shown(source: str, looked: Looked) -> list[Any]:
     buttons = [gr.Button(visible=looked.steps.kind == kind) for kind, _ in NEXT.values()]
     head = said.headline(looked) + said.why_not(looked)
-    return [source, head, said.tree(looked.look), _line("Reading its values…"), "", *buttons, ""]
+    return [source, head, said.tree(looked.look), _line("Reading its values…"), *NO_COMPARISON, *buttons, ""]
 
 
 def _line(text: str) -> str:
