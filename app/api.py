@@ -65,7 +65,9 @@ def describe_network(
     """
     if hub_id is not None and (file is not None or zoo_id is not None or not isinstance(hub_id, str)):
         raise RequestError("hub_id must be text such as openai-community/gpt2, and the only network.")
-    return asdict(describe.describe_hub(hub_id) if hub_id else describe.describe(from_request(file, zoo_id, part)))
+    return asdict(
+        describe.describe_hub(hub_id) if hub_id else describe.describe(from_request(file, zoo_id, part))
+    )
 
 
 @alerting

@@ -13,6 +13,7 @@ from app.actions import RequestError, Source
 from app.alerts import SENTENCES, alerting, alerting_steps, warn
 from app.links import TABS
 from app.looking import Looked
+from app.routing import tabs_for
 from app.sources import from_text, to_text
 from app.tabs.doors import by_id, door, knock
 from app.widgets import MAX_MB, heading, keep_files
@@ -28,11 +29,11 @@ WALK = "Walk from one to the other"
 YET = '<div class="not-yet low">Nothing is chosen yet.</div>'
 LAYERS = "Every tensor under its name, with its shape. Layers that are alike are one line."
 NEXT = {
-    "generalization": ("classifier", "Predict its test accuracy"),
-    "tickets": ("classifier", "Find its winning ticket"),
-    "inr": ("siren", "See its picture"),
+    "generalization": "Predict its test accuracy",
+    "tickets": "Find its winning ticket",
+    "inr": "See its picture",
 }
-"""By tab, the kind of networks that it takes and what its button says."""
+"""By tab, what the button says that opens a file there."""
 
 
 def build_checkpoint_tab(demo: gr.Blocks) -> None:
@@ -97,7 +98,7 @@ def _build_next(demo: gr.Blocks, source: gr.Textbox) -> list[gr.Button]:
     """A button for each tab that may take the file."""
     buttons = []
     with gr.Row(elem_classes="look-next"):
-        for tab, (_, words) in NEXT.items():
+        for tab, words in NEXT.items():
             button = gr.Button(words, size="md", visible=False, elem_id=f"look-to-{tab}", min_width=160)
             outputs = [by_id(demo, "tabs"), door(demo, TABS[tab])]
             button.click(
@@ -182,7 +183,8 @@ NO_COMPARISON = ["", "", gr.Button(visible=False), *_no_files()]
 
 
 def _shown(source: str, looked: Looked) -> list[Any]:
-    buttons = [gr.Button(visible=looked.steps.kind == kind) for kind, _ in NEXT.values()]
+    tabs = tabs_for(looked.steps.network) if looked.steps.network else []
+    buttons = [gr.Button(visible=TABS[tab] in tabs) for tab in NEXT]
     head = said.headline(looked) + said.why_not(looked)
     return [source, head, said.tree(looked.look), _line("Reading its values…"), *NO_COMPARISON, *buttons, ""]
 
