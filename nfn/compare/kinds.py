@@ -7,7 +7,7 @@ import numpy as np
 
 from nfn.checkpoint.listing import Checkpoint
 from nfn.compare.pairs import Pair, whole
-from nfn.compare.rank import fits, rank_of, rescaling_of
+from nfn.compare.rank import MAX_RANK, fits, rank_of, rescaling_of
 
 Kind = Literal[
     "equal", "cast", "pruned", "quantised", "permuted", "rescaled", "low rank", "changed", "unrelated"
@@ -74,4 +74,6 @@ def _as_matrix(row: Row, a: np.ndarray, b: np.ndarray, dtype: str) -> Row:
     if row.cosine <= CLOSE:
         return replace(row, kind="unrelated")
     rank = rank_of(a, b, dtype)
-    return replace(row, kind="low rank" if LOW * rank <= row.side else "changed", rank=rank)
+    return replace(
+        row, kind="low rank" if LOW * rank <= row.side and rank < MAX_RANK else "changed", rank=rank
+    )

@@ -177,10 +177,8 @@ def _hash(values: np.ndarray) -> np.ndarray:
 
 
 def whole(checkpoint: Checkpoint, name: str) -> np.ndarray:
-    """All values of a tensor at once, `(out, the rest)`, float64."""
-    return np.concatenate([block.reshape(len(block), -1) for block in _blocks(checkpoint, name)]).astype(
-        np.float64
-    )
+    """All values of a tensor at once, `(out, the rest)`."""
+    return np.concatenate([block.reshape(len(block), -1) for block in _blocks(checkpoint, name)])
 
 
 def _blocks(checkpoint: Checkpoint, name: str) -> Iterator[np.ndarray]:

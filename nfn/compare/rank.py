@@ -6,7 +6,10 @@ from nfn.compare.pairs import Pair
 
 MAX_VALUES = 1 << 24
 """Of a weight whose difference is looked at as a matrix."""
-MAX_SIDE = 2_048
+MAX_RANK = 512
+"""Ranks above are this one: of a larger difference, so many random mixtures of its rows are looked at."""
+GLANCE = 48
+"""Rows and inputs by which most pairs are seen to be no rescaling."""
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 """One in the last place, by type."""
 LOOSE = 1e-3
@@ -15,17 +18,20 @@ LOOSE = 1e-3
 
 def fits(pair: Pair) -> bool:
     """Whether the tensors are small enough to be looked at as matrices."""
-    out = pair.a.shape[0] if pair.a.shape else 1
-    side = min(out, pair.count // max(1, out))
-    return len(pair.a.shape) > 1 and pair.count <= MAX_VALUES and 1 < side <= MAX_SIDE
+    return len(pair.a.shape) > 1 and pair.a.shape[0] > 1 and pair.a.shape[0] < pair.count <= MAX_VALUES
 
 
 def rank_of(a: np.ndarray, b: np.ndarray, dtype: str) -> int:
-    """Singular values of b - a `(out, the rest)` above what rounding to `dtype` leaves."""
+    """Singular values of b - a `(out, the rest)` above what rounding to `dtype` leaves, at most `MAX_RANK`."""
     difference = b - a if a.shape[0] <= a.shape[1] else (b - a).T
+    side, length = difference.shape
+    if side > MAX_RANK:
+        mixing = np.random.default_rng(0).standard_normal((MAX_RANK, side), dtype=np.float32)
+        difference = (mixing / np.sqrt(side, dtype=np.float32)) @ difference.astype(np.float32)
+    difference = difference.astype(np.float64)
     singular = np.sqrt(np.maximum(np.linalg.eigvalsh(difference @ difference.T)[::-1], 0))
-    typical = float(np.sqrt(np.mean(b * b)))
-    rounding = EPS.get(dtype, EPS["float32"]) * typical * sum(np.sqrt(a.shape))
+    typical = float(np.sqrt(np.mean(np.square(b), dtype=np.float64)))
+    rounding = EPS.get(dtype, EPS["float32"]) * typical * (np.sqrt(min(side, MAX_RANK)) + np.sqrt(length))
     return int((singular > max(rounding, 1e-3 * singular[0])).sum()) if singular[0] > 0 else 0
 
 
@@ -35,13 +41,16 @@ def rescaling_of(a: np.ndarray, b: np.ndarray, inputs: int) -> float | None:
     b[i, j] = r[i] a[i, j] c[j] with r and c positive, which ReLU lets pass (arXiv:1506.02617, "node-wise rescaling");
     each of `inputs` units has `a.shape[1] / inputs` columns.
     """
-    rows = a.shape[0]
-    one, other = a.reshape(rows, inputs, -1), b.reshape(rows, inputs, -1)
+    one, other = a.reshape(len(a), inputs, -1), b.reshape(len(a), inputs, -1)
+    if _factor(one[:GLANCE, :GLANCE], other[:GLANCE, :GLANCE]) is None or not one.any(axis=(1, 2)).all():
+        return None
+    return _factor(one.astype(np.float64), other.astype(np.float64))
+
+
+def _factor(one: np.ndarray, other: np.ndarray) -> float | None:
     if not np.array_equal(one == 0, other == 0) or (one * other < 0).any():
         return None
     weights = (one != 0).astype(np.float64)
-    if not weights.any(axis=(1, 2)).all():
-        return None
     logs = np.log(np.abs(other), where=weights > 0, out=np.zeros_like(other))
     logs -= np.log(np.abs(one), where=weights > 0, out=np.zeros_like(one))
     row, column = _factors(logs, weights)
