@@ -1,6 +1,7 @@
 """`python -m zoo look`: files, and models on the Hub, of which only headers are asked for."""
 
 import json
+from pathlib import Path
 
 import pytest
 from checkpoint_families import lenet5, llama, resnet, write_sparse
@@ -96,6 +97,12 @@ def test_the_command_gives_all_of_it_to_programs(tmp_path):
         "shape": [6, 3, 5, 5],
     }
     assert len(told["next"]) == 2
+
+
+def test_a_graph_is_told_to_programs_too():
+    exported = Path(__file__).parent / "data" / "checkpoints" / "exported.pt2"
+    told = json.loads(CliRunner().invoke(app, ["look", str(exported), "--json"]).output)
+    assert told["operators"]["conv2d"] == 1 and told["inputs"][0]["shape"] == [1, 3, 8, 8]
 
 
 def test_the_command_says_why_no_predictor_reads_a_file(tmp_path):
