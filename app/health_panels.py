@@ -13,7 +13,6 @@ TITLES = {
     "warning": "Something is likely wrong",
     "broken": "Broken",
 }
-WORDS = {"broken": "broken", "warning": "warning", "note": "note"}
 NOT_READ = "The values of this format are not read here, so that nothing is known of its health."
 ONLY_HEADERS = "Of a model on the Hub only headers are read: download it to have its values checked."
 BARS = 80
@@ -51,7 +50,7 @@ def spectra(found: Sequence[Spectrum]) -> str:
 def _finding(one: Finding) -> str:
     where = f'<p class="where">{escape(names(one), 500)}</p>' if one.tensors else ""
     return (
-        f'<li><p><span class="chip {one.severity}">{WORDS[one.severity]}</span> <b>{escape(one.kind)}</b> '
+        f'<li><p><span class="chip {one.severity}">{one.severity}</span> <b>{escape(one.kind)}</b> '
         f"{escape(one.seen, 400)}</p>{where}<p>{one.means} {one.advice}</p></li>"
     )
 

@@ -50,6 +50,7 @@ class Walk:
 
     @property
     def is_pictures(self) -> bool:
+        """Whether SIRENs were drawn, and no classifiers measured."""
         return not self.seen
 
 

@@ -36,6 +36,7 @@ class Row:
 
     @property
     def is_weight(self) -> bool:
+        """Whether it has more than one axis."""
         return len(self.shape) > 1
 
 

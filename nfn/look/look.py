@@ -12,10 +12,10 @@ from nfn.look.tree import Node, tree_of
 
 @dataclass(frozen=True)
 class Look:
-    """What a checkpoint is. `dtypes` counts values by type; `architecture` is None where it is not surely known.
+    """What a checkpoint is. `dtypes` counts values by type, `ranks` tensors by their number of axes.
 
-    `told` is what the file calls itself, `operators` counts the operations of its graph; the rest is as of
-    `Checkpoint`.
+    `architecture` is None where it is not surely known. `told` is what the file calls itself, `operators` counts the
+    operations of its graph; the rest is as of `Checkpoint`.
     """
 
     format: str
@@ -23,6 +23,7 @@ class Look:
     parameters: int
     nbytes: int
     dtypes: Mapping[str, int]
+    ranks: Mapping[int, int]
     tree: Node
     architecture: Architecture | None
     told: str
@@ -49,6 +50,9 @@ def look(checkpoint: Checkpoint) -> Look:
         checkpoint.parameters,
         checkpoint.nbytes,
         dict(dtypes.most_common()),
+        dict(
+            sorted(Counter(len(tensor.shape) for tensor in checkpoint.tensors.values()).items(), reverse=True)
+        ),
         tree_of(checkpoint.tensors.values()),
         recognise(checkpoint.shapes),
         checkpoint.told,

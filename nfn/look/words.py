@@ -8,6 +8,8 @@ from nfn.checkpoint.listing import Port
 from nfn.look.look import Look
 from nfn.look.tree import Node
 
+KINDS = {4: "kernel of a convolution", 2: "matrix", 1: "vector", 0: "scalar"}
+"""What tensors mostly are, by their number of axes."""
 SHOWN = 40
 """Kinds of operations that are named."""
 
@@ -19,7 +21,7 @@ def facts(seen: Look) -> Iterator[tuple[str, str]]:
     if found:
         yield "how that is known", found.evidence
     yield from _ends(seen)
-    yield from found.facts if found else ()
+    yield from found.facts if found else _holds(seen)
     if seen.told:
         yield "calls itself", seen.told
     yield "format", seen.format
@@ -33,6 +35,13 @@ def facts(seen: Look) -> Iterator[tuple[str, str]]:
         )
     yield from (("broken", text) for text in seen.broken)
     yield from (("note", text) for text in seen.notes)
+
+
+def _holds(seen: Look) -> Iterator[tuple[str, str]]:
+    """What kinds of tensors there are, where that is all that is known."""
+    words = [f"{count:,} × {KINDS.get(rank, f'tensor of {rank} axes')}" for rank, count in seen.ranks.items()]
+    if words:
+        yield "holds", ", ".join(words)
 
 
 def _ends(seen: Look) -> Iterator[tuple[str, str]]:
