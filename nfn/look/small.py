@@ -62,7 +62,12 @@ def find_mlp(shapes: Shapes) -> Architecture | None:
             sizes = [shapes[order[0]][1], *(shapes[name][0] for name in order)]
             title = f"MLP {'–'.join(map(str, sizes))}" if len(sizes) <= 6 else f"MLP of {len(order)} layers"
             evidence = "Linear layers only, each as wide as the one before gives."
-            return Architecture(title, evidence, (("layers", str(len(order))),), f"{sizes[0]:,} numbers")
+            return Architecture(
+                title,
+                evidence,
+                (("layers", str(len(order))), ("activation", "not in the file")),
+                f"{sizes[0]:,} numbers",
+            )
     return None
 
 
