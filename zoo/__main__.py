@@ -13,6 +13,7 @@ from zoo.commands import (
     compare,
     conventions,
     evaluate,
+    fit,
     health,
     hub,
     import_,
@@ -40,6 +41,7 @@ app.add_typer(importing, name="import")
 app.command("look")(look.show_look)
 app.command("health")(health.show_health)
 app.command("compare")(compare.show_comparison)
+app.command("fit")(fit.fit)
 app.command("sample")(build.sample)
 app.command("bundle")(bundle.bundle)
 app.command("list")(browse.list_zoo)
