@@ -8,6 +8,7 @@ import gradio as gr
 from gradio.events import api
 
 from app import actions, batch, describe, generalization, own_picture, tickets
+from app.actions import RequestError
 from app.alerts import alerting
 from app.arguments import checked
 from app.sources import files_from_request, from_request, path_of
@@ -46,20 +47,28 @@ def list_collections() -> list[dict[str, Any]]:
 @alerting
 @checked
 def describe_network(
-    file: gr.FileData | None = None, zoo_id: str | None = None, part: str = "auto"
+    file: gr.FileData | None = None, zoo_id: str | None = None, part: str = "auto", hub_id: str | None = None
 ) -> dict[str, Any]:
-    """Say what a network's file is: its format, architecture, tensors, and what can be done with it here.
+    """Say what a checkpoint is, of any architecture: format, name, tensors, and what can be done with it here.
 
     Args:
-        file: A checkpoint (safetensors, torch.save, ONNX, npz), uploaded to this app, or a data: URI in base64 to 3 MB.
+        file: Any checkpoint (safetensors, torch.save, ONNX, GGUF, npz, .pt2), uploaded to this app, or a data: URI in
+            base64 to 3 MB.
         zoo_id: A network of the zoo, such as cifar10-cnns/test/17, instead of a file.
         part: The network that is meant, such as actor, where a file holds several; auto takes the usual one.
+        hub_id: A model on the Hugging Face Hub, such as openai-community/gpt2, of which only headers are read.
 
     Returns:
         format, family, layers (name and shape of each weight), parameters, dtypes, inputs (one input's shape), classes,
-        health (what is wrong), can (endpoints that take it), assumed (what was taken for granted), notes.
+        health (what is wrong), can (endpoints that take it), assumed (what was taken for granted), notes, architecture
+        (its name, where all names and shapes are that architecture's, else null), tree (modules and tensors, alike ones
+        folded into one), refusal (why no predictor here reads it, or "").
     """
-    return asdict(describe.describe(from_request(file, zoo_id, part)))
+    if hub_id is not None and (file is not None or zoo_id is not None or not isinstance(hub_id, str)):
+        raise RequestError("hub_id must be text such as openai-community/gpt2, and the only network.")
+    return asdict(
+        describe.describe_hub(hub_id) if hub_id else describe.describe(from_request(file, zoo_id, part))
+    )
 
 
 @alerting

@@ -1,18 +1,28 @@
 """What a network is, whether something is wrong with it, and what can be done with it here. No gradio."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import torch
-
-from app import actions, generalization, tickets
+from app import actions, generalization, looking, tickets
 from app.actions import RequestError, Source, reading, zoo
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import Add, Concat, Conv, Linear
+from nfn.checkpoint import Checkpoint
+from nfn.checkpoint.memory import of_tensors
+from nfn.health import examine
+from nfn.health.words import sentences
+from nfn.look import Look, look
+from nfn.look.tree import pruned, tensors_of
+from nfn.look.words import as_dict
 from nfn.network import Network
 from nfn.reader.stored import load_file, parse_file
 from zoo.errors import ZooError
+
+ON_HUB = "Only headers are read of models on the Hub: download a file of it, and send that."
+MAX_NODES = 2_000
+"""Modules, and weights, that an answer lists."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,8 @@ class Description:
     """What is true of a network's file. `inputs` is one input's shape, without the batch; None where it is not known.
 
     `health` are sentences on what is wrong, `can` the endpoints of the API that take the network, `assumed` what was
-    taken for granted where the file does not say it.
+    taken for granted where the file does not say it. `architecture` is its name where names and shapes fix it, `tree`
+    the modules of a file (see `nfn.look.words.as_dict`), `refusal` why no predictor reads it.
     """
 
     format: str
@@ -42,10 +53,67 @@ class Description:
     can: tuple[str, ...]
     assumed: tuple[str, ...]
     notes: tuple[str, ...]
+    architecture: str | None = None
+    tree: dict[str, Any] | None = None
+    refusal: str = ""
+
+
+def describe_hub(hub_id: str) -> Description:
+    """Describe a model on the Hub from its headers; errors as of `looking.look_on_hub`."""
+    seen = looking.look_on_hub(hub_id).look
+    return _named(_describe_look(seen, ON_HUB), seen)
 
 
 def describe(source: Source) -> Description:
-    """Describe the network behind `source`, of whatever kind; RequestError where it cannot be read at all."""
+    """Describe the network or checkpoint behind `source`, of whatever kind; RequestError where it is neither."""
+    if source.path is None:
+        tensors = generalization.read_any(source).tensors()
+        return replace(_describe_network(source), health=_health(of_tensors("zoo", tensors)))
+    checkpoint = looking.open_upload(source.path)
+    seen = look(checkpoint)
+    try:
+        described = _describe_network(source)
+    except RequestError as error:
+        described = _describe_look(seen, str(error))
+    return _named(replace(described, health=_health(checkpoint)), seen)
+
+
+def _named(described: Description, seen: Look) -> Description:
+    """With the architecture's name and the tree."""
+    name = seen.architecture.name if seen.architecture else None
+    cut = replace(seen, tree=pruned(seen.tree, MAX_NODES))
+    return replace(described, architecture=name, tree=as_dict(cut)["tree"])
+
+
+def _health(checkpoint: Checkpoint) -> tuple[str, ...]:
+    return tuple(sentences(examine(checkpoint)))
+
+
+def _describe_look(seen: Look, refusal: str) -> Description:
+    """A checkpoint that no predictor reads: what names, types and shapes say."""
+    found = seen.architecture
+    weights = [LayerDescription(name, shape) for name, shape in tensors_of(seen.tree) if len(shape) > 1]
+    shape = seen.inputs[0].shape if len(seen.inputs) == 1 else None
+    return Description(
+        format=seen.format,
+        family=found.name if found else "unknown",
+        layers=tuple(weights[:MAX_NODES]),
+        parameters=seen.parameters,
+        dtypes=tuple(seen.dtypes),
+        inputs=None
+        if shape is None or None in shape[1:]
+        else tuple(size for size in shape[1:] if size is not None),
+        classes=found.classes if found else None,
+        health=seen.broken,
+        can=(),
+        assumed=(),
+        notes=seen.notes,
+        refusal=refusal,
+    )
+
+
+def _describe_network(source: Source) -> Description:
+    """The network that a predictor may read; RequestError where the reader makes none of the file."""
     with reading():
         network = generalization.read_any(source)
         form, dtypes = _stored_as(source)
@@ -61,7 +129,7 @@ def describe(source: Source) -> Description:
         dtypes=dtypes,
         inputs=None if architecture is None else architecture.input_shape,
         classes=outputs[0] if outputs and network.kind == "classifier" else None,
-        health=tuple(_health(tensors)),
+        health=(),
         can=tuple(name for name, takes in TASKS.items() if _takes(takes, source)),
         assumed=assumed,
         notes=network.notes,
@@ -110,19 +178,6 @@ def _family(network: Network, architecture: Architecture | None) -> str:
     if Concat in kinds:
         return "cnn with concatenations"
     return "residual cnn" if Add in kinds else "cnn"
-
-
-def _health(tensors: dict[str, torch.Tensor]) -> list[str]:
-    """What is wrong with the values; NaN and infinity were refused when the file was read."""
-    findings = []
-    for name, tensor in tensors.items():
-        if tensor.dim() > 1 and not bool(tensor.any()):
-            findings.append(f"{name}: all weights are zero, so this layer passes nothing on.")
-        elif tensor.dim() > 1 and tensor.numel() > 1 and bool((tensor == tensor.flatten()[0]).all()):
-            findings.append(f"{name}: all weights are equal, so its units do the same.")
-        elif float(tensor.abs().max()) > 65_504:
-            findings.append(f"{name}: values beyond half precision's range (65,504).")
-    return findings
 
 
 def _takes(task: Callable[[Source], object], source: Source) -> bool:

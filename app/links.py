@@ -15,6 +15,7 @@ TABS = {
     "inr": "INR",
     "generalization": "Generalization",
     "tickets": "Tickets",
+    "checkpoint": "Checkpoint",
     "zoo": "Zoo",
     "how": "How it works",
 }

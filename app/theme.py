@@ -5,7 +5,8 @@ from pathlib import Path
 from gradio import themes
 
 STYLESHEETS = [
-    Path(__file__).with_name(name) for name in ("style.css", "zoo.css", "tickets.css", "how.css", "graph.css")
+    Path(__file__).with_name(name)
+    for name in ("style.css", "zoo.css", "tickets.css", "how.css", "graph.css", "look.css")
 ]
 
 BLUE = themes.Color(

@@ -9,6 +9,7 @@ from app.links import DOORS, TABS
 from app.opening import follow_links
 from app.serving import remember_signatures, settle
 from app.tabs.cards import build_queue
+from app.tabs.checkpoint import build_checkpoint_tab
 from app.tabs.doors import build_doors
 from app.tabs.generalization import build_generalization_tab
 from app.tabs.how import build_how_tab
@@ -21,6 +22,7 @@ BUILDERS = {
     "inr": build_inr_tab,
     "generalization": build_generalization_tab,
     "tickets": build_tickets_tab,
+    "checkpoint": build_checkpoint_tab,
     "zoo": build_zoo_tab,
     "how": build_how_tab,
 }

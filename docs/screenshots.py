@@ -6,12 +6,15 @@ A new tab gets a function that visits it, a line in `PICTURES`, and steps of its
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Page, expect, sync_playwright
 
 from app.serving import launch_options, serve
 from app.ui import build_app
+from nfn.reader import write_network
+from zoo.catalog import Zoo
 
 DOCS = Path(__file__).parent
 RESNET = DOCS.parent / "tests" / "data" / "foreign_cnns" / "resnet8.pth"
@@ -84,6 +87,19 @@ def visit_upload(page: Page, url: str) -> None:
     page.evaluate("window.scrollTo(0, 0)")
 
 
+def visit_checkpoint(page: Page, url: str) -> None:
+    """The Checkpoint tab with two networks of the zoo as files, on the way from one to the other."""
+    open_tab(page, url, "checkpoint")
+    with TemporaryDirectory() as folder:
+        for number, box in (("52", "#look-upload"), ("98", "#compare-upload")):
+            path = Path(folder, f"fashion-{number}.safetensors")
+            write_network(Zoo().network(f"fashion-mnist-cnns/test/{number}"), path)
+            page.locator(f"{box} input[type=file]").set_input_files(path)
+            expect(page.locator("#health .title" if number == "52" else "#compared .title")).to_be_visible()
+    page.locator("#walk").click()
+    expect(page.locator("#walked .path")).to_be_visible()
+
+
 def visit_tickets(page: Page, url: str) -> None:
     """The Tickets tab after a click on a network, at the end of a race."""
     open_tab(page, url, "tickets")
@@ -107,6 +123,7 @@ PICTURES: dict[str, tuple[int, Callable[[Page, str], None]]] = {
     "upload": (2600, visit_upload),
     "tickets": (2660, visit_tickets),
     "how": (1140, visit_how),
+    "checkpoint": (1760, visit_checkpoint),
 }
 """By file name, the height of the window and the way there."""
 

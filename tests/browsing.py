@@ -9,6 +9,7 @@ READY = {
     "inr": "#weights-before .main-svg",
     "generalization": "#scatter .scatter",
     "tickets": "#ticket .facts",
+    "checkpoint": "#look .not-yet",
     "zoo": ".zoo-gallery",
     "how": "[data-shuffle]",
 }

@@ -10,11 +10,14 @@ from zoo.commands import (
     browse,
     build,
     bundle,
+    compare,
     conventions,
     evaluate,
     fit,
+    health,
     hub,
     import_,
+    look,
     predict,
     predict_ticket,
     train,
@@ -35,6 +38,9 @@ importing.command("nfn-sirens")(import_.import_nfn_sirens)
 importing.command("dws-sirens")(import_.import_dws_sirens)
 app.add_typer(importing, name="import")
 
+app.command("look")(look.show_look)
+app.command("health")(health.show_health)
+app.command("compare")(compare.show_comparison)
 app.command("fit")(fit.fit)
 app.command("sample")(build.sample)
 app.command("bundle")(bundle.bundle)

@@ -12,6 +12,7 @@ from app import panels
 from app.actions import Source
 from app.alerts import SENTENCES, alerting, alerting_steps, warn
 from app.aside import answering
+from app.look_panels import glance
 from app.sources import from_text
 
 QUEUE = "queue"
@@ -156,7 +157,7 @@ def receive(
                 yield [*shown, gr.skip(), ""]
         except SENTENCES as error:
             warn(error)
-            yield [*[gr.skip()] * len(outputs), None, panels.refused(path, error)]
+            yield [*[gr.skip()] * len(outputs), None, panels.refused(path, error) + glance(path)]
 
     chosen = choose(triggers, received, [file, *inputs], [*outputs, file, line], cancels, answer)
     chosen.failure(lambda: None, None, file, api_visibility="private")

@@ -109,7 +109,7 @@ class Message:
         return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
-def decode(data: bytes) -> Message:
+def decode(data: bytes | memoryview) -> Message:
     """The `ModelProto` in the bytes of a file; OnnxError says where they are none, or more than a network needs."""
     return _Decoder(memoryview(data)).message(MODEL, 0, len(data))
 

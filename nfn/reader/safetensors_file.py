@@ -8,7 +8,7 @@ from nfn.reader import limits
 from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
 from nfn.reader.tensors import StoredTensor, contiguous_strides, show_count
 
-_DTYPES = {
+DTYPES = {
     "F64": ("float64", 64),
     "F32": ("float32", 32),
     "F16": ("float16", 16),
@@ -102,9 +102,9 @@ def _check_entry(name: str, entry: object) -> tuple[int, int]:
         raise _malformed(f"tensor {quote(name)} has an impossible shape or offsets")
     if len(shape) > limits.RANK:
         raise _malformed(f"tensor {quote(name)} has {len(shape)} dimensions; at most {limits.RANK} are read")
-    if not isinstance(entry["dtype"], str) or entry["dtype"] not in _DTYPES:
+    if not isinstance(entry["dtype"], str) or entry["dtype"] not in DTYPES:
         raise _malformed(f"tensor {quote(name)} has an unknown type")
-    if math.prod(shape) * _DTYPES[entry["dtype"]][1] != 8 * (span[1] - span[0]):
+    if math.prod(shape) * DTYPES[entry["dtype"]][1] != 8 * (span[1] - span[0]):
         raise _malformed(f"tensor {quote(name)} has a shape that does not fit its bytes")
     return span[0], span[1]
 
@@ -130,7 +130,7 @@ def _check_tiling(spans: dict[str, tuple[int, int]], size: int) -> None:
 
 def _describe(entry: dict, data: memoryview) -> StoredTensor:
     shape = tuple(entry["shape"])
-    return StoredTensor(_DTYPES[entry["dtype"]][0], shape, contiguous_strides(shape), 0, data)
+    return StoredTensor(DTYPES[entry["dtype"]][0], shape, contiguous_strides(shape), 0, data)
 
 
 def _malformed(fault: str) -> NetworkFileError:

@@ -96,7 +96,7 @@ def _check(name: str, tensor: StoredTensor, sizes: Mapping[str, int]) -> None:
             name, f"has values of type {quote(tensor.dtype)}; wanted float32, float64, float16 or bfloat16"
         )
     _check_shape(name, tensor)
-    _check_extent(name, tensor, sizes[tensor.dtype])
+    check_extent(name, tensor, sizes[tensor.dtype])
 
 
 def _view(tensor: StoredTensor, sizes: Mapping[str, int]) -> np.ndarray:
@@ -144,8 +144,11 @@ def _check_shape(name: str, tensor: StoredTensor) -> None:
         raise _corrupt(name, f"it has {len(tensor.shape)} sizes but {len(tensor.strides)} strides")
 
 
-def _check_extent(name: str, tensor: StoredTensor, size: int) -> None:
-    """No byte outside the storage, and no value used twice (an expanded view)."""
+def check_extent(name: str, tensor: StoredTensor, size: int) -> None:
+    """No byte outside the storage, and no value used twice (an expanded view): else NetworkFileError.
+
+    `size` is the number of bytes of a value.
+    """
     held = len(tensor.data) // size
     if tensor.numel > held:
         raise _corrupt(

@@ -10,22 +10,28 @@ _PLAIN_MEMBERS = ("data.pkl", "version", "byteorder", ".format_version", ".stora
 _MEMBER_FOLDERS = ("data/", ".data/")
 
 
-def read_torch_zip(archive: Archive) -> Any:
-    """The object in the archive, with tensors as views of the file's bytes.
+def read_torch_zip(archive: Archive, checked: bool = True) -> Any:
+    """The object in the archive, with tensors as views of the file's bytes; their checksums are compared if `checked`.
 
     Raises:
         NetworkFileError: the archive or its pickle is refused, or is not one of `torch.save`.
     """
     _refuse_foreign(archive.names)
-    contents = archive.members()
+    members = read_members(archive, checked)
     _check_layout(archive.names)
+    return read_plan(members["data.pkl"], members)
+
+
+def read_members(archive: Archive, checked: bool = True, unpack: bool = False) -> dict[str, memoryview]:
+    """The members by their names below the archive's one folder; NetworkFileError unless numbers are little-endian."""
+    contents = archive.members(unpack, checked)
     members = {name.partition("/")[2]: view for name, view in contents.items()}
     byteorder = bytes(members.get("byteorder", b"little")[:16])
     if byteorder != b"little":
         raise NetworkFileError(
             f"The checkpoint's byte order is {quote(byteorder)}; wanted little. {EXPORT_ADVICE}"
         )
-    return read_plan(members["data.pkl"], members)
+    return members
 
 
 def is_torch_zip(names: list[str]) -> bool:

@@ -7,7 +7,7 @@ byte of the archive belongs. Layout of a zip file: PKWARE APPNOTE 4.3.
 import stat
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nfn.reader import limits
@@ -41,13 +41,15 @@ class Archive:
         NetworkFileError: the directory is cut short, damaged, above a cap, or not where it should be.
     """
 
-    def __init__(self, data: bytes):
-        self._data = data
-        self._entries, self._directory_start = _read_directory(data)
+    def __init__(self, data: bytes | memoryview):
+        self._data = memoryview(data)
+        self._entries, self._directory_start = _read_directory(self._data)
         self.names = [entry.name for entry in self._entries]
 
-    def members(self, unpack: bool = False) -> dict[str, memoryview]:
+    def members(self, unpack: bool = False, checked: bool = True) -> dict[str, memoryview]:
         """The members by their names; those that are compressed are unpacked or, if not `unpack`, refused.
+
+        If not `checked`, the checksums of stored members are left alone, which takes reading the whole file.
 
         Raises:
             NetworkFileError: a member is encrypted, listed twice, misplaced or damaged, or too large.
@@ -60,13 +62,19 @@ class Archive:
         if total > limits.FILE_BYTES:
             raise hostile(f"it unpacks to {total:,} bytes; at most {limits.FILE_BYTES:,} are read")
         return {
-            entry.name: _unpack(entry, packed) if entry.method == _DEFLATED else _check(entry, packed)
+            entry.name: _content(entry, packed, checked)
             for entry, packed in _locate(self._data, self._entries, self._directory_start)
         }
 
+    def verify(self, after_each: Callable[[], object]) -> None:
+        """Compare all checksums, and call `after_each` member; NetworkFileError where one is wrong."""
+        for entry, packed in _locate(self._data, self._entries, self._directory_start):
+            _content(entry, packed, True)
+            after_each()
 
-def _read_directory(data: bytes) -> tuple[list[_Entry], int]:
-    if len(data) < _END.size or b"PK\x05\x06" not in data[-65_557:]:
+
+def _read_directory(data: memoryview) -> tuple[list[_Entry], int]:
+    if len(data) < _END.size or b"PK\x05\x06" not in bytes(data[-65_557:]):
         raise _incomplete("its directory at the end is missing")
     signature, _, _, _, count, size, start, comment = _END.unpack(data[-_END.size :])
     if signature != b"PK\x05\x06" or comment:
@@ -76,7 +84,7 @@ def _read_directory(data: bytes) -> tuple[list[_Entry], int]:
     tail = len(data) - _END.size - start - size
     if tail not in (0, _END64_BYTES) or (tail and data[start + size :][:4] != b"PK\x06\x06"):
         raise hostile("its directory is not where it should be (data before or after the archive)")
-    return _parse_entries(data[start : start + size], count), start
+    return _parse_entries(bytes(data[start : start + size]), count), start
 
 
 def _parse_entries(directory: bytes, count: int) -> list[_Entry]:
@@ -125,9 +133,11 @@ def _first_duplicate(names: list[str]) -> str:
     return next(name for name in names if name in seen or seen.add(name))
 
 
-def _locate(data: bytes, entries: list[_Entry], directory_start: int) -> Iterator[tuple[_Entry, memoryview]]:
+def _locate(
+    data: memoryview, entries: list[_Entry], directory_start: int
+) -> Iterator[tuple[_Entry, memoryview]]:
     """Each member's bytes; together with their headers they must cover the file up to the directory."""
-    view, end = memoryview(data), 0
+    end = 0
     for entry in sorted(entries, key=lambda entry: entry.offset):
         if not _is_gap(data, end, entry.offset):
             raise hostile(f"bytes before its member {quote(entry.name)} belong to nothing")
@@ -135,9 +145,15 @@ def _locate(data: bytes, entries: list[_Entry], directory_start: int) -> Iterato
         end = start + entry.packed
         if end > directory_start:
             raise _incomplete(f"its member {quote(entry.name)} reaches into the directory")
-        yield entry, view[start:end]
+        yield entry, data[start:end]
     if not _is_gap(data, end, directory_start):
         raise hostile("bytes between its members and its directory belong to nothing")
+
+
+def _content(entry: _Entry, packed: memoryview, checked: bool) -> memoryview:
+    if entry.method == _DEFLATED:
+        return _unpack(entry, packed)
+    return _check(entry, packed) if checked else packed
 
 
 def _check(entry: _Entry, content: memoryview) -> memoryview:
@@ -160,14 +176,14 @@ def _unpack(entry: _Entry, packed: memoryview) -> memoryview:
     return _check(entry, memoryview(content))
 
 
-def _is_gap(data: bytes, end: int, start: int) -> bool:
+def _is_gap(data: memoryview, end: int, start: int) -> bool:
     """Members touch, or have a data descriptor between them."""
     return start == end or (
         start - end in _DESCRIPTOR_BYTES and (end > 0) and data[end : end + 4] == b"PK\x07\x08"
     )
 
 
-def _check_local_header(data: bytes, entry: _Entry) -> int:
+def _check_local_header(data: memoryview, entry: _Entry) -> int:
     if len(data) - entry.offset < _LOCAL.size:
         raise _incomplete(f"the header of {quote(entry.name)} is missing")
     signature, _, flags, method, *_, name_bytes, extra_bytes = _LOCAL.unpack_from(data, entry.offset)

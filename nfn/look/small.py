@@ -1,0 +1,81 @@
+"""Small networks by structure: recurrent layers, SIRENs as the paper's code names them, rows of linear layers."""
+
+import itertools
+import re
+
+from nfn.look.families import Architecture, Shapes
+from nfn.wiring.names import natural_key
+
+_GATES = {4: "LSTM", 3: "GRU", 1: "RNN"}
+"""By how many times its state a recurrent layer's weights are tall (torch.nn)."""
+
+
+def find_recurrent(shapes: Shapes) -> Architecture | None:
+    """`torch.nn.LSTM`, `GRU` or `RNN` with at most an embedding and a head beside it."""
+    first = [name for name in shapes if name.endswith("weight_ih_l0")]
+    if len(first) != 1:
+        return None
+    stem = first[0].removesuffix("weight_ih_l0")
+    tall, takes = shapes[first[0]]
+    state = shapes.get(f"{stem}weight_hh_l0", (0, 0))[1]
+    kind = _GATES.get(tall // state) if state and tall % state == 0 else None
+    inside = [
+        name
+        for name in shapes
+        if re.fullmatch(re.escape(stem) + r"(weight|bias)_[ih]h_l\d+(_reverse)?", name)
+    ]
+    if kind is None or len(shapes) - len(inside) > 6:
+        return None
+    layers = sum(
+        name.removeprefix(stem).startswith("weight_ih") and not name.endswith("_reverse") for name in inside
+    )
+    both = any(name.endswith("_reverse") for name in inside)
+    facts = (("layers", str(layers)), ("state", str(state)), ("directions", "both" if both else "one"))
+    evidence = f"Weights of {tall // state} times the state, named as in torch.nn.{kind}."
+    return Architecture(
+        f"{'Bidirectional ' if both else ''}{kind}", evidence, facts, f"sequences of {takes} numbers a step"
+    )
+
+
+def find_siren(shapes: Shapes) -> Architecture | None:
+    """A SIREN (arXiv:2006.09661) in the names of its authors' code, or of lucidrains/siren-pytorch."""
+    weights = sorted((name for name in shapes if name.endswith("weight")), key=natural_key)
+    sines = [name for name in weights if re.fullmatch(r"(?:\w+\.)*net\.\d+\.linear\.weight", name)]
+    layers = [name for name in weights if re.fullmatch(r"(?:net\.)?layers\.\d+\.weight", name)]
+    other = weights and weights[-1].rpartition(".")[0].rpartition(".")[2] == "last_layer"
+    named = len(sines) >= len(weights) - 1 > 0 or (other and len(layers) == len(weights) - 1 > 0)
+    if not named or not _is_row(shapes, weights) or shapes[weights[0]][1] > 4:
+        return None
+    widths = [shapes[name][0] for name in weights]
+    facts = (("layers", str(len(weights))), ("width", str(widths[0])))
+    evidence = "A row of linear layers from coordinates, named as the sine layers of " + (
+        "siren-pytorch." if other else "the paper's code."
+    )
+    return Architecture("SIREN", evidence, facts, f"{shapes[weights[0]][1]} coordinates")
+
+
+def find_mlp(shapes: Shapes) -> Architecture | None:
+    """Linear layers and nothing else, each taking what the one before gives."""
+    weights = [name for name in shapes if len(shapes[name]) == 2]
+    for order in (weights, sorted(weights, key=natural_key)):
+        if len(order) > 1 and _is_row(shapes, order):
+            sizes = [shapes[order[0]][1], *(shapes[name][0] for name in order)]
+            title = f"MLP {'–'.join(map(str, sizes))}" if len(sizes) <= 6 else f"MLP of {len(order)} layers"
+            evidence = "Linear layers only, each as wide as the one before gives."
+            return Architecture(
+                title,
+                evidence,
+                (("layers", str(len(order))), ("activation", "not in the file")),
+                f"{sizes[0]:,} numbers",
+            )
+    return None
+
+
+def _is_row(shapes: Shapes, weights: list[str]) -> bool:
+    """Whether weights fit one behind the other, and all other tensors are their biases."""
+    if any(len(shapes[name]) != 2 for name in weights):
+        return False
+    fits = all(shapes[b][1] == shapes[a][0] for a, b in itertools.pairwise(weights))
+    biases = {re.sub(r"weight$|kernel$", "bias", name): (shapes[name][0],) for name in weights}
+    rest = shapes.keys() - set(weights)
+    return fits and all(biases.get(name) == shapes[name] for name in rest)

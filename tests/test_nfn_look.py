@@ -1,0 +1,69 @@
+"""Look: each family by hand-written names and shapes has its one right name, and near misses have none."""
+
+import math
+
+import pytest
+from checkpoint_families import FAMILIES, llama, lora_kohya, lora_peft, resnet, sd_unet, write_sparse
+
+from nfn.checkpoint import TensorInfo, open_checkpoint
+from nfn.look import look, recognise
+from nfn.look.recognise import FAMILIES as FINDERS
+from nfn.look.tree import tree_of
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_each_family_gets_its_name_and_near_misses_none(name, tmp_path):
+    shapes, wanted = FAMILIES[name]
+    seen = look(open_checkpoint(write_sparse(tmp_path / "model.safetensors", shapes)))
+    assert (seen.architecture and seen.architecture.name) == wanted
+    assert seen.tensors == len(shapes)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_no_two_families_claim_the_same_file(name):
+    shapes, _ = FAMILIES[name]
+    found = []
+    for find in FINDERS[:-1]:  # the last one takes any row of linear layers, a SIREN too
+        try:
+            found.append(find(shapes))
+        except (ValueError, IndexError, KeyError, TypeError, ZeroDivisionError):
+            continue
+    assert len([one for one in found if one]) <= 1
+
+
+def test_a_lora_says_its_rank_and_what_it_changes():
+    found = recognise(lora_peft(16))
+    assert found is not None
+    facts = dict(found.facts)
+    assert (
+        facts["rank"] == "16"
+        and facts["targets"] == "q_proj (4), v_proj (4)"
+        and "4096 × 4096" in facts["weights it changes"]
+    )
+    kohya = recognise(lora_kohya())
+    assert kohya is not None and dict(kohya.facts)["targets"] == "to_q (3), to_k (3)"
+
+
+def test_facts_and_classes_come_with_the_name():
+    found = recognise(llama(shared=8))
+    assert found is not None and dict(found.facts)["attention"] == "8 query heads for each key and value"
+    resnet34 = recognise(resnet((3, 4, 6, 3), classes=37))
+    assert resnet34 is not None and resnet34.classes == 37 and "RGB" in resnet34.inputs
+    xl = recognise(sd_unet(2048))
+    assert xl is not None and "Stable Diffusion XL" in xl.name
+
+
+def test_the_tree_folds_layers_that_are_alike(tmp_path):
+    shapes = llama(layers=12)
+    tree = look(open_checkpoint(write_sparse(tmp_path / "m.safetensors", shapes, "BF16"))).tree
+    model = next(child for child in tree.children if child.name == "model")
+    layers = next(child for child in model.children if child.name == "layers")
+    (folded,) = layers.children
+    assert folded.name == "0 … 11" and folded.alike == 12
+    assert tree.values == sum(math.prod(shape) for shape in shapes.values())
+
+
+def test_names_of_any_kind_make_a_tree():
+    names = ["", ".", "a..b", "a", "a.b.c", "/", "x" * 900, ".".join("y" * 60), "a.b"]
+    tree = tree_of([TensorInfo(name, "float32", (2,), 8) for name in names])
+    assert tree.values == 2 * len(names)
