@@ -45,12 +45,13 @@ def main() -> None:
 
 
 def shoot(page: Page, path: Path) -> None:
-    """A picture of the page from its top, once nothing moves any more."""
+    """A picture of the page from its top, once nothing moves any more; of 256 colours, a third of the size."""
     page.wait_for_function("!document.body.dataset.choosing")
     page.wait_for_load_state("networkidle")
     page.wait_for_function("[...document.images].every(image => image.complete || !image.checkVisibility())")
     page.wait_for_timeout(3000)
     page.screenshot(path=path)
+    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def open_tab(page: Page, url: str, tab: str) -> None:
