@@ -16,7 +16,7 @@ from nfn.reader import write_network
 from zoo.pictures import as_network
 
 MOST_STEPS = 5000
-SECONDS = 90.0
+SECONDS = 180.0
 """After which a fit ends with what it has."""
 
 

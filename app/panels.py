@@ -147,7 +147,7 @@ def as_table(headers: Sequence[str], rows: Sequence[Sequence[object]], title: st
 
 OWN_PICTURE = (
     "A network learns to answer each pixel's coordinates with its colour, while you watch. Small (1,200 weights) holds "
-    "a digit, medium (34,000) a small photo, large (133,000) more of it. The middle square is learned."
+    "a digit, medium (34,000) a small photo; large (133,000) holds more, and learns slowly. The middle square is learned."
 )
 LEGEND = (
     '<span class="minus"></span> below zero <span class="plus"></span> above. One row per hidden neuron, its bias in '
