@@ -1,0 +1,112 @@
+"""Read networks by their weights alone: nothing is put into them, no picture is drawn, no image is classified.
+
+Messages along the weights of a canonical copy, then a small head. The same for every order of hidden units, and for
+every copy with other signs, phases (sine) or scales (ReLU).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from nfn.canonical import canonical_odd, canonical_relu, canonical_sine
+from nfn.features import WeightSpaceFeatures
+from nfn.layers.messages import ProductMessages, UnitEncoder, UnitPool
+from nfn.predictor import Predictor
+from nfn.spec import ArraySpec, NetworkSpec
+
+Canonical = Literal["sine", "odd", "relu"]
+CANONICAL: dict[str, Callable[[WeightSpaceFeatures], WeightSpaceFeatures]] = {
+    "sine": canonical_sine,
+    "odd": canonical_odd,
+    "relu": canonical_relu,
+}
+WAVE_SCALES = (2.7, 0.5)
+"""Of frequencies of weights and biases, in units of their deviation: the span of a picture's coordinates."""
+
+
+@dataclass(frozen=True)
+class WeightReaderConfig:
+    """What is read, of which networks, and how large the reader is.
+
+    `shapes` are those of the weights of a chain; `labels` per image set for the task `label`, empty where `task` names
+    a column of numbers. `rounds` counts sweeps of messages forward; one backward lies between two of them.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    task: str = "label"
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    canonical: Canonical = "sine"
+    channels: int = 64
+    rounds: int = 2
+    waves: int = 64
+    head: int = 128
+
+    def __post_init__(self):
+        object.__setattr__(self, "shapes", tuple(tuple(shape) for shape in self.shapes))  # JSON gives lists
+        if self.canonical not in get_args(Canonical):
+            raise ValueError(f"canonical {self.canonical!r}: wanted one of {', '.join(get_args(Canonical))}.")
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The networks that are read."""
+        biases = tuple(ArraySpec(shape[:1]) for shape in self.shapes)
+        return NetworkSpec(tuple(ArraySpec(shape) for shape in self.shapes), biases)
+
+    @property
+    def outputs(self) -> int:
+        """One per label of every image set, or one number."""
+        return sum(len(names) for names in self.labels.values()) or 1
+
+
+@dataclass(frozen=True)
+class WeightReading:
+    """What weights alone say: the likeliest label of an image set, and a probability for each of its labels."""
+
+    domain: str
+    label: str
+    probabilities: dict[str, float]
+
+
+class WeightReader(Predictor):
+    """Bilinear messages between hidden units of a canonical copy (`nfn.layers.messages`), pooled, and a head."""
+
+    name = "weight-reader"
+    config_class = WeightReaderConfig
+    scales: Tensor
+
+    def __init__(self, config: WeightReaderConfig):
+        super().__init__(config)
+        spec, channels = config.spec, config.channels
+        self.register_buffer("scales", torch.ones(2 * len(spec)))
+        self.encoder = UnitEncoder(spec, 1, channels, config.waves, WAVE_SCALES)
+        self.sweeps = nn.ModuleList(
+            ProductMessages(spec, 1, channels, backward=i % 2 == 1) for i in range(2 * config.rounds - 1)
+        )
+        self.pool = UnitPool(spec, 1, channels)
+        self.head = nn.Sequential(
+            nn.Linear(self.pool.num_outs, config.head), nn.LayerNorm(config.head), nn.SiLU(),
+            nn.Linear(config.head, config.outputs),
+        )  # fmt: skip
+
+    def prepare(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """The canonical copy of networks in our convention, each tensor divided by its typical size."""
+        canonical = CANONICAL[self.config.canonical](features)
+        return canonical.with_tensors(
+            x / scale for x, scale in zip(canonical.tensors, self.scales, strict=True)
+        )
+
+    def measure(self, features: WeightSpaceFeatures) -> None:
+        """Set the typical size of each tensor to what it is in these networks."""
+        canonical = CANONICAL[self.config.canonical](features)
+        self.scales.copy_(torch.stack([x.square().mean().sqrt() for x in canonical.tensors]))
+
+    def forward(self, features: WeightSpaceFeatures) -> Tensor:
+        """Networks `(B, 1, ...)` in our convention to logits `(B, labels)`, or numbers `(B, 1)`."""
+        features = self.prepare(features)
+        units = self.encoder(features)
+        for sweep in self.sweeps:
+            units = sweep(features, units)
+        return self.head(self.pool(features, units))
