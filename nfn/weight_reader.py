@@ -14,15 +14,18 @@ from torch import Tensor, nn
 from nfn.canonical import canonical_odd, canonical_relu, canonical_sine
 from nfn.features import WeightSpaceFeatures
 from nfn.layers.messages import ProductMessages, UnitEncoder, UnitPool
+from nfn.network import Network
 from nfn.predictor import Predictor
 from nfn.spec import ArraySpec, NetworkSpec
 
-Canonical = Literal["sine", "odd", "relu"]
+Canonical = Literal["sine", "odd", "relu", "none"]
 CANONICAL: dict[str, Callable[[WeightSpaceFeatures], WeightSpaceFeatures]] = {
     "sine": canonical_sine,
     "odd": canonical_odd,
     "relu": canonical_relu,
+    "none": lambda features: features,
 }
+AUTO = "auto"
 WAVE_SCALES = (2.7, 0.5)
 """Of frequencies of weights and biases, in units of their deviation: the span of a picture's coordinates."""
 
@@ -32,7 +35,8 @@ class WeightReaderConfig:
     """What is read, of which networks, and how large the reader is.
 
     `shapes` are those of the weights of a chain; `labels` per image set for the task `label`, empty where `task` names
-    a column of numbers. `rounds` counts sweeps of messages forward; one backward lies between two of them.
+    a column of numbers, which have this `mean` and `deviation`. `rounds` counts sweeps of messages forward; one
+    backward lies between two of them.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -43,6 +47,8 @@ class WeightReaderConfig:
     rounds: int = 2
     waves: int = 64
     head: int = 128
+    mean: float = 0.0
+    deviation: float = 1.0
 
     def __post_init__(self):
         object.__setattr__(self, "shapes", tuple(tuple(shape) for shape in self.shapes))  # JSON gives lists
@@ -63,11 +69,17 @@ class WeightReaderConfig:
 
 @dataclass(frozen=True)
 class WeightReading:
-    """What weights alone say: the likeliest label of an image set, and a probability for each of its labels."""
+    """What weights alone say: the likeliest label of an image set, and a probability for each of its labels.
 
-    domain: str
-    label: str
-    probabilities: dict[str, float]
+    `domain_probabilities` are over the image sets that the reader knows; `number` is what a column of numbers says,
+    and then there is no label.
+    """
+
+    domain: str = ""
+    label: str = ""
+    probabilities: dict[str, float] = field(default_factory=dict)
+    domain_probabilities: dict[str, float] = field(default_factory=dict)
+    number: float | None = None
 
 
 class WeightReader(Predictor):
@@ -110,3 +122,47 @@ class WeightReader(Predictor):
         for sweep in self.sweeps:
             units = sweep(features, units)
         return self.head(self.pool(features, units))
+
+    @torch.no_grad()
+    def predict(self, network: Network, domain: str = AUTO) -> WeightReading:
+        """Read one network, within `domain` or, with `auto`, within the most probable one.
+
+        Raises ValueError, a sentence for the visitor, for networks of another shape and for an unknown domain.
+        """
+        self.check(network)
+        if domain not in (AUTO, *self.config.labels):
+            known = ", ".join((AUTO, *self.config.labels))
+            raise ValueError(f"This reader knows no domain {domain!r}: choose one of {known}.")
+        return self.explain(self(network.normalized.to(self.device))[0].float().cpu(), domain)
+
+    def reads(self, network: Network) -> bool:
+        """Whether networks of this shape are what it learned from."""
+        return (
+            network.chain is not None
+            and tuple(w.shape[2:] for w in network.chain.weights) == self.config.shapes
+        )
+
+    def check(self, network: Network) -> None:
+        """Raise ValueError unless `reads`."""
+        if not self.reads(network):
+            wanted = ", ".join(" x ".join(map(str, shape)) for shape in self.config.shapes)
+            raise ValueError(
+                f"Weights alone are read of networks of one shape, with layers of {wanted}; this is another."
+            )
+
+    def explain(self, output: Tensor, domain: str = AUTO) -> WeightReading:
+        """The result for one row `(outputs,)` of what `forward` gives."""
+        config = self.config
+        if not config.labels:
+            return WeightReading(number=float(output[0]) * config.deviation + config.mean)
+        rows = torch.softmax(output, 0).split([len(names) for names in config.labels.values()])
+        shares = {name: float(row.sum()) for name, row in zip(config.labels, rows, strict=True)}
+        chosen = max(shares, key=lambda name: shares[name]) if domain == AUTO else domain
+        row = torch.softmax(rows[list(config.labels).index(chosen)].log(), 0)
+        named = dict(zip(config.labels[chosen], row.tolist(), strict=True))
+        return WeightReading(chosen, max(named, key=lambda name: named[name]), named, shares)
+
+    def class_offset(self, domain: str) -> int:
+        """The index of an image set's first label among the outputs."""
+        names = list(self.config.labels)
+        return sum(len(self.config.labels[name]) for name in names[: names.index(domain)])

@@ -16,6 +16,7 @@ from zoo.commands import (
     import_,
     predict,
     predict_ticket,
+    reader,
     train,
 )
 
@@ -56,6 +57,7 @@ training.command("inr-editor")(train.train_editor)
 training.command("generalization")(train.train_generalization)
 training.command("accuracy")(train.train_accuracy)
 training.command("tickets")(train.train_tickets)
+training.command("reader")(reader.train_reader)
 app.add_typer(training, name="train")
 
 evaluating = typer.Typer(help="Measure a predictor and write its model card.", no_args_is_help=True)

@@ -1,0 +1,108 @@
+"""Readers of weights alone: they learn, do not mind disguises, go on where they stopped, and say what they cannot."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from nfn.network import Network
+from nfn.weight_reader import WeightReader, WeightReaderConfig
+from zoo import images
+from zoo.build import run_build
+from zoo.build_siren import SirenBuild
+from zoo.catalog import EMBEDDED
+from zoo.collection import Collection
+from zoo.errors import ZooError
+from zoo.evaluate_classifier import disguises
+from zoo.train_reader import ReaderRecipe, answers, reader_config, split_rows, train_reader
+
+IMAGES = Path(__file__).parent / "data/images"
+QUICK = ReaderRecipe(samples=640, batch=16)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Path:
+    """Sixteen SIRENs of real training digits."""
+    folder = tmp_path_factory.mktemp("collections") / "digits"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
+        patch.setattr(images, "VALIDATION_ROWS", 8)
+        run_build(SirenBuild("mnist", "train", 16), folder, "cpu", 1, lambda count: None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reader(digits, tmp_path_factory) -> WeightReader:
+    return train_reader([digits], "label", 16, QUICK, tmp_path_factory.mktemp("work"), "cpu")
+
+
+def test_a_reader_learns_what_its_networks_show(reader, digits):
+    collection = Collection(digits)
+    chosen, _ = split_rows(collection)
+    right = answers(reader, collection.normalized(chosen)).argmax(1) == collection.labels[chosen]
+    assert right.float().mean() > 0.8
+
+
+def test_disguises_change_no_answer(reader, digits):
+    features = Collection(digits).normalized()
+    before = answers(reader, features)
+    for copy in disguises(features, torch.Generator().manual_seed(0)).values():
+        torch.testing.assert_close(answers(reader, copy), before, atol=2e-3, rtol=0)
+
+
+def test_an_interrupted_reader_ends_where_an_uninterrupted_one_does(reader, digits, tmp_path):
+    class Interrupted(Exception):
+        pass
+
+    def stop(features):
+        raise Interrupted
+
+    with pytest.MonkeyPatch.context() as patch:
+        rate = ReaderRecipe.rate
+        patch.setattr(ReaderRecipe, "rate", lambda self, i: stop(i) if i == 25 else rate(self, i))
+        with pytest.raises(Interrupted):
+            train_reader([digits], "label", 16, QUICK, tmp_path, "cpu")
+    again = train_reader([digits], "label", 16, QUICK, tmp_path, "cpu")
+    for name, tensor in reader.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+    assert "validation" in (tmp_path / "curve.json").read_text()
+
+
+def test_a_saved_reader_says_the_same_of_a_network(reader, digits, tmp_path):
+    reader.save(tmp_path)
+    network = Collection(digits).network("train/3")
+    result, again = reader.predict(network), WeightReader.load(tmp_path).predict(network)
+    assert again.label == result.label and again.domain == "mnist"
+    assert sum(result.probabilities.values()) == pytest.approx(1)
+    assert result.domain_probabilities == {"mnist": pytest.approx(1)}
+
+
+def test_what_a_reader_does_not_know_is_said(reader, digits):
+    network = Collection(digits).network("train/0")
+    with pytest.raises(ValueError, match="knows no domain 'cifar10'"):
+        reader.predict(network, "cifar10")
+    wide = Network(network.features.map(lambda x: torch.cat([x, x], 2)), "siren")
+    with pytest.raises(ValueError, match="layers of 32 x 2, 32 x 32, 1 x 32; this is another"):
+        reader.predict(wide)
+    assert reader.reads(network) and not reader.reads(replace(network, chain=None))
+
+
+def test_a_number_of_small_cnns_is_read(tmp_path):
+    folder = EMBEDDED / "collections/cifar10-cnns"
+    config = reader_config("accuracy", [Collection(folder)], 8)
+    assert config.outputs == 1 and config.canonical == "none" and not config.labels
+    model = WeightReader(replace(config, mean=0.4, deviation=0.1))
+    number = model.predict(Collection(folder).network("test/0")).number
+    assert number is not None and -2 < number < 2
+    with pytest.raises(ZooError, match="no networks of the split 'train'"):
+        train_reader([folder], "accuracy", 8, QUICK, tmp_path, "cpu")
+
+
+def test_columns_and_shapes_that_do_not_fit_are_named(digits):
+    with pytest.raises(ZooError, match="no column 'test_accuracy': choose one of id, split"):
+        reader_config("accuracy", [Collection(digits)], 8)
+    with pytest.raises(ZooError, match="of one shape; these collections have 2"):
+        reader_config("label", [Collection(digits), Collection(EMBEDDED / "collections/cifar10-sirens")], 8)
+    with pytest.raises(ValueError, match="canonical 'cosine'"):
+        WeightReaderConfig(((2, 2),), canonical="cosine")  # type: ignore[arg-type]
