@@ -5,16 +5,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from nfn.network import Network
 from nfn.weight_reader import WeightReader, WeightReaderConfig
 from zoo import images
+from zoo.__main__ import app
 from zoo.build import run_build
 from zoo.build_siren import SirenBuild
+from zoo.card_reader import curve_svg, reader_card
 from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
 from zoo.errors import ZooError
 from zoo.evaluate_classifier import disguises
+from zoo.evaluate_reader import evaluate_reader
 from zoo.train_reader import ReaderRecipe, answers, reader_config, split_rows, train_reader
 
 IMAGES = Path(__file__).parent / "data/images"
@@ -40,7 +44,7 @@ def reader(digits, tmp_path_factory) -> WeightReader:
 def test_a_reader_learns_what_its_networks_show(reader, digits):
     collection = Collection(digits)
     chosen, _ = split_rows(collection)
-    right = answers(reader, collection.normalized(chosen)).argmax(1) == collection.labels[chosen]
+    right = answers(reader, collection.normalized(chosen.tolist())).argmax(1) == collection.labels[chosen]
     assert right.float().mean() > 0.8
 
 
@@ -106,3 +110,32 @@ def test_columns_and_shapes_that_do_not_fit_are_named(digits):
         reader_config("label", [Collection(digits), Collection(EMBEDDED / "collections/cifar10-sirens")], 8)
     with pytest.raises(ValueError, match="canonical 'cosine'"):
         WeightReaderConfig(((2, 2),), canonical="cosine")  # type: ignore[arg-type]
+
+
+def test_the_card_has_every_figure_and_the_curve_a_line_for_each_image_set(reader, digits):
+    metrics = evaluate_reader(reader, [digits])
+    training = {
+        "recipe": {"samples": 640, "seed": 0}, "seconds": 120, "device": "cpu", "machine": "2 cores", "torch": "2.13.0",
+        "collections": [{"collection": "c", "images": "mnist", "recipe": "varied", "networks": 5, "psnr": 30.0}],
+    }  # fmt: skip
+    card = reader_card(training, metrics, [])
+    assert f"{100 * metrics['rows'][0]['accuracy']:.1f}%" in card and "2 minutes on cpu" in card
+    assert metrics["symmetry"][0]["permuted"] < 1e-2 and metrics["rows"][0]["accuracy_auto"] > 0.8
+    picture = curve_svg(
+        [{"samples": 8, "validation": [0.1, 0.2]}, {"samples": 16, "validation": [0.3, 0.4]}], ["a", "b"]
+    )
+    assert picture.count("<polyline") == 2 and "16 networks seen" in picture
+
+
+def test_the_command_trains_measures_and_writes_a_card(digits, tmp_path):
+    out, work = str(tmp_path / "reader"), str(tmp_path / "work")
+    run = CliRunner().invoke(
+        app,
+        ["train", "reader", str(digits), "--out", out, "--work", work, "--samples", "32", "--channels", "4"],
+    )
+    assert run.exit_code == 0, run.output
+    run = CliRunner().invoke(app, ["evaluate", "reader", str(digits), "--folder", out])
+    assert run.exit_code == 0, run.output
+    assert {path.name for path in Path(out).iterdir()} == {
+        "config.json", "curve.svg", "metrics.json", "model.safetensors", "README.md", "training.json"
+    }  # fmt: skip

@@ -67,6 +67,7 @@ evaluating.command("inr-editor")(evaluate.evaluate_editor)
 evaluating.command("generalization")(evaluate.evaluate_generalization)
 evaluating.command("accuracy")(evaluate.evaluate_accuracy)
 evaluating.command("tickets")(evaluate.evaluate_tickets)
+evaluating.command("reader")(reader.evaluate_reader)
 app.add_typer(evaluating, name="evaluate")
 
 

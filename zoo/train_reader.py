@@ -198,9 +198,9 @@ def batch_loss(
     generator: torch.Generator,
     device: str,
 ) -> Tensor:
-    """The loss of one batch, as much of each image set as of the others."""
-    share = recipe.batch // len(sets)
-    parts = [s.draw(share, generator) for s in sets]
+    """The loss of one batch, which has of each image set the part that this has of all networks."""
+    total = sum(len(s.train) for s in sets)
+    parts = [s.draw(max(1, round(recipe.batch * len(s.train) / total)), generator) for s in sets]
     features = WeightSpaceFeatures.cat([features for features, _ in parts]).to(device)
     targets = torch.cat([targets for _, targets in parts]).to(device)
     out = model(features)

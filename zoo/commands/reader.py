@@ -1,4 +1,4 @@
-"""`python -m zoo train reader`: a reader of weights alone, for any column of any collection."""
+"""`python -m zoo train reader`, `evaluate reader`: weights alone, for any column of any collection."""
 
 import time
 from dataclasses import asdict
@@ -7,11 +7,18 @@ from typing import Annotated
 
 import typer
 
-from nfn.weight_reader import WeightReaderConfig
+from nfn.weight_reader import WeightReader, WeightReaderConfig
 from zoo.build import find_device
+from zoo.card_reader import curve_svg, reader_card
+from zoo.collection import Collection
+from zoo.commands.evaluate import write_card
 from zoo.commands.train import Device, Seed, Work, save
-from zoo.train_reader import ReaderRecipe
+from zoo.evaluate_reader import evaluate_reader as measure_reader
+from zoo.files import read_json
+from zoo.train_reader import CURVE_FILE, ReaderRecipe
 from zoo.train_reader import train_reader as fit_reader
+
+PICTURE_FILE = "curve.svg"
 
 
 def train_reader(
@@ -36,3 +43,15 @@ def train_reader(
         collections,
         {"recipe": asdict(recipe), "seconds": round(time.time() - start), "task": task},
     )
+    names = list(dict.fromkeys(Collection(path).images for path in collections))
+    (out / PICTURE_FILE).write_text(curve_svg(read_json(work / CURVE_FILE)["rows"], names))
+
+
+def evaluate_reader(
+    collections: Annotated[list[Path], typer.Argument(help="folders of networks that were held out")],
+    folder: Annotated[Path, typer.Option(help="folder of the reader")],
+    device: Device = "auto",
+) -> None:
+    """Measure a reader of weights alone and write its card."""
+    model = WeightReader.load(folder, find_device(device))
+    write_card(folder, reader_card, measure_reader(model, collections))
