@@ -163,7 +163,9 @@ def train_reader(
     sets = read_examples(model, opened)
     prepare(model, sets)
     model = model.to(device).train()
-    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    )
     every = max(1, recipe.steps // 40)
 
     def step(i: int) -> float:
@@ -203,7 +205,9 @@ def batch_loss(
     parts = [s.draw(max(1, round(recipe.batch * len(s.train) / total)), generator) for s in sets]
     features = WeightSpaceFeatures.cat([features for features, _ in parts]).to(device)
     targets = torch.cat([targets for _, targets in parts]).to(device)
-    out = model(features)
+    with torch.autocast(device, torch.bfloat16):
+        out = model(features)
+    out = out.float()
     if model.config.labels:
         return F.cross_entropy(out, targets, label_smoothing=recipe.label_smoothing)
     return F.smooth_l1_loss(out[:, 0], (targets - model.config.mean) / model.config.deviation)

@@ -132,7 +132,8 @@ class Waves(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., inputs)` to `(..., inputs + count)`."""
-        return torch.cat([x, torch.sin(self.linear(x))], -1)
+        with torch.autocast(x.device.type, enabled=False):  # a phase of many turns needs all its digits
+            return torch.cat([x, torch.sin(self.linear(x))], -1)
 
 
 class UnitEncoder(nn.Module):
