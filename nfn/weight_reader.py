@@ -135,6 +135,22 @@ class WeightReader(Predictor):
             raise ValueError(f"This reader knows no domain {domain!r}: choose one of {known}.")
         return self.explain(self(network.normalized.to(self.device))[0].float().cpu(), domain)
 
+    def attribute(self, network: Network, domain: str, label: str) -> WeightSpaceFeatures:
+        """How much each weight and bias moved the answer: itself times the gradient of the output (arXiv:1605.01713).
+
+        Features `(1, 1, ...)` in our convention, in the network's own order of units. For a column of numbers, `domain`
+        and `label` are not looked at. Raises ValueError as `predict` does.
+        """
+        self.check(network)
+        features = network.normalized.to(self.device).map(lambda x: x.detach().requires_grad_())
+        place = (
+            self.class_offset(domain) + self.config.labels[domain].index(label) if self.config.labels else 0
+        )
+        gradients = torch.autograd.grad(self(features)[0, place], features.tensors)
+        return features.with_tensors(
+            (x * g).detach().cpu() for x, g in zip(features.tensors, gradients, strict=True)
+        )
+
     def reads(self, network: Network) -> bool:
         """Whether networks of this shape are what it learned from."""
         return (

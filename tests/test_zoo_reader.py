@@ -8,6 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from nfn.network import Network
+from nfn.permutation import permute
 from nfn.weight_reader import WeightReader, WeightReaderConfig
 from zoo import images
 from zoo.__main__ import app
@@ -80,6 +81,17 @@ def test_a_saved_reader_says_the_same_of_a_network(reader, digits, tmp_path):
     assert again.label == result.label and again.domain == "mnist"
     assert sum(result.probabilities.values()) == pytest.approx(1)
     assert result.domain_probabilities == {"mnist": pytest.approx(1)}
+
+
+def test_attributions_follow_the_weights_that_they_are_of(reader, digits):
+    network = Collection(digits).network("train/0")
+    order = torch.randperm(32, generator=torch.Generator().manual_seed(0))
+    moved = permute(network.features, [order, order.flip(0)])
+    found = reader.attribute(network, "mnist", "5")
+    assert found.weights[1].shape == (1, 1, 32, 32) and found.weights[1].abs().max() > 0
+    again = reader.attribute(network.with_features(moved), "mnist", "5")
+    for got, want in zip(again.tensors, permute(found, [order, order.flip(0)]).tensors, strict=True):
+        torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-3)
 
 
 def test_what_a_reader_does_not_know_is_said(reader, digits):

@@ -169,19 +169,31 @@ def train_reader(
     every = max(1, recipe.steps // 40)
 
     def step(i: int) -> float:
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate(i)
-        loss = batch_loss(model, sets, recipe, step_generator(recipe.seed, i), device)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        loss = train_step(model, optimizer, sets, recipe, i)
         if (i + 1) % every == 0:
             note(folder / CURVE_FILE, (i + 1) * recipe.batch, validation_scores(model, sets))
-        return float(loss.detach())
+        return loss
 
     run_steps(step, recipe.steps, {"model": model, "optimizer": optimizer}, folder, every)
     return model.eval()
+
+
+def train_step(
+    model: WeightReader,
+    optimizer: torch.optim.Optimizer,
+    sets: Sequence[Examples],
+    recipe: ReaderRecipe,
+    i: int,
+) -> float:
+    """One batch, at the recipe's rate; the loss."""
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.rate(i)
+    loss = batch_loss(model, sets, recipe, step_generator(recipe.seed, i))
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return float(loss.detach())
 
 
 def prepare(model: WeightReader, sets: Sequence[Examples]) -> None:
@@ -194,18 +206,14 @@ def prepare(model: WeightReader, sets: Sequence[Examples]) -> None:
 
 
 def batch_loss(
-    model: WeightReader,
-    sets: Sequence[Examples],
-    recipe: ReaderRecipe,
-    generator: torch.Generator,
-    device: str,
+    model: WeightReader, sets: Sequence[Examples], recipe: ReaderRecipe, generator: torch.Generator
 ) -> Tensor:
     """The loss of one batch, which has of each image set the part that this has of all networks."""
     total = sum(len(s.train) for s in sets)
     parts = [s.draw(max(1, round(recipe.batch * len(s.train) / total)), generator) for s in sets]
-    features = WeightSpaceFeatures.cat([features for features, _ in parts]).to(device)
-    targets = torch.cat([targets for _, targets in parts]).to(device)
-    with torch.autocast(device, torch.bfloat16):
+    features = WeightSpaceFeatures.cat([features for features, _ in parts]).to(model.device)
+    targets = torch.cat([targets for _, targets in parts]).to(model.device)
+    with torch.autocast(model.device.type, torch.bfloat16):
         out = model(features)
     out = out.float()
     if model.config.labels:
