@@ -5,7 +5,7 @@ import random
 import gradio as gr
 import numpy as np
 
-from app import actions, panels
+from app import actions, panels, readers
 from app.actions import RequestError, Source
 from app.figures import left_out, to_pixels, weight_heatmaps
 from app.gallery import thumbnail_files
@@ -44,7 +44,8 @@ def show_verdict(source: Source, domain: str):
     network = actions.open_network(source)
     facts = panels.network_facts(source, network, actions.label_in_zoo(source))
     picture = keep_picture(to_pixels(actions.draw(network)))
-    return picture, panels.verdict(actions.classify(source, domain), domain, facts)
+    readings = readers.read_twice(source, domain)
+    return picture, panels.verdict(readings.best, domain, facts, readers.weights_line(readings))
 
 
 def show_edit(source: Source, style: str, strength: float):
