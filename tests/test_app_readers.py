@@ -1,0 +1,62 @@
+"""Two readings side by side: what each says, whether they agree, and where weights alone cannot be read."""
+
+from dataclasses import replace
+
+import pytest
+
+from app import readers
+from app.actions import RequestError, Source, open_network
+from app.panels import verdict
+from app.readers import TwoReadings, answer, read_twice, weights_line
+from nfn.weight_reader import WeightReading
+from zoo.catalog import Zoo
+
+SEVEN = Source(zoo_id="mnist-sirens/test/0")
+SHIRT = Source(zoo_id="fashion-mnist-sirens/test/0")
+
+
+@pytest.mark.parametrize("collection", ["mnist-sirens", "fashion-mnist-sirens", "cifar10-sirens"])
+def test_both_readers_read_every_siren_of_the_zoo(collection):
+    both = [read_twice(Source(zoo_id=f"{collection}/test/{i}")) for i in range(12)]
+    domain = Zoo().collection(collection).images
+    assert all(one.weights is not None and one.weights.domain == domain for one in both)
+    assert sum(one.agree for one in both) >= (6 if collection == "cifar10-sirens" else 9)
+
+
+def test_the_page_shows_both_answers_and_what_each_looked_at():
+    both = read_twice(SEVEN)
+    page = verdict(both.best, "auto", "", weights_line(both))
+    assert (
+        "Weights alone: 7" in page
+        and "the same answer" in page
+        and "looked at the weights and biases" in page
+    )
+
+
+def test_another_answer_is_marked_and_escaped():
+    said = WeightReading("<set>", "<b>", {"<b>": 0.93}, {"<set>": 1.0})
+    line = weights_line(replace(read_twice(SEVEN), weights=said))
+    assert "≠" in line and "another answer" in line and "&lt;b&gt;" in line and "(93.0%, &lt;set&gt;)" in line
+
+
+def test_what_no_reader_knows_has_no_line_and_a_sentence_over_the_api(monkeypatch):
+    monkeypatch.setattr(readers, "READERS", ())
+    readers.read_twice.cache_clear()
+    both = read_twice(SHIRT)
+    assert both == TwoReadings(both.best, None) and weights_line(both) == "" and not both.agree
+    with pytest.raises(RequestError, match="Leave reader at best"):
+        answer(SHIRT, "auto", "weights")
+    readers.read_twice.cache_clear()
+
+
+def test_the_api_gives_the_answer_that_is_asked_for():
+    best, weights = answer(SEVEN, "auto", "best"), answer(SEVEN, "mnist", "weights")
+    assert best.predictor == "inr-classifier" and weights.predictor == "reader-gray"
+    assert best.label == weights.label == "7" and best.typical and weights.typical
+    assert sum(weights.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    with pytest.raises(RequestError, match="Unknown reader 'fastest': choose best or weights"):
+        answer(SEVEN, "auto", "fastest")
+
+
+def test_a_reader_that_does_not_know_the_domain_is_not_asked():
+    assert readers.reader_of(open_network(SEVEN), "cifar10") is None
