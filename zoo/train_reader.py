@@ -7,6 +7,7 @@ not what it shows. The rate rises, stays, and falls to nothing; a run that was s
 fewer too.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -166,12 +167,14 @@ def train_reader(
     optimizer = torch.optim.AdamW(
         model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
     )
-    every = max(1, recipe.steps // 40)
+    every, curve = max(1, recipe.steps // 40), folder / CURVE_FILE
+    began = time.perf_counter() - seconds_until_now(curve)
 
     def step(i: int) -> float:
         loss = train_step(model, optimizer, sets, recipe, i)
         if (i + 1) % every == 0:
-            note(folder / CURVE_FILE, (i + 1) * recipe.batch, validation_scores(model, sets))
+            scores = validation_scores(model, sets)
+            note(curve, (i + 1) * recipe.batch, scores, time.perf_counter() - began)
         return loss
 
     run_steps(step, recipe.steps, {"model": model, "optimizer": optimizer}, folder, every)
@@ -245,9 +248,15 @@ def validation_scores(model: WeightReader, sets: Sequence[Examples]) -> list[flo
     return scores
 
 
-def note(path: Path, samples: int, scores: list[float]) -> None:
+def note(path: Path, samples: int, scores: list[float], seconds: float) -> None:
     """Append a row to the curve of validation; what a run that was stopped wrote of later steps goes."""
     rows = read_json(path)["rows"] if path.exists() else []
     rows = [row for row in rows if row["samples"] < samples]
-    write_json(path, {"rows": [*rows, {"samples": samples, "validation": scores}]})
+    row = {"samples": samples, "seconds": round(seconds), "validation": scores}
+    write_json(path, {"rows": [*rows, row]})
     print(f"{samples:,} networks seen, validation {', '.join(map(str, scores))}", flush=True)
+
+
+def seconds_until_now(curve: Path) -> int:
+    """How long the runs took that wrote this curve."""
+    return read_json(curve)["rows"][-1]["seconds"] if curve.exists() else 0

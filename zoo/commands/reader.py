@@ -1,6 +1,5 @@
 """`python -m zoo train reader`, `evaluate reader`: weights alone, for any column of any collection."""
 
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +14,7 @@ from zoo.commands.evaluate import write_card
 from zoo.commands.train import Device, Seed, Work, save
 from zoo.evaluate_reader import evaluate_reader as measure_reader
 from zoo.files import read_json
-from zoo.train_reader import CURVE_FILE, ReaderRecipe
+from zoo.train_reader import CURVE_FILE, ReaderRecipe, seconds_until_now
 from zoo.train_reader import train_reader as fit_reader
 
 PICTURE_FILE = "curve.svg"
@@ -35,14 +34,9 @@ def train_reader(
 ) -> None:
     """Train a reader of weights alone."""
     recipe = ReaderRecipe(samples=samples, batch=batch, learning_rate=learning_rate, seed=seed)
-    start = time.time()
     model = fit_reader(collections, task, channels, recipe, work, find_device(device))
-    save(
-        model,
-        out,
-        collections,
-        {"recipe": asdict(recipe), "seconds": round(time.time() - start), "task": task},
-    )
+    seconds = seconds_until_now(work / CURVE_FILE)
+    save(model, out, collections, {"recipe": asdict(recipe), "seconds": seconds, "task": task})
     names = list(dict.fromkeys(Collection(path).images for path in collections))
     (out / PICTURE_FILE).write_text(curve_svg(read_json(work / CURVE_FILE)["rows"], names))
 
