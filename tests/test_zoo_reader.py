@@ -15,7 +15,7 @@ from zoo.__main__ import app
 from zoo.build import run_build
 from zoo.build_siren import SirenBuild
 from zoo.card_reader import curve_svg, reader_card
-from zoo.catalog import EMBEDDED
+from zoo.catalog import EMBEDDED, Zoo
 from zoo.collection import Collection
 from zoo.errors import ZooError
 from zoo.evaluate_classifier import disguises
@@ -124,14 +124,22 @@ def test_columns_and_shapes_that_do_not_fit_are_named(digits):
         WeightReaderConfig(((2, 2),), canonical="cosine")  # type: ignore[arg-type]
 
 
-def test_the_card_has_every_figure_and_the_curve_a_line_for_each_image_set(reader, digits):
-    metrics = evaluate_reader(reader, [digits])
+def test_the_card_has_every_figure_and_the_curve_a_line_for_each_image_set(reader, digits, monkeypatch):
+    monkeypatch.setattr("zoo.evaluate_classifier.BATCH", 8)
+    metrics = evaluate_reader(reader, [digits], Zoo().predictor("inr-classifier"))
     training = {
         "recipe": {"samples": 640, "seed": 0}, "seconds": 120, "device": "cpu", "machine": "2 cores", "torch": "2.13.0",
         "collections": [{"collection": "c", "images": "mnist", "recipe": "varied", "networks": 5, "psnr": 30.0}],
     }  # fmt: skip
     card = reader_card(training, metrics, [])
     assert f"{100 * metrics['rows'][0]['accuracy']:.1f}%" in card and "2 minutes on cpu" in card
+    held_out, *unlike = metrics["agreement"]
+    assert (
+        held_out["kind"] == "digits, held out"
+        and held_out["typical_and_alike"] > 0.6
+        and "digits, held out" in card
+    )
+    assert all(row["typical_and_alike"] <= row["typical"] for row in unlike)
     assert metrics["symmetry"][0]["permuted"] < 1e-2 and metrics["rows"][0]["accuracy_auto"] > 0.8
     picture = curve_svg(
         [{"samples": 8, "validation": [0.1, 0.2]}, {"samples": 16, "validation": [0.3, 0.4]}], ["a", "b"]
@@ -139,7 +147,8 @@ def test_the_card_has_every_figure_and_the_curve_a_line_for_each_image_set(reade
     assert picture.count("<polyline") == 2 and "16 networks seen" in picture
 
 
-def test_the_command_trains_measures_and_writes_a_card(digits, tmp_path):
+def test_the_command_trains_measures_and_writes_a_card(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("zoo.evaluate_reader.unlike_networks", lambda collections, generator: [])
     out, work = str(tmp_path / "reader"), str(tmp_path / "work")
     run = CliRunner().invoke(
         app,

@@ -51,6 +51,7 @@ evaluated).
 
 Largest change of any output for permuted copies: {permuted}.
 
+{agreement(metrics)}
 {beside(metrics, baselines)}
 ## Training
 
@@ -71,6 +72,17 @@ def figures(metrics: dict[str, Any]) -> str:
         return table(metrics["rows"], NUMBERS)
     shares = ("accuracy", "accuracy_auto", "confidence")
     return table([{**row, **{key: percent(row[key]) for key in shares}} for row in metrics["rows"]], LABELS)
+
+
+def agreement(metrics: dict[str, Any]) -> str:
+    """How often this reader and the classifier that looks at pictures say the same, and of what."""
+    if "agreement" not in metrics:
+        return ""
+    shares = ("typical", "typical_and_alike")
+    rows = [{**row, **{key: percent(row[key]) for key in shares}} for row in metrics["agreement"]]
+    shown = table(rows, {"kind": "networks", "networks": "number", "typical": "typical to the classifier",
+                         "typical_and_alike": "and both name the same"})  # fmt: skip
+    return f"Beside the classifier, which looks at the picture that a network draws:\n\n{shown}\n"
 
 
 def beside(metrics: dict[str, Any], baselines: list[dict[str, Any]]) -> str:

@@ -7,9 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nfn.classifier import InrClassifier
 from nfn.weight_reader import WeightReader
 from zoo.collection import Collection
-from zoo.evaluate_classifier import describe, disguises, mean, median_milliseconds
+from zoo.evaluate_classifier import (
+    describe,
+    disguises,
+    mean,
+    median_milliseconds,
+    probabilities,
+    unlike_networks,
+)
 from zoo.evaluate_generalization import kendall_tau, tie_ceiling
 from zoo.train_generalization import describe as describe_cnns
 from zoo.train_reader import answers, column_of
@@ -17,19 +25,41 @@ from zoo.train_reader import answers, column_of
 BATCH = 500
 
 
-def evaluate_reader(model: WeightReader, collections: Sequence[Path], seed: int = 0) -> dict[str, Any]:
-    """All figures of the model card."""
+def evaluate_reader(
+    model: WeightReader, collections: Sequence[Path], best: InrClassifier | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """All figures of the model card; `best` is the classifier beside which a reader of labels stands."""
     generator = torch.Generator().manual_seed(seed)
     opened = [Collection(path) for path in collections]
     measure = label_row if model.config.labels else number_row
     network = opened[0].network(opened[0].rows["id"][0].as_py())
+    beside = {} if best is None else {"agreement": agreement_rows(model, best, opened, generator)}
     return {
         "task": model.config.task,
         "rows": [measure(model, collection) for collection in opened],
         "symmetry": [symmetry_row(model, collection, generator) for collection in opened],
         "parameters": sum(p.numel() for p in model.parameters()),
         "milliseconds": median_milliseconds(lambda: model.predict(network)),
+        **beside,
     }
+
+
+def agreement_rows(
+    model: WeightReader, best: InrClassifier, collections: Sequence[Collection], generator: torch.Generator
+) -> list[dict[str, Any]]:
+    """Of held-out networks and of those that show nothing: how many are typical, and how many of these read alike."""
+    known = [(f"{c.folder.name}, held out", c.normalized(slice(0, BATCH))) for c in collections]
+    rows = []
+    for kind, features in (*known, *unlike_networks(collections, generator)):
+        first = [best.explain(row) for row in probabilities(best, features)]
+        second = [model.explain(row) for row in answers(model, features)]
+        alike = [(a.domain, a.label) == (b.domain, b.label) for a, b in zip(first, second, strict=True)]
+        both = [a.typical and same for a, same in zip(first, alike, strict=True)]
+        typical = mean([result.typical for result in first])
+        rows.append(
+            {"kind": kind, "networks": len(first), "typical": typical, "typical_and_alike": mean(both)}
+        )
+    return rows
 
 
 def label_row(model: WeightReader, collection: Collection) -> dict[str, Any]:

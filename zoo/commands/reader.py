@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from nfn.classifier import InrClassifier
 from nfn.weight_reader import WeightReader, WeightReaderConfig
 from zoo.build import find_device
 from zoo.card_reader import curve_svg, reader_card
+from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
 from zoo.commands.evaluate import write_card
 from zoo.commands.train import Device, Seed, Work, save
@@ -18,6 +20,7 @@ from zoo.train_reader import CURVE_FILE, ReaderRecipe, seconds_until_now
 from zoo.train_reader import train_reader as fit_reader
 
 PICTURE_FILE = "curve.svg"
+CLASSIFIER = EMBEDDED / "predictors" / "inr-classifier"
 
 
 def train_reader(
@@ -48,4 +51,5 @@ def evaluate_reader(
 ) -> None:
     """Measure a reader of weights alone and write its card."""
     model = WeightReader.load(folder, find_device(device))
-    write_card(folder, reader_card, measure_reader(model, collections))
+    best = InrClassifier.load(CLASSIFIER, find_device(device)) if model.config.labels else None
+    write_card(folder, reader_card, measure_reader(model, collections, best))
