@@ -30,6 +30,16 @@ def change_values(features: WeightSpaceFeatures, factor: Tensor, shift: Tensor) 
     return WeightSpaceFeatures.from_zipped([*rest, last])
 
 
+def jitter(features: WeightSpaceFeatures, size: float, generator: torch.Generator) -> WeightSpaceFeatures:
+    """Noise on every weight and bias, `size` times the root mean square of its tensor in that network."""
+
+    def shake(x: Tensor) -> Tensor:
+        typical = x.flatten(1).square().mean(1).sqrt().view(-1, *[1] * (x.dim() - 1))
+        return x + size * typical * torch.randn(x.shape, generator=generator).to(x)
+
+    return features.map(shake)
+
+
 @dataclass(frozen=True)
 class Moves:
     """How far random moves go: radians, relative sizes, shear, parts of half a picture; and who is mirrored.

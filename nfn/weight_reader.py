@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nfn.canonical import canonical_odd, canonical_relu, canonical_sine
@@ -47,6 +48,7 @@ class WeightReaderConfig:
     rounds: int = 2
     waves: int = 64
     head: int = 128
+    dropout: float = 0.1
     mean: float = 0.0
     deviation: float = 1.0
 
@@ -121,7 +123,7 @@ class WeightReader(Predictor):
         units = self.encoder(features)
         for sweep in self.sweeps:
             units = sweep(features, units)
-        return self.head(self.pool(features, units))
+        return self.head(F.dropout(self.pool(features, units), self.config.dropout, self.training))
 
     @torch.no_grad()
     def predict(self, network: Network, domain: str = AUTO) -> WeightReading:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from nfn_cases import random_features
 
-from nfn.augment import Moves, change_values, move_coordinates, moving_matrix, random_moves
+from nfn.augment import Moves, change_values, jitter, move_coordinates, moving_matrix, random_moves
 from nfn.siren import coordinate_grid, evaluate
 from nfn.spec import NetworkSpec
 
@@ -50,6 +50,13 @@ def test_a_mirrored_picture_runs_the_other_way():
     sides = [torch.allclose(a, b.flip(2)) for a, b in zip(after, before, strict=True)]
     same = [torch.allclose(a, b) for a, b in zip(after, before, strict=True)]
     assert all(a != b for a, b in zip(sides, same, strict=True)) and any(sides)
+
+
+def test_jitter_is_as_large_as_it_is_said_to_be():
+    shaken = jitter(SIRENS, 0.1, torch.Generator().manual_seed(0))
+    for x, y in zip(SIRENS.tensors, shaken.tensors, strict=True):
+        size = ((y - x).square().mean() / x.square().mean()).sqrt()
+        assert 0.02 < size < 0.3 and y.dtype == x.dtype
 
 
 def test_networks_of_other_inputs_are_refused():

@@ -23,7 +23,7 @@ from zoo.evaluate_reader import evaluate_reader
 from zoo.train_reader import ReaderRecipe, answers, reader_config, split_rows, train_reader
 
 IMAGES = Path(__file__).parent / "data/images"
-QUICK = ReaderRecipe(samples=640, batch=16)
+QUICK = ReaderRecipe(samples=960, batch=16)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_a_reader_learns_what_its_networks_show(reader, digits):
     collection = Collection(digits)
     chosen, _ = split_rows(collection)
     right = answers(reader, collection.normalized(chosen.tolist())).argmax(1) == collection.labels[chosen]
-    assert right.float().mean() > 0.8
+    assert right.float().mean() > 0.75
 
 
 def test_disguises_change_no_answer(reader, digits):
@@ -65,7 +65,7 @@ def test_an_interrupted_reader_ends_where_an_uninterrupted_one_does(reader, digi
 
     with pytest.MonkeyPatch.context() as patch:
         rate = ReaderRecipe.rate
-        patch.setattr(ReaderRecipe, "rate", lambda self, i: stop(i) if i == 25 else rate(self, i))
+        patch.setattr(ReaderRecipe, "rate", lambda self, i: stop(i) if i == 40 else rate(self, i))
         with pytest.raises(Interrupted):
             train_reader([digits], "label", 16, QUICK, tmp_path, "cpu")
     again = train_reader([digits], "label", 16, QUICK, tmp_path, "cpu")

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn.augment import Moves, random_moves
+from nfn.augment import Moves, jitter, random_moves
 from nfn.features import WeightSpaceFeatures
 from nfn.weight_reader import Canonical, WeightReader, WeightReaderConfig
 from zoo.collection import Collection
@@ -28,9 +28,9 @@ LABEL, ACCURACY = "label", "accuracy"
 COLUMNS = {ACCURACY: "test_accuracy"}
 """Short names of columns."""
 MOVES = {
-    "mnist": Moves(),
-    "fashion_mnist": Moves(rotation=0.1, mirror=True),
-    "cifar10": Moves(rotation=0.1, mirror=True, contrast=0.2, brightness=0.1),
+    "mnist": Moves(rotation=0.25, scale=0.2, shear=0.2),
+    "fashion_mnist": Moves(rotation=0.12, scale=0.15, mirror=True, contrast=0.15, brightness=0.05),
+    "cifar10": Moves(rotation=0.12, scale=0.15, mirror=True, contrast=0.25, brightness=0.15),
 }
 """How pictures of each image set may move and still show the same."""
 CURVE_FILE = "curve.json"
@@ -41,7 +41,10 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class ReaderRecipe:
-    """AdamW, gradients clipped at norm 1; `rise` and `fall` are the parts of all steps in which the rate changes."""
+    """AdamW, gradients clipped at norm 1; `rise` and `fall` are the parts of all steps in which the rate changes.
+
+    `noise` is what is added to weights, in parts of their typical size.
+    """
 
     samples: int = 1_000_000
     batch: int = 64
@@ -50,6 +53,7 @@ class ReaderRecipe:
     rise: float = 0.05
     fall: float = 0.5
     label_smoothing: float = 0.05
+    noise: float = 0.01
     seed: int = 0
 
     @property
@@ -191,6 +195,7 @@ def train_step(
     """One batch, at the recipe's rate; the loss."""
     for group in optimizer.param_groups:
         group["lr"] = recipe.rate(i)
+    torch.manual_seed(recipe.seed + i)  # dropout
     loss = batch_loss(model, sets, recipe, step_generator(recipe.seed, i))
     optimizer.zero_grad()
     loss.backward()
@@ -214,7 +219,8 @@ def batch_loss(
     """The loss of one batch, which has of each image set the part that this has of all networks."""
     total = sum(len(s.train) for s in sets)
     parts = [s.draw(max(1, round(recipe.batch * len(s.train) / total)), generator) for s in sets]
-    features = WeightSpaceFeatures.cat([features for features, _ in parts]).to(model.device)
+    features = WeightSpaceFeatures.cat([features for features, _ in parts])
+    features = jitter(features, recipe.noise, generator).to(model.device)
     targets = torch.cat([targets for _, targets in parts]).to(model.device)
     with torch.autocast(model.device.type, torch.bfloat16):
         out = model(features)
