@@ -7,10 +7,17 @@ import torch
 
 from app.actions import Classified, RequestError, Source, classify, open_network, predictor, zoo
 from app.panels import DOMAIN_TITLES, escape, percent
+from nfn.features import WeightSpaceFeatures
 from nfn.network import Network
 from nfn.weight_reader import WeightReader, WeightReading
 from zoo.predictors import READERS
 
+SHOWN = 5
+"""Neurons a layer that are named as having moved an answer."""
+ATTRIBUTION = (
+    '<p class="legend">How much each weight moved what weights alone say: the weight times the gradient of the answer. '
+    "Blue spoke for it, red against.</p>"
+)
 READER_NAMES = ("best", "weights")
 NO_READER = (
     "No reader of weights alone has learned from networks of this shape: they read SIRENs of two hidden layers of 32, "
@@ -76,6 +83,35 @@ def weights_line(readings: TwoReadings) -> str:
         f'<span aria-hidden="true">{mark}</span> {word}. This one looked at the weights and biases and nothing else; '
         "the answer above looked at the picture that the network draws.</p>"
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What weights alone say, and how much each weight and bias moved that (`WeightReader.attribute`)."""
+
+    said: WeightReading
+    moved: WeightSpaceFeatures
+
+
+def attribute(source: Source, domain: str = "auto") -> Attribution:
+    """Which weights moved what weights alone say; RequestError where no reader reads such networks."""
+    both = read_twice(source, domain)
+    if both.weights is None:
+        raise RequestError(NO_READER)
+    said = both.weights
+    return Attribution(said, predictor(both.reader).attribute(open_network(source), said.domain, said.label))
+
+
+def attribution_line(found: Attribution) -> str:
+    """The hidden neurons that moved the answer most, layer by layer, and how much of it they moved."""
+    parts = []
+    for i, (weight, bias) in enumerate(list(found.moved)[:-1]):
+        rows = weight[0, 0].abs().sum(1) + bias[0, 0].abs()
+        most = rows.topk(min(SHOWN, len(rows)))
+        share = percent(float(most.values.sum() / rows.sum().clamp_min(1e-30)))
+        neurons = ", ".join(str(int(place) + 1) for place in most.indices)
+        parts.append(f"Of what moved it in layer {i + 1}, {share} lies at neurons {neurons}.")
+    return f'<p class="line">Weights alone: <b>{escape(found.said.label)}</b>. {" ".join(parts)}</p>'
 
 
 @dataclass(frozen=True)

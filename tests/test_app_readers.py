@@ -8,6 +8,7 @@ from app import readers
 from app.actions import RequestError, Source, open_network
 from app.panels import verdict
 from app.readers import TwoReadings, answer, read_twice, weights_line
+from app.tabs import inr_views
 from nfn.weight_reader import WeightReading
 from zoo.catalog import Zoo
 
@@ -60,3 +61,20 @@ def test_the_api_gives_the_answer_that_is_asked_for():
 
 def test_a_reader_that_does_not_know_the_domain_is_not_asked():
     assert readers.reader_of(open_network(SEVEN), "cifar10") is None
+
+
+def test_the_neurons_that_moved_the_answer_are_named():
+    found = readers.attribute(SEVEN)
+    assert found.moved.weights[1].shape == (1, 1, 32, 32)
+    line = readers.attribution_line(found)
+    assert "Weights alone: <b>7</b>" in line and "in layer 1" in line and "in layer 2" in line
+    plot, note, shown = inr_views.show_attribution(SEVEN, "auto")
+    assert plot.value is not None and "spoke for it" in note and shown == line
+
+
+def test_where_no_reader_reads_there_is_no_attribution(monkeypatch):
+    monkeypatch.setattr(readers, "READERS", ())
+    readers.read_twice.cache_clear()
+    _, _, line = inr_views.show_attribution(SEVEN, "auto")
+    assert "No reader of weights alone" in line
+    readers.read_twice.cache_clear()

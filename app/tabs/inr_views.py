@@ -99,3 +99,13 @@ def show_disguise(how: actions.Symmetry, source: Source, domain: str):
     image = inline_image(to_pixels(actions.draw(check.after)), "the picture that the disguised weights draw")
     plot = gr.Plot(value=plot_data(weight_heatmaps(check.after.features)), visible=True)
     return plot, panels.drawn_and_read(image, check.verdict_after), panels.symmetry_line(check)
+
+
+def show_attribution(source: Source, domain: str):
+    """How much each weight moved what weights alone say; or why nothing is known of that."""
+    try:
+        found = readers.attribute(source, domain)
+    except RequestError as error:
+        return gr.Plot(visible=False), "", panels.refusal(error)
+    plot = gr.Plot(value=plot_data(weight_heatmaps(found.moved)), visible=True)
+    return plot, readers.ATTRIBUTION, readers.attribution_line(found)
