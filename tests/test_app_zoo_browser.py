@@ -10,6 +10,7 @@ from hub_zoo import put
 from playwright.sync_api import Browser, Page, expect
 
 from app import opening, zoos
+from app.tabs import zoo_views
 
 pytestmark = pytest.mark.browser
 ADDRESS = "#zoo-address textarea, #zoo-address input"
@@ -64,7 +65,10 @@ def test_a_hostile_link_shows_the_page_and_says_what_it_left_out(page, app_url):
     assert page.evaluate("window.__ran") is None
 
 
-def test_a_zoo_of_the_hub_and_its_failures(page, app_url, hub, made):
+def test_a_zoo_of_the_hub_and_its_failures(page, app_url, hub, made, monkeypatch):
+    """Also where the link is shown late: what came of an address that was typed meanwhile stays on screen."""
+    show = zoo_views._show
+    monkeypatch.setattr(zoo_views, "_show", lambda view: _slowly(view.network) or show(view))
     zoos._pinned.cache_clear()
     sha = put(hub, made, "someone/zoo")
     page.goto(f"{app_url}?tab=zoo")
@@ -92,6 +96,10 @@ def test_a_zoo_of_the_hub_and_its_failures(page, app_url, hub, made):
     assert len(said) == 5
     page.locator("#zoo-home").click()
     expect(page.locator("#zoo-origin")).to_contain_text("ships with this app")
+
+
+def _slowly(network: str) -> None:
+    time.sleep(2 if network else 0)
 
 
 @pytest.mark.parametrize("query", ["", "?tab=inr", "?tab=zoo"])

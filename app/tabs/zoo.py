@@ -113,9 +113,9 @@ def _wire(demo: gr.Blocks, outputs: list, failure: gr.HTML, places: list, picks:
     address, go, home = places
     entries, group, order, gallery, pager = picks
 
-    def on(triggers: list, change: Callable[..., View], inputs: list) -> None:
+    def on(triggers: list, change: Callable[..., View], inputs: list, no_failure: Any = "") -> None:
         def handler(text: str, *values: Any):
-            return views.show(lambda: change(parse_view(text), *values), len(outputs))
+            return views.show(lambda: change(parse_view(text), *values), len(outputs), no_failure)
 
         _event(triggers, handler, [view, *inputs], shown, failure)
 
@@ -128,7 +128,8 @@ def _wire(demo: gr.Blocks, outputs: list, failure: gr.HTML, places: list, picks:
         )
 
     opener = door(demo, "Zoo")
-    on([opener.change], lambda _, text: parse_view(opened(text)), [opener])
+    # A link may be read after the visitor has typed an address: what came of that stays on screen.
+    on([opener.change], lambda _, text: parse_view(opened(text)), [opener], gr.skip())
     on([go.click, address.submit], lambda _, text: views.typed(text), [address])
     on([home.click], lambda _: views.home(), [])
     on([group.input], lambda now, value: replace(now, group=value or "", page=0, network=""), [group])

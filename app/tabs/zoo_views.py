@@ -16,7 +16,7 @@ from app.zoos import open_typed, own_zoo, zoo_at
 from zoo.catalog import CollectionInfo, Zoo
 from zoo.errors import ZooError, shorten
 
-OPENERS = {key: TABS[key] for key in ("inr", "generalization")}
+OPENERS = {key: TABS[key] for key in ("inr", "generalization", "tickets")}
 """The tabs that a network can be opened in."""
 
 
@@ -33,10 +33,13 @@ def typed(text: str) -> View:
     return zoo_browser.first_view(zoo, zoo.source.where)
 
 
-def show(make: Callable[[], View], outputs: int) -> list[Any]:
-    """The view that `make` gives, as one value per output, and a failure's sentence; the rest stays if it fails."""
+def show(make: Callable[[], View], outputs: int, no_failure: Any = "") -> list[Any]:
+    """The view that `make` gives, as one value per output, and a failure's sentence; the rest stays if it fails.
+
+    `no_failure` stands for the sentence where nothing failed: `gr.skip()` leaves what an earlier event wrote.
+    """
     try:
-        return [*_show(make()), ""]
+        return [*_show(make()), no_failure]
     except (ZooError, RequestError) as error:
         return [*[gr.skip()] * outputs, zoo_panels.failure(error)]
 
