@@ -24,7 +24,7 @@ def main() -> None:
     """Train until the accuracy that is asked for, and say how long it took."""
     options = parse_options()
     torch.manual_seed(options.seed)
-    networks, test = load(options.train), load(options.test)
+    networks, test = load(options.train, options.networks), load(options.test)
     spec = network_spec_from_wsfeat(networks.features, set_all_dims=True)
     shapes = tuple(weight.shape for weight in spec.weight_spec)
     model = WeightReader(WeightReaderConfig(shapes, labels={"mnist": [str(i) for i in range(10)]}))
@@ -45,9 +45,9 @@ def main() -> None:
     )
 
 
-def load(path: Path) -> Examples:
-    """Networks and labels."""
-    stored = load_file(path)
+def load(path: Path, count: int | None = None) -> Examples:
+    """The first `count` networks and labels."""
+    stored = {name: tensor[:count] for name, tensor in load_file(path).items()}
     pairs = [
         (stored[weight].float()[:, None], stored[bias].float()[:, None]) for weight, bias in TENSOR_NAMES
     ]
@@ -62,6 +62,7 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("train", type=Path)
     parser.add_argument("test", type=Path)
+    parser.add_argument("--networks", type=int, default=None, help="train on the first so many")
     parser.add_argument("--until", type=float, default=0.9)
     parser.add_argument("--samples", type=int, default=320_000)
     parser.add_argument("--every", type=int, default=250)
