@@ -57,10 +57,14 @@ class Moves:
 
 
 def random_moves(
-    features: WeightSpaceFeatures, moves: Moves, generator: torch.Generator
+    features: WeightSpaceFeatures, moves: Moves, generator: torch.Generator, alike: bool = False
 ) -> WeightSpaceFeatures:
-    """Every SIREN of the batch moved at random: turned, scaled along both axes, sheared, shifted, mirrored."""
-    count, like = len(features.weights[0]), features.weights[0]
+    """Every SIREN of the batch moved at random: turned, scaled along both axes, sheared, shifted, mirrored.
+
+    Each in its own way or, with `alike`, all in one.
+    """
+    like = features.weights[0]
+    count = 1 if alike else len(like)
 
     def draw(reach: float, *shape: int) -> Tensor:
         return ((torch.rand(count, *shape, generator=generator) * 2 - 1) * reach).to(like)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nfn.augment import Moves, random_moves
 from nfn.canonical import canonical_odd, canonical_relu, canonical_sine
 from nfn.features import WeightSpaceFeatures
 from nfn.layers.messages import ProductMessages, UnitEncoder, UnitPool
@@ -37,7 +38,8 @@ class WeightReaderConfig:
 
     `shapes` are those of the weights of a chain; `labels` per image set for the task `label`, empty where `task` names
     a column of numbers, which have this `mean` and `deviation`. `rounds` counts sweeps of messages forward; one
-    backward lies between two of them.
+    backward lies between two of them. Labels are averages over `views` copies of a SIREN whose pictures are moved a
+    little (`nfn.augment`), mirrored ones among them with `mirror`.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -49,6 +51,8 @@ class WeightReaderConfig:
     waves: int = 64
     head: int = 128
     dropout: float = 0.1
+    views: int = 1
+    mirror: bool = False
     mean: float = 0.0
     deviation: float = 1.0
 
@@ -126,6 +130,19 @@ class WeightReader(Predictor):
         return self.head(F.dropout(self.pool(features, units), self.config.dropout, self.training))
 
     @torch.no_grad()
+    def read(self, features: WeightSpaceFeatures) -> Tensor:
+        """Networks `(B, 1, ...)` in our convention to log probabilities `(B, labels)`, or numbers `(B, 1)`."""
+        features = features.to(self.device)
+        if not self.config.labels:
+            return self(features)
+        moves, generator = (
+            Moves(0.2, 0.15, 0.15, 0.1, mirror=self.config.mirror),
+            torch.Generator().manual_seed(0),
+        )
+        views = [random_moves(features, moves, generator, alike=True) for _ in range(1, self.config.views)]
+        return torch.stack([self(view).softmax(1) for view in (features, *views)]).mean(0).log()
+
+    @torch.no_grad()
     def predict(self, network: Network, domain: str = AUTO) -> WeightReading:
         """Read one network, within `domain` or, with `auto`, within the most probable one.
 
@@ -135,7 +152,7 @@ class WeightReader(Predictor):
         if domain not in (AUTO, *self.config.labels):
             known = ", ".join((AUTO, *self.config.labels))
             raise ValueError(f"This reader knows no domain {domain!r}: choose one of {known}.")
-        return self.explain(self(network.normalized.to(self.device))[0].float().cpu(), domain)
+        return self.explain(self.read(network.normalized)[0].cpu(), domain)
 
     def attribute(self, network: Network, domain: str, label: str) -> WeightSpaceFeatures:
         """How much each weight and bias moved the answer: itself times the gradient of the output (arXiv:1605.01713).
@@ -169,7 +186,7 @@ class WeightReader(Predictor):
             )
 
     def explain(self, output: Tensor, domain: str = AUTO) -> WeightReading:
-        """The result for one row `(outputs,)` of what `forward` gives."""
+        """The result for one row `(outputs,)` of what `read` or `forward` gives."""
         config = self.config
         if not config.labels:
             return WeightReading(number=float(output[0]) * config.deviation + config.mean)

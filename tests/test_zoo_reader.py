@@ -83,6 +83,15 @@ def test_a_saved_reader_says_the_same_of_a_network(reader, digits, tmp_path):
     assert result.domain_probabilities == {"mnist": pytest.approx(1)}
 
 
+def test_an_answer_does_not_depend_on_what_else_is_read(reader, digits):
+    assert reader.config.views == 16 and not reader.config.mirror
+    features = Collection(digits).normalized()
+    together = reader.read(features)
+    assert not torch.allclose(together, reader(features).log_softmax(1).detach())
+    torch.testing.assert_close(reader.read(features.select(3)), together[3:4], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(together.exp().sum(1), torch.ones(16))
+
+
 def test_attributions_follow_the_weights_that_they_are_of(reader, digits):
     network = Collection(digits).network("train/0")
     order = torch.randperm(32, generator=torch.Generator().manual_seed(0))

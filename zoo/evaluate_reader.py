@@ -52,7 +52,7 @@ def agreement_rows(
     rows = []
     for kind, features in (*known, *unlike_networks(collections, generator)):
         first = [best.explain(row) for row in probabilities(best, features)]
-        second = [model.explain(row) for row in answers(model, features)]
+        second = [model.explain(row) for row in answers(model.read, features)]
         alike = [(a.domain, a.label) == (b.domain, b.label) for a, b in zip(first, second, strict=True)]
         both = [a.typical and same for a, same in zip(first, alike, strict=True)]
         typical = mean([result.typical for result in first])
@@ -64,7 +64,7 @@ def agreement_rows(
 
 def label_row(model: WeightReader, collection: Collection) -> dict[str, Any]:
     """The share of right labels with the image set told and found, and the mean confidence."""
-    rows = answers(model, collection.normalized())
+    rows = answers(model.read, collection.normalized())
     told = [model.explain(row, collection.images) for row in rows]
     found = [model.explain(row) for row in rows]
     names = [collection.spec.label_names[label] for label in collection.labels.tolist()]
@@ -107,16 +107,16 @@ def truth_of(model: WeightReader, collection: Collection, rows: Sequence[int]) -
 
 def read_numbers(model: WeightReader, collection: Collection, rows: Sequence[int]) -> Tensor:
     """What the reader says of these rows."""
-    out = answers(model, collection.normalized(rows))
+    out = answers(model.read, collection.normalized(rows))
     return torch.tensor([model.explain(row).number for row in out], dtype=torch.float64)
 
 
 def symmetry_row(model: WeightReader, collection: Collection, generator: torch.Generator) -> dict[str, Any]:
     """The largest change of any output when hidden units are permuted and, for sines, their signs flipped."""
     features = collection.normalized(slice(0, BATCH))
-    before = answers(model, features)
+    before = answers(model.read, features)
     copies = disguises(features, generator)
     if collection.spec.kind != "siren":
         copies.pop("sign_flipped")
-    changes = {name: float((answers(model, copy) - before).abs().max()) for name, copy in copies.items()}
+    changes = {name: float((answers(model.read, copy) - before).abs().max()) for name, copy in copies.items()}
     return {"collection": collection.folder.name, "networks": len(before), **changes}

@@ -8,7 +8,7 @@ fewer too.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +33,8 @@ MOVES = {
     "cifar10": Moves(rotation=0.12, scale=0.15, mirror=True, contrast=0.25, brightness=0.15),
 }
 """How pictures of each image set may move and still show the same."""
+VIEWS = 16
+"""Copies of a SIREN over which labels are averaged."""
 CURVE_FILE = "curve.json"
 HELD_OUT = 0.05
 """Of the networks, the last ones of each collection, where no split is for validation."""
@@ -100,9 +102,11 @@ def reader_config(task: str, collections: Sequence[Collection], channels: int) -
                 f"{collection.folder.name} has no column {column_of(task)!r}: choose one of {known}."
             )
     labels = {c.images: list(c.spec.label_names) for c in collections} if task == LABEL else {}
+    pictures = bool(labels) and collections[0].spec.kind == "siren"
     return WeightReaderConfig(
         shapes=tuple(weight.shape for weight in collections[0].spec.network.weight_spec),
         task=task, labels=labels, canonical=canonical_of(collections), channels=channels, waves=channels,
+        views=VIEWS if pictures else 1, mirror=all(MOVES.get(name, Moves()).mirror for name in labels),
     )  # fmt: skip
 
 
@@ -231,11 +235,10 @@ def batch_loss(
 
 
 @torch.no_grad()
-def answers(model: WeightReader, features: WeightSpaceFeatures) -> Tensor:
-    """What the reader puts out for many networks, `(n, outputs)`."""
+def answers(read: Callable[[WeightSpaceFeatures], Tensor], features: WeightSpaceFeatures) -> Tensor:
+    """What a reader, or its `read`, says of many networks, `(n, outputs)`."""
     count = len(features.tensors[0])
-    parts = [features.select(slice(i, i + BATCH)).to(model.device) for i in range(0, count, BATCH)]
-    return torch.cat([model(part).cpu() for part in parts])
+    return torch.cat([read(features.select(slice(i, i + BATCH))).cpu() for i in range(0, count, BATCH)])
 
 
 def validation_scores(model: WeightReader, sets: Sequence[Examples]) -> list[float]:
@@ -243,7 +246,7 @@ def validation_scores(model: WeightReader, sets: Sequence[Examples]) -> list[flo
     model.eval()
     scores = []
     for examples in sets:
-        out = answers(model, examples.features.select(examples.validation))
+        out = answers(model, examples.features.select(examples.validation).to(model.device))
         truth = examples.targets[examples.validation]
         if model.config.labels:
             scores.append(round(float((out.argmax(1) == truth).float().mean()), 4))
