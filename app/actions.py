@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,24 +14,22 @@ import torch
 from PIL import Image
 
 from app.cost import BACKWARD, MAX_ACTIVATIONS, Cost, check_cost
-from app.elsewhere import NATIVE_SIZES, elsewhere, is_picture
 from app.errors import RequestError
 from app.figures import to_pixels
-from app.gpu import device
 from app.memory import give_back_large_tensors
 from app.remembering import remember
-from app.zoos import zoo_at
-from nfn.classifier import InrClassification
-from nfn.editor import InrEdit, InrEditorConfig
-from nfn.features import WeightSpaceFeatures
-from nfn.network import ClassifierConvention, Network, SirenConvention
+from app.routing import elsewhere
+from app.zoos import predictor, zoo_at
+from nfn.architecture.axes import axes_of
+from nfn.classifier import InrClassification, InrClassifier
+from nfn.editor import InrEdit, InrEditor, InrEditorConfig
+from nfn.network import Convention, Network
 from nfn.operators import STYLES
 from nfn.permutation import flip_signs, permute, random_permutations, random_signs
 from nfn.reader import read_network, write_network
-from nfn.siren import coordinate_grid, evaluate_network, render
+from nfn.siren import NATIVE_SIZES, coordinate_grid, evaluate_network, native_size, render
 from nfn.siren_convention.judges import SIDE
 from nfn.siren_convention.search import Reading
-from nfn.siren_convention.words import name_field
 from zoo import siren_conventions
 from zoo.catalog import CollectionInfo, Zoo
 
@@ -47,18 +45,19 @@ SEARCHED = 8 * SIDE**2
 
 @dataclass(frozen=True)
 class Source:
-    """The network a visitor chose: a zoo id, or an uploaded file and how it writes a SIREN or a classifier down.
+    """The network a visitor chose: a zoo id, or an uploaded file and the convention that it is said to have.
 
     `zoo` is the zoo that the id is of: "" for the app's own, else as `app.zoos.zoo_at` takes it. `images` is the image
-    set that a visitor says a classifier learned from. `undeclared` are the parts of `convention` that stay to be found.
+    set that a visitor says a classifier learned from. `part` names the one that is meant of several networks in a file,
+    "" the usual one. `undeclared` are the parts of `convention` that stay to be found.
     """
 
     zoo_id: str | None = None
     path: str | None = None
-    convention: SirenConvention | None = None
-    classifier: ClassifierConvention | None = None
+    convention: Convention | None = None
     zoo: str = ""
     images: str | None = None
+    part: str = ""
     undeclared: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -80,12 +79,6 @@ def prepare() -> None:
 def zoo(where: str = "") -> Zoo:
     """The app's own zoo, or the one that a source names."""
     return zoo_at(where)
-
-
-@cache
-def predictor(name: str) -> Any:
-    """A predictor of the zoo, on `device()`."""
-    return zoo().predictor(name).to(device())
 
 
 def siren_collections() -> list[CollectionInfo]:
@@ -112,7 +105,7 @@ def list_networks(collection: str, limit: int) -> list[dict[str, Any]]:
 
 
 def _is_small(network: Network) -> bool:
-    return network.spec.get_num_params() <= MAX_EDITED
+    return network.parameters <= MAX_EDITED
 
 
 @remember(32, _is_small)
@@ -125,7 +118,9 @@ def read_siren(source: Source) -> Network:
     if source.zoo_id is not None:
         return _only_pictures(zoo(source.zoo).network(source.zoo_id))
     with reading():
-        network = read_network(Path(source.path or ""), siren=source.convention)
+        network = read_network(
+            Path(source.path or ""), convention=source.convention, part=source.part or None
+        )
     if source.convention is not None:
         network = replace(network, undeclared=source.undeclared)
     return _only_pictures(network)
@@ -141,13 +136,22 @@ def readings_of(source: Source) -> tuple[Reading, ...] | None:
     network = read_siren(source)
     if network.undeclared and SEARCHED * network.parameters > MAX_DRAWING:
         return ()
-    return predictor("inr-classifier").readings(network)
+    return predictor("inr-classifier", InrClassifier).readings(network)
 
 
 @remember(32, _is_small)
 def open_network(source: Source) -> Network:
     """The SIREN behind `source` in its own convention, or else the one that was found (`assumed` says which)."""
-    return predictor("inr-classifier").settle(read_siren(source), readings_of(source))
+    return predictor("inr-classifier", InrClassifier).settle(read_siren(source), readings_of(source))
+
+
+def part_of(source: Source, part: str) -> Source:
+    """The source with the network of its file that a visitor names; "auto" leaves it to the reader."""
+    if part in ("", siren_conventions.AUTO):
+        return source
+    if source.path is None:
+        raise RequestError("A network of the zoo is one network: leave part at auto.")
+    return replace(source, part=part)
 
 
 def read_as(source: Source, **told: str) -> Source:
@@ -163,7 +167,7 @@ def read_as(source: Source, **told: str) -> Source:
         network = siren_conventions.tell(read_siren(source), **told)
     except ValueError as error:
         raise RequestError(str(error)) from error
-    return replace(source, convention=network.siren, undeclared=network.undeclared)
+    return replace(source, convention=network.convention, undeclared=network.undeclared)
 
 
 @contextmanager
@@ -178,20 +182,9 @@ def reading() -> Iterator[None]:
 
 
 def _only_pictures(network: Network) -> Network:
-    if network.chain is None:
-        raise RequestError(
-            "The layers of this network do not stand in one row; pictures are drawn here of SIRENs, whose do."
-            f"{elsewhere(network)}"
-        )
-    if not is_picture(network.kind, network.spec):
-        inputs, outputs = network.spec.get_io()
-        field = name_field(inputs, outputs)
-        what = f"a {network.kind} with {inputs} inputs and {outputs} outputs"
-        raise RequestError(
-            f"This is {what if field is None else f'a SIREN of {field}, or another network of that shape'}. Choose a "
-            f"network that is a picture: 2 inputs (a pixel's coordinates) and 1 (gray) or 3 (colour) outputs."
-            f"{elsewhere(network)}"
-        )
+    fault = predictor("inr-classifier", InrClassifier).fault(network)
+    if fault is not None:
+        raise RequestError(f"{fault}{elsewhere(network)}")
     _check_finite(evaluate_network(network, coordinate_grid(5, 5)))
     return network
 
@@ -204,14 +197,12 @@ def _check_finite(values: torch.Tensor) -> None:
 @torch.no_grad()
 def draw(network: Network, zoom: int = 1) -> torch.Tensor:
     """The picture `(c, H, W)` in [-1, 1] that a SIREN holds, at `zoom` times its native resolution."""
-    size = NATIVE_SIZES[network.spec.get_io()[1]] * zoom
-    weights = network.spec.get_num_params()
-    if weights * size**2 > MAX_DRAWING:
+    size = native_size(network) * zoom
+    if network.multiplications * size**2 > MAX_DRAWING:
         raise RequestError(
-            f"A network of {weights:,} weights is too large to be drawn at {size} × {size} pixels here."
+            f"A network of {network.parameters:,} weights is too large to be drawn at {size} × {size} pixels here."
         )
-    widest = max(bias.shape[0] for bias in network.spec.bias_spec)
-    parts = coordinate_grid(size, size).split(max(1, MAX_ACTIVATIONS // widest))
+    parts = coordinate_grid(size, size).split(max(1, MAX_ACTIVATIONS // network.widest))
     values = torch.cat([evaluate_network(network, part) for part in parts], 2)
     _check_finite(values)
     return values[0].unflatten(1, (size, size)).clamp(-1, 1)
@@ -248,8 +239,8 @@ def classify_network(
     network: Network, domain: str = "auto", readings: tuple[Reading, ...] | None = None
 ) -> Classified:
     """Say what a SIREN at hand shows; `readings` are its likely conventions, where they are known."""
-    model = predictor("inr-classifier")
-    check_cost(Cost(network.spec.get_num_params() * model.config.size**2))
+    model = predictor("inr-classifier", InrClassifier)
+    check_cost(Cost(network.multiplications * model.config.size**2))
     start = time.perf_counter()
     try:
         result = model.predict(network, domain=domain, readings=readings)
@@ -276,8 +267,8 @@ def edit(source: Source, style: str, strength: float) -> Edited:
         raise RequestError(f"Unknown style {style!r}: choose one of {', '.join(STYLES)}.")
     if not (math.isfinite(strength) and 0 <= strength <= MAX_STRENGTH):
         raise RequestError(f"Got a strength of {strength:g}; choose one from 0 to {MAX_STRENGTH:g}.")
-    model, network = predictor("inr-editor"), open_network(source)
-    weights = network.spec.get_num_params()
+    model, network = predictor("inr-editor", InrEditor), open_network(source)
+    weights = network.parameters
     if weights > MAX_EDITED:
         raise RequestError(
             f"Networks of up to {MAX_EDITED:,} weights are edited here; this one has {weights:,}. "
@@ -295,11 +286,9 @@ def edit(source: Source, style: str, strength: float) -> Edited:
 
 def _cost_of_edit(network: Network, config: InrEditorConfig) -> Cost:
     """Every step takes a gradient by the pixels of the picture, which all hidden layers see at once."""
-    spec = network.spec
-    pixels = NATIVE_SIZES[spec.get_io()[1]] ** 2
-    hidden = sum(bias.shape[0] for bias in spec.bias_spec[:-1])
+    pixels = native_size(network) ** 2
     steps = config.steps * config.rounds * (1 + BACKWARD)
-    return Cost(spec.get_num_params() * pixels * steps, hidden * pixels)
+    return Cost(network.multiplications * pixels * steps, network.activations * pixels)
 
 
 def save_edit(source: Source, edited: Edited, folder: Path, zoom: int = 8) -> tuple[Path, Path]:
@@ -341,7 +330,7 @@ class SymmetryCheck:
 def check_symmetry(source: Source, how: Symmetry, seed: int, domain: str = "auto") -> SymmetryCheck:
     """Reorder the hidden neurons, or flip their signs (sine is odd), and look at what changes."""
     before = replace(open_network(source), undeclared=())  # in the convention that was found, both
-    after = before.with_features(_disguise(before, how, torch.Generator().manual_seed(seed)))
+    after = _disguise(before, how, torch.Generator().manual_seed(seed))
     return compare_copies(how, before, after, domain)
 
 
@@ -353,7 +342,7 @@ def compare_copies(how: Symmetry, before: Network, after: Network, domain: str =
         before=before,
         after=after,
         moved=count_moved(before, after),
-        total=before.spec.get_num_params(),
+        total=before.parameters,
         pixel_difference=float((draw(before) - draw(after)).abs().max()),
         probability_difference=max(
             abs(p - second.probabilities.get(k, 0.0)) for k, p in first.probabilities.items()
@@ -364,21 +353,35 @@ def compare_copies(how: Symmetry, before: Network, after: Network, domain: str =
 
 
 def count_moved(before: Network, after: Network) -> int:
-    """How many weights and biases differ between two networks of one spec."""
-    pairs = zip(before.features, after.features, strict=True)
-    return sum(int((a != b).sum()) for x, y in pairs for a, b in zip(x, y, strict=True))
+    """How many weights and biases differ between two networks of one architecture."""
+    after_by_name = after.tensors()
+    return sum(int((tensor != after_by_name[name]).sum()) for name, tensor in before.tensors().items())
 
 
-def _disguise(network: Network, how: Symmetry, generator: torch.Generator) -> WeightSpaceFeatures:
+def _disguise(network: Network, how: Symmetry, generator: torch.Generator) -> Network:
+    if network.chain is None:
+        return _disguise_graph(network, how, generator)
     if how == "permute":
-        return permute(network.features, random_permutations(network.spec, generator))
-    return flip_signs(network.features, random_signs(network.spec, generator))
+        return network.with_features(permute(network.chain, random_permutations(network.spec, generator)))
+    return network.with_features(flip_signs(network.chain, random_signs(network.spec, generator)))
 
 
-def open_upload(path: str | None, **told: str) -> Source:
+def _disguise_graph(network: Network, how: Symmetry, generator: torch.Generator) -> Network:
+    graph = network.graph
+    if how == "flip" or graph is None:
+        raise RequestError(
+            "Signs are flipped here in SIRENs alone, whose hidden layers are all sines; this picture has other layers "
+            "too. Its neurons can be permuted."
+        )
+    axes = axes_of(graph.architecture)
+    tensors = axes.permute(graph.tensors, axes.random_permutations(generator))
+    return replace(network, graph=replace(graph, tensors=tensors))
+
+
+def open_upload(path: str | None, part: str = "", **told: str) -> Source:
     """An upload as a source, opened once so that a bad file is refused before anything changes on screen."""
     if path is None:
         raise RequestError("Upload a file first.")
-    source = read_as(Source(path=path), **told)
+    source = read_as(part_of(Source(path=path), part), **told)
     open_network(source)
     return source

@@ -25,17 +25,9 @@ def add_endpoints() -> None:
     More threads than cores would wait for one another's lock more than they compute.
     """
     limit = max(1, usable_cores() // 2)
-    for endpoint in (
-        list_collections,
-        list_networks,
-        describe_network,
-        predict_generalization,
-        classify_inr,
-        edit_inr,
-    ):
-        api(endpoint, api_name=endpoint.__name__, concurrency_limit=limit, concurrency_id="quick")
-    for endpoint in (winning_ticket, predict_generalization_batch):
-        api(endpoint, api_name=endpoint.__name__, concurrency_limit=limit)
+    for endpoint in ENDPOINTS:
+        quick = None if endpoint in (winning_ticket, predict_generalization_batch) else "quick"
+        api(endpoint, api_name=endpoint.__name__, concurrency_limit=limit, concurrency_id=quick)
 
 
 @alerting
@@ -52,18 +44,21 @@ def list_collections() -> list[dict[str, Any]]:
 
 @alerting
 @checked
-def describe_network(file: gr.FileData | None = None, zoo_id: str | None = None) -> dict[str, Any]:
+def describe_network(
+    file: gr.FileData | None = None, zoo_id: str | None = None, part: str = "auto"
+) -> dict[str, Any]:
     """Say what a network's file is: its format, architecture, tensors, and what can be done with it here.
 
     Args:
         file: A checkpoint (safetensors, torch.save, ONNX, npz), uploaded to this app, or a data: URI in base64 to 3 MB.
         zoo_id: A network of the zoo, such as cifar10-cnns/test/17, instead of a file.
+        part: The network that is meant, such as actor, where a file holds several; auto takes the usual one.
 
     Returns:
         format, family, layers (name and shape of each weight), parameters, dtypes, inputs (one input's shape), classes,
         health (what is wrong), can (endpoints that take it), assumed (what was taken for granted), notes.
     """
-    return asdict(describe.describe(from_request(file, zoo_id)))
+    return asdict(describe.describe(from_request(file, zoo_id, part)))
 
 
 @alerting
@@ -91,6 +86,7 @@ def predict_generalization(
     activation: str = "auto",
     pixels: str = "auto",
     images: str = "auto",
+    part: str = "auto",
 ) -> dict[str, Any]:
     """Predict the test accuracy of an image classifier from its file alone, without any test data.
 
@@ -100,6 +96,7 @@ def predict_generalization(
         activation: Such as relu, tanh, gelu, silu or leaky_relu; auto takes the file's word for it, else finds it.
         pixels: What black and white become, such as 0,1, or mnist, cifar10, imagenet (mean and std); auto finds it.
         images: The image set that it learned from: mnist, fashion_mnist or cifar10; auto finds it.
+        part: The network that is meant, such as actor, where a file holds several; auto takes the usual one.
 
     Returns:
         test_accuracy, low and high (0 to 1, null without a prediction; the interval holds the truth in a share of
@@ -107,7 +104,7 @@ def predict_generalization(
         this prediction), typical (false: do not believe the number; reason says why), images and activation as found,
         assumed (what was taken for granted, in words), predictor and seconds.
     """
-    source = generalization.read_as(from_request(file, zoo_id), images, activation, pixels)
+    source = generalization.read_as(from_request(file, zoo_id, part), images, activation, pixels)
     done = generalization.predict(source)
     result = done.result
     known = math.isfinite(result.test_accuracy)
@@ -155,6 +152,7 @@ def classify_inr(
     pixels: str = "auto",
     output: str = "auto",
     reader: str = "best",
+    part: str = "auto",
 ) -> dict[str, Any]:
     """Say what a SIREN (a neural network that is a picture) shows, from its weights.
 
@@ -168,6 +166,7 @@ def classify_inr(
         pixels: The outputs of black and white, such as 0,1, or mnist, cifar10, imagenet (mean and std); auto finds it.
         output: What is at the end: linear, sigmoid, tanh or sine; auto finds it.
         reader: best (looks at the picture that the network draws), or weights (at weights and biases alone).
+        part: The network that is meant, such as actor, where a file holds several; auto takes the usual one.
 
     Returns:
         domain, label, probabilities (label to probability), typical (false: unlike the zoo, or other conventions fit
@@ -175,7 +174,7 @@ def classify_inr(
         to be found), alternatives (label, probability and sentence of conventions that fit too), predictor and seconds.
         With reader weights, typical is false as well where both readers name different things.
     """
-    source = read_as(file, zoo_id, omega, coordinates, coordinate_range, pixels, output)
+    source = read_as(from_request(file, zoo_id, part), omega, coordinates, coordinate_range, pixels, output)
     answer = readers.answer(source, domain, reader)
     done, result = answer.best, answer.best.result
     return {
@@ -194,9 +193,9 @@ def classify_inr(
     }
 
 
-def read_as(file: Any, zoo_id: Any, *told: str) -> actions.Source:
-    """The source that the arguments name, read as they say; `told` in the order of `TOLD`."""
-    return actions.read_as(from_request(file, zoo_id), **dict(zip(TOLD, told, strict=True)))
+def read_as(source: actions.Source, *told: str) -> actions.Source:
+    """The source, read as the arguments say; `told` in the order of `TOLD`."""
+    return actions.read_as(source, **dict(zip(TOLD, told, strict=True)))
 
 
 @alerting
@@ -211,6 +210,7 @@ def edit_inr(
     coordinate_range: str = "auto",
     pixels: str = "auto",
     output: str = "auto",
+    part: str = "auto",
 ) -> tuple[dict[str, Any], gr.FileData, gr.FileData]:
     """Edit the picture that a SIREN is, by changing its weights.
 
@@ -224,13 +224,14 @@ def edit_inr(
         coordinate_range: Such as -1,1 or 0,1 or -0.5,0.5 or -pi,pi; auto finds it.
         pixels: The outputs of black and white, such as 0,1, or mnist, cifar10, imagenet (mean and std); auto finds it.
         output: What is at the end: linear, sigmoid, tanh or sine; auto finds it.
+        part: The network that is meant, such as actor, where a file holds several; auto takes the usual one.
 
     Returns:
         First style, strength, mse and psnr (against the same edit of the pixels), convention (in the words of the
         arguments), assumed (sentences on what had to be found), predictor and seconds; then the edited network as
         safetensors, its tensors named as they came in; then a PNG preview of it.
     """
-    source = read_as(file, zoo_id, omega, coordinates, coordinate_range, pixels, output)
+    source = read_as(from_request(file, zoo_id, part), omega, coordinates, coordinate_range, pixels, output)
     done = actions.edit(source, style, strength)
     weights, preview = keep_files(lambda folder: actions.save_edit(source, done, folder))
     result = done.result
@@ -250,7 +251,7 @@ def edit_inr(
 @alerting
 @checked
 def winning_ticket(
-    file: gr.FileData | None = None, zoo_id: str | None = None, sparsity: float = 0.95
+    file: gr.FileData | None = None, zoo_id: str | None = None, sparsity: float = 0.95, part: str = "auto"
 ) -> tuple[dict[str, Any], gr.FileData]:
     """Find the winning ticket of an untrained network: which few of its weights are worth training.
 
@@ -261,6 +262,7 @@ def winning_ticket(
             wired, else the most usual wiring is assumed.
         zoo_id: An initialization of the zoo, such as mnist-inits/test/0; null when a file is given.
         sparsity: The share of the weights that is pruned, above 0 and below 1.
+        part: The network that is meant, such as actor, where a file holds several; auto takes the usual one.
 
     Returns:
         First sparsity, kept and total (weights), layers (name, shape and kept of each), note (what makes the network
@@ -268,7 +270,7 @@ def winning_ticket(
         (by which rule) and seconds; then the mask as safetensors, 0 or 1 in uint8 under the names of the weights as
         they came in.
     """
-    source = from_request(file, zoo_id)
+    source = from_request(file, zoo_id, part)
     shown, found = tickets.masked(source, sparsity), tickets.find(source)
     mask, _ = keep_files(lambda folder: tickets.save_ticket(source, found, shown, folder))
     facts = {
@@ -282,3 +284,9 @@ def winning_ticket(
         "seconds": round(found.seconds, 4),
     }
     return facts, gr.FileData(path=mask)
+
+
+ENDPOINTS = (
+    list_collections, list_networks, describe_network, predict_generalization, classify_inr, edit_inr, winning_ticket,
+    predict_generalization_batch,
+)  # fmt: skip

@@ -75,7 +75,7 @@ def _stored_as(source: Source) -> tuple[str, tuple[str, ...]]:
     data, layout = load_file(path)
     if layout == "onnx":
         return layout, ("float32",)
-    stored = parse_file(path, data, layout)
+    stored = parse_file(path, data, layout, source.part or None)
     return layout, tuple(sorted({tensor.dtype for tensor in stored.tensors.values()}))
 
 

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
 
-from nfn.features import WeightSpaceFeatures
+from nfn.network import Network
 
 MAX_NEURONS = 64
 """Wider layers are shown by their first neurons: more cells than that are not readable."""
@@ -17,19 +17,19 @@ def to_pixels(image: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(pixels.expand(3, -1, -1).movedim(0, 2).numpy())
 
 
-def weight_maps(features: WeightSpaceFeatures) -> list[np.ndarray]:
+def weight_maps(network: Network) -> list[np.ndarray]:
     """One matrix per layer with a hidden neuron per row: `[W | b]`, and the output layer transposed."""
-    maps = []
-    for i, (weight, bias) in enumerate(features):
-        w, b = weight[0, 0].cpu().numpy(), bias[0, 0].cpu().numpy()
-        cells = w.T if i == len(features) - 1 else np.concatenate([w, b[:, None]], 1)
+    maps, layers = [], network.matrices
+    for i, (weight, bias) in enumerate(layers):
+        parts = [weight] if bias is None else [weight, bias[:, None]]
+        cells = (weight.T if i == len(layers) - 1 else torch.cat(parts, 1)).cpu().numpy()
         maps.append(np.ascontiguousarray(cells[:MAX_NEURONS, : MAX_NEURONS + 1]))
     return maps
 
 
-def left_out(features: WeightSpaceFeatures) -> str:
+def left_out(network: Network) -> str:
     """Which weights the heat maps do not show, in a sentence; "" where they show all."""
-    widest = max((weight.shape[2] for weight in features.weights[:-1]), default=0)
+    widest = max((len(weight) for weight, _ in network.matrices[:-1]), default=0)
     if widest <= MAX_NEURONS:
         return ""
     return f"Layers here have up to {widest:,} neurons; the picture shows the first {MAX_NEURONS} of each."
@@ -40,9 +40,9 @@ def robust_limit(values: np.ndarray) -> float:
     return float(np.percentile(np.abs(values), 99)) or 1.0
 
 
-def weight_heatmaps(features: WeightSpaceFeatures) -> go.Figure:
+def weight_heatmaps(network: Network) -> go.Figure:
     """The weights layer by layer, red below zero, blue above, white at zero, each layer on its own scale."""
-    maps = weight_maps(features)
+    maps = weight_maps(network)
     widths = [max(cells.shape[1], 6) for cells in maps]
     titles = [_title(i, len(maps), cells) for i, cells in enumerate(maps)]
     figure = make_subplots(1, len(maps), column_widths=widths, horizontal_spacing=0.06, subplot_titles=titles)

@@ -13,14 +13,16 @@ from typing import Literal
 
 import torch
 
-from app.actions import MAX_ACTIVATIONS, RequestError, Source, predictor, reading, zoo
-from app.elsewhere import elsewhere
+from app.actions import MAX_ACTIVATIONS, RequestError, Source, part_of, reading, zoo
 from app.gpu import lent_device, on_gpu
 from app.remembering import remember
+from app.routing import elsewhere
+from app.zoos import predictor
+from nfn.accuracy.predictor import AccuracyPredictor
 from nfn.architecture.axes import axes_of
 from nfn.architecture.graph import Architecture
-from nfn.generalization import Generalization
-from nfn.network import ClassifierConvention, Graph, Network
+from nfn.generalization import Generalization, GeneralizationPredictor
+from nfn.network import NO_CLASSIFIER, Graph, Network
 from nfn.reader import NetworkFileError
 from nfn.reader.errors import GRAPH_ADVICE
 from nfn.reader.stack import read_networks
@@ -51,11 +53,11 @@ def first_classifier() -> str:
     return max(rows, key=lambda row: row["test_accuracy"])["id"]
 
 
-def open_upload(path: str | None, classifier: ClassifierConvention | None = None) -> Source:
+def open_upload(path: str | None, part: str = "") -> Source:
     """An upload as a source, opened once so that a bad file is refused before anything changes on screen."""
     if path is None:
         raise RequestError("Upload a file first.")
-    source = Source(path=path, classifier=classifier)
+    source = part_of(Source(path=path), part)
     open_classifier(source)
     return source
 
@@ -74,10 +76,10 @@ def read_as(source: Source, images: str = AUTO, activation: str = AUTO, pixels: 
             f"Unknown images {shorten(str(images))}: choose one of auto, {', '.join(pictures())}."
         )
     try:
-        known = small_cnns.tell(open_classifier(source), activation, pixels).classifier
+        known = small_cnns.tell(open_classifier(source), activation, pixels).convention
     except ValueError as error:
         raise RequestError(str(error)) from error
-    return replace(source, classifier=known, images=None if images == AUTO else images)
+    return replace(source, convention=known, images=None if images == AUTO else images)
 
 
 def pictures() -> dict[str, PictureSet]:
@@ -88,7 +90,9 @@ def pictures() -> dict[str, PictureSet]:
 @cache
 def readers() -> AccuracyReaders:
     """The app's predictors of test accuracy."""
-    return AccuracyReaders(predictor("generalization"), predictor("accuracy"))
+    return AccuracyReaders(
+        predictor("generalization", GeneralizationPredictor), predictor("accuracy", AccuracyPredictor)
+    )
 
 
 def _is_small(network: Network) -> bool:
@@ -100,18 +104,24 @@ def open_classifier(source: Source) -> Network:
     """The classifier behind `source`; RequestError says which tab reads it where it is something else."""
     with reading():
         network = read_any(source)
-    if network.kind != "classifier":
-        raise RequestError(
-            f"This is a network of kind {network.kind}, not an image classifier.{elsewhere(network)}"
-        )
+    fault = _fault(source, network)
+    if fault is not None:
+        raise RequestError(f"{fault}{elsewhere(network)}")
     return network
+
+
+def _fault(source: Source, network: Network) -> str | None:
+    """Every uploaded classifier is taken: of which nothing is predicted is still drawn, permuted and measured."""
+    if source.zoo_id is not None:
+        return predictor("generalization", GeneralizationPredictor).fault(network)
+    return NO_CLASSIFIER if network.kind != "classifier" else None
 
 
 def read_any(source: Source) -> Network:
     """The network behind `source`, of whatever kind."""
     if source.zoo_id is not None:
         return zoo(source.zoo).network(source.zoo_id)
-    network, *others = read_networks(source.path or "", classifier=source.classifier)
+    network, *others = read_networks(source.path or "", source.convention, source.part or None)
     if others:
         raise RequestError(
             f"This file stacks {1 + len(others):,} networks: give it to the batch, which reads them all."
@@ -132,9 +142,7 @@ def classifier_of(source: Source) -> Classifier:
     network = open_classifier(source)
     if source.zoo_id is not None:
         images = zoo(source.zoo).collection(source.zoo_id.partition("/")[0]).images
-        return classifiers.zoo_classifier(
-            network, images, predictor("generalization").config.sizes.get(images, 32)
-        )
+        return classifiers.zoo_classifier(network, images, readers().small.config.sizes.get(images, 32))
     with reading():
         return classifiers.found_classifier(network, list(pictures().values()), source.images)
 
@@ -229,7 +237,7 @@ def _points_once(collection: str) -> list[ZooPoint]:
 def _points(collection: str) -> list[ZooPoint]:
     opened, rows = zoo().collection(collection), zoo().rows(collection)
     activations = [row["activation"] for row in rows]
-    results = small_cnns.predict_many(predictor("generalization"), opened.features(), activations)
+    results = small_cnns.predict_many(readers().small, opened.features(), activations)
     return [
         ZooPoint(
             zoo_id=row["id"],

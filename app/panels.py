@@ -85,11 +85,9 @@ def percent(p: float) -> str:
 
 def network_facts(source: Source, network: Network, label: str | None) -> str:
     """One line on the network itself, and the reader's notes."""
-    widths = "\u2011".join(
-        str(n) for n in (network.spec.get_io()[0], *(w.shape[0] for w in network.spec.weight_spec))
-    )
+    widths = "\u2011".join(str(n) for n in (network.inputs, *(len(weight) for weight, _ in network.matrices)))
     truth = f" Its image is labelled <b>{escape(label)}</b> in the data set." if label is not None else ""
-    line = f"<b>{escape(source.name)}</b>: {network.spec.get_num_params():,} weights (layers of {widths}).{truth}"
+    line = f"<b>{escape(source.name)}</b>: {network.parameters:,} weights (layers of {widths}).{truth}"
     return line + "".join(f"<br>{escape(note, 300)}" for note in network.notes)
 
 

@@ -8,10 +8,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from app.actions import RequestError, predictor
+from app.actions import RequestError
 from app.aside import rest
 from app.gpu import device
-from app.tickets import Found, Masked, Opened
+from app.tickets import Found, Masked, Opened, ticket_predictor
 from nfn.architecture.graph import Architecture
 from nfn.features import WeightSpaceFeatures
 from nfn.graph_tickets import GraphTraining, fit_recipe, on_device, step_effort
@@ -90,7 +90,7 @@ def race(found: Found, shown: Masked, seed: int, steps: int | None = None) -> It
     All lanes start from the same weights and see the same batches; the random mask keeps as many weights in each layer
     as the ticket does. Closing the iterator ends the race. RequestError where the network is too large for one.
     """
-    start, model = time.perf_counter(), predictor(found.opened.images)
+    start, model = time.perf_counter(), ticket_predictor(found.opened.images)
     generator = torch.Generator().manual_seed(seed)
     masks = lanes_of(shown, generator)
     kind = FamilyRunners if found.opened.setup is None else GraphRunners

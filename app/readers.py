@@ -5,9 +5,9 @@ from functools import lru_cache
 
 import torch
 
-from app.actions import Classified, RequestError, Source, classify, open_network, predictor, zoo
+from app.actions import Classified, RequestError, Source, classify, open_network, zoo
 from app.panels import DOMAIN_TITLES, escape, percent
-from nfn.features import WeightSpaceFeatures
+from app.zoos import predictor
 from nfn.network import Network
 from nfn.weight_reader import WeightReader, WeightReading
 from zoo.predictors import READERS
@@ -51,19 +51,19 @@ def read_twice(source: Source, domain: str = "auto") -> TwoReadings:
     name = reader_of(network, domain)
     if name is None:
         return TwoReadings(best, None)
-    return TwoReadings(best, predictor(name).predict(network, domain), name)
+    return TwoReadings(best, predictor(name, WeightReader).predict(network, domain), name)
 
 
 def reader_of(network: Network, domain: str = "auto") -> str | None:
     """The first reader in the catalog that reads such networks and knows the domain."""
     for info in zoo().predictors():
-        if info.name in READERS and _reads(predictor(info.name), network, domain):
+        if info.name in READERS and _reads(predictor(info.name, WeightReader), network, domain):
             return info.name
     return None
 
 
 def _reads(reader: WeightReader, network: Network, domain: str) -> bool:
-    return reader.reads(network) and (domain == "auto" or domain in reader.config.labels)
+    return reader.fault(network) is None and (domain == "auto" or domain in reader.config.labels)
 
 
 def weights_line(readings: TwoReadings) -> str:
@@ -87,10 +87,10 @@ def weights_line(readings: TwoReadings) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What weights alone say, and how much each weight and bias moved that (`WeightReader.attribute`)."""
+    """What weights alone say, and a network with how much each weight and bias moved that in its place."""
 
     said: WeightReading
-    moved: WeightSpaceFeatures
+    network: Network
 
 
 def attribute(source: Source, domain: str = "auto") -> Attribution:
@@ -99,13 +99,15 @@ def attribute(source: Source, domain: str = "auto") -> Attribution:
     if both.weights is None:
         raise RequestError(NO_READER)
     said = both.weights
-    return Attribution(said, predictor(both.reader).attribute(open_network(source), said.domain, said.label))
+    return Attribution(
+        said, predictor(both.reader, WeightReader).attribute(open_network(source), said.domain, said.label)
+    )
 
 
 def attribution_line(found: Attribution) -> str:
     """The hidden neurons that moved the answer most, layer by layer, and how much of it they moved."""
     parts = []
-    for i, (weight, bias) in enumerate(list(found.moved)[:-1]):
+    for i, (weight, bias) in enumerate(list(found.network.features)[:-1]):
         rows = weight[0, 0].abs().sum(1) + bias[0, 0].abs()
         most = rows.topk(min(SHOWN, len(rows)))
         share = percent(float(most.values.sum() / rows.sum().clamp_min(1e-30)))

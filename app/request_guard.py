@@ -24,6 +24,7 @@ from app.bodies import (
     RefusedError,
     throw_away,
 )
+from app.defaults import Defaults, with_defaults
 
 UPLOAD_PATH = "/gradio_api/upload"
 MAX_VALUES = 10_000
@@ -46,8 +47,9 @@ DISK_FULL = "The disk for uploads is full, so nothing was kept. Please try again
 class GuardRequests:
     """The middleware of all this."""
 
-    def __init__(self, app: ASGIApp):
+    def __init__(self, app: ASGIApp, defaults: Defaults):
         self.app, self._json, self._uploads = app, Bodies(JSON_LIMITS), Bodies(UPLOAD_LIMITS)
+        self._defaults = defaults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not _has_body(scope):
@@ -68,6 +70,7 @@ class GuardRequests:
             content = await body.whole()
             if content is not None:
                 check_content(content)
+                content = with_defaults(path_of(scope), content, self._defaults)
                 await self.app(scope, _replay(content, receive), send)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,8 +106,12 @@ def _has_body(scope: Scope) -> bool:
 
 def is_upload(scope: Scope) -> bool:
     """Whether the request is for the route that takes files."""
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return scope["method"] == "POST" and path == UPLOAD_PATH
+    return scope["method"] == "POST" and path_of(scope) == UPLOAD_PATH
+
+
+def path_of(scope: Scope) -> str:
+    """The path of a request within the app."""
+    return scope["path"].removeprefix(scope.get("root_path", ""))
 
 
 def _check_head(scope: Scope, wanted: bytes, sentence: str, limit: int) -> None:

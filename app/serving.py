@@ -12,6 +12,8 @@ from gradio import route_utils
 from starlette.datastructures import FormData
 from starlette.middleware import Middleware
 
+from app.api import ENDPOINTS
+from app.defaults import defaults_of
 from app.request_guard import ERROR_ANSWERS, GuardRequests
 from app.theme import STYLESHEETS, build_theme
 from app.uploads import own_folder
@@ -102,5 +104,8 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "enable_monitoring": False,
         "ssr_mode": False,
-        "app_kwargs": {"middleware": [Middleware(GuardRequests)], "exception_handlers": ERROR_ANSWERS},
+        "app_kwargs": {
+            "middleware": [Middleware(GuardRequests, defaults=defaults_of(ENDPOINTS))],
+            "exception_handlers": ERROR_ANSWERS,
+        },
     }

@@ -11,9 +11,10 @@ from typing import Any
 
 from gradio.utils import get_upload_folder
 
-from app.actions import RequestError, Source
+from app.actions import RequestError, Source, part_of
+from app.arguments import MAX_TEXT
 from app.widgets import keep_files
-from nfn.network import ClassifierConvention, PixelNumber
+from nfn.network import ClassifierConvention, Convention, PixelNumber
 from nfn.reader.classifier_convention import check_classifier_convention
 from nfn.siren_convention.convention import FIELDS, convention_from_json
 from zoo.images import IMAGE_SETS
@@ -30,12 +31,11 @@ def from_text(text: str) -> Source:
     try:
         fields = json.loads(text)
         file = None if fields["path"] is None else {"path": fields["path"]}
-        zoo_id, convention = (
-            fields["zoo_id"],
-            fields["convention"] and convention_from_json(fields["convention"]),
-        )
-        classifier = fields["classifier"] and _classifier(fields["classifier"])
+        zoo_id, convention = fields["zoo_id"], fields["convention"] and _convention(fields["convention"])
         zoo, images, undeclared = _zoo(fields["zoo"]), fields["images"], tuple(fields["undeclared"])
+        part = fields["part"]
+        if not isinstance(part, str) or len(part) > MAX_TEXT:
+            raise ValueError("not the name of a part")
         if not set(undeclared) <= set(FIELDS):
             raise ValueError("not parts of a convention")
         if images is not None and images not in IMAGE_SETS:
@@ -45,11 +45,15 @@ def from_text(text: str) -> Source:
     return replace(
         from_request(file, zoo_id),
         convention=convention,
-        classifier=classifier,
         zoo=zoo,
         images=images,
+        part=part,
         undeclared=undeclared,
     )
+
+
+def _convention(fields: dict[str, Any]) -> Convention:
+    return _classifier(fields) if "activation" in fields else convention_from_json(fields)
 
 
 def _classifier(fields: dict[str, Any]) -> ClassifierConvention:
@@ -72,11 +76,14 @@ def _zoo(where: Any) -> str:
     return where
 
 
-def from_request(file: Any, zoo_id: Any) -> Source:
-    """The source that API arguments name. Gradio passes on what the client sent, whatever the type hints say."""
+def from_request(file: Any, zoo_id: Any, part: str = "") -> Source:
+    """The source that API arguments name, and the network in its file.
+
+    Gradio passes on what the client sent, whatever the type hints say.
+    """
     if zoo_id is not None and not isinstance(zoo_id, str):
         raise RequestError("zoo_id must be text such as mnist-sirens/test/17, or null.")
-    return Source(zoo_id or None, None if file is None else _path_of(file))
+    return part_of(Source(zoo_id or None, None if file is None else _path_of(file)), part)
 
 
 def files_from_request(files: Any) -> list[str]:

@@ -1,18 +1,18 @@
 """What the Tickets tab and the API do: from a network to the scores of its weights, masks and files. No gradio."""
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from torch import Tensor
 
-from app.actions import RequestError, Source, predictor, reading, safe_stem, zoo
+from app.actions import RequestError, Source, reading, safe_stem, zoo
 from app.cost import check_cost, training_cost
-from app.elsewhere import elsewhere
+from app.routing import elsewhere
+from app.zoos import predictor
 from nfn.graph_tickets import dead_outputs, layer_scores
-from nfn.network import Graph, Kind, Network
+from nfn.network import Graph, Network
 from nfn.pruning import (
     apply_masks,
     dead_neurons,
@@ -23,11 +23,11 @@ from nfn.pruning import (
     top_masks,
 )
 from nfn.reader import read_network, write_network
-from nfn.tickets import CLEAR, Ticket, TicketConfig, spike
+from nfn.tickets import CLEAR, Ticket, TicketConfig, TicketPredictor, spike
 from zoo.catalog import CollectionInfo
 from zoo.errors import ZooError
 from zoo.graph_tickets import RULE, Setup, as_family, assume_images, find_ticket, set_up
-from zoo.tickets import family_input, predictor_for, write_mask
+from zoo.tickets import predictor_for, write_mask
 
 MAX_WEIGHTS = 1_000_000
 """Weights of a network that a predictor scores: it needs some hundred times their memory."""
@@ -141,7 +141,7 @@ def first_init() -> str:
 def find(source: Source) -> Found:
     """Score the weights of the network behind `source`."""
     opened = open_init(source)
-    model = predictor(opened.images)
+    model = ticket_predictor(opened.images)
     start = time.perf_counter()
     try:
         ticket = model.predict(opened.network) if opened.setup is None else find_ticket(opened.setup, model)
@@ -161,36 +161,40 @@ def open_init(source: Source) -> Opened:
     if weights > most:
         raise RequestError(f"Networks of up to {most:,} weights are scored here; this one has {weights:,}.")
     if opened.setup is None:
-        config = predictor(opened.images).config
+        config = ticket_predictor(opened.images).config
         steps = max(config.moments)
         check_cost(training_cost(opened.network.spec, config.stored_shape, config.batch, steps))
     return opened
 
 
+def ticket_predictor(name: str) -> TicketPredictor:
+    """A predictor of the app's own zoo that scores initializations."""
+    return predictor(name, TicketPredictor)
+
+
 def _open_init(source: Source) -> Opened:
-    try:
-        network = _open(source, "init")
-        network = as_family(network) or network
-        images = predictor_for(network)
-    except (ZooError, RequestError) as error:
-        if source.zoo_id is not None:
-            raise type(error)(f"{error}{_elsewhere(source)}") from error
-        return _open_graph(source)
-    if source.zoo_id is not None:
-        return Opened(network, images, None, ())
-    return Opened(network, images, None, (assume_images(images, family_input(images)),))
-
-
-def _open_graph(source: Source) -> Opened:
-    """A network of any wiring; one that looks trained is sent where it is read."""
+    """By the predictor that knows the family; an upload of any other is scored by the general rule."""
     network = _open(source)
+    family = as_family(network) or network
+    try:
+        images, model = predictor_for(family, ticket_predictor)
+    except ZooError as error:
+        if source.zoo_id is not None:
+            raise ZooError(f"{error}{elsewhere(network)}") from error
+        return _open_graph(network)
+    assumed = () if source.zoo_id is not None else (assume_images(images, model.config.input_shape),)
+    return Opened(family, images, None, assumed)
+
+
+def _open_graph(network: Network) -> Opened:
+    """A network of any wiring; one that looks trained is sent where it is read."""
     try:
         setup = set_up(network)
     except ZooError as error:
-        raise ZooError(f"{error}{_elsewhere(source)}") from error
-    said = _elsewhere(source)
-    if said and _looks_trained(setup.graph):
-        raise RequestError(f"This network looks trained, and tickets are for initializations.{said}")
+        raise ZooError(f"{error}{elsewhere(network)}") from error
+    other = elsewhere(network)
+    if other and _looks_trained(setup.graph):
+        raise RequestError(f"This network looks trained, and tickets are for initializations.{other}")
     return Opened(network, setup.predictor, setup, setup.assumed)
 
 
@@ -199,18 +203,11 @@ def _looks_trained(graph: Graph) -> bool:
     return any(spike(x) > CLEAR for x in large)
 
 
-def _elsewhere(source: Source) -> str:
-    """Which tab reads it for what it says it is."""
-    with suppress(RequestError):
-        return elsewhere(_open(source))
-    return ""
-
-
-def _open(source: Source, kind: Kind | None = None) -> Network:
+def _open(source: Source) -> Network:
     if source.zoo_id is not None:
         return zoo(source.zoo).network(source.zoo_id)
     with reading():
-        return read_network(Path(source.path or ""), kind=kind)
+        return read_network(Path(source.path or ""), part=source.part or None)
 
 
 def masked(source: Source, sparsity: float) -> Masked:

@@ -39,6 +39,14 @@ def segmented(
     return gr.Radio(list(choices), value=value, label=label, elem_classes="segmented", **kwargs)
 
 
+def part_box(elem_id: str) -> gr.Textbox:
+    """Where a visitor names the network that is meant of several in a file."""
+    return gr.Textbox(
+        label="Network in the file, if it holds several", placeholder="the usual one", max_lines=1, max_length=200,
+        elem_id=elem_id,
+    )  # fmt: skip
+
+
 def upload_box(elem_id: str) -> tuple[gr.File, gr.HTML]:
     """A box for a visitor's own network, and the line under it that says why a file was refused."""
     file = gr.File(label=f"Or upload your own: safetensors, PyTorch, ONNX or npz, up to {MAX_MB} MB", elem_id=elem_id,

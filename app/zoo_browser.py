@@ -9,13 +9,12 @@ import numpy as np
 import torch
 
 from app.actions import MAX_DRAWING, RequestError
-from app.elsewhere import NATIVE_SIZES, is_picture
 from app.figures import to_pixels
 from app.zoos import zoo_at
 from nfn.features import WeightSpaceFeatures
-from nfn.siren import render
+from nfn.siren import NATIVE_SIZES, is_picture, render
 from zoo.catalog import CollectionInfo, PredictorInfo, Zoo
-from zoo.collection import Collection
+from zoo.collection import Collection, CollectionSpec
 
 PAGE = 48
 """Networks that are shown at once."""
@@ -139,10 +138,14 @@ def pictures(where: str, collection: str, places: tuple[int, ...]) -> tuple[np.n
 
 def _can_be_drawn(opened: Collection, count: int) -> bool:
     spec = opened.spec
-    if not is_picture(spec.kind, spec.network):
+    if not _is_picture(spec):
         return False
     side = NATIVE_SIZES[spec.network.get_io()[1]]
     return count * spec.network.get_num_params() * side**2 <= MAX_DRAWING
+
+
+def _is_picture(spec: CollectionSpec) -> bool:
+    return spec.kind == "siren" and is_picture(*spec.network.get_io())
 
 
 def _first_layers(features: WeightSpaceFeatures) -> list[np.ndarray]:
@@ -176,7 +179,7 @@ def tab_for(zoo: Zoo, network: str) -> str | None:
     """The tab that a network can be opened in, as links name it; None where no tab takes its kind."""
     spec = zoo.collection(zoo.parse(network).collection).spec
     if spec.kind == "siren":
-        return "inr" if is_picture(spec.kind, spec.network) else None
+        return "inr" if _is_picture(spec) else None
     return {"classifier": "generalization", "init": "tickets"}[spec.kind]
 
 

@@ -3,12 +3,16 @@
 import os
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import TypeVar
 
+from app.gpu import device
+from nfn.predictor import Predictor
 from zoo.catalog import EMBEDDED, PREDICTORS, Zoo
 from zoo.errors import ZooError
 from zoo.predictors import READERS
 from zoo.remote import open_hub_zoo, open_zoo
 
+P = TypeVar("P", bound=Predictor)
 KINDS = ("siren", "classifier", "init")
 """The kinds of networks that the tabs need one collection of."""
 
@@ -57,6 +61,12 @@ def open_typed(text: str) -> Zoo:
     """The zoo under a Hub id that a visitor typed, its branch resolved to the sha of now; HubError otherwise."""
     zoo = open_hub_zoo(text)
     return _pinned(zoo.source.where)
+
+
+@cache
+def predictor(name: str, wanted: type[P]) -> P:
+    """A predictor of the app's own zoo, on `device()`."""
+    return own_zoo().zoo.predictor(name, wanted).to(device())
 
 
 @lru_cache(maxsize=8)

@@ -108,12 +108,13 @@ def build_body(kind: str, spec: NetworkSpec) -> nn.Module:
     """From networks to a vector each."""
     if kind == "statnn":
         return StatFeaturizer()
-    linear, pool = (NPLinear, NPPool) if kind == "np" else (HNPLinear, HNPPool)
-    told = {"io_embed": True} if kind == "np" else {}
     modules: list[nn.Module] = []
-    for channels, wanted in itertools.pairwise((1, *CHANNELS)):
-        modules += [linear(spec, channels, wanted, **told), TupleOp(nn.ReLU())]
-    return nn.Sequential(*modules, pool(spec))
+    for before, after in itertools.pairwise((1, *CHANNELS)):
+        linear = (
+            NPLinear(spec, before, after, io_embed=True) if kind == "np" else HNPLinear(spec, before, after)
+        )
+        modules += [linear, TupleOp(nn.ReLU())]
+    return nn.Sequential(*modules, NPPool(spec) if kind == "np" else HNPPool(spec))
 
 
 def fit(

@@ -22,6 +22,8 @@ import gradio
 import httpx
 import torch
 
+from app.actions import Source
+from app.sources import to_text
 from bench.questions import Question, questions
 from bench.serving import ROOT, Served, serving
 from bench.visitor import Answer, Visitor
@@ -32,7 +34,7 @@ ALONE = 10
 """Questions of each kind that are asked alone, and timed."""
 PAUSE = (1.0, 6.0)
 """Seconds that a visitor looks at an answer before asking again, from and to."""
-RACED = '{"zoo_id": "mnist-inits/test/1", "path": null, "convention": null, "classifier": null, "zoo": ""}'
+RACED = to_text(Source(zoo_id="mnist-inits/test/1"))
 SETTLED = 12
 """Seconds after its start at which the app has predicted its own zoo, in the background."""
 TARGET = 3.0

@@ -10,7 +10,7 @@ from torch import nn
 from nfn.features import WeightSpaceFeatures
 from nfn.network import Network
 from nfn.predictor import Predictor
-from nfn.siren import render, render_network
+from nfn.siren import picture_fault, render, render_network
 from nfn.siren_convention.convention import SirenConvention
 from nfn.siren_convention.judges import SirenJudges
 from nfn.siren_convention.search import Reading, find_convention
@@ -121,6 +121,10 @@ class InrClassifier(Predictor):
         logits = self.head[-TAIL:](maps)
         return torch.softmax(logits.float() / self.log_temperature.exp(), 1).cpu()
 
+    def fault(self, network: Network) -> str | None:
+        """Why a network cannot be read, or None: SIRENs of gray or colour pictures can, of any depth and width."""
+        return picture_fault(network)
+
     def readings(self, network: Network) -> tuple[Reading, ...] | None:
         """The likely ways to read a SIREN (`find_convention`); None where there is nothing to find, or no judge."""
         return None if not network.undeclared or self.judges is None else find_convention(network, self)
@@ -134,7 +138,7 @@ class InrClassifier(Predictor):
             return network
         readings = self.readings(network) if readings is None else readings
         convention = readings[0].convention if readings else network.siren
-        return replace(network, siren=convention, assumed=(*network.assumed, _found(readings)))
+        return replace(network, convention=convention, assumed=(*network.assumed, _found(readings)))
 
     def predict(
         self, network: Network, domain: str = AUTO, readings: tuple[Reading, ...] | None = None
@@ -144,10 +148,9 @@ class InrClassifier(Predictor):
         Where the file leaves its convention open (`network.undeclared`) it is found first; `readings` are what was
         found before, where that is at hand.
         """
-        if network.kind != "siren":
-            raise ValueError(
-                f"This predictor reads SIRENs, and the file holds a {network.kind}. Choose another tab."
-            )
+        fault = self.fault(network)
+        if fault is not None:
+            raise ValueError(fault)
         if domain != AUTO and domain not in self.config.labels:
             raise ValueError(
                 f"Unknown domain {domain!r}: choose one of auto, {', '.join(self.config.labels)}."

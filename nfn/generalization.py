@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from nfn.cnn import Activation, class_scores, small_cnn_spec
 from nfn.features import WeightSpaceFeatures
 from nfn.layers.statistics import StatFeaturizer
-from nfn.network import Network
+from nfn.network import NO_CHAIN, NO_CLASSIFIER, Network
 from nfn.predictor import CONFIG_FILE, Predictor
 
 TEMPERATURES = (0.5, 1.0, 2.0, 4.0)
@@ -200,10 +200,17 @@ class GeneralizationPredictor(Predictor):
             for i, told in enumerate(activations)
         ]
 
+    def fault(self, network: Network) -> str | None:
+        """Why a network cannot be read, or None: CNNs of the zoo's family can (`unreadable`), of any width."""
+        if network.kind != "classifier":
+            return NO_CLASSIFIER
+        return NO_CHAIN if network.chain is None else unreadable(network.chain)
+
     def predict(self, network: Network) -> Generalization:
         """Predict for one classifier; ValueError, a sentence for the visitor, where it cannot be read."""
-        if network.kind == "siren":
-            raise ValueError("This file holds a SIREN, a picture: choose the INR tab for it.")
+        fault = self.fault(network)
+        if fault is not None:
+            raise ValueError(fault)
         return self.predict_batch(network.normalized, [network.classifier.activation])[0]
 
     def _explain(

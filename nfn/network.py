@@ -1,5 +1,6 @@
 """One checked network: what the reader returns and every predictor takes."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -7,14 +8,24 @@ from typing import Literal
 import torch
 
 from nfn.architecture.graph import Architecture
+from nfn.architecture.ops import Linear
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.siren_convention.convention import SirenConvention
 from nfn.spec import NetworkSpec
 from nfn.wiring.propose import Proposal
 from nfn.wiring.sequence import Sequence
 
-Kind = Literal["classifier", "siren", "init"]
+Kind = Literal["classifier", "siren"]
+"""What a network computes: class scores of a picture, or a picture, from a pixel's coordinates to its value."""
 
+
+NO_CHAIN = "The layers of this network do not stand in one row, so it cannot be read here."
+NO_SIREN = (
+    "This network is an image classifier, not a picture (a SIREN, from a pixel's coordinates to its value)."
+)
+NO_CLASSIFIER = (
+    "This network is a picture (a SIREN, from a pixel's coordinates to its value), not an image classifier."
+)
 
 PixelNumber = float | tuple[float, ...]
 """One number, or one per channel."""
@@ -55,6 +66,14 @@ class ClassifierConvention:
         return mean, std
 
 
+Convention = SirenConvention | ClassifierConvention
+
+
+def kind_of(convention: Convention) -> Kind:
+    """The kind of the networks that have such a convention."""
+    return "siren" if isinstance(convention, SirenConvention) else "classifier"
+
+
 def _rescale_input(
     features: WeightSpaceFeatures, scale: torch.Tensor, shift: torch.Tensor
 ) -> WeightSpaceFeatures:
@@ -80,6 +99,11 @@ class Graph:
     architecture: Architecture
     tensors: Mapping[str, torch.Tensor]
 
+    def linear(self, op: Linear) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Weight `(out, in)` and bias `(out,)`, or None, of a linear layer."""
+        weight = self.tensors[op.weight]
+        return weight.t() if op.transposed else weight, None if op.bias is None else self.tensors[op.bias]
+
     def run(self, x: torch.Tensor) -> torch.Tensor:
         """The outputs `(N, ...)` for inputs `(N, *architecture.input_shape)`."""
         return self.architecture.run(self.tensors, x)
@@ -91,18 +115,17 @@ class Network:
 
     `chain` has the float32 features `(1, 1, ...)` of a network whose layers stand in one row, batch norm folded in;
     None for others. `graph` says what the network computes, where the file declares it; `proposal` what it may
-    compute, where that has to be found (`nfn.wiring`). `notes` are sentences for the visitor on what the reader did
-    ("half precision was read as float32"), `assumed` on what it took for granted. `undeclared` names the parts of
-    `siren` that nobody declared: `nfn.siren_convention.search` finds them.
+    compute, where that has to be found (`nfn.wiring`). `convention` is how its inputs and outputs are written down,
+    and whether it is a SIREN or a classifier. `notes` are sentences for the visitor on what the reader did ("half
+    precision was read as float32"), `assumed` on what it took for granted. `undeclared` names the parts of a SIREN's
+    convention that nobody declared: `nfn.siren_convention.search` finds them.
     """
 
     chain: WeightSpaceFeatures | None
-    kind: Kind
+    convention: Convention
     names: tuple[LayerNames, ...] = ()
-    siren: SirenConvention = field(default_factory=SirenConvention)
     metadata: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    classifier: ClassifierConvention = field(default_factory=ClassifierConvention)
     graph: Graph | None = None
     proposal: Proposal | Sequence | None = None
     stored: Mapping[str, torch.Tensor] = field(default_factory=dict)
@@ -110,10 +133,48 @@ class Network:
     undeclared: tuple[str, ...] = ()
 
     @property
+    def kind(self) -> Kind:
+        """What the network computes."""
+        return kind_of(self.convention)
+
+    @property
+    def siren(self) -> SirenConvention:
+        """The convention of a SIREN; ValueError for a classifier."""
+        if not isinstance(self.convention, SirenConvention):
+            raise ValueError(NO_SIREN)
+        return self.convention
+
+    @property
+    def classifier(self) -> ClassifierConvention:
+        """The convention of a classifier; ValueError for a SIREN."""
+        if not isinstance(self.convention, ClassifierConvention):
+            raise ValueError(NO_CLASSIFIER)
+        return self.convention
+
+    @property
+    def inputs(self) -> int | None:
+        """The number of inputs, or of channels of an input picture; None where nothing is known of its layers."""
+        if self.chain is not None:
+            return self.chain.weights[0].shape[3]
+        if self.graph is not None:
+            return self.graph.architecture.input_shape[0]
+        return None if self.proposal is None else self.proposal.channels or self.proposal.inputs
+
+    @property
+    def outputs(self) -> int | None:
+        """The number of classes, or of a picture's channels; None where it is not one row of numbers."""
+        if self.chain is not None:
+            return self.chain.weights[-1].shape[2]
+        if self.graph is None:
+            return None if self.proposal is None else self.proposal.classes
+        shape = self.graph.architecture.output_shape
+        return shape[0] if len(shape) == 1 else None
+
+    @property
     def features(self) -> WeightSpaceFeatures:
         """The features of a chain; ValueError, a sentence for the visitor, for any other network."""
         if self.chain is None:
-            raise ValueError("The layers of this network do not stand in one row, so it cannot be read here.")
+            raise ValueError(NO_CHAIN)
         return self.chain
 
     @property
@@ -128,6 +189,36 @@ class Network:
             return self.spec.get_num_params()
         tensors = self.stored if self.graph is None else self.graph.tensors
         return sum(tensor.numel() for tensor in tensors.values())
+
+    @property
+    def matrices(self) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
+        """Weight `(out, in)` and bias `(out,)`, or None, of the linear layers of a picture, in order of use."""
+        if self.chain is not None:
+            return [(weight[0, 0], bias[0, 0]) for weight, bias in self.chain]
+        if self.graph is None:
+            return []
+        return [self.graph.linear(op) for op in self.graph.architecture.ops if isinstance(op, Linear)]
+
+    @property
+    def multiplications(self) -> int:
+        """Multiply-adds for one point of a picture."""
+        return self.parameters if self.graph is None else self.graph.architecture.multiplications
+
+    @property
+    def widest(self) -> int:
+        """The most values that one layer gives for one point of a picture."""
+        return max(self._layer_sizes)
+
+    @property
+    def activations(self) -> int:
+        """The values that all layers but the last give together for one point of a picture."""
+        return sum(self._layer_sizes[:-1])
+
+    @property
+    def _layer_sizes(self) -> list[int]:
+        if self.graph is not None:
+            return [math.prod(shape) for shape in self.graph.architecture.values[1:]]
+        return [bias.shape[2] for bias in self.features.biases]
 
     def with_features(self, features: WeightSpaceFeatures) -> "Network":
         """This chain with other weights; what was stored beside them is left behind."""
@@ -144,15 +235,11 @@ class Network:
     @property
     def normalized(self) -> WeightSpaceFeatures:
         """The features in our one convention: see `normalize` of `SirenConvention` and `ClassifierConvention`."""
-        return self._convention.normalize(self.features) if self._convention else self.features
+        return self.convention.normalize(self.features)
 
     def with_normalized(self, features: WeightSpaceFeatures) -> "Network":
         """This network with new weights, given in our convention, under its own names and convention."""
-        return self.with_features(self._convention.denormalize(features) if self._convention else features)
-
-    @property
-    def _convention(self) -> SirenConvention | ClassifierConvention | None:
-        return {"siren": self.siren, "classifier": self.classifier}.get(self.kind)
+        return self.with_features(self.convention.denormalize(features))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Name to tensor, as the file had them; a bias that the file lacked appears as `<weight name>.bias`.

@@ -10,12 +10,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from nfn.network import Network
+
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
 
 class Predictor(nn.Module):
-    """A model that reads networks. Subclasses set `name` and `config_class` and take the config alone."""
+    """A model that reads networks. Subclasses set `name` and `config_class`, take the config alone, and say
+    in `fault` which networks they cannot read."""
 
     name: ClassVar[str]
     config_class: ClassVar[type]
@@ -23,6 +26,10 @@ class Predictor(nn.Module):
     def __init__(self, config: Any):
         super().__init__()
         self.config = config
+
+    def fault(self, network: Network) -> str | None:
+        """Why a network cannot be read, as a sentence that says what it is and what was wanted; None where it can."""
+        raise NotImplementedError
 
     @property
     def device(self) -> torch.device:

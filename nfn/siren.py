@@ -14,6 +14,7 @@ import torch
 from nfn.features import WeightSpaceFeatures
 from nfn.network import Network
 from nfn.siren_convention.convention import OMEGA, SirenConvention
+from nfn.siren_convention.words import name_field
 from nfn.spec import NetworkSpec
 
 OURS = SirenConvention()
@@ -56,6 +57,37 @@ def render(features: WeightSpaceFeatures, height: int, width: int) -> torch.Tens
     widest = first.shape[0] * max(bias.shape[2] for bias in features.biases)
     parts = points.split(max(1, VALUES_AT_ONCE // widest))
     return torch.cat([evaluate(features, part) for part in parts], 2).unflatten(2, (height, width))
+
+
+NATIVE_SIZES = {1: 28, 3: 32}
+"""Pixels a side of the pictures that SIRENs are taken to hold, by number of channels: digits, and colour objects."""
+
+
+def native_size(network: Network) -> int:
+    """Pixels a side of the picture that a network holds, of which `picture_fault` finds no fault."""
+    return NATIVE_SIZES[network.outputs or 1]
+
+
+def is_picture(inputs: int, outputs: int) -> bool:
+    """Whether SIRENs of so many inputs and outputs are pictures: of a pixel's coordinates, in gray or colour."""
+    return inputs == 2 and outputs in NATIVE_SIZES
+
+
+def picture_fault(network: Network) -> str | None:
+    """Why a network is no picture in gray or colour, as a sentence that says what it is; None where it is one."""
+    inputs, outputs = network.inputs or 0, network.outputs or 0
+    if network.kind == "siren" and is_picture(inputs, outputs):
+        return None
+    field = name_field(inputs, outputs)
+    if field is not None:
+        what = f"a SIREN of {field}, or another network of that shape"
+    else:
+        kind = "a SIREN" if network.kind == "siren" else "a classifier"
+        what = f"{kind} of {inputs} input{'s' * (inputs != 1)} and {outputs} output{'s' * (outputs != 1)}"
+    return (
+        f"This is {what}, not a picture: a SIREN with 2 inputs (a pixel's coordinates) and 1 (gray) or 3 (colour) "
+        "outputs."
+    )
 
 
 def evaluate_network(network: Network, points: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from nfn.coarse import CoarseImages, averaged
 from nfn.features import WeightSpaceFeatures
 from nfn.layers import NPLinear, Pointwise, TupleOp
-from nfn.network import Network
+from nfn.network import NO_CHAIN, Network
 from nfn.permutation import apply_order
 from nfn.predictor import Predictor
 from nfn.pruning import flat_rows
@@ -80,6 +80,11 @@ class TicketConfig:
         """The shape `(c, H, W)` of a stored image."""
         channels, *sides = self.image_shape
         return (channels, *(side // self.shrink for side in sides))
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one input of the networks: MLPs take a picture's pixels in one row."""
+        return self.image_shape if len(self.shapes[0]) > 2 else (math.prod(self.image_shape),)
 
     @property
     def glimpses(self) -> CoarseImages:
@@ -256,6 +261,8 @@ class TicketPredictor(Predictor):
 
     def fault(self, network: Network) -> str | None:
         """Why a network cannot be read, or None: only hidden widths may differ from the zoo's."""
+        if network.chain is None:
+            return NO_CHAIN
         wanted = [_frame(shape, i, len(self.config.shapes)) for i, shape in enumerate(self.config.shapes)]
         shapes = [array.shape for array in network.spec.weight_spec]
         if [_frame(shape, i, len(shapes)) for i, shape in enumerate(shapes)] == wanted:

@@ -148,7 +148,7 @@ class WeightReader(Predictor):
 
         Raises ValueError, a sentence for the visitor, for networks of another shape and for an unknown domain.
         """
-        self.check(network)
+        self._check(network)
         if domain not in (AUTO, *self.config.labels):
             known = ", ".join((AUTO, *self.config.labels))
             raise ValueError(f"This reader knows no domain {domain!r}: choose one of {known}.")
@@ -160,7 +160,7 @@ class WeightReader(Predictor):
         Features `(1, 1, ...)` in our convention, in the network's own order of units. For a column of numbers, `domain`
         and `label` are not looked at. Raises ValueError as `predict` does.
         """
-        self.check(network)
+        self._check(network)
         features = network.normalized.to(self.device).map(lambda x: x.detach().requires_grad_())
         place = (
             self.class_offset(domain) + self.config.labels[domain].index(label) if self.config.labels else 0
@@ -170,20 +170,24 @@ class WeightReader(Predictor):
             (x * g).detach().cpu() for x, g in zip(features.tensors, gradients, strict=True)
         )
 
-    def reads(self, network: Network) -> bool:
-        """Whether networks of this shape are what it learned from."""
-        return (
-            network.chain is not None
-            and tuple(w.shape[2:] for w in network.chain.weights) == self.config.shapes
-        )
+    def fault(self, network: Network) -> str | None:
+        """Why a network cannot be read, or None: those of the shape and kind that it learned from can."""
+        wanted = ", ".join(" x ".join(map(str, shape)) for shape in self.config.shapes)
+        if network.chain is None:
+            return f"Its layers do not stand in one row; this reader knows networks of layers of {wanted}."
+        found = tuple(tuple(weight.shape[2:]) for weight in network.chain.weights)
+        if found != self.config.shapes:
+            return f"This network is of another shape than those that this reader knows, with layers of {wanted}."
+        if (network.kind == "siren") != (self.config.canonical == "sine"):
+            return f"This network is a {network.kind}, and of another kind than those that this reader knows."
+        if network.kind == "siren" and network.siren.output != "linear":
+            return f"There is a {network.siren.output} at the end of this SIREN; this reader knows those with none."
+        return None
 
-    def check(self, network: Network) -> None:
-        """Raise ValueError unless `reads`."""
-        if not self.reads(network):
-            wanted = ", ".join(" x ".join(map(str, shape)) for shape in self.config.shapes)
-            raise ValueError(
-                f"Weights alone are read of networks of one shape, with layers of {wanted}; this is another."
-            )
+    def _check(self, network: Network) -> None:
+        fault = self.fault(network)
+        if fault is not None:
+            raise ValueError(fault)
 
     def explain(self, output: Tensor, domain: str = AUTO) -> WeightReading:
         """The result for one row `(outputs,)` of what `read` or `forward` gives."""

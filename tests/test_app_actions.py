@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from foreign import FOREIGN_METADATA, fit_foreign_siren
+from fourier import fit_fourier_file
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -159,6 +160,37 @@ def test_disguises_move_the_weights_and_nothing_else(source, how):
         (a != b).any()
         for a, b in zip(check.after.features.weights, other.after.features.weights, strict=True)
     )
+
+
+@pytest.fixture(scope="module")
+def fourier_file(real_images, tmp_path_factory):
+    """A 7 behind Fourier features: no chain of layers, and nothing in it is a hidden sine."""
+    path = tmp_path_factory.mktemp("fourier") / "seven.safetensors"
+    fit_fourier_file(real_images("mnist", 0)[0], path)
+    return str(path)
+
+
+def test_a_picture_of_any_declared_graph_is_read_drawn_and_edited(fourier_file, real_images, tmp_path):
+    source = actions.open_upload(fourier_file)
+    image = real_images("mnist", 0)[0].float() / 127.5 - 1
+    assert float((actions.draw(actions.open_network(source)) - image).square().mean()) < 0.02
+    done = actions.classify(source).result
+    assert (done.domain, done.label) == ("mnist", "7") and "(x, y) from 0 to 1" in done.assumed[0]
+    edited = actions.edit(source, "dilate", 1.0)
+    before = float((edited.result.before - edited.result.reference).square().mean())
+    assert edited.result.mse < before / 5
+    weights, _ = actions.save_edit(source, edited, tmp_path)
+    again = actions.draw(read_network(weights, convention=edited.result.network.convention))
+    torch.testing.assert_close(again, edited.result.after, atol=1e-4, rtol=0)
+
+
+def test_a_picture_of_any_declared_graph_is_permuted(fourier_file):
+    source = Source(path=fourier_file)
+    check = actions.check_symmetry(source, "permute", seed=3)
+    assert 0 < check.moved < check.total and check.pixel_difference < 1e-4
+    assert check.verdict_before.label == check.verdict_after.label == "7"
+    with pytest.raises(RequestError, match="all sines"):
+        actions.check_symmetry(source, "flip", seed=3)
 
 
 def sine_network(*widths: int) -> dict[str, torch.Tensor]:

@@ -181,7 +181,7 @@ def test_predict_generalization_batch(client, cnn_files, foreign_file):
     assert set(rows[0]) == {"name", "predicted", "low", "high", "typical", "images", "activation", "error"}
     assert [0 <= row["predicted"] <= 1 for row in rows[:2]] == [True, True]
     assert rows[1]["activation"] == "tanh" and rows[2]["predicted"] is None
-    assert "of kind siren" in rows[2]["error"]
+    assert "not an image classifier" in rows[2]["error"]
 
 
 def test_a_stack_of_networks_is_a_batch(client, cnn_files, tmp_path):
@@ -194,7 +194,7 @@ def test_a_stack_of_networks_is_a_batch(client, cnn_files, tmp_path):
 
 @pytest.mark.parametrize(("arguments", "endpoint", "words"), [
     ((None, None), "/predict_generalization", "exactly one"),
-    ((None, SEVEN), "/predict_generalization", "of kind siren"),
+    ((None, SEVEN), "/predict_generalization", "not an image classifier"),
     ((None, CNN), "/classify_inr", "classifier"),
     ((None, CNN, "relu"), "/predict_generalization", "leave images, activation and pixels at auto"),
     ((None, "cifar10-cnns/test/99999"), "/predict_generalization", "test/0"),

@@ -12,6 +12,7 @@ from app.actions import Source
 from app.figures import MAX_NEURONS, robust_limit, to_pixels, weight_heatmaps, weight_maps
 from app.widgets import plot_data
 from nfn.features import WeightSpaceFeatures
+from nfn.network import Network, SirenConvention
 
 
 def test_pixels_span_black_to_white_and_are_cut():
@@ -33,11 +34,12 @@ def test_colours_stay_in_place():
 ])  # fmt: skip
 def test_every_layer_is_a_matrix_of_readable_size(widths, shapes):
     pairs = [(torch.randn(1, 1, n, m), torch.randn(1, 1, n)) for m, n in pairwise(widths)]
-    assert [cells.shape for cells in weight_maps(WeightSpaceFeatures.from_zipped(pairs))] == shapes
+    network = Network(WeightSpaceFeatures.from_zipped(pairs), SirenConvention())
+    assert [cells.shape for cells in weight_maps(network)] == shapes
 
 
 def test_heat_maps_are_symmetric_about_zero():
-    figure = weight_heatmaps(actions.open_network(Source(zoo_id="mnist-sirens/test/0")).features)
+    figure = weight_heatmaps(actions.open_network(Source(zoo_id="mnist-sirens/test/0")))
     traces: list[Any] = list(figure.data)
     assert len(traces) == 3
     for trace in traces:

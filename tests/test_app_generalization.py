@@ -151,10 +151,10 @@ def test_pixels_that_are_told_are_the_same_network_in_other_words(nets, tmp_path
     """A network of pixels in [0, 1] and the one that computes the same from [-1, 1] get one prediction."""
     path = nets["tanh", "[0, 1]"].path
     known = generalization.read_as(Source(path=path), activation="tanh", pixels="0,1")
-    assert known.classifier == ClassifierConvention("tanh", 0.0, 1.0)
+    assert known.convention == ClassifierConvention("tanh", 0.0, 1.0)
     network = generalization.open_classifier(known)
     same = replace(
-        network.with_features(network.normalized), classifier=ClassifierConvention("tanh", 0.5, 0.5)
+        network.with_features(network.normalized), convention=ClassifierConvention("tanh", 0.5, 0.5)
     )
     write_network(same, tmp_path / "same.safetensors")
     first, second = (
@@ -171,10 +171,10 @@ def test_auto_leaves_what_the_file_says(nets, tmp_path):
     )
     source = Source(path=str(tmp_path / "says.safetensors"))
     assert generalization.read_as(source) is source
-    assert generalization.read_as(source, activation="relu").classifier == ClassifierConvention(
+    assert generalization.read_as(source, activation="relu").convention == ClassifierConvention(
         "relu", 0.0, 1.0
     )
-    assert generalization.read_as(source, pixels="-1,1").classifier == ClassifierConvention("tanh", 0.5, 0.5)
+    assert generalization.read_as(source, pixels="-1,1").convention == ClassifierConvention("tanh", 0.5, 0.5)
 
 
 @pytest.mark.parametrize(("activation", "pixels"), [
@@ -349,7 +349,7 @@ def test_a_network_of_which_nothing_is_known_is_a_sentence(monkeypatch, file):
 
 def test_counting_moved_weights_counts_each_once():
     spec = generalization.open_classifier(Source(zoo_id=generalization.first_classifier())).spec
-    zeros = Network(actions.zoo().collection("cifar10-cnns").features([0]) * 0.0, "classifier",
+    zeros = Network(actions.zoo().collection("cifar10-cnns").features([0]) * 0.0, ClassifierConvention(),
                     tuple(LayerNames(f"{i}.weight", None) for i in range(len(spec))))  # fmt: skip
     ones = zeros.with_features(zeros.features.map(torch.ones_like))
     assert actions.count_moved(zeros, zeros) == 0

@@ -25,7 +25,7 @@ from app.generalization_figures import (
 )
 from nfn.features import WeightSpaceFeatures
 from nfn.generalization import Generalization
-from nfn.network import LayerNames, Network
+from nfn.network import ClassifierConvention, LayerNames, Network
 from zoo.classifiers import Classifier
 
 HOSTILE = '<img src=x onerror=alert(1)>&"'
@@ -55,7 +55,7 @@ def small_cnn(name: str = "0") -> Network:
     ]
     features = WeightSpaceFeatures.from_zipped(pairs)
     names = tuple(LayerNames(f"{name}{i}.weight", f"{name}{i}.bias") for i in range(3))
-    return Network(features, "classifier", names,
+    return Network(features, ClassifierConvention(), names,
                    notes=(f"{name} was read.",))  # fmt: skip
 
 

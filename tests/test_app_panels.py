@@ -6,7 +6,7 @@ from app import panels
 from app.actions import Classified, Source
 from nfn.classifier import InrClassification
 from nfn.features import WeightSpaceFeatures
-from nfn.network import LayerNames, Network
+from nfn.network import LayerNames, Network, SirenConvention
 
 HOSTILE = '<img src=x onerror=alert(1)>&"'
 
@@ -25,7 +25,7 @@ def hostile_network() -> Network:
         [torch.ones(1, 1, 4, 2), torch.ones(1, 1, 1, 4)], [torch.zeros(1, 1, 4), torch.zeros(1, 1, 1)]
     )
     names = (LayerNames(f"{HOSTILE}.weight", f"{HOSTILE}.bias"), LayerNames("b.weight", "b.bias"))
-    return Network(features, "siren", names, notes=(f"{HOSTILE} was read.",))
+    return Network(features, SirenConvention(), names, notes=(f"{HOSTILE} was read.",))
 
 
 def test_a_typical_verdict_leads_with_its_label():

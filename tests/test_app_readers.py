@@ -65,7 +65,7 @@ def test_a_reader_that_does_not_know_the_domain_is_not_asked():
 
 def test_the_neurons_that_moved_the_answer_are_named():
     found = readers.attribute(SEVEN)
-    assert found.moved.weights[1].shape == (1, 1, 32, 32)
+    assert found.network.features.weights[1].shape == (1, 1, 32, 32)
     line = readers.attribution_line(found)
     assert "Weights alone: <b>7</b>" in line and "in layer 1" in line and "in layer 2" in line
     plot, note, shown = inr_views.show_attribution(SEVEN, "auto")

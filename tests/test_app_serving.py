@@ -34,7 +34,7 @@ def guarded():
         return JSONResponse(await request.json())
 
     route = Route("/gradio_api/call/x", echo, methods=["POST"])
-    return TestClient(Starlette(routes=[route], middleware=[Middleware(GuardRequests)]))
+    return TestClient(Starlette(routes=[route], middleware=[Middleware(GuardRequests, defaults={})]))
 
 
 @pytest.mark.parametrize("body", [

@@ -20,6 +20,7 @@ from nfn.features import network_spec_from_wsfeat
 from nfn.permutation import permute, random_permutations
 from nfn.pruning import top_masks
 from nfn.reader import write_network
+from nfn.tickets import TicketPredictor
 from zoo.errors import ZooError
 from zoo.graph_tickets import RULE, TITLES
 
@@ -209,13 +210,13 @@ def test_too_many_weights_are_refused(tmp_path):
 
 def test_pictures_and_classifiers_of_the_zoo_are_refused():
     for zoo_id in ("mnist-sirens/test/0", "cifar10-cnns/test/0"):
-        with pytest.raises(ZooError, match="no ticket predictor"):
+        with pytest.raises(ZooError, match="No ticket predictor"):
             find(Source(zoo_id=zoo_id))
 
 
 def test_a_trained_network_is_noticed_and_served_all_the_same(tmp_path):
     net = mlp(784, 64, 64, 10)
-    model = zoo().predictor("tickets-mnist")
+    model = zoo().predictor("tickets-mnist", TicketPredictor)
     images, labels = model.stored(torch.arange(2000))
     optimizer = torch.optim.Adam(net.parameters(), 3e-3)
     untrained = find(source_of(net, tmp_path / "before.safetensors"))

@@ -65,10 +65,7 @@ def test_a_hostile_link_shows_the_page_and_says_what_it_left_out(page, app_url):
     assert page.evaluate("window.__ran") is None
 
 
-def test_a_zoo_of_the_hub_and_its_failures(page, app_url, hub, made, monkeypatch):
-    """Also where the link is shown late: what came of an address that was typed meanwhile stays on screen."""
-    show = zoo_views._show
-    monkeypatch.setattr(zoo_views, "_show", lambda view: _slowly(view.network) or show(view))
+def test_a_zoo_of_the_hub_and_its_failures(page, app_url, hub, made):
     zoos._pinned.cache_clear()
     sha = put(hub, made, "someone/zoo")
     page.goto(f"{app_url}?tab=zoo")
@@ -82,6 +79,7 @@ def test_a_zoo_of_the_hub_and_its_failures(page, app_url, hub, made, monkeypatch
     page.goto(f"{app_url}?zoo=someone/zoo@{sha}&network=tiny-sirens/test/2&tab=inr")
     expect(page.locator("#verdict")).to_contain_text("tiny-sirens/test/2:")
     page.get_by_role("tab", name="Zoo", exact=True).click()
+    expect(page.locator("#zoo-origin")).to_contain_text(sha)
     said = set()
     for kind in ("401", "404", "429", "500", "html"):
         hub.fail(kind)
@@ -96,6 +94,21 @@ def test_a_zoo_of_the_hub_and_its_failures(page, app_url, hub, made, monkeypatch
     assert len(said) == 5
     page.locator("#zoo-home").click()
     expect(page.locator("#zoo-origin")).to_contain_text("ships with this app")
+
+
+def test_a_link_that_is_shown_late_undoes_nothing(page, app_url, hub, monkeypatch):
+    """What came of an address that was typed meanwhile stays on screen."""
+    show = zoo_views._show
+    monkeypatch.setattr(zoo_views, "_show", lambda view: _slowly(view.network) or show(view))
+    page.goto(f"{app_url}?network=mnist-sirens/test/3&tab=zoo")
+    page.wait_for_function("window.linkWasRead")
+    hub.fail("404")
+    page.locator(ADDRESS).fill("someone/nothing")
+    page.locator("#zoo-open").click()
+    refusal = page.locator("#zoo-failure .refusal")
+    expect(refusal).to_contain_text("someone/nothing")
+    page.wait_for_timeout(2500)
+    expect(refusal).to_contain_text("someone/nothing")
 
 
 def _slowly(network: str) -> None:

@@ -10,10 +10,12 @@ from test_hostile_visitors import resident
 from torch.utils.flop_counter import FlopCounterMode
 
 from app import cost, tickets
-from app.actions import predictor
 from app.cost import Cost, bounded, check_cost, stride_2_architecture, training_cost
 from app.errors import RequestError
+from app.tickets import ticket_predictor
+from app.zoos import predictor
 from nfn import sparse_training
+from nfn.editor import InrEditor
 from nfn.features import WeightSpaceFeatures
 from nfn.siren import render
 from nfn.spec import ArraySpec, NetworkSpec
@@ -86,7 +88,7 @@ def test_wide_initializations_are_refused_at_once_or_scored_soon(http, shapes):
 def test_the_networks_of_the_zoo_are_far_below_the_limits():
     for name in ("mnist-inits", "cifar10-inits"):
         network = Zoo(EMBEDDED).network(f"{name}/test/0")
-        config = predictor(tickets.predictor_for(network)).config
+        config = tickets.predictor_for(network, ticket_predictor)[1].config
         told = training_cost(network.spec, config.stored_shape, config.batch, max(config.moments))
         assert told.multiplications < cost.MAX_MULTIPLICATIONS / 10 and told.values < cost.MAX_ACTIVATIONS / 4
 
@@ -124,12 +126,12 @@ def test_a_picture_in_parts_is_the_picture(monkeypatch, gradients):
 
 def test_a_computation_ends_at_its_deadline():
     network = Zoo(EMBEDDED).network("mnist-inits/test/40")
-    model = predictor(tickets.predictor_for(network))
+    model = tickets.predictor_for(network, ticket_predictor)[1]
     with bounded(lambda: False, seconds=0.0), pytest.raises(RequestError, match="longer than 0 seconds"):
         model.predict(network)
     siren = Zoo(EMBEDDED).network(SEVEN)
     with bounded(lambda: True), pytest.raises(RequestError, match="nobody was waiting"):
-        predictor("inr-editor").edit(siren, "dilate", 1.0)
+        predictor("inr-editor", InrEditor).edit(siren, "dilate", 1.0)
     assert model.predict(network), "outside, nothing ends it"
 
 

@@ -90,7 +90,7 @@ def test_the_callers_convention_overrules_the_file(tmp_path):
     net, wanted = trained(28, 0.0, 1.0)
     save_file(net.state_dict(), tmp_path / "net.safetensors", metadata={"pixel_range": "nonsense"})
     told = ClassifierConvention("relu", 0.0, 1.0)
-    check_scores(read_network(tmp_path / "net.safetensors", classifier=told), wanted, 28)
+    check_scores(read_network(tmp_path / "net.safetensors", convention=told), wanted, 28)
 
 
 def test_pixels_that_nobody_told_of_are_assumed_aloud(tmp_path):
@@ -113,7 +113,7 @@ def test_the_convention_survives_writing(tmp_path):
 def test_a_choice_that_overrules_the_metadata_replaces_it_when_written(tmp_path):
     save_file(TinyNet().state_dict(), tmp_path / "net.safetensors", metadata={"activation": "relu"})
     told = ClassifierConvention("tanh", 0.0, 1.0)
-    write_network(read_network(tmp_path / "net.safetensors", classifier=told), tmp_path / "copy.safetensors")
+    write_network(read_network(tmp_path / "net.safetensors", convention=told), tmp_path / "copy.safetensors")
     assert read_network(tmp_path / "copy.safetensors").classifier == told
 
 
@@ -146,7 +146,7 @@ def test_metadata_that_makes_no_sense_is_named(tmp_path, metadata, words):
 )
 def test_a_wrong_convention_is_the_callers_mistake(tmp_path, told, words):
     with pytest.raises(ValueError, match=words):
-        read_network(tmp_path / "net.safetensors", classifier=told)
+        read_network(tmp_path / "net.safetensors", convention=told)
 
 
 def test_normalize_is_undone_by_denormalize():

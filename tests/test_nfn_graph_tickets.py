@@ -26,6 +26,7 @@ from nfn.pruning import shuffled_masks, top_masks
 from nfn.reader import read_network
 from nfn.save import save
 from nfn.sparse_training import TrainingRecipe, batches
+from nfn.tickets import TicketPredictor
 from zoo.catalog import Zoo
 from zoo.graph_tickets import set_up
 
@@ -66,7 +67,7 @@ class Stored:
     def __init__(self, module: nn.Module, shape: tuple[int, ...], folder: Path):
         save(module, folder / "net.safetensors", shape)
         self.setup = set_up(read_network(folder / "net.safetensors"))
-        self.graph, self.model = self.setup.graph, Zoo().predictor(self.setup.predictor)
+        self.graph, self.model = self.setup.graph, Zoo().predictor(self.setup.predictor, TicketPredictor)
         self.names = weight_names(self.graph.architecture)
 
     def batch_of(self, rows: Tensor) -> tuple[Tensor, Tensor]:

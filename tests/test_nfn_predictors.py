@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from nfn.classifier import InrClassifier, InrClassifierConfig
 from nfn.editor import InrEditor, InrEditorConfig
 from nfn.features import WeightSpaceFeatures
-from nfn.network import Network, SirenConvention
+from nfn.network import ClassifierConvention, Network, SirenConvention
 from nfn.operators import STYLES, apply_style
 from nfn.permutation import flip_signs, permute, permute_uncoupled, random_permutations, random_signs
 from nfn.siren import random_sirens, render
@@ -47,7 +47,7 @@ def with_features(network: Network, features: WeightSpaceFeatures) -> Network:
 
 def random_network(spec: NetworkSpec, seed: int = 0) -> Network:
     features = random_sirens(1, spec, torch.Generator().manual_seed(seed))
-    return Network(features, "siren")
+    return Network(features, SirenConvention())
 
 
 def small_classifier() -> InrClassifier:
@@ -103,8 +103,8 @@ def test_unknown_domains_and_other_networks_are_refused():
     model, network = small_classifier(), random_network(NetworkSpec.mlp(2, 8, 1))
     with pytest.raises(ValueError, match="'birds': choose one of auto, cats, dogs"):
         model.predict(network, "birds")
-    with pytest.raises(ValueError, match="reads SIRENs, and the file holds a classifier"):
-        model.predict(dataclasses.replace(network, kind="classifier"))
+    with pytest.raises(ValueError, match="a classifier of 2 inputs and 1 output, not a picture"):
+        model.predict(dataclasses.replace(network, convention=ClassifierConvention()))
 
 
 @pytest.mark.parametrize(
@@ -158,9 +158,12 @@ def test_no_step_makes_an_edit_worse_than_none():
 
 def test_other_networks_and_styles_are_refused():
     model = make_editor().float()
-    with pytest.raises(ValueError, match="edits SIRENs, and the file holds a classifier"):
+    with pytest.raises(ValueError, match="a classifier of 2 inputs and 1 output, not a picture"):
         model.edit(
-            dataclasses.replace(random_network(NetworkSpec.mlp(2, 8, 8, 1)), kind="classifier"), "dilate"
+            dataclasses.replace(
+                random_network(NetworkSpec.mlp(2, 8, 8, 1)), convention=ClassifierConvention()
+            ),
+            "dilate",
         )
     with pytest.raises(ValueError, match="Unknown style"):
         model.edit(random_network(NetworkSpec.mlp(2, 8, 8, 1)), "glitter")
@@ -189,7 +192,7 @@ def test_the_shipped_classifier_is_blind_to_permutations_sign_flips_and_conventi
         with_features(network, permute(network.features, random_permutations(network.spec, generator))),
         with_features(network, flip_signs(network.features, random_signs(network.spec, generator))),
         dataclasses.replace(
-            network.with_features(convention.denormalize(network.features)), siren=convention
+            network.with_features(convention.denormalize(network.features)), convention=convention
         ),
     ]
     before = classifier.predict(network)
@@ -256,7 +259,7 @@ def test_an_edited_copy_in_another_convention_shows_the_same_picture(zoo, editor
     network, _ = networks(zoo, "mnist-sirens", 1)[0]
     convention = SirenConvention(20, 25, 0, 1, "col_row")
     copy = dataclasses.replace(
-        network.with_features(convention.denormalize(network.features)), siren=convention
+        network.with_features(convention.denormalize(network.features)), convention=convention
     )
     one, two = editor.edit(network, "dilate"), editor.edit(copy, "dilate")
     assert one.mse == pytest.approx(two.mse, abs=2e-3)

@@ -121,7 +121,7 @@ def test_biases_are_found_under_other_words(tmp_path, names):
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_writing_gives_the_names_values_and_metadata_back(tmp_path, suffix):
     path = save(renamed(make_siren(*SIREN_WIDTHS), *CONVENTIONS["lucidrains"]), tmp_path / f"net{suffix}")
-    network = read_network(path, siren=SirenConvention(25.0, 20.0, 0.0, 1.0, "col_row"))
+    network = read_network(path, convention=SirenConvention(25.0, 20.0, 0.0, 1.0, "col_row"))
     write_network(network, tmp_path / "copy.safetensors")
     again = read_network(tmp_path / "copy.safetensors")
     state = torch.load(path, weights_only=True) if suffix == ".pt" else load_file(path)

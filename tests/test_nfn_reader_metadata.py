@@ -25,7 +25,7 @@ def test_a_choice_that_overrules_the_metadata_replaces_it_when_written(tmp_path)
     save_file(
         make_siren(*SIREN_WIDTHS).state_dict(), tmp_path / "net.safetensors", metadata={"omega_0": "20"}
     )
-    network = read_network(tmp_path / "net.safetensors", siren=SirenConvention(first_omega=10.0))
+    network = read_network(tmp_path / "net.safetensors", convention=SirenConvention(first_omega=10.0))
     write_network(network, tmp_path / "copy.safetensors")
     again = read_network(tmp_path / "copy.safetensors")
     assert again.siren == SirenConvention(first_omega=10.0)
@@ -72,7 +72,7 @@ def test_metadata_that_makes_no_sense_is_named_unless_the_caller_overrules_it(tm
     save_file(make_siren(*SIREN_WIDTHS).state_dict(), tmp_path / "net.safetensors", metadata={key: value})
     with pytest.raises(NetworkFileError, match=f"'{key}'.*wanted"):
         read_network(tmp_path / "net.safetensors")
-    assert read_network(tmp_path / "net.safetensors", siren=SirenConvention()).siren == SirenConvention()
+    assert read_network(tmp_path / "net.safetensors", convention=SirenConvention()).siren == SirenConvention()
 
 
 def test_numbers_beside_a_state_dict_tell_the_convention(tmp_path):
@@ -97,12 +97,13 @@ def test_numbers_beside_a_state_dict_tell_the_convention(tmp_path):
 def test_the_kind_follows_from_the_shape(tmp_path, widths, kind):
     path = save(make_siren(*widths).state_dict(), tmp_path / "net.pt")
     assert read_network(path).kind == kind
-    assert read_network(path, kind="init").kind == "init"
+    assert read_network(path, kind="classifier").kind == "classifier"
 
 
-def test_the_metadata_may_name_the_kind(tmp_path):
-    save_file(make_siren(*SIREN_WIDTHS).state_dict(), tmp_path / "net.safetensors", metadata={"kind": "init"})
-    assert read_network(tmp_path / "net.safetensors").kind == "init"
+@pytest.mark.parametrize("named", ["classifier", "init"])
+def test_the_metadata_may_name_the_kind(tmp_path, named):
+    save_file(make_siren(*SIREN_WIDTHS).state_dict(), tmp_path / "net.safetensors", metadata={"kind": named})
+    assert read_network(tmp_path / "net.safetensors").kind == "classifier"
     assert read_network(tmp_path / "net.safetensors", kind="siren").kind == "siren"
 
 
@@ -118,8 +119,8 @@ def test_a_network_that_is_no_siren_is_told_what_a_siren_is(tmp_path):
     ("arguments", "words"),
     [
         ({"kind": "gan"}, "'gan'"),
-        ({"siren": SirenConvention(first_omega=float("nan"))}, "omega nan"),
-        ({"siren": SirenConvention(low=1.0, high=1.0)}, "low and high to differ"),
+        ({"convention": SirenConvention(first_omega=float("nan"))}, "omega nan"),
+        ({"convention": SirenConvention(low=1.0, high=1.0)}, "low and high to differ"),
     ],
 )
 def test_a_wrong_argument_is_the_callers_mistake(tmp_path, arguments, words):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nfn.editor import DESCENT, InrEditor, InrEditorConfig
 from nfn.features import WeightSpaceFeatures
-from nfn.network import LayerNames, Network
+from nfn.network import ClassifierConvention, LayerNames, Network
 from nfn.operators import apply_style
 from nfn.reader import NetworkFileError, read_network, write_network
 from nfn.siren import FitRecipe, descend, error_gradient, evaluate, random_sirens, render, render_network
@@ -63,7 +63,7 @@ def definition(features: WeightSpaceFeatures, told: SirenConvention, row: int, c
 
 def as_network(features: WeightSpaceFeatures, told: SirenConvention) -> Network:
     names = tuple(LayerNames(f"net.{i}.weight", f"net.{i}.bias") for i in range(len(features)))
-    return Network(features, "siren", names, told)
+    return Network(features, told, names)
 
 
 # What a convention means
@@ -158,7 +158,7 @@ def test_what_metadata_declares_is_not_open(metadata, told, undeclared, tmp_path
     save_file(network.tensors(), tmp_path / "net.safetensors", metadata=metadata)
     read = read_network(tmp_path / "net.safetensors")
     assert (read.siren, set(read.undeclared)) == (told, undeclared)
-    assert read_network(tmp_path / "net.safetensors", siren=told).undeclared == ()
+    assert read_network(tmp_path / "net.safetensors", convention=told).undeclared == ()
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,8 @@ def test_settings_at_any_depth_declare_a_convention(tmp_path):
 def test_sirens_of_other_things_than_pictures_are_named(inputs, outputs, words, tmp_path):
     features = random_sirens(1, NetworkSpec.mlp(inputs, 6, 5, outputs), generator())
     write_network(
-        replace(as_network(features, SirenConvention()), kind="classifier"), tmp_path / "net.safetensors"
+        replace(as_network(features, SirenConvention()), convention=ClassifierConvention()),
+        tmp_path / "net.safetensors",
     )
     with pytest.raises(NetworkFileError, match=f"not a SIREN of a picture.*{words}"):
         read_network(tmp_path / "net.safetensors", kind="siren")

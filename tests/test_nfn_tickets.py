@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
-from nfn.network import LayerNames, Network
+from nfn.network import ClassifierConvention, LayerNames, Network
 from nfn.permutation import apply_order, permute, random_permutations
 from nfn.pruning import (
     apply_masks,
@@ -226,7 +226,7 @@ def test_other_hidden_widths_are_read(widths):
 
 def network_of(features):
     names = tuple(LayerNames(f"{i}.weight", f"{i}.bias") for i in range(len(features)))
-    return Network(features, "init", names)
+    return Network(features, ClassifierConvention(), names)
 
 
 def test_faults_are_sentences():

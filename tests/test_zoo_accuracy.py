@@ -9,6 +9,7 @@ import torch
 
 from nfn.accuracy.answers import angle, share
 from nfn.accuracy.predictor import PLAIN, AccuracyPredictor
+from nfn.network import ClassifierConvention, Graph, Network, SirenConvention
 from zoo import evaluate_accuracy as evaluating
 from zoo import train_accuracy
 from zoo.build import run_build
@@ -133,16 +134,23 @@ def test_what_it_can_read_is_told_by_the_shapes_alone(model, zoos):
     from nfn.architecture.graph import Architecture
     from nfn.architecture.ops import Flatten, Linear
 
-    def architecture(shape, inputs, classes):
-        ops = (Flatten(inputs=(0,)), Linear(inputs=(1,), weight="w"))
-        return Architecture(
-            shape, ops if len(shape) > 1 else (Linear(inputs=(0,), weight="w"),), {"w": (classes, inputs)}
+    def network(shape, inputs, classes, convention=None):
+        linear = Linear(inputs=(len(shape) // 2,), weight="w")
+        ops = (Flatten(inputs=(0,)), linear) if len(shape) > 1 else (linear,)
+        architecture = Architecture(shape, ops, {"w": (classes, inputs)})
+        return Network(
+            None,
+            convention or ClassifierConvention(),
+            graph=Graph(architecture, {"w": torch.zeros(classes, inputs)}),
         )
 
-    assert all(model.fault(first_network(zoo).architecture) is None for zoo in zoos)
-    assert model.fault(architecture((784,), 784, 10)) is None
-    assert "(1, 28, 28) and gives (3,)" in (model.fault(architecture((1, 28, 28), 784, 3)) or "")
-    assert "takes (4, 2, 2)" in (model.fault(architecture((4, 2, 2), 16, 10)) or "")
+    for zoo in zoos:
+        graph = Graph(first_network(zoo).architecture, {})
+        assert model.fault(Network(None, ClassifierConvention(), graph=graph)) is None
+    assert model.fault(network((784,), 784, 10)) is None
+    assert "3 outputs" in (model.fault(network((1, 28, 28), 784, 3)) or "")
+    assert "4 inputs" in (model.fault(network((4, 2, 2), 16, 10)) or "")
+    assert "not an image classifier" in (model.fault(network((2,), 2, 1, SirenConvention())) or "")
 
 
 def test_a_network_unlike_the_zoo_gets_no_interval(model, monkeypatch):

@@ -6,6 +6,8 @@ import pytest
 import torch
 import yaml
 
+from nfn.classifier import InrClassifier
+from nfn.editor import InrEditor
 from nfn.operators import apply_style
 from nfn.siren import render
 from zoo import images
@@ -35,7 +37,7 @@ def few(monkeypatch):
 
 
 def test_accuracy_counts_right_answers():
-    model, collection = Zoo().predictor("inr-classifier"), Collection(DIGITS)
+    model, collection = Zoo().predictor("inr-classifier", InrClassifier), Collection(DIGITS)
     row = accuracy_row(model, collection)
     right = [
         model.predict(collection.network(f"test/{i}"), "mnist").label == str(int(label))
@@ -46,7 +48,7 @@ def test_accuracy_counts_right_answers():
 
 
 def test_the_classifiers_card_has_every_figure(few):
-    metrics = evaluate_classifier(Zoo().predictor("inr-classifier"), [DIGITS])
+    metrics = evaluate_classifier(Zoo().predictor("inr-classifier", InrClassifier), [DIGITS])
     assert {row["kind"] for row in metrics["unlike_the_zoo"]} >= {"untrained, 1 channel(s)"}
     assert all(row["permuted"] < 1e-2 for row in metrics["symmetry"])
     baseline = {"model": "published", "train": "t", "test": "u", "epochs": 10, "accuracy": 0.288, "seconds": 780,
@@ -64,14 +66,14 @@ def test_a_card_without_baselines_says_so(few):
 
 
 def test_the_editors_card_has_every_figure():
-    metrics = evaluate_editor(Zoo().predictor("inr-editor"), [DIGITS], count=6)
+    metrics = evaluate_editor(Zoo().predictor("inr-editor", InrEditor), [DIGITS], count=6)
     assert len(metrics["styles"]) == 5 and all(row["mse"] < row["unedited"] for row in metrics["styles"])
     card = editor_card(TRAINING, metrics, [])
     assert all(str(row["mse_true_image"]) in card for row in metrics["styles"])
 
 
 def test_edits_in_bulk_are_those_of_single_networks():
-    model, collection = Zoo().predictor("inr-editor"), Collection(DIGITS)
+    model, collection = Zoo().predictor("inr-editor", InrEditor), Collection(DIGITS)
     features = collection.features(slice(0, 3))
     target = apply_style(render(features, 28, 28).clamp(-1, 1), "dilate")
     bulk = edit_all(model, features, target)

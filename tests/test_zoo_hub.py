@@ -92,7 +92,7 @@ def test_a_zoo_on_the_hub_is_the_zoo_that_was_pushed(pushed, made):
     ):
         assert torch.equal(ours[0], theirs[0]) and torch.equal(ours[1], theirs[1])
     network = here.network("tiny-sirens/test/3")
-    edits = [zoo.predictor("inr-editor").edit(network, "dilate", 1.0) for zoo in (here, there)]
+    edits = [zoo.predictor("inr-editor", InrEditor).edit(network, "dilate", 1.0) for zoo in (here, there)]
     assert same(edits[0].network, edits[1].network)
     assert not [r for r in pushed.requests if r.token], "reading lends nobody our token"
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from nfn.network import Network
+from nfn.classifier import InrClassifier
+from nfn.network import ClassifierConvention
 from nfn.permutation import permute
 from nfn.weight_reader import WeightReader, WeightReaderConfig
 from zoo import images
@@ -107,10 +108,13 @@ def test_what_a_reader_does_not_know_is_said(reader, digits):
     network = Collection(digits).network("train/0")
     with pytest.raises(ValueError, match="knows no domain 'cifar10'"):
         reader.predict(network, "cifar10")
-    wide = Network(network.features.map(lambda x: torch.cat([x, x], 2)), "siren")
-    with pytest.raises(ValueError, match="layers of 32 x 2, 32 x 32, 1 x 32; this is another"):
+    wide = network.with_features(network.features.map(lambda x: torch.cat([x, x], 2)))
+    with pytest.raises(ValueError, match=r"another shape than those .* layers of 32 x 2, 32 x 32, 1 x 32"):
         reader.predict(wide)
-    assert reader.reads(network) and not reader.reads(replace(network, chain=None))
+    assert reader.fault(network) is None and "one row" in str(reader.fault(replace(network, chain=None)))
+    ended = replace(network, convention=replace(network.siren, output="sigmoid"))
+    assert "a sigmoid at the end" in str(reader.fault(ended))
+    assert "is a classifier" in str(reader.fault(replace(network, convention=ClassifierConvention())))
 
 
 def test_a_number_of_small_cnns_is_read(tmp_path):
@@ -135,7 +139,7 @@ def test_columns_and_shapes_that_do_not_fit_are_named(digits):
 
 def test_the_card_has_every_figure_and_the_curve_a_line_for_each_image_set(reader, digits, monkeypatch):
     monkeypatch.setattr("zoo.evaluate_classifier.BATCH", 8)
-    metrics = evaluate_reader(reader, [digits], Zoo().predictor("inr-classifier"))
+    metrics = evaluate_reader(reader, [digits], Zoo().predictor("inr-classifier", InrClassifier))
     training = {
         "recipe": {"samples": 640, "seed": 0}, "seconds": 120, "device": "cpu", "machine": "2 cores", "torch": "2.13.0",
         "collections": [{"collection": "c", "images": "mnist", "recipe": "varied", "networks": 5, "psnr": 30.0}],

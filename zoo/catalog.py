@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from nfn.network import Network
-from nfn.predictor import CONFIG_FILE, WEIGHTS_FILE
+from nfn.predictor import CONFIG_FILE, WEIGHTS_FILE, Predictor
 from zoo.collection import Collection
 from zoo.errors import ZooError, did_you_mean, shorten
 from zoo.ids import WHOLE_ID, ZooId, parse_zoo_id
@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 CARD_FILE = "README.md"
+P = TypeVar("P", bound=Predictor)
 
 
 class Zoo:
@@ -49,7 +50,7 @@ class Zoo:
         self.files = files or LocalFiles(self.root)
         self._collection_infos, self._predictor_infos = read_catalog(self.root)
         self._opened: dict[str, Collection] = {}
-        self._loaded: dict[str, Any] = {}
+        self._loaded: dict[str, Predictor] = {}
         self._lock = Lock()
 
     @property
@@ -116,8 +117,22 @@ class Zoo:
         _find(self._collection_infos, parsed.collection, "collection")
         return parsed
 
-    def predictor(self, name: str) -> Any:
-        """A predictor, loaded once, after its files were found to be those of the catalog."""
+    @overload
+    def predictor(self, name: str) -> Predictor: ...
+    @overload
+    def predictor(self, name: str, wanted: type[P]) -> P: ...
+
+    def predictor(self, name: str, wanted: type[Predictor] = Predictor) -> Predictor:
+        """A predictor, loaded once, after its files were found to be those of the catalog.
+
+        Raises ZooError where it is none of `wanted`, or not in this zoo.
+        """
+        model = self._load(name)
+        if not isinstance(model, wanted):
+            raise ZooError(f"The predictor {name!r} is a {type(model).__name__}; wanted a {wanted.__name__}.")
+        return model
+
+    def _load(self, name: str) -> Predictor:
         info = _find(self._predictor_infos, name, "predictor")
         with self._lock:
             if name not in self._loaded:
@@ -166,7 +181,7 @@ class Zoo:
         return {"id": f"{name}/{row['id']}", "label": opened.spec.label_names[label], **facts}
 
 
-def _load(name: str, folder: Path) -> Any:
+def _load(name: str, folder: Path) -> Predictor:
     try:
         return predictor_kind(name).load(folder)
     except (ValueError, TypeError, RuntimeError) as error:

@@ -135,7 +135,8 @@ class AccuracyReaders:
 def readers_of(zoo: Zoo) -> AccuracyReaders:
     """The predictors of a zoo; the one of any architecture is the embedded zoo's where this zoo has none."""
     has_own = any(info.name == AccuracyPredictor.name for info in zoo.predictors())
-    return AccuracyReaders(zoo.predictor("generalization"), (zoo if has_own else Zoo()).predictor("accuracy"))
+    general = (zoo if has_own else Zoo()).predictor("accuracy", AccuracyPredictor)
+    return AccuracyReaders(zoo.predictor("generalization", GeneralizationPredictor), general)
 
 
 def predict_accuracy(classifier: Classifier, readers: AccuracyReaders) -> Generalization:

@@ -1,18 +1,18 @@
 """Collections on disk: many networks of one spec, read one at a time or in bulk."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import torch
 from safetensors import SafetensorError
 
 from nfn.features import WeightSpaceFeatures
-from nfn.network import ClassifierConvention, Kind, LayerNames, Network
+from nfn.network import ClassifierConvention, Convention, LayerNames, Network
 from nfn.siren_convention.convention import SirenConvention, convention_from_json
 from nfn.spec import ArraySpec, NetworkSpec
 from zoo.errors import ZooError, shorten
@@ -26,6 +26,8 @@ from zoo.tickets import packed_size, regenerate, unpack
 FORMAT = 1
 MAX_LAYERS, MAX_PARAMETERS = 128, 2**27
 """Of the networks that a `spec.json` may describe."""
+CollectionKind = Literal["siren", "classifier", "init"]
+"""What is asked of a collection's networks: what they show, how accurate they are, or which weights to train."""
 COLUMNS = {"id": pa.string(), "split": pa.string(), "shard": pa.int64(), "row": pa.int64()}
 COLUMNS_OF_KIND = {
     "siren": {"label": pa.int64(), "psnr": pa.float64()},
@@ -43,7 +45,7 @@ class CollectionSpec:
     """What all networks of a collection share: `spec.json`, with the folder's name where it has no title."""
 
     title: str
-    kind: Kind
+    kind: CollectionKind
     network: NetworkSpec
     siren: SirenConvention
     names: tuple[LayerNames, ...]
@@ -104,13 +106,13 @@ class Collection:
 
     def network(self, network_id: str) -> Network:
         """One network, read without loading the rest of its shard."""
-        number, kind = self._row_number(network_id), self.spec.kind
-        row, features = self.row(network_id), self.features([number])
-        network = Network(features, kind, self.spec.names, self.spec.siren, metadata={"kind": kind})
-        if kind != "classifier":
-            return network
-        facts = {"kind": kind, "activation": row["activation"]}
-        return replace(network, metadata=facts, classifier=ClassifierConvention(row["activation"]))
+        number, row = self._row_number(network_id), self.row(network_id)
+        return Network(self.features([number]), self._convention(row), self.spec.names)
+
+    def _convention(self, row: dict[str, Any]) -> Convention:
+        if self.spec.kind == "siren":
+            return self.spec.siren
+        return ClassifierConvention(row.get("activation"))
 
     def features(self, rows: Sequence[int] | slice = slice(None)) -> WeightSpaceFeatures:
         """The weights `(n, 1, ...)` of many rows, in the order asked for."""

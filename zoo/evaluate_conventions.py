@@ -43,7 +43,7 @@ def outcomes(model: InrClassifier, fits: Iterable[ForeignFits]) -> list[Outcome]
         names = find_image_set(part.images).labels
         for i, label in enumerate(part.labels.tolist()):
             network = as_network(part, i)
-            open_ = replace(network, siren=SirenConvention(), undeclared=FIELDS)
+            open_ = replace(network, convention=SirenConvention(), undeclared=FIELDS)
             found.append(Outcome(part.images, names[label], model.predict(network), model.predict(open_)))
     return found
 

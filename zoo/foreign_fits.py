@@ -189,7 +189,7 @@ def as_network(fits: ForeignFits, number: int) -> Network:
     """One network of a group, as its file would have it, the convention declared."""
     features = fits.features.select(slice(number, number + 1))
     names = tuple(LayerNames(f"net.{i}.weight", f"net.{i}.bias") for i in range(len(features)))
-    return Network(features, "siren", names, fits.recipe.convention)
+    return Network(features, fits.recipe.convention, names)
 
 
 def fit_many(folder: Path, count: int, split: str, seed: int, group: int = 10) -> Iterator[ForeignFits]:

@@ -23,7 +23,7 @@ from nfn.features import WeightSpaceFeatures
 from nfn.graph_tickets import fit_recipe, graph_ticket, on_device, signs_of_training, weight_names
 from nfn.network import ClassifierConvention, Graph, LayerNames, Network
 from nfn.tickets import LOOKED_AT, Ticket, TicketPredictor
-from nfn.wiring.propose import Declared
+from nfn.wiring.identify import candidates_of
 from nfn.wiring.search import Candidates
 from zoo.errors import ZooError
 
@@ -95,11 +95,10 @@ def set_up(network: Network) -> Setup:
 
 
 def _candidates(network: Network) -> Candidates:
-    if network.graph is not None and len(network.graph.architecture.output_shape) == 1:
-        return Declared(network.graph.architecture)
-    if network.proposal is None or network.kind == "siren":
+    candidates = candidates_of(network)
+    if candidates is None or network.kind == "siren" or network.outputs is None:
         raise ZooError(f"This network is not known to classify images. {SUPPORTED}")
-    return network.proposal
+    return candidates
 
 
 def _takes(candidates: Candidates, channels: int, size: int) -> bool:
@@ -160,7 +159,7 @@ def as_family(network: Network) -> Network | None:
     pairs = [(tensors[op.weight], _bias(op, tensors)) for op in layers]
     features = WeightSpaceFeatures.from_zipped([(w[None, None], b[None, None]) for w, b in pairs])
     names = tuple(LayerNames(op.weight, op.bias) for op in layers)
-    return replace(network, chain=features, kind="init", names=names, graph=None)
+    return replace(network, chain=features, names=names, graph=None)
 
 
 def _is_usual(op: Op) -> bool:

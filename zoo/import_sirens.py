@@ -120,7 +120,7 @@ class SirenImport:
 
     def _read(self, entry: Entry) -> Network:
         try:
-            return read_network(entry.path, kind="siren", siren=CONVENTIONS[self.layout])
+            return read_network(entry.path, convention=CONVENTIONS[self.layout])
         except NetworkFileError as error:
             raise ZooError(f"{short_name(entry.path)} cannot be imported: {error}") from error
 

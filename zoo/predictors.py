@@ -3,42 +3,42 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from nfn.predictor import Predictor
 from zoo.errors import ZooError
 
 
-def _load_classifier(folder: Path):
+def _load_classifier(folder: Path) -> Predictor:
     from nfn.classifier import InrClassifier
 
     return InrClassifier.load(folder)
 
 
-def _load_editor(folder: Path):
+def _load_editor(folder: Path) -> Predictor:
     from nfn.editor import InrEditor
 
     return InrEditor.load(folder)
 
 
-def _load_generalization(folder: Path):
+def _load_generalization(folder: Path) -> Predictor:
     from nfn.generalization import GeneralizationPredictor
 
     return GeneralizationPredictor.load(folder)
 
 
-def _load_accuracy(folder: Path):
+def _load_accuracy(folder: Path) -> Predictor:
     from nfn.accuracy.predictor import AccuracyPredictor
 
     return AccuracyPredictor.load(folder)
 
 
-def _load_tickets(folder: Path):
+def _load_tickets(folder: Path) -> Predictor:
     from nfn.tickets import TicketPredictor
 
     return TicketPredictor.load(folder)
 
 
-def _load_reader(folder: Path):
+def _load_reader(folder: Path) -> Predictor:
     from nfn.weight_reader import WeightReader
 
     return WeightReader.load(folder)
@@ -51,7 +51,7 @@ class PredictorKind:
     name: str
     title: str
     task: str
-    load: Callable[[Path], Any]
+    load: Callable[[Path], Predictor]
 
 
 PREDICTORS = {

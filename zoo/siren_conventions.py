@@ -46,22 +46,15 @@ def tell(
         start, end = _numbers("coordinate_range", coordinate_range, (2,), "-1,1 or -0.5,0.5 or 0,1 or -pi,pi")
         told |= {"start": start, "end": end, "pixel_centres": network.siren.pixel_centres}
     if pixels != AUTO:
-        low, high = _levels(pixels, _outputs(network))
+        low, high = _levels(pixels, network.outputs or 1)
         told |= {"low": low, "high": high}
     if output != AUTO:
         told["output"] = _choice("output", output, {name: name for name in OUTPUTS})
     convention = replace(network.siren, **told)
-    convention.check(_outputs(network))
+    convention.check(network.outputs or 1)
     return replace(
-        network, siren=convention, undeclared=tuple(p for p in network.undeclared if p not in told)
+        network, convention=convention, undeclared=tuple(p for p in network.undeclared if p not in told)
     )
-
-
-def _outputs(network: Network) -> int:
-    if network.chain is not None:
-        return network.chain.weights[-1].shape[2]
-    assert network.graph is not None, "a SIREN is a chain or has a graph"
-    return network.graph.architecture.output_shape[0]
 
 
 def _levels(pixels: str, outputs: int) -> tuple[Any, Any]:

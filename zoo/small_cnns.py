@@ -10,47 +10,17 @@ import torch
 from nfn.architecture.ops import FUNCTIONS
 from nfn.features import WeightSpaceFeatures
 from nfn.generalization import Generalization, GeneralizationPredictor
-from nfn.network import ClassifierConvention, Network
+from nfn.network import NO_CLASSIFIER, ClassifierConvention, Network
 from nfn.reader import NetworkFileError
 from nfn.reader.classifier_convention import read_classifier_convention
 from nfn.reader.stack import read_networks
 from nfn.wiring.pictures import IMAGENET
 from zoo.classifiers import NO_NUMBER, AccuracyReaders, found_classifier, predict_accuracy
-from zoo.errors import ZooError, shorten
+from zoo.errors import shorten
 
 ACTIVATIONS = ("auto", *(name for name in FUNCTIONS if name not in ("cosine", "exp", "square", "abs")))
-SUPPORTED = (
-    "Supported: 3×3 convolutions of stride 2 with ReLU or tanh, then global average pooling and one linear layer "
-    "to 10 classes, on gray images."
-)
 AT_ONCE = 8
 """Networks that are predicted together: with more, their answers to the probes no longer fit a CPU core's cache."""
-NEEDED = "reading those would take a zoo of them to learn from"
-
-
-def check_small_cnn(network: Network) -> Network:
-    """The network itself if it is of the family that the predictor learned from; ZooError says why not."""
-    fault = _fault(network)
-    if fault is not None:
-        raise ZooError(f"{fault} {SUPPORTED}")
-    return network
-
-
-def _fault(network: Network) -> str | None:
-    if network.kind != "classifier":
-        return f"This is a network of kind {network.kind}, not an image classifier."
-    ranks = [len(array.shape) for array in network.spec.weight_spec]
-    if 4 not in ranks:
-        return f"This is a plain MLP, without convolutions: {NEEDED}."
-    if ranks != [4] * (len(ranks) - 1) + [2]:
-        return f"This CNN ends in {ranks.count(2)} linear layers: {NEEDED}."
-    channels, classes = network.spec.get_io()
-    if channels != 1:
-        return (
-            f"This CNN takes images of {channels} channels: {NEEDED}, for the zoo is gray. "
-            "Train yours on grayscale images to have it read."
-        )
-    return None if classes == 10 else f"This CNN tells {classes} classes apart: {NEEDED}."
 
 
 def tell(network: Network, activation: str = "auto", pixels: str = "auto") -> Network:
@@ -64,12 +34,14 @@ def tell(network: Network, activation: str = "auto", pixels: str = "auto") -> Ne
         raise ValueError(
             f"Unknown activation {shorten(str(activation))}: choose one of {', '.join(ACTIVATIONS)}."
         )
+    if activation == pixels == "auto":
+        return network
     told = network.classifier
     if pixels != "auto":
         told = replace(_of_pixels(pixels), activation=told.activation)
     if activation != "auto":
         told = replace(told, activation=activation)
-    return replace(network, classifier=told)
+    return replace(network, convention=told)
 
 
 PIXELS = {
@@ -105,17 +77,22 @@ class Answer:
 
 
 def predict_file(
-    readers: AccuracyReaders, path: str | Path, activation: str = "auto", pixels: str = "auto"
+    readers: AccuracyReaders,
+    path: str | Path,
+    activation: str = "auto",
+    pixels: str = "auto",
+    part: str | None = None,
 ) -> list[Answer]:
     """An answer for the one network of a file, under the file's name, or one per network of a stack, as `name[i]`.
 
-    What the one network computes is looked for; a stack is of small CNNs of the zoo's family.
+    `part` names one of several networks in the file. What the one network computes is looked for; a stack is of small
+    CNNs of the zoo's family.
 
     Raises ValueError for an activation or pixels that make no sense, OSError where the file cannot be opened.
     """
     name = Path(path).name
     try:
-        networks = read_networks(path)
+        networks = read_networks(path, part=part)
     except NetworkFileError as error:
         return [Answer(name, error=str(error))]
     networks = [tell(n, activation, pixels) if isinstance(n, Network) else n for n in networks]
@@ -128,7 +105,7 @@ def predict_file(
 def predict_one(readers: AccuracyReaders, name: str, network: Network) -> Answer:
     """An answer for one uploaded classifier of any architecture."""
     if network.kind != "classifier":
-        return Answer(name, error=f"This is a network of kind {network.kind}, not an image classifier.")
+        return Answer(name, error=NO_CLASSIFIER)
     try:
         classifier = found_classifier(network, readers.pictures)
     except ValueError as error:
@@ -143,27 +120,17 @@ def predict_alike(
     predictor: GeneralizationPredictor, names: Sequence[str], networks: Sequence[Network | NetworkFileError]
 ) -> list[Answer]:
     """An answer for each of some networks of one spec, or for the error that came in its place."""
-    checked = [_checked(network) for network in networks]
-    good = [network for network in checked if isinstance(network, Network)]
-    try:
-        results = iter(_predict(predictor, good))
-    except ValueError as error:  # they are of one spec, so it goes for all of them
-        checked = [str(error) if isinstance(network, Network) else network for network in checked]
+    faults = [predictor.fault(n) if isinstance(n, Network) else str(n) for n in networks]
+    good = [n for n, fault in zip(networks, faults, strict=True) if isinstance(n, Network) and fault is None]
+    results = iter(_predict(predictor, good))
     return [
-        Answer(name, error=network) if isinstance(network, str) else _answer(name, next(results))
-        for name, network in zip(names, checked, strict=True)
+        Answer(name, error=fault) if fault is not None else _answer(name, next(results))
+        for name, fault in zip(names, faults, strict=True)
     ]
 
 
 def _answer(name: str, result: Generalization) -> Answer:
     return Answer(name, result) if math.isfinite(result.test_accuracy) else Answer(name, error=NO_NUMBER)
-
-
-def _checked(network: Network | NetworkFileError) -> Network | str:
-    try:
-        return str(network) if isinstance(network, NetworkFileError) else check_small_cnn(network)
-    except ZooError as error:
-        return str(error)
 
 
 def _predict(predictor: GeneralizationPredictor, networks: list[Network]) -> list[Generalization]:

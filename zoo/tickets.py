@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from nfn.pruning import Masks
 from nfn.reader.write import safetensors_bytes
 from nfn.sparse_training import default_init
 from nfn.spec import NetworkSpec
+from nfn.tickets import TicketPredictor
 from zoo.errors import ZooError
 from zoo.files import write_whole
 from zoo.shards import shard_paths, write_rows
@@ -34,37 +35,23 @@ class TicketShard:
         write_rows(folder, number, self.rows)
 
 
-SUPPORTED = (
-    "Supported: MLPs of three linear layers from 784 inputs (MNIST) to 10 classes, and CNNs of three 3×3 convolutions "
-    "of stride 2, global average pooling and two linear layers from 3 channels (CIFAR-10) to 10 classes; hidden layers "
-    "of any width."
-)
-FAMILIES = {
-    "tickets-mnist": ([(), (), ()], (784, 10)),
-    "tickets-cifar10": ([(3, 3), (3, 3), (3, 3), (), ()], (3, 10)),
-}
-"""Predictor to kernels, layer by layer, and the number of inputs and outputs."""
+PREDICTORS = ("tickets-mnist", "tickets-cifar10")
+"""The predictors that score initializations, each those of one family."""
 
 
-def family_input(predictor: str) -> tuple[int, ...]:
-    """The shape of one input of the networks that a predictor knows."""
-    return (784,) if predictor == "tickets-mnist" else (3, 32, 32)
+def predictor_for(network: Network, load: Callable[[str], TicketPredictor]) -> tuple[str, TicketPredictor]:
+    """The predictor that knows the family of a network, and its name; `load` gives each by name.
 
-
-def predictor_for(network: Network) -> str:
-    """The name of the predictor that reads networks of this architecture; ZooError says what is supported."""
-    if network.chain is None:
-        raise ZooError(f"The layers of this network do not stand in one row. {SUPPORTED}")
-    kernels = [array.shape[2:] for array in network.spec.weight_spec]
-    for name, (wanted, ends) in FAMILIES.items():
-        if kernels == wanted and network.spec.get_io() == ends:
-            return name
-    inputs, outputs = network.spec.get_io()
-    convolutions = sum(map(bool, kernels))
-    raise ZooError(
-        f"This network has {convolutions} convolutions and {len(kernels) - convolutions} linear layers, {inputs} "
-        f"inputs and {outputs} outputs: there is no ticket predictor for it. {SUPPORTED}"
-    )
+    Raises ZooError where none does.
+    """
+    models = {name: load(name) for name in PREDICTORS}
+    faults = {name: model.fault(network) for name, model in models.items()}
+    name = next((name for name, fault in faults.items() if fault is None), None)
+    if name is None:
+        raise ZooError(
+            f"No ticket predictor knows this network. {' '.join(map(str, dict.fromkeys(faults.values())))}"
+        )
+    return name, models[name]
 
 
 def write_mask(names: Sequence[str], masks: Masks, sparsity: float, path: Path) -> None:

@@ -42,7 +42,7 @@ class ConventionRecipe:
 def split_fits(fits: Iterable[ForeignFits]) -> list[Network]:
     """All networks that were fitted well enough, one by one, each with its function as its convention."""
     return [
-        replace(as_network(part, i), siren=function_of(part.recipe.convention))
+        replace(as_network(part, i), convention=function_of(part.recipe.convention))
         for part in fits
         for i in range(len(part.rows))
         if part.psnr[i] > LEAST_PSNR

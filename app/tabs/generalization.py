@@ -27,7 +27,7 @@ from app.tabs.cards import (
     update,
 )
 from app.tabs.doors import door, opened
-from app.widgets import MAX_MB, copy_link, heading, mark, network_list, segmented, upload_box
+from app.widgets import MAX_MB, copy_link, heading, mark, network_list, part_box, segmented, upload_box
 
 ACTIVATIONS = [("Find it", "auto"), *((title, name) for name, title in said.ACTIVATION_TITLES.items())]
 IMAGES = [("Find it", "auto"), *((title, name) for name, title in said.IMAGE_TITLES.items())]
@@ -108,14 +108,15 @@ def _build_chooser(
         with gr.Row():
             activation = gr.Dropdown(ACTIVATIONS, value="auto", label="Activation", elem_id="activation")
             black = gr.Dropdown(PIXELS, value="auto", label="Pixels, black to white", elem_id="pixels")
+        part = part_box("cnn-part")
         again = gr.Button("Read my upload this way", size="sm")
 
     def pick(event: gr.SelectData, *values: Any):
         chosen = views.picked(event)
         yield from in_turn([to_text(chosen), mark(chosen.zoo_id), None], chosen, cards, values)
 
-    def upload(path: str | None, learned: str, activation: str, black: str, *values: Any):
-        chosen = views.uploaded(path, learned, activation, black)
+    def upload(path: str | None, part: str, learned: str, activation: str, black: str, *values: Any):
+        chosen = views.uploaded(path, part, learned, activation, black)
         yield from in_turn([to_text(chosen), mark(None)], chosen, cards, values)
 
     def come_in(text: str, name: str, *values: Any):
@@ -137,7 +138,7 @@ def _build_chooser(
     on([images.change], lambda name, text: views.show_networks(name, from_text(text)),
        [images, source], [table])  # fmt: skip
     choose([table.select, plot.select], pick, inputs, [source, table, file, *outputs], [running], "#accuracy")
-    receive(box, [file.upload, again.click], upload, [learned, activation, black, *inputs],
+    receive(box, [file.upload, again.click], upload, [part, learned, activation, black, *inputs],
             [source, table, *outputs], [running], "#accuracy")  # fmt: skip
     forget(refused, [table.select, plot.select, source.change])
 

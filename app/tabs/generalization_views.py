@@ -49,9 +49,9 @@ def picked(event: gr.SelectData) -> Source:
     return source
 
 
-def uploaded(path: str | None, images: str, activation: str, pixels: str) -> Source:
+def uploaded(path: str | None, part: str, images: str, activation: str, pixels: str) -> Source:
     """The uploaded file, read as it says, or as the visitor says."""
-    source = generalization.read_as(generalization.open_upload(path), images, activation, pixels)
+    source = generalization.read_as(generalization.open_upload(path, part), images, activation, pixels)
     generalization.predict(source)
     return source
 

@@ -11,7 +11,7 @@ from app.sources import from_text, to_text
 from app.tabs import inr_views as views
 from app.tabs.cards import Card, choose, forget, freshen, in_turn, inputs_of, on, outputs_of, receive, update
 from app.tabs.doors import door, opened
-from app.widgets import copy_link, heading, picture, segmented, upload_box
+from app.widgets import copy_link, heading, part_box, picture, segmented, upload_box
 from nfn.operators import STYLES
 
 DOMAINS = [("Find it", "auto"), *((title, name) for name, title in panels.DOMAIN_TITLES.items())]
@@ -90,18 +90,19 @@ def _build_chooser(demo: gr.Blocks, source: gr.Textbox, cards: list[Card]) -> No
     file, refused = box = upload_box("upload")
     with gr.Accordion("The picture of my upload looks wrong", open=False, elem_classes="quiet"):
         convention = _build_convention()
+        part = part_box("part")
         again = gr.Button("Read my upload this way", size="sm")
 
     def pick(index: str, name: str, *values: Any):
         chosen = views.picked(name, index)
         yield from in_turn([to_text(chosen), None], chosen, cards, values)
 
-    def upload(path: str | None, *values: Any):
-        chosen = actions.open_upload(path)
+    def upload(path: str | None, part: str, *values: Any):
+        chosen = actions.open_upload(path, part)
         yield from in_turn([to_text(chosen), gr.Gallery(selected_index=None)], chosen, cards, values)
 
-    def reread(path: str | None, *values: Any):
-        chosen = views.uploaded(path, *values[: len(convention)])
+    def reread(path: str | None, part: str, *values: Any):
+        chosen = views.uploaded(path, part, *values[: len(convention)])
         yield from in_turn(
             [to_text(chosen), gr.Gallery(selected_index=None)], chosen, cards, values[len(convention) :]
         )
@@ -129,9 +130,13 @@ def _build_chooser(demo: gr.Blocks, source: gr.Textbox, cards: list[Card]) -> No
         answer="#verdict",
         first=CLICKED,
     )
-    receive(box, [file.upload], upload, inputs, [source, gallery, *outputs], answer="#verdict")
+    receive(box, [file.upload], upload, [part, *inputs], [source, gallery, *outputs], answer="#verdict")
     choose(
-        [again.click], reread, [file, *convention, *inputs], [source, gallery, *outputs], answer="#verdict"
+        [again.click],
+        reread,
+        [file, part, *convention, *inputs],
+        [source, gallery, *outputs],
+        answer="#verdict",
     )
     forget(refused, [gallery.select, source.change])
 

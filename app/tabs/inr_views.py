@@ -32,10 +32,18 @@ def picked(collection: str, number: str) -> Source:
     return Source(zoo_id=rows[int(number)]["id"])
 
 
-def uploaded(path: str | None, omega: str, coordinates: str, places: str, pixels: str, output: str) -> Source:
+def uploaded(
+    path: str | None, part: str, omega: str, coordinates: str, places: str, pixels: str, output: str
+) -> Source:
     """The uploaded file, read the way the visitor says."""
     return actions.open_upload(
-        path, omega=omega, coordinates=coordinates, coordinate_range=places, pixels=pixels, output=output
+        path,
+        part,
+        omega=omega,
+        coordinates=coordinates,
+        coordinate_range=places,
+        pixels=pixels,
+        output=output,
     )
 
 
@@ -88,8 +96,8 @@ def show_weights(source: Source, domain: str):
     """The weights as they came, what they draw, and an empty place for the disguise."""
     network = actions.open_network(source)
     image = inline_image(to_pixels(actions.draw(network)), "the picture that these weights draw")
-    note = panels.drawn_and_read(image, actions.classify(source, domain).result, left_out(network.features))
-    plot = plot_data(weight_heatmaps(network.features))
+    note = panels.drawn_and_read(image, actions.classify(source, domain).result, left_out(network))
+    plot = plot_data(weight_heatmaps(network))
     return plot, note, gr.Plot(visible=False), panels.NOT_YET, "", panels.layer_rows(network)
 
 
@@ -97,7 +105,7 @@ def show_disguise(how: actions.Symmetry, source: Source, domain: str):
     """The disguised weights, what they draw, and the numbers."""
     check = actions.check_symmetry(source, how, random.randrange(2**31), domain)
     image = inline_image(to_pixels(actions.draw(check.after)), "the picture that the disguised weights draw")
-    plot = gr.Plot(value=plot_data(weight_heatmaps(check.after.features)), visible=True)
+    plot = gr.Plot(value=plot_data(weight_heatmaps(check.after)), visible=True)
     return plot, panels.drawn_and_read(image, check.verdict_after), panels.symmetry_line(check)
 
 
@@ -107,5 +115,5 @@ def show_attribution(source: Source, domain: str):
         found = readers.attribute(source, domain)
     except RequestError as error:
         return gr.Plot(visible=False), "", panels.refusal(error)
-    plot = gr.Plot(value=plot_data(weight_heatmaps(found.moved)), visible=True)
+    plot = gr.Plot(value=plot_data(weight_heatmaps(found.network)), visible=True)
     return plot, readers.ATTRIBUTION, readers.attribution_line(found)

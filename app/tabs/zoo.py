@@ -1,7 +1,8 @@
 """The Zoo tab: browse the collections and predictors of a zoo, here or on the Hub, and open networks in other tabs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -102,9 +103,16 @@ def _copyable(label: str, elem_id: str) -> gr.Textbox:
     )
 
 
-def _event(triggers: list, handler: Callable, inputs: list, outputs: list, busy: gr.HTML) -> Dependency:
-    return gr.on(triggers, alerting(handler), inputs, outputs, api_visibility="private",
-                 show_progress="minimal", show_progress_on=[busy], trigger_mode="always_last")  # fmt: skip
+def _event(
+    triggers: list,
+    handler: Callable,
+    inputs: list,
+    outputs: list,
+    busy: gr.HTML,
+    cancels: Sequence[Dependency] = (),
+) -> Dependency:
+    return gr.on(triggers, alerting(handler), inputs, outputs, api_visibility="private", show_progress="minimal",
+                 show_progress_on=[busy], trigger_mode="always_last", cancels=list(cancels) or None)  # fmt: skip
 
 
 def _wire(demo: gr.Blocks, outputs: list, failure: gr.HTML, places: list, picks: list) -> None:
@@ -112,24 +120,28 @@ def _wire(demo: gr.Blocks, outputs: list, failure: gr.HTML, places: list, picks:
     view, shown = outputs[0], [*outputs, failure]
     address, go, home = places
     entries, group, order, gallery, pager = picks
+    opener = door(demo, "Zoo")
 
-    def on(triggers: list, change: Callable[..., View], inputs: list, no_failure: Any = "") -> None:
+    def come_in(text: str):
+        return views.show(lambda: parse_view(opened(text)), len(outputs))
+
+    link = _event([opener.change], come_in, [opener], shown, failure)
+    events = partial(
+        _event, busy=failure, cancels=[link]
+    )  # what a click shows is not undone by a link read late
+
+    def on(triggers: list, change: Callable[..., View], inputs: list) -> None:
         def handler(text: str, *values: Any):
-            return views.show(lambda: change(parse_view(text), *values), len(outputs), no_failure)
+            return views.show(lambda: change(parse_view(text), *values), len(outputs))
 
-        _event(triggers, handler, [view, *inputs], shown, failure)
+        events(triggers, handler, [view, *inputs], shown)
 
     def on_pick(widget: gr.HTML, change: Callable[[View, str], View]) -> None:
         def handler(text: str, event: gr.SelectData):
             return views.show(lambda: change(parse_view(text), str(event.value)), len(outputs))
 
-        _event([widget.select], handler, [view], shown, failure).then(
-            None, js=SCROLL, api_visibility="private"
-        )
+        events([widget.select], handler, [view], shown).then(None, js=SCROLL, api_visibility="private")
 
-    opener = door(demo, "Zoo")
-    # A link may be read after the visitor has typed an address: what came of that stays on screen.
-    on([opener.change], lambda _, text: parse_view(opened(text)), [opener], gr.skip())
     on([go.click, address.submit], lambda _, text: views.typed(text), [address])
     on([home.click], lambda _: views.home(), [])
     on([group.input], lambda now, value: replace(now, group=value or "", page=0, network=""), [group])

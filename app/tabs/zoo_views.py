@@ -33,13 +33,10 @@ def typed(text: str) -> View:
     return zoo_browser.first_view(zoo, zoo.source.where)
 
 
-def show(make: Callable[[], View], outputs: int, no_failure: Any = "") -> list[Any]:
-    """The view that `make` gives, as one value per output, and a failure's sentence; the rest stays if it fails.
-
-    `no_failure` stands for the sentence where nothing failed: `gr.skip()` leaves what an earlier event wrote.
-    """
+def show(make: Callable[[], View], outputs: int) -> list[Any]:
+    """The view that `make` gives, as one value per output, and a failure's sentence; the rest stays if it fails."""
     try:
-        return [*_show(make()), no_failure]
+        return [*_show(make()), ""]
     except (ZooError, RequestError) as error:
         return [*[gr.skip()] * outputs, zoo_panels.failure(error)]
 

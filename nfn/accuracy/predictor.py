@@ -16,9 +16,11 @@ from nfn.accuracy.answers import STATISTICS, read_answers, share
 from nfn.accuracy.gaussian_process import GaussianProcess
 from nfn.accuracy.perturb import PERTURBATIONS
 from nfn.accuracy.pictures import unpack
-from nfn.architecture.graph import Architecture
+from nfn.network import NO_CLASSIFIER, Network
 from nfn.predictor import Predictor
+from nfn.wiring.identify import candidates_of
 from nfn.wiring.pictures import PictureSet
+from nfn.wiring.search import input_shapes
 
 PLAIN = "as they are"
 CLASSES = 10
@@ -130,14 +132,23 @@ class AccuracyPredictor(Predictor):
             self._pictures[images] = PictureSet(images, pixels, getattr(self, f"labels_{images}").long())
         return self._pictures[images]
 
-    def fault(self, architecture: Architecture) -> str | None:
-        """Why networks of an architecture cannot be read, a sentence for the visitor; None where they can."""
-        takes, gives = architecture.input_shape, architecture.output_shape
-        if gives == (CLASSES,) and (len(takes) == 1 or takes[0] in (1, 3)):
+    def fault(self, network: Network) -> str | None:
+        """Why a network cannot be read, or None: it takes a stored set's pictures, in one of the sizes it may be shown.
+
+        A network that is no fault here may still answer none of the pictures: that takes trying (`nfn.wiring`).
+        """
+        if network.kind != "classifier":
+            return NO_CLASSIFIER
+        known, sizes = candidates_of(network), {stored.size for stored in self.config.stored.values()}
+        if (
+            known is not None
+            and known.classes == CLASSES
+            and any(input_shapes(known, size) for size in sizes)
+        ):
             return None
         return (
-            f"This network takes {takes} and gives {gives}; test accuracies are known of classifiers that take gray or "
-            f"colour pictures and give {CLASSES} class scores."
+            f"This classifier has {network.inputs} inputs and {network.outputs} outputs; test accuracies are known of "
+            f"networks that tell apart the {CLASSES} classes of {', '.join(self.config.stored)}."
         )
 
     def look_for(self, work: float) -> int:

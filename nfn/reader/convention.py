@@ -180,8 +180,9 @@ def _as_level(numbers_: tuple[float, ...]) -> Level:
 
 
 def read_kind(metadata: Mapping[str, str]) -> Kind | None:
-    """The kind that the metadata names, if it is one of ours."""
-    return next((kind for kind in get_args(Kind) if metadata.get("kind") == kind), None)
+    """The kind that the metadata names, if it is one of ours; an initialization ("init") is a classifier."""
+    named = "classifier" if metadata.get("kind") == "init" else metadata.get("kind")
+    return next((kind for kind in get_args(Kind) if named == kind), None)
 
 
 def read_layer_order(metadata: Mapping[str, str]) -> list[str] | None:

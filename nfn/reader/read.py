@@ -10,7 +10,16 @@ from nfn.architecture.declared import read_declared
 from nfn.architecture.ops import ArchitectureError
 from nfn.architecture.views import SirenView, siren_view
 from nfn.features import WeightSpaceFeatures
-from nfn.network import ClassifierConvention, Graph, Kind, LayerNames, Network, SirenConvention
+from nfn.network import (
+    ClassifierConvention,
+    Convention,
+    Graph,
+    Kind,
+    LayerNames,
+    Network,
+    SirenConvention,
+    kind_of,
+)
 from nfn.reader import limits
 from nfn.reader.classifier_convention import (
     check_classifier_convention,
@@ -26,7 +35,7 @@ from nfn.reader.convention import (
     undeclared_parts,
 )
 from nfn.reader.errors import GRAPH_ADVICE, NetworkFileError, StructureError
-from nfn.reader.layers import Chain, Layer, find_chain
+from nfn.reader.layers import Chain, find_chain
 from nfn.reader.stored import StoredFile, load_file, parse_file
 from nfn.reader.tensors import StoredTensor, read_array, to_float32
 from nfn.siren_convention.convention import Level
@@ -39,42 +48,50 @@ from nfn.wiring.sequence import Sequence, StoredModule, convolution_settings, fi
 def read_network(
     path: str | Path,
     kind: Kind | None = None,
-    siren: SirenConvention | None = None,
-    classifier: ClassifierConvention | None = None,
+    convention: Convention | None = None,
     part: str | None = None,
 ) -> Network:
     """Read a network from a file, such as ONNX, safetensors or what `torch.save` writes; nothing in it is run.
 
-    `kind`, `siren` and `classifier` overrule what the file says of itself; where neither speaks, a chain of
-    linear layers from 2 inputs to 1 or 3 outputs is a SIREN in the usual convention, and anything else a
-    classifier of an unknown activation and of pixels in [-1, 1].
+    `kind` and `convention` overrule what the file says of itself (a convention also says the kind); where neither
+    speaks, a chain of linear layers from 2 inputs to 1 or 3 outputs is a SIREN in the usual convention, and anything
+    else a classifier of an unknown activation and of pixels in [-1, 1].
 
     `part` names one of several networks in a file, such as "actor"; "all" takes everything in it for one. Of an ONNX
     file it names an output.
 
     Raises:
         NetworkFileError: the file is not a network that is supported; the message is one for a visitor.
-        ValueError: `kind`, `siren` or `classifier` is not valid.
+        ValueError: `kind` or `convention` is not valid, or they differ.
 
     Example: `read_network("net.safetensors").spec.get_io()` is `(2, 1)` for a grayscale SIREN.
     """
-    if kind is not None and kind not in get_args(Kind):
-        raise ValueError(f"Got the kind {kind!r}; wanted one of {', '.join(get_args(Kind))}.")
-    if siren is not None:
-        siren.check()
-    if classifier is not None:
-        check_classifier_convention(classifier)
+    kind = checked_kind(kind, convention)
     data, layout = load_file(Path(path))
     if layout == "onnx":
-        return from_onnx(data, kind, siren, classifier, part)
-    return to_network(parse_file(Path(path), data, layout, part), kind, siren, classifier)
+        return from_onnx(data, kind, convention, part)
+    return to_network(parse_file(Path(path), data, layout, part), kind, convention)
+
+
+def checked_kind(kind: Kind | None, convention: Convention | None) -> Kind | None:
+    """The kind that a caller names, or that its convention is of; ValueError where one is not valid, or they differ."""
+    if kind is not None and kind not in get_args(Kind):
+        raise ValueError(f"Got the kind {kind!r}; wanted one of {', '.join(get_args(Kind))}.")
+    if convention is None:
+        return kind
+    if isinstance(convention, SirenConvention):
+        convention.check()
+    else:
+        check_classifier_convention(convention)
+    if kind not in (None, kind_of(convention)):
+        raise ValueError(f"Got the kind {kind!r} and the convention of a {kind_of(convention)}.")
+    return kind_of(convention)
 
 
 def from_onnx(
     data: bytes,
     kind: Kind | None = None,
-    siren: SirenConvention | None = None,
-    classifier: ClassifierConvention | None = None,
+    convention: Convention | None = None,
     output: str | None = None,
 ) -> Network:
     """The network in the bytes of an ONNX file; checked arguments and NetworkFileErrors as of `read_network`."""
@@ -82,38 +99,37 @@ def from_onnx(
 
     model = read_onnx(data, output)
     graph = Graph(model.architecture, model.tensors)
-    return from_graph(graph, dict(model.metadata), model.notes, kind, siren, classifier)
+    return from_graph(graph, dict(model.metadata), model.notes, kind, convention)
 
 
 def to_network(
     stored: StoredFile,
     kind: Kind | None = None,
-    siren: SirenConvention | None = None,
-    classifier: ClassifierConvention | None = None,
+    convention: Convention | None = None,
 ) -> Network:
     """The network that a file's tensors are; checked arguments and NetworkFileErrors as of `read_network`."""
     graph = _declared(stored)
     if graph is not None:
-        return from_graph(graph, stored.metadata, stored.notes, kind, siren, classifier)
+        return from_graph(graph, stored.metadata, stored.notes, kind, convention)
     sequence = _sequence(stored)
     if sequence is not None and kind in (None, "classifier"):
-        return _from_modules(stored, sequence, classifier)
+        return _from_modules(stored, sequence, convention)
     try:
         chain = chain_of(stored)
         if (chain.before or chain.inputs) and sum(
             tensor.numel for tensor in stored.tensors.values()
         ) > limits.FOLDED:
             return _from_proposal(
-                stored, classifier, StructureError("Batch norm of a network this large is kept.")
+                stored, convention, StructureError("Batch norm of a network this large is kept.")
             )
-        network = from_chain(stored, chain, kind, siren, classifier)
+        network = from_chain(stored, chain, kind, convention)
     except StructureError as error:
         if kind not in (None, "classifier") or read_layer_order(stored.metadata) is not None:
             raise
-        return _from_proposal(stored, classifier, error)
+        return _from_proposal(stored, convention, error)
     if network.kind != "classifier":
         return network
-    return _with_proposal(stored, replace(network, classifier=classifier or _classifier_of(stored)))
+    return _with_proposal(stored, replace(network, convention=convention or _classifier_of(stored)))
 
 
 def _declared(stored: StoredFile) -> Graph | None:
@@ -132,31 +148,26 @@ def from_graph(
     metadata: dict[str, str],
     notes: tuple[str, ...],
     kind: Kind | None = None,
-    siren: SirenConvention | None = None,
-    classifier: ClassifierConvention | None = None,
+    convention: Convention | None = None,
 ) -> Network:
     """The network of a graph that a file declares: a picture if it takes two coordinates and gives a pixel.
 
     One that is a plain chain with sines has its layers in `chain`. Any other graph is a classifier.
     """
+    undeclared = () if convention else tuple(p for p in undeclared_parts(metadata) if p not in _GRAPH_PARTS)
     view = None if kind == "classifier" else siren_view(graph.architecture, graph.tensors)
     if view is not None and _siren_fault(view.features) is None and len(set(view.omegas[1:])) < 2:
-        convention = _convention_of(view, _checked(siren, metadata, view.features.weights[-1].shape[2]))
+        known = _siren_of(convention, metadata, view.features.weights[-1].shape[2])
         names = tuple(LayerNames(weight, bias) for weight, bias in view.names)
-        undeclared = () if siren else tuple(p for p in undeclared_parts(metadata) if p not in _GRAPH_PARTS)
-        network = Network(
-            view.features, "siren", names, convention, notes=notes, graph=graph, undeclared=undeclared
-        )
+        network = Network(view.features, _convention_of(view, known), names, undeclared=undeclared)
     elif kind != "classifier" and _gives_pixels(graph):
-        convention = replace(_checked(siren, metadata, graph.architecture.output_shape[0]), output="linear")
-        undeclared = () if siren else tuple(p for p in undeclared_parts(metadata) if p not in _GRAPH_PARTS)
-        network = Network(None, "siren", siren=convention, notes=notes, graph=graph, undeclared=undeclared)
+        known = _siren_of(convention, metadata, graph.architecture.output_shape[0])
+        network = Network(None, replace(known, output="linear"), undeclared=undeclared)
     elif kind == "siren":
         raise NetworkFileError("This file declares a network that is not a SIREN of a picture.")
     else:
-        convention = classifier or read_classifier_convention(metadata)
-        network = Network(None, "classifier", notes=notes, classifier=convention, graph=graph)
-    return replace(network, metadata=cap_metadata(metadata))
+        network = Network(None, convention or read_classifier_convention(metadata))
+    return replace(network, graph=graph, notes=notes, metadata=cap_metadata(metadata))
 
 
 def _gives_pixels(graph: Graph) -> bool:
@@ -216,32 +227,29 @@ def _classifier_of(stored: StoredFile) -> ClassifierConvention:
     return replace(known, activation=known.activation or only_activation(_modules(stored)))
 
 
-def _from_modules(stored: StoredFile, sequence: Sequence, classifier: ClassifierConvention | None) -> Network:
+def _from_modules(stored: StoredFile, sequence: Sequence, convention: Convention | None) -> Network:
     """A network of which only the pictures are left open."""
     tensors = {name: _load(name, stored.tensors[name]) for name in sequence.shapes}
     return Network(
         None,
-        "classifier",
+        convention or _classifier_of(stored),
         tuple(LayerNames(*names) for names in sequence.layers),
         metadata=cap_metadata(stored.metadata),
         notes=stored.notes,
-        classifier=classifier or _classifier_of(stored),
         proposal=sequence,
         stored=tensors,
     )
 
 
-def _from_proposal(
-    stored: StoredFile, classifier: ClassifierConvention | None, error: StructureError
-) -> Network:
+def _from_proposal(stored: StoredFile, convention: Convention | None, error: StructureError) -> Network:
     """A network that is no plain chain: its layers, and what is left open of their wiring."""
     try:
         proposal = _proposal(stored)
     except WiringError as other:
         raise type(error)(f"{error} {GRAPH_ADVICE}") from other
-    network = Network(None, "classifier", metadata=cap_metadata(stored.metadata), notes=stored.notes)
-    convention = classifier or _classifier_of(stored)
-    return _propose(stored, replace(network, classifier=convention), proposal)
+    convention = convention or _classifier_of(stored)
+    network = Network(None, convention, metadata=cap_metadata(stored.metadata), notes=stored.notes)
+    return _propose(stored, network, proposal)
 
 
 def _with_proposal(stored: StoredFile, network: Network) -> Network:
@@ -283,13 +291,22 @@ def from_chain(
     stored: StoredFile,
     chain: Chain,
     kind: Kind | None = None,
-    siren: SirenConvention | None = None,
-    classifier: ClassifierConvention | None = None,
+    convention: Convention | None = None,
 ) -> Network:
     """The network that a file's tensors are when they have the parts of `chain`."""
     notes = (*stored.notes, *chain.notes(stored.tensors))
-    network = _assemble(chain.build(stored.tensors), stored.metadata, notes)
-    return _interpret(network, kind, siren, classifier)
+    layers = chain.build(stored.tensors)
+    features = WeightSpaceFeatures(
+        [torch.from_numpy(layer.weight)[None, None] for layer in layers],
+        [torch.from_numpy(layer.bias)[None, None] for layer in layers],
+    )
+    kind = kind or read_kind(stored.metadata) or _guess_kind(features, stored.metadata)
+    names = tuple(LayerNames(layer.weight_name, layer.bias_name) for layer in layers)
+    make = _chain_of_siren if kind == "siren" else _chain_of_classifier
+    network = make(features, stored.metadata, convention)
+    return replace(
+        network, names=names, metadata=cap_metadata(stored.metadata), notes=(*notes, *network.notes)
+    )
 
 
 def _recorded_order(metadata: dict[str, str], tensors: dict[str, StoredTensor]) -> list[str] | None:
@@ -303,76 +320,45 @@ def _recorded_order(metadata: dict[str, str], tensors: dict[str, StoredTensor]) 
     return order
 
 
-def _assemble(layers: list[Layer], metadata: dict[str, str], notes: tuple[str, ...]) -> Network:
-    features = WeightSpaceFeatures(
-        [torch.from_numpy(layer.weight)[None, None] for layer in layers],
-        [torch.from_numpy(layer.bias)[None, None] for layer in layers],
-    )
-    return Network(
-        chain=features,
-        kind=read_kind(metadata) or _guess_kind(features, metadata),
-        names=tuple(LayerNames(layer.weight_name, layer.bias_name) for layer in layers),
-        metadata=metadata,
-        notes=notes,
-    )
-
-
 def _guess_kind(features: WeightSpaceFeatures, metadata: dict[str, str]) -> Kind:
     is_siren = _siren_fault(features) is None and not tells_no_sine(metadata)
     return "siren" if is_siren else "classifier"
 
 
-def _interpret(
-    network: Network,
-    kind: Kind | None,
-    siren: SirenConvention | None,
-    classifier: ClassifierConvention | None,
+def _chain_of_siren(
+    features: WeightSpaceFeatures, metadata: dict[str, str], convention: Convention | None
 ) -> Network:
-    """The network as what the caller takes it for, or else as what its metadata says."""
-    kind, metadata, notes = kind or network.kind, network.metadata, network.notes
-    undeclared: tuple[str, ...] = ()
-    if kind == "siren":
-        _check_siren(network.features)
-        undeclared = () if siren else undeclared_parts(metadata)
-        siren = _checked(siren, metadata, network.features.weights[-1].shape[2])
-    elif kind == "classifier":
-        notes = (*notes, *_pixel_note(network, metadata, classifier))
-        classifier = classifier or read_classifier_convention(metadata)
-    return replace(
-        network,
-        kind=kind,
-        siren=siren or SirenConvention(),
-        classifier=classifier or ClassifierConvention(),
-        metadata=cap_metadata(metadata),
-        notes=notes,
-        undeclared=undeclared,
-    )
+    _check_siren(features)
+    undeclared = () if convention else undeclared_parts(metadata)
+    known = _siren_of(convention, metadata, features.weights[-1].shape[2])
+    return Network(features, known, undeclared=undeclared)
 
 
-def _checked(siren: SirenConvention | None, metadata: dict[str, str], outputs: int) -> SirenConvention:
+def _chain_of_classifier(
+    features: WeightSpaceFeatures, metadata: dict[str, str], convention: Convention | None
+) -> Network:
+    """What is assumed of a convolutional network that says nothing of its images stands in the notes."""
+    if convention is not None:
+        return Network(features, convention)
+    known = read_classifier_convention(metadata)
+    told = known.pixels_known or features.weights[0].dim() != 6
+    return Network(features, known, notes=() if told else (PIXELS_ASSUMED,))
+
+
+PIXELS_ASSUMED = "The file does not tell which pixels the network was trained on: from -1 to 1 is assumed."
+
+
+def _siren_of(convention: Convention | None, metadata: dict[str, str], outputs: int) -> SirenConvention:
     """The caller's convention, or else the metadata's; it must fit a network of so many outputs."""
-    if siren is not None:
-        siren.check(outputs)
-        return siren
-    siren = read_convention(metadata)
+    if isinstance(convention, SirenConvention):
+        convention.check(outputs)
+        return convention
+    known = read_convention(metadata)
     try:
-        siren.check(outputs)
+        known.check(outputs)
     except ValueError as error:
         raise NetworkFileError(f"{error} Correct the metadata, or remove it.") from error
-    return siren
-
-
-def _pixel_note(
-    network: Network, metadata: dict[str, str], classifier: ClassifierConvention | None
-) -> tuple[str, ...]:
-    """What is assumed of a convolutional network that says nothing of its images."""
-    if (
-        classifier
-        or read_classifier_convention(metadata).pixels_known
-        or network.features.weights[0].dim() != 6
-    ):
-        return ()
-    return ("The file does not tell which pixels the network was trained on: from -1 to 1 is assumed.",)
+    return known
 
 
 def _check_siren(features: WeightSpaceFeatures) -> None:

@@ -8,12 +8,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from nfn.network import ClassifierConvention, Network
+from nfn.network import Convention, Kind, Network
 from nfn.reader import limits
-from nfn.reader.classifier_convention import check_classifier_convention
 from nfn.reader.errors import NetworkFileError, quote
 from nfn.reader.layers import Chain
-from nfn.reader.read import chain_of, from_chain, from_onnx, to_network
+from nfn.reader.read import chain_of, checked_kind, from_chain, from_onnx, to_network
 from nfn.reader.stored import StoredFile, load_file, parse_file
 from nfn.reader.tensors import StoredTensor, check_tensor, show_count
 
@@ -26,30 +25,30 @@ STACKED_RANKS = (3, 5)
 
 
 def read_networks(
-    path: str | Path, classifier: ClassifierConvention | None = None
+    path: str | Path, convention: Convention | None = None, part: str | None = None
 ) -> list[Network | NetworkFileError]:
     """The networks of a stack, in their order, or the one network of any other file that `read_network` takes.
 
-    A network of a stack that cannot be read, such as one with NaN, is replaced by its error.
+    `part` names one of several networks in a file, as for `read_network`. A network of a stack that cannot be read,
+    such as one with NaN, is replaced by its error.
 
     Raises:
         NetworkFileError: the file, or every network in it, is refused.
-        ValueError: `classifier` is not valid.
+        ValueError: `convention` is not valid.
     """
-    if classifier is not None:
-        check_classifier_convention(classifier)
+    kind = checked_kind(None, convention)
     data, layout = load_file(Path(path))
     if layout == "onnx":
-        return [from_onnx(data, classifier=classifier)]
-    stored = parse_file(Path(path), data, layout)
+        return [from_onnx(data, kind, convention, part)]
+    stored = parse_file(Path(path), data, layout, part)
     if not any(len(tensor.shape) in STACKED_RANKS for tensor in stored.tensors.values()):
-        return [to_network(stored, classifier=classifier)]
+        return [to_network(stored, kind, convention)]
     _check_stack(stored)
     count = _count(stored.tensors)
     chain = chain_of(_map(stored, partial(_entry, i=0)))
     _check_layers(count, len(chain.order))
     stored = _without_counters(stored)
-    read = [_read_one(_map(stored, partial(_entry, i=i)), chain, classifier) for i in range(count)]
+    read = [_read_one(_map(stored, partial(_entry, i=i)), chain, kind, convention) for i in range(count)]
     return _unless_all_fail(read)
 
 
@@ -106,10 +105,10 @@ def _check_layers(count: int, layers: int) -> None:
 
 
 def _read_one(
-    stored: StoredFile, chain: Chain, classifier: ClassifierConvention | None
+    stored: StoredFile, chain: Chain, kind: Kind | None, convention: Convention | None
 ) -> Network | NetworkFileError:
     try:
-        return from_chain(stored, chain, classifier=classifier)
+        return from_chain(stored, chain, kind, convention)
     except NetworkFileError as error:
         return error
 

@@ -14,6 +14,7 @@ from nfn.reader.chain import LayerShape, order_layers
 from nfn.reader.classifier_convention import write_classifier_convention
 from nfn.reader.convention import LAYER_ORDER, write_convention
 from nfn.reader.errors import NetworkFileError
+from nfn.siren_convention.convention import SirenConvention
 
 
 def write_network(network: Network, path: str | Path) -> None:
@@ -50,10 +51,10 @@ def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> b
 def _metadata(network: Network) -> dict[str, str]:
     metadata = {**network.metadata, "kind": network.kind}
     metadata.pop(KEY, None)  # of a chain, the convention says the rest; it may have been read from the graph
-    if network.kind == "siren":
-        metadata = write_convention(metadata, network.siren)
-    elif network.kind == "classifier":
-        metadata = write_classifier_convention(metadata, network.classifier)
+    if isinstance(network.convention, SirenConvention):
+        metadata = write_convention(metadata, network.convention)
+    else:
+        metadata = write_classifier_convention(metadata, network.convention)
     if network.chain is None:
         declared = {} if network.graph is None else {KEY: network.graph.architecture.to_json()}
         return {**metadata, **declared}

@@ -63,14 +63,17 @@ class Identified:
         return tuple(fit for fit in self.fits[1:] if self.best.log_likelihood - fit.log_likelihood < NEAR)
 
 
+def candidates_of(network: Network) -> Candidates | None:
+    """What a network may compute, as its file declares it or leaves it open; None where nothing is known of it."""
+    return network.proposal if network.graph is None else Declared(network.graph.architecture)
+
+
 def identify(network: Network, sets: Sequence[PictureSet], given: Given = NOTHING_GIVEN) -> Identified | None:
     """What a classifier computes, by how it answers the pictures of `sets`; None where it takes none of them.
 
     Raises ValueError, a sentence for the visitor, where nothing is known of the wiring of its layers.
     """
-    candidates: Candidates | None = network.proposal
-    if network.graph is not None:
-        candidates = Declared(network.graph.architecture)
+    candidates = candidates_of(network)
     if candidates is None:
         raise ValueError("How the layers of this network are connected is not known, and could not be found.")
     tensors = network.stored if network.graph is None else network.graph.tensors

@@ -170,7 +170,9 @@ class Search:
             if int(pictures.labels.max()) + 1 == self.proposal.classes
             and self.given.images in (None, pictures.name)
         ]
-        return [View(p.name, shape) for p in fitting for shape in input_shapes(self.proposal, p)]
+        return [
+            View(p.name, shape) for p in fitting for shape in input_shapes(self.proposal, p.images.shape[2])
+        ]
 
     def normalisations(self, view: View) -> Sequence[Pixels]:
         """The normalisations to try: the one that is given, or the usual ones."""
@@ -212,8 +214,8 @@ def search_wiring(
     for which in (slice(UNLIKE_PIXELS), slice(UNLIKE_PIXELS, None)):
         if not _is_clear(search):
             _glance(search, [_usual(search, view) for view in search.views], which)
-    if all(fit.log_likelihood < NOTHING for fit in search.best_seen(GLANCE)[:1]):
-        return _compare(search)
+    if _says_nothing(search):
+        return [fit for fit in (search.look(one.setting, MANY) for one in search.best_seen(FEW)[:1]) if fit]
     if not _is_clear(search):
         _glance(search, [_bent(search, view) for view in search.views], slice(UNLIKE_PIXELS))
     _glance_at_every_geometry(search)
@@ -224,6 +226,17 @@ def _is_clear(search: Search) -> bool:
     """Whether some setting fits so well that the others need not be tried with every activation."""
     best = search.best_seen(GLANCE)[:1]
     return any(fit.log_likelihood > CLEAR and fit.overconfidence < DOUBTFUL for fit in best)
+
+
+def _says_nothing(search: Search) -> bool:
+    """Whether the answers do not depend on the picture, as in no network that was trained; in what is near, neither."""
+    for fit in search.best_seen(GLANCE)[:1]:
+        if fit.log_likelihood >= NOTHING:
+            return False
+        start = search.look(fit.setting, FEW)
+        assert start is not None, "a setting that was looked at before fits"
+        _climb(search, start, FEW)
+    return all(fit.log_likelihood < NOTHING for fit in search.best_seen(FEW)[:1])
 
 
 def _compare(search: Search) -> list[Fit]:
@@ -244,9 +257,9 @@ def badness(fit: Fit) -> float:
     return RARITY.get(fit.setting.choice.activation[0], 0.005) - fit.log_likelihood
 
 
-def input_shapes(candidates: Candidates, pictures: PictureSet) -> list[tuple[int, int, int]]:
+def input_shapes(candidates: Candidates, size: int) -> list[tuple[int, int, int]]:
     """Shapes in which pictures of a set may be given: as they are, or as large as the network wants them."""
-    sides = candidates.sizes(pictures.images.shape[2])
+    sides = candidates.sizes(size)
     if candidates.channels:
         return [(candidates.channels, s, s) for s in sides] if candidates.channels in (1, 3) else []
     return [(c, s, s) for c in (1, 3) for s in sides if c * s * s == candidates.inputs]

@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nfn.classifier import InrClassifier
+from nfn.editor import InrEditor
+from nfn.generalization import GeneralizationPredictor
 from nfn.network import Network
 from zoo.catalog import Zoo
 from zoo.classifiers import readers_of
@@ -30,6 +33,9 @@ NetworksArgument = Annotated[
 NetworkArgument = Annotated[
     str, typer.Argument(metavar="FILE|ZOO_ID", help="a checkpoint, or e.g. mnist-sirens/test/17")
 ]
+PartOption = Annotated[
+    str | None, typer.Option(help="the network that is meant, such as actor, where the file holds several")
+]
 OmegaOption = Annotated[
     str, typer.Option(help="such as 30, or 30,1 for the first and the other layers; auto: found")
 ]
@@ -49,13 +55,16 @@ def predict_inr(
     coordinate_range: RangeOption = AUTO,
     pixels: LevelsOption = AUTO,
     output: OutputOption = AUTO,
+    part: PartOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     zoo: ZooOption = None,
 ) -> None:
     """Say what the image network shows."""
     opened = open_zoo(zoo)
-    siren = tell_siren(open_network(opened, network), omega, coordinates, coordinate_range, pixels, output)
-    result = opened.predictor("inr-classifier").predict(siren, domain)
+    siren = tell_siren(
+        open_network(opened, network, part), omega, coordinates, coordinate_range, pixels, output
+    )
+    result = opened.predictor("inr-classifier", InrClassifier).predict(siren, domain)
     if as_json:
         return print(json.dumps({"network": network, **asdict(result)}))
     console.print(
@@ -82,15 +91,18 @@ def predict_edit(
     coordinate_range: RangeOption = AUTO,
     pixels: LevelsOption = AUTO,
     output: OutputOption = AUTO,
+    part: PartOption = None,
     zoo: ZooOption = None,
 ) -> None:
     """Edit the image network, and save it under the tensor names that it came with."""
     from nfn.reader import write_network
 
     opened = open_zoo(zoo)
-    siren = tell_siren(open_network(opened, network), omega, coordinates, coordinate_range, pixels, output)
-    siren = opened.predictor("inr-classifier").settle(siren)
-    result = opened.predictor("inr-editor").edit(siren, style, strength)
+    siren = tell_siren(
+        open_network(opened, network, part), omega, coordinates, coordinate_range, pixels, output
+    )
+    siren = opened.predictor("inr-classifier", InrClassifier).settle(siren)
+    result = opened.predictor("inr-editor", InrEditor).edit(siren, style, strength)
     write_network(result.network, out)
     console.print(f"{out}: {style} at {strength:g}, PSNR {result.psnr:.1f} dB against the edited picture.")
     for sentence in siren.assumed:
@@ -108,12 +120,13 @@ def predict_generalization(
             help="what black and white become, e.g. 0,1 or imagenet; auto: the file's word, or found"
         ),
     ] = "auto",
+    part: PartOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="print an object a line, one per network")] = False,
     zoo: ZooOption = None,
 ) -> None:
     """Predict the test accuracy of image classifiers."""
     opened = open_zoo(zoo)
-    answers = [a for text in networks for a in answer_for(opened, text, activation, pixels)]
+    answers = [a for text in networks for a in answer_for(opened, text, activation, pixels, part)]
     if as_json:
         for answer in answers:
             facts = {"error": answer.error} if answer.result is None else asdict(answer.result)
@@ -125,11 +138,11 @@ def predict_generalization(
         raise typer.Exit(1)
 
 
-def answer_for(zoo: Zoo, text: str, activation: str, pixels: str) -> list[Answer]:
+def answer_for(zoo: Zoo, text: str, activation: str, pixels: str, part: str | None = None) -> list[Answer]:
     """An answer per network of a file, or for the one of a zoo id."""
     if is_file(zoo, text):
-        return predict_file(readers_of(zoo), text, activation, pixels)
-    small = zoo.predictor("generalization")
+        return predict_file(readers_of(zoo), text, activation, pixels, part)
+    small = zoo.predictor("generalization", GeneralizationPredictor)
     return predict_alike(small, [text], [tell(zoo.network(text), activation, pixels)])
 
 
@@ -156,13 +169,13 @@ def print_generalization(answers: list[Answer]) -> None:
             console.print(f"[bold red]{escape(answer.name)}:[/] {escape(answer.error)}", highlight=False)
 
 
-def open_network(zoo: Zoo, text: str) -> Network:
-    """The network in a file or under a zoo id; ZooError where the text is both or neither."""
+def open_network(zoo: Zoo, text: str, part: str | None = None) -> Network:
+    """The network in a file, or `part` of it, or under a zoo id; ZooError where the text is both or neither."""
     if not is_file(zoo, text):
         return zoo.network(text)
     from nfn.reader import read_network
 
-    return read_network(text)
+    return read_network(text, part=part)
 
 
 def is_file(zoo: Zoo, text: str) -> bool:

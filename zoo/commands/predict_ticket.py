@@ -14,15 +14,15 @@ from rich.table import Table
 
 from nfn.network import Network
 from nfn.pruning import kept_per_layer, top_masks
-from nfn.reader import NetworkFileError, read_network
-from nfn.tickets import Ticket
+from nfn.reader import read_network
+from nfn.tickets import Ticket, TicketPredictor
 from zoo.catalog import Zoo
 from zoo.commands.browse import ZooOption
-from zoo.commands.predict import NetworkArgument, is_file
+from zoo.commands.predict import NetworkArgument, PartOption, is_file
 from zoo.errors import ZooError
 from zoo.graph_tickets import RULE, as_family, assume_images, find_ticket, set_up
 from zoo.remote import open_zoo
-from zoo.tickets import family_input, predictor_for, write_mask
+from zoo.tickets import predictor_for, write_mask
 
 console = Console()
 
@@ -32,12 +32,15 @@ def predict_ticket(
     sparsity: Annotated[float, typer.Option(help="share of the weights that is pruned")] = 0.95,
     out: Annotated[Path | None, typer.Option(help="where the mask goes (safetensors, uint8)")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    part: PartOption = None,
     zoo: ZooOption = None,
 ) -> None:
     """Say which few weights of an untrained network are worth training."""
     opened = open_zoo(zoo)
     judged = (
-        _judge_file(opened, network) if is_file(opened, network) else _judge(opened, opened.network(network))
+        _judge_file(opened, network, part)
+        if is_file(opened, network)
+        else _judge(opened, opened.network(network))
     )
     masks = top_masks(judged.ticket.scores, sparsity)
     if out is not None:
@@ -59,22 +62,22 @@ class Judged:
     rule: str
 
 
-def _judge_file(zoo: Zoo, path: str) -> Judged:
+def _judge_file(zoo: Zoo, path: str, part: str | None) -> Judged:
     """By the predictor that knows the family, else by the general rule."""
+    network = read_network(path, part=part)
     try:
-        network = read_network(path, kind="init")
-        network = as_family(network) or network
-        name = predictor_for(network)
-    except (ZooError, NetworkFileError):
-        setup = set_up(read_network(path))
-        ticket = find_ticket(setup, zoo.predictor(setup.predictor))
+        return _judge(zoo, as_family(network) or network, told=False)
+    except ZooError:
+        setup = set_up(network)
+        ticket = find_ticket(setup, zoo.predictor(setup.predictor, TicketPredictor))
         return Judged(ticket, setup.names, setup.assumed, RULE)
-    return _judge(zoo, network, (assume_images(name, family_input(name)),))
 
 
-def _judge(zoo: Zoo, init: Network, assumed: tuple[str, ...] = ()) -> Judged:
-    name = predictor_for(init)
-    return Judged(zoo.predictor(name).predict(init), [x.weight for x in init.names], assumed, name)
+def _judge(zoo: Zoo, init: Network, told: bool = True) -> Judged:
+    """By the predictor that knows the family; ZooError where none does. `told`: its images are known."""
+    name, model = predictor_for(init, lambda name: zoo.predictor(name, TicketPredictor))
+    assumed = () if told else (assume_images(name, model.config.input_shape),)
+    return Judged(model.predict(init), [x.weight for x in init.names], assumed, name)
 
 
 def describe(names: Sequence[str], masks: list[torch.Tensor]) -> list[dict]:
