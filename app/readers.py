@@ -98,10 +98,9 @@ def attribute(source: Source, domain: str = "auto") -> Attribution:
     both = read_twice(source, domain)
     if both.weights is None:
         raise RequestError(NO_READER)
-    said = both.weights
-    return Attribution(
-        said, predictor(both.reader, WeightReader).attribute(open_network(source), said.domain, said.label)
-    )
+    said, network = both.weights, open_network(source)
+    moved = predictor(both.reader, WeightReader).attribute(network, said.domain, said.label)
+    return Attribution(said, network.with_features(moved))
 
 
 def attribution_line(found: Attribution) -> str:
