@@ -20,8 +20,8 @@ ATTRIBUTION = (
 )
 READER_NAMES = ("best", "weights")
 NO_READER = (
-    "No reader of weights alone has learned from networks of this shape: they read SIRENs of two hidden layers of 32, "
-    "with one or three outputs. Leave reader at best."
+    "No reader of weights alone in this zoo has learned from networks like this one: ours reads gray pictures, SIRENs "
+    "of two hidden layers of 32. Leave reader at best."
 )
 
 
