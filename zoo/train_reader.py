@@ -103,10 +103,11 @@ def reader_config(task: str, collections: Sequence[Collection], channels: int) -
             )
     labels = {c.images: list(c.spec.label_names) for c in collections} if task == LABEL else {}
     pictures = bool(labels) and collections[0].spec.kind == "siren"
+    mirror = pictures and all(MOVES.get(name, Moves()).mirror for name in labels)
     return WeightReaderConfig(
         shapes=tuple(weight.shape for weight in collections[0].spec.network.weight_spec),
         task=task, labels=labels, canonical=canonical_of(collections), channels=channels, waves=channels,
-        views=VIEWS if pictures else 1, mirror=all(MOVES.get(name, Moves()).mirror for name in labels),
+        views=VIEWS if pictures else 1, mirror=mirror,
     )  # fmt: skip
 
 
