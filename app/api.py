@@ -151,8 +151,8 @@ def classify_inr(
     coordinate_range: str = "auto",
     pixels: str = "auto",
     output: str = "auto",
-    reader: str = "best",
     part: str = "auto",
+    reader: str = "best",
 ) -> dict[str, Any]:
     """Say what a SIREN (a neural network that is a picture) shows, from its weights.
 
@@ -165,8 +165,8 @@ def classify_inr(
         coordinate_range: Such as -1,1 or 0,1 or -0.5,0.5 or -pi,pi; auto finds it.
         pixels: The outputs of black and white, such as 0,1, or mnist, cifar10, imagenet (mean and std); auto finds it.
         output: What is at the end: linear, sigmoid, tanh or sine; auto finds it.
-        reader: best (looks at the picture that the network draws), or weights (at weights and biases alone).
         part: The network that is meant, such as actor, where a file holds several; auto takes the usual one.
+        reader: best (looks at the picture that the network draws), or weights (at weights and biases alone).
 
     Returns:
         domain, label, probabilities (label to probability), typical (false: unlike the zoo, or other conventions fit
