@@ -1,5 +1,6 @@
 """Two readings of a picture, side by side: what measures best, and what its weights say alone."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -51,7 +52,9 @@ def read_twice(source: Source, domain: str = "auto") -> TwoReadings:
     name = reader_of(network, domain)
     if name is None:
         return TwoReadings(best, None)
-    return TwoReadings(best, predictor(name, WeightReader).predict(network, domain), name)
+    said = predictor(name, WeightReader).predict(network, domain)
+    finite = all(map(math.isfinite, said.probabilities.values()))
+    return TwoReadings(best, said, name) if finite else TwoReadings(best, None)
 
 
 def reader_of(network: Network, domain: str = "auto") -> str | None:
