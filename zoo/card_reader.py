@@ -41,9 +41,10 @@ def reader_card(training: dict[str, Any], metrics: dict[str, Any], baselines: li
 
 Reads the weights and biases of a network and nothing else: no coordinate and no image is put into it, no gradient is
 taken. Units are made canonical (signs, phases, scales), then products of weights with what units know pass along the
-layers ({PAPER} has linear layers; products as in neural graphs, arXiv:2403.12143), and a small head reads the sums.
-{metrics["parameters"]:,} parameters; one network takes {metrics["milliseconds"]} ms (median, on the machine that
-evaluated).
+layers ({PAPER} has linear layers; products
+as in neural graphs, arXiv:2403.12143), and a small head reads the sums. Labels are averages over {metrics["views"]}
+copies, moved a little in their weights. {metrics["parameters"]:,} parameters; one network takes
+{metrics["milliseconds"]} ms (median, on the machine that evaluated).
 
 ## Measured, on networks that no training step saw
 
@@ -55,7 +56,7 @@ Largest change of any output for permuted copies: {permuted}.
 {beside(metrics, baselines)}
 ## Training
 
-{facts_of(training)}
+{facts_of(training)} {training.get("remark", "")}
 
 ![Validation along training](curve.svg)
 

@@ -38,6 +38,7 @@ def evaluate_reader(
         "task": model.config.task,
         "rows": [measure(model, collection) for collection in opened],
         "symmetry": [symmetry_row(model, collection, generator) for collection in opened],
+        "views": model.config.views,
         "parameters": sum(p.numel() for p in model.parameters()),
         "milliseconds": median_milliseconds(lambda: model.predict(network)),
         **beside,

@@ -32,6 +32,7 @@ def train_reader(
     channels: Annotated[int, typer.Option(help="width of the messages")] = WeightReaderConfig.channels,
     batch: Annotated[int, typer.Option(help="networks a step")] = ReaderRecipe.batch,
     learning_rate: Annotated[float, typer.Option(help="at its highest")] = ReaderRecipe.learning_rate,
+    remark: Annotated[str, typer.Option(help="a sentence for the card on how the training went")] = "",
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
@@ -39,7 +40,8 @@ def train_reader(
     recipe = ReaderRecipe(samples=samples, batch=batch, learning_rate=learning_rate, seed=seed)
     model = fit_reader(collections, task, channels, recipe, work, find_device(device))
     seconds = seconds_until_now(work / CURVE_FILE)
-    save(model, out, collections, {"recipe": asdict(recipe), "seconds": seconds, "task": task})
+    facts = {"recipe": asdict(recipe), "seconds": seconds, "task": task, "remark": remark}
+    save(model, out, collections, facts)
     names = list(dict.fromkeys(Collection(path).images for path in collections))
     (out / PICTURE_FILE).write_text(curve_svg(read_json(work / CURVE_FILE)["rows"], names))
 
