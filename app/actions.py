@@ -202,10 +202,27 @@ def draw(network: Network, zoom: int = 1) -> torch.Tensor:
         raise RequestError(
             f"A network of {network.parameters:,} weights is too large to be drawn at {size} × {size} pixels here."
         )
-    parts = coordinate_grid(size, size).split(max(1, MAX_ACTIVATIONS // network.widest))
+    return _drawn(network, size, size)
+
+
+@torch.no_grad()
+def draw_closely(network: Network, zoom: int) -> torch.Tensor:
+    """The picture at `zoom` times its native resolution, or where that takes too long its middle `(c, H, W)`."""
+    size = native_size(network) * zoom
+    most = math.isqrt(MAX_DRAWING // network.multiplications)
+    if most < native_size(network):
+        return draw(network, zoom)  # which refuses it
+    return _drawn(network, size, min(size, most))
+
+
+def _drawn(network: Network, size: int, shown: int) -> torch.Tensor:
+    """The middle `shown` pixels a side of a picture of `size` pixels a side."""
+    start = (size - shown) // 2
+    places = torch.linspace(-1, 1, size)[start : start + shown]
+    parts = torch.cartesian_prod(places, places).split(max(1, MAX_ACTIVATIONS // network.widest))
     values = torch.cat([evaluate_network(network, part) for part in parts], 2)
     _check_finite(values)
-    return values[0].unflatten(1, (size, size)).clamp(-1, 1)
+    return values[0].unflatten(1, (shown, shown)).clamp(-1, 1)
 
 
 @torch.no_grad()
@@ -296,7 +313,9 @@ def save_edit(source: Source, edited: Edited, folder: Path, zoom: int = 8) -> tu
     stem = f"{safe_stem(source.name)}-{edited.result.style}"
     weights, png = folder / f"{stem}.safetensors", folder / f"{stem}.png"
     write_network(edited.result.network, weights)
-    Image.fromarray(to_pixels(draw(edited.result.network, zoom))).save(png)
+    Image.fromarray(to_pixels(draw(edited.result.network, largest_zoom(edited.result.network, zoom)))).save(
+        png
+    )
     return weights, png
 
 
@@ -307,6 +326,11 @@ def safe_stem(name: str) -> str:
         "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in stem).strip("-")[:60]
         or "network"
     )
+
+
+def largest_zoom(network: Network, most: int) -> int:
+    """The zoom, `most` or less, at which the whole picture can be drawn."""
+    return max(1, min(most, math.isqrt(MAX_DRAWING // network.multiplications) // native_size(network)))
 
 
 Symmetry = Literal["permute", "flip"]

@@ -7,12 +7,13 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
-from app import actions, batch, describe, generalization, readers, tickets
+from app import actions, batch, describe, generalization, own_picture, readers, tickets
 from app.alerts import alerting
 from app.arguments import checked
-from app.sources import files_from_request, from_request
+from app.sources import files_from_request, from_request, path_of
 from app.widgets import keep_files
 from zoo.build import usable_cores
+from zoo.pictures import as_network, read_picture
 from zoo.siren_conventions import as_text
 
 TOLD = ("omega", "coordinates", "coordinate_range", "pixels", "output")
@@ -26,7 +27,7 @@ def add_endpoints() -> None:
     """
     limit = max(1, usable_cores() // 2)
     for endpoint in ENDPOINTS:
-        quick = None if endpoint in (winning_ticket, predict_generalization_batch) else "quick"
+        quick = None if endpoint in (fit_inr, winning_ticket, predict_generalization_batch) else "quick"
         api(endpoint, api_name=endpoint.__name__, concurrency_limit=limit, concurrency_id=quick)
 
 
@@ -250,6 +251,38 @@ def edit_inr(
 
 @alerting
 @checked
+def fit_inr(
+    image: gr.FileData, size: str = "medium", pixels: int = 128, steps: int = 0
+) -> tuple[dict[str, Any], gr.FileData, gr.FileData]:
+    """Turn a picture into a neural network: a SIREN that answers each pixel's coordinates with its colour.
+
+    Args:
+        image: A PNG, JPEG or WebP picture, uploaded to this app, or a data: URI in base64 to 3 MB; its middle square
+            is learned.
+        size: small (1,200 weights), medium (34,000) or large (133,000).
+        pixels: Pixels a side that are learned, from 8 to 256.
+        steps: Steps of training, up to 5,000; 0 for as many as suit the size and the pixels.
+
+    Returns:
+        First size, pixels, steps, psnr (dB), parameters and seconds; then the network as safetensors, which every
+        other endpoint takes; then a PNG preview of what it shows.
+    """
+    path = path_of(image)
+    *_, done = own_picture.fit(read_picture(path, pixels), size, steps or None)
+    files = keep_files(lambda folder: own_picture.save_both(done, folder))
+    facts = {
+        "size": size,
+        "pixels": pixels,
+        "steps": done.progress.steps,
+        "psnr": round(done.progress.psnr, 2),
+        "parameters": as_network(done.progress).parameters,
+        "seconds": round(done.seconds, 3),
+    }
+    return facts, gr.FileData(path=files[0]), gr.FileData(path=files[1])
+
+
+@alerting
+@checked
 def winning_ticket(
     file: gr.FileData | None = None, zoo_id: str | None = None, sparsity: float = 0.95, part: str = "auto"
 ) -> tuple[dict[str, Any], gr.FileData]:
@@ -287,6 +320,6 @@ def winning_ticket(
 
 
 ENDPOINTS = (
-    list_collections, list_networks, describe_network, predict_generalization, classify_inr, edit_inr, winning_ticket,
-    predict_generalization_batch,
+    list_collections, list_networks, describe_network, predict_generalization, classify_inr, edit_inr, fit_inr,
+    winning_ticket, predict_generalization_batch,
 )  # fmt: skip

@@ -11,6 +11,10 @@ MAX_NEURONS = 64
 """Wider layers are shown by their first neurons: more cells than that are not readable."""
 
 
+MOST_NAMED = 4
+"""Of more layers only the numbers are written above them."""
+
+
 def to_pixels(image: torch.Tensor) -> np.ndarray:
     """A picture `(c, H, W)` in [-1, 1] as `(H, W, 3)` uint8."""
     pixels = ((image.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
@@ -43,7 +47,8 @@ def robust_limit(values: np.ndarray) -> float:
 def weight_heatmaps(network: Network) -> go.Figure:
     """The weights layer by layer, red below zero, blue above, white at zero, each layer on its own scale."""
     maps = weight_maps(network)
-    widths = [max(cells.shape[1], 6) for cells in maps]
+    columns = [cells.shape[1] for cells in maps]
+    widths = [max(count, max(columns) / 3) for count in columns]  # room for a title over narrow ones
     titles = [_title(i, len(maps), cells) for i, cells in enumerate(maps)]
     figure = make_subplots(1, len(maps), column_widths=widths, horizontal_spacing=0.06, subplot_titles=titles)
     for i, cells in enumerate(maps):
@@ -54,11 +59,11 @@ def weight_heatmaps(network: Network) -> go.Figure:
     figure.update_xaxes(visible=False, fixedrange=True)
     figure.update_yaxes(visible=False, autorange="reversed", fixedrange=True)
     figure.update_annotations(font_size=11)
-    figure.update_layout(height=300, margin={"l": 4, "r": 4, "t": 40, "b": 4}, font_color="#888",
+    figure.update_layout(height=300, margin={"l": 8, "r": 8, "t": 40, "b": 4}, font_color="#888",
                          paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)")  # fmt: skip
     return figure
 
 
 def _title(i: int, layers: int, cells: np.ndarray) -> str:
-    name = "output" if i == layers - 1 else f"layer {i + 1}"
+    name = "output" if i == layers - 1 else f"layer {i + 1}" if layers <= MOST_NAMED else f"{i + 1}"
     return f"{name}<br>±{robust_limit(cells):.2g}"

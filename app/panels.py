@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from app.actions import Classified, Edited, Source, SymmetryCheck
+from app.own_picture import Fitted
 from nfn.classifier import InrClassification
 from nfn.network import Network
 from nfn.operators import STYLES
@@ -148,6 +149,10 @@ def as_table(headers: Sequence[str], rows: Sequence[Sequence[object]], title: st
     )
 
 
+OWN_PICTURE = (
+    "A network learns to answer each pixel's coordinates with its colour, while you watch. Small (1,200 weights) holds "
+    "a digit, medium (34,000) a small photo, large (133,000) more of it. The middle square is learned."
+)
 LEGEND = (
     '<span class="minus"></span> below zero <span class="plus"></span> above. One row per hidden neuron, its bias in '
     "the last column; each layer has its own colour range, written above it."
@@ -180,12 +185,24 @@ def drawn_and_read(image: str, result: InrClassification, remark: str = "") -> s
     )
 
 
-def zoom_line(side: int, zoom: int) -> str:
-    """How many pixels the networks were asked for."""
+def zoom_line(side: int, zoom: int, shown: int) -> str:
+    """How many pixels the networks were asked for, of `side` pixels a side."""
     native = (
         "the resolution it was fitted at" if zoom == 1 else f"{zoom * zoom} times as many as it was fitted to"
     )
-    return f'<p class="line">Now {side} × {side} pixels, {native}.</p>'
+    part = "" if shown == side else f" Shown are the {shown} × {shown} in the middle."
+    return f'<p class="line">Now {side} × {side} pixels, {native}.{part}</p>'
+
+
+def fit_line(fitted: Fitted) -> str:
+    """How far a fit is, and how good."""
+    progress, weights = fitted.progress, sum(x.numel() for pair in fitted.progress.features for x in pair)
+    state = "Learned" if fitted.done else f"Step {progress.step:,} of {progress.steps:,}"
+    rate = f"{progress.step / max(fitted.seconds, 1e-3):,.0f} steps a second"
+    return (
+        f'<p class="line" role="status">{state}: <b>{progress.psnr:.1f} dB</b> PSNR with {weights:,} weights, '
+        f"{4 * weights / 1024:,.0f} KB as float32. {fitted.seconds:.1f} s, {rate}.</p>"
+    )
 
 
 def refusal(error: Exception) -> str:

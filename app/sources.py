@@ -83,17 +83,17 @@ def from_request(file: Any, zoo_id: Any, part: str = "") -> Source:
     """
     if zoo_id is not None and not isinstance(zoo_id, str):
         raise RequestError("zoo_id must be text such as mnist-sirens/test/17, or null.")
-    return part_of(Source(zoo_id or None, None if file is None else _path_of(file)), part)
+    return part_of(Source(zoo_id or None, None if file is None else path_of(file)), part)
 
 
 def files_from_request(files: Any) -> list[str]:
     """Where the uploaded files are that an API argument lists."""
     if not isinstance(files, list):
         raise RequestError("files must be a list of uploaded files.")
-    return [_path_of(file) for file in files]
+    return [path_of(file) for file in files]
 
 
-def _path_of(file: Any) -> str:
+def path_of(file: Any) -> str:
     """Where an uploaded file is; a data: URI, which is how MCP clients send a file, is written down first."""
     if isinstance(file, str) and file.startswith("data:"):
         return _keep_data(file)

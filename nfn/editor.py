@@ -14,6 +14,7 @@ from nfn.layers import LearnedScale, NPLinear, TupleOp
 from nfn.network import Graph, Network
 from nfn.operators import apply_style
 from nfn.permutation import apply_order
+from nfn.picture_fit import BATCH, descend_in_batches
 from nfn.predictor import Predictor
 from nfn.siren import (
     FitRecipe,
@@ -41,6 +42,8 @@ RATE = 2e-3
 STEPS = (20, 100)
 """The fewest and the most steps of an edit by descent, and `BUDGET` the products of weights that a pass through the
 network may take in all of them; a step takes three times as many."""
+LARGE_STEPS = 200
+"""Steps of an edit by descent of a picture of more pixels than `nfn.picture_fit` takes at a step."""
 BUDGET = 6 * 10**9
 
 
@@ -255,6 +258,9 @@ def descend_to(
     orders = canonical_order(features)
     ordered = apply_order(features, orders)
     signs = canonical_signs(ordered)
+    if targets[0, 0].numel() > BATCH and convention.output == "linear":
+        moved = descend_in_batches(apply_signs(ordered, signs), targets[0], RATE / 2, LARGE_STEPS)
+        return apply_order(apply_signs(moved, signs), [order.argsort(1) for order in orders])
     products = targets[0, 0].numel() * sum(weight[0, 0].numel() for weight in features.weights)
     rate = RATE * math.sqrt(32 / max(32, *(bias.shape[2] for bias in features.biases)))
     recipe = FitRecipe(rate, max(STEPS[0], min(STEPS[1], BUDGET // products)))

@@ -63,8 +63,19 @@ NATIVE_SIZES = {1: 28, 3: 32}
 """Pixels a side of the pictures that SIRENs are taken to hold, by number of channels: digits, and colour objects."""
 
 
+SIDE_KEY = "picture_side"
+"""The entry of the metadata that says how many pixels a side a network was fitted to."""
+SMALLEST_SIDE, LARGEST_SIDE = 8, 512
+
+
 def native_size(network: Network) -> int:
-    """Pixels a side of the picture that a network holds, of which `picture_fault` finds no fault."""
+    """Pixels a side of the picture that a network holds, of which `picture_fault` finds no fault.
+
+    As many as its file says (`SIDE_KEY`), or else `NATIVE_SIZES`.
+    """
+    told = network.metadata.get(SIDE_KEY, "")
+    if told.isascii() and told.isdigit() and SMALLEST_SIDE <= int(told[:9]) <= LARGEST_SIDE:
+        return int(told)
     return NATIVE_SIZES[network.outputs or 1]
 
 

@@ -27,6 +27,7 @@ ENDPOINTS = {
     "describe_network",
     "list_collections",
     "edit_inr",
+    "fit_inr",
     "predict_generalization",
     "predict_generalization_batch",
     "winning_ticket",
@@ -270,6 +271,33 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(client, tmp_path):
 def test_a_file_and_an_id_at_once_are_refused(client, foreign_file):
     with pytest.raises(AppError, match="exactly one"):
         client.predict(handle_file(foreign_file), SEVEN, api_name="/classify_inr")
+
+
+def test_a_picture_becomes_a_network_that_every_endpoint_takes(client, tmp_path, real_images):
+    pixels = real_images("mnist", 0)[0][0].numpy()
+    Image.fromarray(pixels).save(tmp_path / "seven.png")
+    facts, weights, preview = client.predict(
+        handle_file(tmp_path / "seven.png"), "small", 28, api_name="/fit_inr"
+    )
+    assert facts["psnr"] > 30 and facts["steps"] == 150 and facts["parameters"] == 1185
+    assert Image.open(preview).size == (28, 28)
+    named = client.predict(handle_file(weights), None, api_name="/classify_inr")
+    assert named["label"] == "7" and named["typical"]
+    larger, weights, _ = client.predict(
+        handle_file(tmp_path / "seven.png"), "small", 64, 20, api_name="/fit_inr"
+    )
+    assert larger["steps"] == 20
+    edit, _, png = client.predict(handle_file(weights), None, "dilate", 1.0, api_name="/edit_inr")
+    assert edit["mse"] < 0.2 and Image.open(png).size == (512, 512)
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (("huge", 28, 0), "small, medium, large"), (("small", 4, 0), "8 to 256"), (("small", 28, 9999), "1 to 5,000"),
+])  # fmt: skip
+def test_mistakes_of_a_fit_are_answered_in_words(client, tmp_path, arguments, words):
+    Image.new("RGB", (30, 30)).save(tmp_path / "black.png")
+    with pytest.raises(AppError, match=words):
+        client.predict(handle_file(tmp_path / "black.png"), *arguments, api_name="/fit_inr")
 
 
 def test_the_endpoints_are_mcp_tools(app_url):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from browsing import HOSTILE, Complaints, open_page
+from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 from safetensors.torch import load_file, save_file
 
@@ -103,6 +104,41 @@ def test_an_upload_is_shown(page, foreign_file):
     expect(page.locator("#gallery .thumbnail-item.selected")).to_have_count(0)
     page.locator("#gallery .thumbnail-item").nth(2).click()
     expect(page.locator("#verdict")).to_contain_text("mnist-sirens/test/2")
+
+
+def open_editor(page) -> None:
+    """It takes a moment to come up: before, it drops what it is given."""
+    if not page.locator("#fit").is_visible():
+        page.locator("#own-picture > button").first.click()
+    expect(page.locator("#editor canvas").first).to_be_visible()
+    page.wait_for_timeout(1500)
+
+
+def test_a_fit_needs_a_picture_and_can_be_cancelled(page, tmp_path):
+    open_editor(page)
+    page.locator("#fit").click()
+    expect(page.get_by_test_id("toast-body")).to_contain_text("Bring or draw a picture first")
+    expect(page.locator("#fit")).to_be_visible()
+    Image.radial_gradient("L").save(tmp_path / "mine.png")
+    page.locator("#editor input[type=file]").first.set_input_files(tmp_path / "mine.png")
+    page.locator("#fit-size").get_by_text("Large", exact=True).click()
+    page.locator("#fit").click()
+    page.locator("#cancel-fit").click()
+    expect(page.locator("#fit-line")).to_contain_text("Stopped")
+    expect(page.locator("#verdict")).not_to_contain_text("my-picture")
+
+
+def test_a_picture_of_ones_own_becomes_the_network_of_the_tab(page, tmp_path):
+    Image.radial_gradient("L").convert("RGB").save(tmp_path / "mine.png")
+    open_editor(page)
+    page.locator("#editor input[type=file]").first.set_input_files(tmp_path / "mine.png")
+    page.locator("#fit-size").get_by_text("Small", exact=True).click()
+    page.locator("#fit-side").get_by_text("64", exact=True).click()
+    page.locator("#fit").click()
+    expect(page.locator("#fit-line")).to_contain_text("Learned:")
+    expect(page.locator("#verdict")).to_contain_text("my-picture.safetensors")
+    expect(page.locator("#zoom-line")).to_contain_text("512 × 512 pixels")
+    expect(page.locator("#edit-line")).to_contain_text("PSNR")
 
 
 def test_a_large_network_is_shown_though_it_cannot_be_edited(page, tmp_path):

@@ -12,6 +12,7 @@ from zoo.commands import (
     bundle,
     conventions,
     evaluate,
+    fit,
     hub,
     import_,
     predict,
@@ -35,6 +36,7 @@ importing.command("nfn-sirens")(import_.import_nfn_sirens)
 importing.command("dws-sirens")(import_.import_dws_sirens)
 app.add_typer(importing, name="import")
 
+app.command("fit")(fit.fit)
 app.command("sample")(build.sample)
 app.command("bundle")(bundle.bundle)
 app.command("list")(browse.list_zoo)

@@ -7,9 +7,22 @@ import gradio as gr
 
 from app import actions, panels
 from app.actions import Source
+from app.alerts import alerting_steps
 from app.sources import from_text, to_text
 from app.tabs import inr_views as views
-from app.tabs.cards import Card, choose, forget, freshen, in_turn, inputs_of, on, outputs_of, receive, update
+from app.tabs.cards import (
+    Card,
+    choose,
+    forget,
+    freshen,
+    in_turn,
+    inputs_of,
+    on,
+    outputs_of,
+    queue_line,
+    receive,
+    update,
+)
 from app.tabs.doors import door, opened
 from app.widgets import copy_link, heading, part_box, picture, segmented, upload_box
 from nfn.operators import STYLES
@@ -31,6 +44,12 @@ LEVELS = [("−1 to 1", "-1,1"), ("0 to 1", "0,1"), ("−0.5 to 0.5", "-0.5,0.5"
 ENDS = [("Nothing", "linear"), ("Sigmoid", "sigmoid"), ("Tanh", "tanh"), ("Sine", "sine")]
 """Choices of a convention, as `zoo.siren_conventions.tell` takes them."""
 ZOOMS = [("1×", 1), ("4×", 4), ("8×", 8)]
+
+OWN = "Turn a picture of your own into a network"
+FIT_SIZES = [("Small", "small"), ("Medium", "medium"), ("Large", "large")]
+BRUSH = gr.Brush(default_size=18, default_color="#111111",
+                 colors=["#111111", "#c1272d", "#0071bc", "#009245", "#f7931e", "#ffffff"])  # fmt: skip
+FIT_SIDES = [("28", 28), ("64", 64), ("128", 128), ("256", 256)]
 
 INTRO = (
     "Each of these pictures <em>is</em> a small neural network: give it a pixel's coordinates, and it answers with the "
@@ -62,6 +81,11 @@ def build_inr_tab(demo: gr.Blocks) -> None:
     """The chosen network, as text (see `app.sources`), and five cards: one to choose it and four that show it."""
     first = Source(zoo_id=actions.first_network())
     source = gr.Textbox(to_text(first), visible="hidden", label="The chosen network", elem_id="source")
+    with (
+        gr.Row(elem_classes="card"),
+        gr.Accordion(OWN, open=False, elem_classes="quiet", elem_id="own-picture"),
+    ):
+        _build_own_picture(demo)
     with gr.Row(elem_classes="cards"):
         chooser = gr.Column(scale=5, min_width=320, elem_classes="card")
         with gr.Column(scale=7, min_width=320, elem_classes="card"):
@@ -78,6 +102,31 @@ def build_inr_tab(demo: gr.Blocks) -> None:
     freshen(source)
     with chooser:
         _build_chooser(demo, source, [verdict, edit, zoom, weights])
+
+
+def _build_own_picture(demo: gr.Blocks) -> None:
+    """A picture that a visitor brings or draws, and what is learned of it; it then comes in as an upload does."""
+    with gr.Row():
+        with gr.Column(scale=5, min_width=300):
+            editor = gr.ImageEditor(type="pil", label="Your picture: drop, paste, photograph or draw one",
+                                    sources=("upload", "webcam", "clipboard"), canvas_size=(480, 480), layers=False,
+                                    transforms=(), height=400, elem_id="editor", buttons=[], brush=BRUSH)  # fmt: skip
+        with gr.Column(scale=4, min_width=260):
+            gr.HTML(f'<p class="line">{panels.OWN_PICTURE}</p>')
+            size = segmented(FIT_SIZES, "medium", "Size of the network", elem_id="fit-size")
+            side = segmented(FIT_SIDES, 128, "Pixels that it learns", elem_id="fit-side")
+            with gr.Row():
+                go = gr.Button("Learn it", variant="primary", size="md", elem_id="fit")
+                cancel = gr.Button("Cancel", size="md", visible=False, elem_id="cancel-fit")
+            line = gr.HTML(elem_id="fit-line")
+        with gr.Column(scale=4, min_width=260):
+            live = picture("What the network shows so far", elem_id="fit-live", buttons=[])
+    controls = [line, go, cancel]
+    running = gr.on([go.click], alerting_steps(views.learn), [editor, size, side], [live, *controls, door(demo, "INR")],
+                    api_visibility="private", show_progress="minimal", show_progress_on=queue_line(),
+                    trigger_mode="once", concurrency_limit=1, concurrency_id="fit")  # fmt: skip
+    running.failure(views.stopped, None, controls, api_visibility="private")
+    cancel.click(views.stopped, None, controls, cancels=[running], api_visibility="private")
 
 
 def _build_chooser(demo: gr.Blocks, source: gr.Textbox, cards: list[Card]) -> None:

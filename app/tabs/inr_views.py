@@ -1,15 +1,22 @@
 """What the INR tab's widgets show: a source and the controls in, values for the widgets out."""
 
 import random
+from collections.abc import Iterator
+from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from app import actions, panels, readers
+from app import actions, own_picture, panels, readers
 from app.actions import RequestError, Source
+from app.aside import aside
 from app.figures import left_out, to_pixels, weight_heatmaps
 from app.gallery import thumbnail_files
+from app.sources import to_text
+from app.tabs.doors import knock
 from app.widgets import inline_image, keep_files, keep_picture, plot_data
+from nfn.siren import native_size
+from zoo.pictures import to_square
 
 
 def show_gallery(collection: str, source: Source):
@@ -47,6 +54,29 @@ def uploaded(
     )
 
 
+def learn(editor: dict[str, Any] | None, size: str, side: int) -> Iterator[list[Any]]:
+    """A fit to the picture of an editor: picture, line, both buttons and, at the end, the network at the tab's door."""
+    drawn = (editor or {}).get("composite")
+    if drawn is None or drawn.getextrema()[-1][1] == 0:
+        raise RequestError("Bring or draw a picture first.")
+    for number, fitted in enumerate(aside(own_picture.fit(to_square(drawn, side), size))):
+        shown = [keep_picture(to_pixels(fitted.progress.picture)), panels.fit_line(fitted)]
+        if not fitted.done:
+            yield [*shown, *([gr.skip()] * 2 if number else _fit_buttons(running=True)), gr.skip()]
+            continue
+        (path,) = keep_files(lambda folder: [own_picture.save(fitted, folder)])  # noqa: B023
+        yield [*shown, *_fit_buttons(running=False), knock(to_text(Source(path=path)))]
+
+
+def _fit_buttons(running: bool) -> list[Any]:
+    return [gr.Button(visible=not running), gr.Button(visible=running)]
+
+
+def stopped() -> list[Any]:
+    """The line and the buttons after "Cancel"."""
+    return ['<p class="line" role="status">Stopped.</p>', *_fit_buttons(running=False)]
+
+
 def show_verdict(source: Source, domain: str):
     """The picture at its native resolution; the label, the bars and the facts."""
     network = actions.open_network(source)
@@ -75,12 +105,12 @@ def show_zoom(source: Source, style: str, strength: float, zoom: int):
     """Both networks at `zoom` times their native resolution, as far as they can be drawn and edited."""
     network = actions.open_network(source)
     try:
-        original = to_pixels(actions.draw(network, zoom))
-        line = panels.zoom_line(original.shape[0], zoom)
+        original = to_pixels(actions.draw_closely(network, zoom))
+        line = panels.zoom_line(native_size(network) * zoom, zoom, original.shape[0])
     except RequestError as error:
         return None, None, panels.refusal(error)
     try:
-        edited = to_pixels(actions.draw(actions.edit(source, style, strength).result.network, zoom))
+        edited = to_pixels(actions.draw_closely(actions.edit(source, style, strength).result.network, zoom))
     except RequestError:
         edited = None  # the edit card says why
     return _pixels_or_smooth(original, zoom), _pixels_or_smooth(edited, zoom), line

@@ -1,0 +1,108 @@
+"""Picture files of anybody: the right way up, on white, and what is none is refused in words."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from nfn.reader import read_network
+from nfn.siren import native_size, render_network
+from zoo.__main__ import app
+from zoo.errors import ZooError
+from zoo.pictures import read_picture
+
+
+def picture(mode: str = "RGB", size: tuple[int, int] = (40, 20)) -> Image.Image:
+    """Red on the left, blue on the right."""
+    pixels = np.zeros((size[1], size[0], 3), np.uint8)
+    pixels[:, : size[0] // 2, 0] = pixels[:, size[0] // 2 :, 2] = 255
+    return Image.fromarray(pixels).convert(mode)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_the_middle_square_is_read(form, tmp_path):
+    picture().save(tmp_path / "file", form)
+    read = read_picture(tmp_path / "file", 16)
+    assert read.shape == (3, 16, 16) and read[0, :, 1].mean() > 0.9 and read[2, :, -2].mean() > 0.9
+
+
+def test_gray_pictures_have_one_channel_and_deep_ones_are_taken(tmp_path):
+    for mode in ("L", "1", "LA", "I;16"):
+        source = Image.fromarray((np.arange(900, dtype=np.uint16) * 70).reshape(30, 30))
+        (source if mode == "I;16" else picture().convert("L").convert(mode)).save(tmp_path / "gray.png")
+        assert read_picture(tmp_path / "gray.png", 12).shape == (1, 12, 12)
+
+
+def test_a_phone_turned_on_its_side_is_turned_back(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned clockwise by a quarter
+    picture(size=(40, 40)).save(tmp_path / "turned.jpg", exif=exif)
+    read = read_picture(tmp_path / "turned.jpg", 16)
+    assert read[0, 1].mean() > 0.9 and read[2, -2].mean() > 0.9
+
+
+def test_what_is_transparent_is_white(tmp_path):
+    Image.new("RGBA", (20, 20), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert torch.equal(read_picture(tmp_path / "clear.png", 8), torch.ones(1, 8, 8))
+
+
+def bomb() -> bytes:
+    """A PNG of 60,000 x 60,000 pixels in a few hundred bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 1, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(b"\0"))
+        + chunk(b"IEND", b"")
+    )
+
+
+def saved(form: str) -> bytes:
+    buffer = io.BytesIO()
+    picture().save(buffer, form)
+    return buffer.getvalue()
+
+
+BAD = {
+    "nothing": b"", "text": b"hello", "a bomb": bomb(), "cut short": saved("PNG")[:60],
+    "half a JPEG": saved("JPEG")[:300], "a GIF": saved("GIF"), "a TIFF": saved("TIFF"), "a script": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_picture_is_refused_in_words(name, tmp_path):
+    (tmp_path / "file.png").write_bytes(BAD[name])
+    with pytest.raises(ZooError, match=r"no picture that can be read|at most 50,000,000"):
+        read_picture(tmp_path / "file.png", 16)
+
+
+@pytest.mark.parametrize("side", [0, 7, 257, -1])
+def test_sides_out_of_range_are_refused(side, tmp_path):
+    picture().save(tmp_path / "file.png")
+    with pytest.raises(ZooError, match="choose from 8 to 256"):
+        read_picture(tmp_path / "file.png", side)
+
+
+def test_the_command_fits_a_picture_and_replaces_nothing_unasked(tmp_path):
+    picture().save(tmp_path / "p.png")
+    out = tmp_path / "net.safetensors"
+    command = ["fit", str(tmp_path / "p.png"), "--size", "small", "--pixels", "40", "--out", str(out)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0 and "dB PSNR at 40 × 40 pixels" in done.output
+    network = read_network(out)
+    assert native_size(network) == 40 and not network.undeclared
+    shown, asked = render_network(network, 40, 40)[0], read_picture(tmp_path / "p.png", 40)
+    assert float((shown - asked).square().mean()) < 0.05
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 1 and "add --overwrite" in str(again.exception or again.output)
+    assert CliRunner().invoke(app, [*command, "--overwrite"]).exit_code == 0
