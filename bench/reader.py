@@ -17,7 +17,7 @@ from nfn.augment import Moves
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.weight_reader import WeightReader, WeightReaderConfig
 from zoo.build_siren import TENSOR_NAMES
-from zoo.train_reader import Examples, ReaderRecipe, answers, train_step
+from zoo.train_reader import VIEWS, Examples, ReaderRecipe, answers, train_step
 
 
 def main() -> None:
@@ -27,15 +27,19 @@ def main() -> None:
     networks, test = load(options.train, options.networks), load(options.test)
     spec = network_spec_from_wsfeat(networks.features, set_all_dims=True)
     shapes = tuple(weight.shape for weight in spec.weight_spec)
-    model = WeightReader(WeightReaderConfig(shapes, labels={"mnist": [str(i) for i in range(10)]}))
+    model = WeightReader(
+        WeightReaderConfig(shapes, labels={"mnist": [str(i) for i in range(10)]}, views=VIEWS)
+    )
     model.measure(networks.features.select(slice(0, 2000)))
     recipe = ReaderRecipe(samples=options.samples, seed=options.seed)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=recipe.weight_decay, fused=True)
     start, cpu, right, used = time.perf_counter(), time.process_time(), 0.0, 0.0
     for i in range(recipe.steps):
-        train_step(model, optimizer, [networks], recipe, i)
+        train_step(model.train(), optimizer, [networks], recipe, i)
         if (i + 1) % options.every == 0:
-            right = float((answers(model, test.features).argmax(1) == test.targets).float().mean())
+            right = float(
+                (answers(model.eval().read, test.features).argmax(1) == test.targets).float().mean()
+            )
             used = time.process_time() - cpu
             print(f"{(i + 1) * recipe.batch:,} networks seen: {right:.1%}, {used:.0f} s of CPU", flush=True)
             if right >= options.until:
@@ -64,8 +68,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("test", type=Path)
     parser.add_argument("--networks", type=int, default=None, help="train on the first so many")
     parser.add_argument("--until", type=float, default=0.9)
-    parser.add_argument("--samples", type=int, default=320_000)
-    parser.add_argument("--every", type=int, default=250)
+    parser.add_argument("--samples", type=int, default=400_000)
+    parser.add_argument("--every", type=int, default=1250)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
