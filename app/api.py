@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
-from app import actions, batch, describe, generalization, own_picture, tickets
+from app import actions, batch, describe, generalization, own_picture, readers, tickets
 from app.actions import RequestError
 from app.alerts import alerting
 from app.arguments import checked
@@ -162,6 +162,7 @@ def classify_inr(
     pixels: str = "auto",
     output: str = "auto",
     part: str = "auto",
+    reader: str = "best",
 ) -> dict[str, Any]:
     """Say what a SIREN (a neural network that is a picture) shows, from its weights.
 
@@ -175,27 +176,29 @@ def classify_inr(
         pixels: The outputs of black and white, such as 0,1, or mnist, cifar10, imagenet (mean and std); auto finds it.
         output: What is at the end: linear, sigmoid, tanh or sine; auto finds it.
         part: The network that is meant, such as actor, where a file holds several; auto takes the usual one.
+        reader: best (looks at the picture that the network draws), or weights (at weights and biases alone).
 
     Returns:
         domain, label, probabilities (label to probability), typical (false: unlike the zoo, or other conventions fit
         as well: do not believe the label), convention (in the words of the arguments), assumed (sentences on what had
         to be found), alternatives (label, probability and sentence of conventions that fit too), predictor and seconds.
+        With reader weights, typical is false as well where both readers name different things.
     """
     source = read_as(from_request(file, zoo_id, part), omega, coordinates, coordinate_range, pixels, output)
-    done = actions.classify(source, domain)
-    result = done.result
+    answer = readers.answer(source, domain, reader)
+    done, result = answer.best, answer.best.result
     return {
-        "domain": result.domain,
-        "label": result.label,
-        "probabilities": result.probabilities,
-        "typical": result.typical,
+        "domain": answer.domain,
+        "label": answer.label,
+        "probabilities": answer.probabilities,
+        "typical": answer.typical,
         "convention": as_text(result.convention),
         "assumed": list(result.assumed),
         "alternatives": [
             {"domain": a.domain, "label": a.label, "probability": a.probability, "sentence": a.sentence}
             for a in result.alternatives
         ],
-        "predictor": done.predictor,
+        "predictor": answer.predictor,
         "seconds": round(done.seconds, 4),
     }
 

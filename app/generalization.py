@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from statistics import NormalDist
 from threading import Lock, Thread
+from typing import Literal
 
 import torch
 
@@ -252,13 +253,23 @@ def _points(collection: str) -> list[ZooPoint]:
     ]
 
 
+Disguise = Literal["permute", "rescale"]
+SAME = 1e-3
+"""Outputs that differ by no more, as a share of the largest, are the same up to rounding."""
+NOT_SCALED = (
+    "Rescaling would change what this network computes: only ReLU units can be made larger and what they feed smaller, "
+    "and not where a batch norm or another activation lies between."
+)
+
+
 @dataclass(frozen=True, eq=False)
-class PermutedCopy:
-    """One network in two orders of its hidden units, and how far the two predictions are apart (0 to 1).
+class Disguised:
+    """One network and a copy that computes the same, and how far the two predictions are apart (0 to 1).
 
     `output_difference` is that of its outputs for random inputs, as a share of the largest.
     """
 
+    how: Disguise
     before: Classifier
     after: Classifier
     moved: int
@@ -270,18 +281,22 @@ class PermutedCopy:
 
 
 @torch.no_grad()
-def check_symmetry(source: Source, seed: int) -> PermutedCopy:
-    """Reorder the hidden units, predict again, and look at what changes: accuracy and both ends of the interval."""
+def check_symmetry(source: Source, seed: int, how: Disguise = "permute") -> Disguised:
+    """Disguise the hidden units, predict again, and look at what changes: accuracy and both ends of the interval.
+
+    RequestError where rescaling would change what the network computes.
+    """
     before = classifier_of(source)
     graph = known_graph(before)
-    axes = axes_of(graph.architecture)
-    permutations = axes.random_permutations(torch.Generator().manual_seed(seed))
-    after = replace(
-        before, graph=replace(graph, tensors=axes.permute(graph.tensors, permutations)), identified=None
-    )
+    tensors = _disguise(graph, torch.Generator().manual_seed(seed), how)
+    after = replace(before, graph=replace(graph, tensors=tensors), identified=None)
+    apart = _output_difference(graph, known_graph(after))
+    if how == "rescale" and not apart < SAME:
+        raise RequestError(NOT_SCALED)
     first, second = (predict_classifier(replace(one, identified=None)) for one in (before, after))
     pairs = [(getattr(first, name), getattr(second, name)) for name in ("test_accuracy", "low", "high")]
-    return PermutedCopy(
+    return Disguised(
+        how=how,
         before=before,
         after=after,
         moved=sum(
@@ -291,8 +306,17 @@ def check_symmetry(source: Source, seed: int) -> PermutedCopy:
         prediction_before=first,
         prediction_after=second,
         difference=max(abs(a - b) for a, b in pairs if math.isfinite(a)),
-        output_difference=_output_difference(graph, known_graph(after)),
+        output_difference=apart,
     )
+
+
+def _disguise(graph: Graph, generator: torch.Generator, how: Disguise) -> dict[str, torch.Tensor]:
+    """Tensors in which hidden units have changed places, or are up to ten times as large or as small."""
+    axes = axes_of(graph.architecture)
+    if how == "permute":
+        return axes.permute(graph.tensors, axes.random_permutations(generator))
+    factors = {g: 10 ** (2 * torch.rand(axes.groups[g].size, generator=generator) - 1) for g in axes.hidden}
+    return axes.rescale(graph.tensors, factors)
 
 
 def _output_difference(graph: Graph, other: Graph) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.actions import Source
 from app.batch import BatchRow
-from app.generalization import Measured, PermutedCopy, Predicted, ZooPoint
+from app.generalization import SAME, Disguised, Measured, Predicted, ZooPoint
 from app.generalization_figures import Dot, Span, interval_strip, scatter
 from app.panels import as_table, escape, networks_grid, number, tiny
 from nfn.generalization import Generalization
@@ -339,16 +339,17 @@ def _verdict(measured: Measured, images: str, predicted: Predicted) -> str:
     return f"Predicted: {percent(result.test_accuracy)}. The two intervals {where}."
 
 
-def symmetry_line(check: PermutedCopy) -> str:
+def symmetry_line(check: Disguised) -> str:
     """What moved and what did not, in numbers and a sentence."""
     before, after = check.prediction_before, check.prediction_after
-    stayed = "stayed" if check.difference < 1e-3 and check.output_difference < 1e-3 else "<b>did not stay</b>"
+    what = "changed places" if check.how == "permute" else "grew and shrank by up to ten times"
+    stayed = "stayed" if check.difference < 1e-3 and check.output_difference < SAME else "<b>did not stay</b>"
     return (
         f'<dl class="numbers">{number(f"{check.moved:,} of {check.total:,}", "weights that are not what they were")}'
         f"{number(f'{_guess(before)} → {_guess(after)}', 'predicted before and after')}"
         f"{number(tiny(check.difference), 'largest difference, of accuracies from 0 to 1')}"
         f"{number(tiny(check.output_difference), 'largest difference of outputs, as a share of the largest')}</dl>"
-        f'<p class="line">The weights changed places; the network’s outputs and the prediction {stayed}.</p>'
+        f'<p class="line">The weights {what}; the network’s outputs and the prediction {stayed}.</p>'
     )
 
 

@@ -25,8 +25,11 @@ def escape(text: object, most: int = 80) -> str:
     return html.escape(plain if len(plain) <= most else plain[: most - 1] + "…")
 
 
-def verdict(classified: Classified, domain_asked: str, facts: str) -> str:
-    """What the picture shows: the label and its probability, or a plain "unlike the zoo"."""
+def verdict(classified: Classified, domain_asked: str, facts: str, beside: str = "") -> str:
+    """What the picture shows: the label and its probability, or a plain "unlike the zoo".
+
+    `beside` is what another reader says of a picture that is like the zoo's.
+    """
     result, facts = classified.result, facts + _conventions(classified.result)
     if not result.typical and result.alternatives:
         rivals = ", ".join(
@@ -39,9 +42,9 @@ def verdict(classified: Classified, domain_asked: str, facts: str) -> str:
         return _panel("unlike", "Unlike the zoo", UNLIKE, guess, facts)
     how = "told by you" if domain_asked != "auto" else "found by itself"
     share = result.probabilities[result.label]
-    sure = "More than 99.9%" if 0.999 < share < 1 else _percent(share)
+    sure = "More than 99.9%" if 0.999 < share < 1 else percent(share)
     line = f"{sure} sure, among {escape(DOMAIN_TITLES.get(result.domain, result.domain))} ({how})."
-    return _panel("known", escape(result.label), line, _bars(result.probabilities), facts)
+    return _panel("known", escape(result.label), line, _bars(result.probabilities) + beside, facts)
 
 
 def _conventions(result: InrClassification) -> str:
@@ -70,11 +73,12 @@ def _bars(probabilities: dict[str, float], muted: bool = False) -> str:
 def _bar(name: str, p: float) -> str:
     return (
         f'<li><span class="name">{escape(name)}</span><span class="track"><span style="width:{100 * p:.1f}%"></span>'
-        f'</span><span class="value">{_percent(p)}</span></li>'
+        f'</span><span class="value">{percent(p)}</span></li>'
     )
 
 
-def _percent(p: float) -> str:
+def percent(p: float) -> str:
+    """A probability for HTML; never 0 or 100% where it is neither."""
     if 0 < p < 0.001:
         return "<0.1%".replace("<", "&lt;")
     return ">99.9%".replace(">", "&gt;") if 0.999 < p < 1 else f"{100 * p:.1f}%"
@@ -147,7 +151,8 @@ def as_table(headers: Sequence[str], rows: Sequence[Sequence[object]], title: st
 
 OWN_PICTURE = (
     "A network learns to answer each pixel's coordinates with its colour, while you watch. Small (1,200 weights) holds "
-    "a digit, medium (34,000) a small photo; large (133,000) holds more, and learns slowly. The middle square is learned."
+    "a digit, medium (34,000) a small photo; large (133,000) holds more, and learns slowly. The middle square is "
+    "learned."
 )
 LEGEND = (
     '<span class="minus"></span> below zero <span class="plus"></span> above. One row per hidden neuron, its bias in '

@@ -9,6 +9,7 @@ from app.gpu import device
 from nfn.predictor import Predictor
 from zoo.catalog import EMBEDDED, PREDICTORS, Zoo
 from zoo.errors import ZooError
+from zoo.predictors import READERS
 from zoo.remote import open_hub_zoo, open_zoo
 
 P = TypeVar("P", bound=Predictor)
@@ -38,8 +39,10 @@ def own_zoo() -> OwnZoo:
 
 def _usable(zoo: Zoo) -> Zoo:
     """The zoo, after everything that the tabs need was found in it (and fetched, if it is on the Hub)."""
+    listed = {info.name for info in zoo.predictors()}
     for name in PREDICTORS:
-        zoo.predictor(name)
+        if name in listed or name not in READERS:
+            zoo.predictor(name)
     for kind in KINDS:
         infos = [info for info in zoo.collections() if info.kind == kind]
         if not infos:

@@ -51,6 +51,8 @@ What a SIREN shows, on SIRENs of held-out test images, fitted by our recipe and 
 
 {shown}
 
+{weights_alone()}
+
 {conventions_text(classifier)}
 
 Edits, mean squared error on pixels in [-1, 1] against the image-space operator (paper: dilate 0.068, contrast 0.020):
@@ -60,6 +62,29 @@ Edits, mean squared error on pixels in [-1, 1] against the image-space operator 
 NF-layers beside the published `nfn` 0.1.2, geometric means over four networks, two CPU threads: {forward} times as fast
 forward, {step} times a training step ([docs/bench.md](docs/bench.md)).
 """
+
+
+def weights_alone() -> str:
+    """The table of the reader of weights alone, beside the classifier that looks at pictures."""
+    classifier, training = read("inr-classifier", "metrics.json"), read("reader-gray", "training.json")
+    probing = {(row["images"], row["recipe"]): percent(row["accuracy"]) for row in classifier["accuracy"]}
+    rows = [
+        {"images": row["images"], "recipe": row["recipe"], "networks": f"{row['networks']:,}",
+         "accuracy": percent(row["accuracy"]), "auto": percent(row["accuracy_auto"]),
+         "probing": probing.get((row["images"], row["recipe"]), ""), "published": PUBLISHED_NP[row["images"]]}
+        for row in read("reader-gray", "metrics.json")["rows"]
+    ]  # fmt: skip
+    columns = {"images": "images", "recipe": "recipe", "networks": "networks", "accuracy": "weights alone",
+               "auto": "domain found", "probing": "looking at the picture", "published": "published, NP"}  # fmt: skip
+    learned = sum(row["networks"] for row in training["collections"])
+    return f"""The same from weights alone: nothing is put into the network (trained on {training["device"]}, seed
+{training["recipe"]["seed"]}, {learned:,} SIRENs; published: arXiv:2302.14040, on ten SIRENs
+of each training image):
+
+{table(rows, columns)}"""
+
+
+PUBLISHED_NP = {"mnist": "92.9%", "fashion_mnist": "75.6%"}
 
 
 def accuracy_of_any() -> str:

@@ -69,6 +69,13 @@ def test_classify_a_network_of_the_zoo(client):
     assert sum(result["probabilities"].values()) == pytest.approx(1, abs=1e-4)
 
 
+def test_classify_by_weights_alone(client):
+    result = client.predict(None, SEVEN, reader="weights", api_name="/classify_inr")
+    assert (result["domain"], result["label"], result["predictor"]) == ("mnist", "7", "reader-gray")
+    with pytest.raises(AppError, match="choose best or weights"):
+        client.predict(None, SEVEN, reader="fastest", api_name="/classify_inr")
+
+
 def test_classify_a_network_saved_by_other_code(client, foreign_file):
     result = client.predict(handle_file(foreign_file), None, api_name="/classify_inr")
     assert (result["domain"], result["label"]) == ("mnist", "7")

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from app import actions, batch, generalization
+from app import generalization_panels as said
 from app.actions import RequestError, Source
 from app.batch import BatchRow
 from nfn.network import ClassifierConvention, LayerNames, Network
@@ -111,6 +112,16 @@ def test_a_permuted_copy_gets_the_same_prediction(zoo_id, file, seed):
     for source in (Source(zoo_id=zoo_id), Source(path=file)):
         check = generalization.check_symmetry(source, seed)
         assert check.difference < 1e-4 and check.total / 2 < check.moved <= check.total
+
+
+def test_a_rescaled_copy_of_relu_units_gets_the_same_prediction():
+    rows = generalization.zoo().rows("cifar10-cnns", 40)
+    relu, tanh = (next(row["id"] for row in rows if row["activation"] == name) for name in ("relu", "tanh"))
+    check = generalization.check_symmetry(Source(zoo_id=relu), 0, "rescale")
+    assert check.difference < 1e-3 and check.moved > check.total / 2
+    assert "grew and shrank" in said.symmetry_line(check) and "prediction stayed" in said.symmetry_line(check)
+    with pytest.raises(RequestError, match="only ReLU units"):
+        generalization.check_symmetry(Source(zoo_id=tanh), 0, "rescale")
 
 
 def test_a_permuted_file_gets_the_same_prediction(file, tmp_path):

@@ -11,7 +11,7 @@ import torch
 from app import generalization_panels as said
 from app.actions import Source
 from app.batch import BatchRow
-from app.generalization import Measured, PermutedCopy, Predicted, ZooPoint
+from app.generalization import Disguised, Measured, Predicted, ZooPoint
 from app.generalization_figures import (
     Axis,
     Dot,
@@ -177,9 +177,9 @@ def test_a_batch_shows_numbers_only_where_they_are_believed():
 
 def test_a_disguise_that_changes_the_prediction_is_said_so():
     one = Classifier(small_cnn(), None, None)
-    same = PermutedCopy(one, one, 7, 9, result(), result(), 1e-8, 1e-7)
-    other = PermutedCopy(one, one, 7, 9, result(), result(accuracy=0.5), 0.088, 1e-7)
-    broken = PermutedCopy(one, one, 7, 9, result(), result(), 0.0, 0.3)
+    same = Disguised("permute", one, one, 7, 9, result(), result(), 1e-8, 1e-7)
+    other = Disguised("permute", one, one, 7, 9, result(), result(accuracy=0.5), 0.088, 1e-7)
+    broken = Disguised("permute", one, one, 7, 9, result(), result(), 0.0, 0.3)
     assert "prediction stayed" in said.symmetry_line(same) and "7 of 9" in said.symmetry_line(same)
     assert "did not stay" in said.symmetry_line(other) and "did not stay" in said.symmetry_line(broken)
 

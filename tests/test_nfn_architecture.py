@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from nfn.architecture import Architecture, ArchitectureError, axes_of
 from nfn.architecture.ops import (
@@ -25,6 +26,7 @@ from nfn.architecture.ops import (
     Softmax,
     Subsample,
 )
+from nfn.architecture.trace import trace
 
 
 def conv(x, name, **settings):
@@ -119,6 +121,21 @@ def test_hidden_permutations_leave_the_function_as_it_is(name):
     permuted = axes.permute(tensors, permutations)
     assert any(not torch.equal(permuted[name], tensors[name]) for name in tensors)
     torch.testing.assert_close(architecture.run(permuted, x), architecture.run(tensors, x))
+
+
+def test_scales_of_relu_units_leave_the_function_as_it_is():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 5), nn.ReLU(),
+                          nn.Linear(5, 3))  # fmt: skip
+    architecture = trace(model, (1, 6, 6))
+    tensors, x, axes = random_tensors(architecture), random_images(architecture), axes_of(architecture)
+    factors = {group: 0.1 + 5 * torch.rand(axes.groups[group].size) for group in axes.hidden}
+    rescaled = axes.rescale(tensors, factors)
+    assert len(factors) == 2 and not any(
+        torch.equal(rescaled[n], tensors[n]) for n in tensors if "weight" in n
+    )
+    torch.testing.assert_close(
+        architecture.run(rescaled, x), architecture.run(tensors, x), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -170,6 +170,13 @@ def test_kendalls_tau_and_its_tie_ceiling_by_hand():
     assert kendall_tau(torch.tensor([1.0, 2.0, 3.0, 4.0]), tied) == pytest.approx(tie_ceiling(tied))
 
 
+def test_one_answer_for_all_networks_orders_nothing():
+    truth = torch.tensor([1.0, 2.0, 3.0])
+    assert kendall_tau(torch.full((3,), 0.7), truth) == kendall_tau(truth, torch.zeros(3)) == 0
+    with pytest.raises(ValueError, match="finite"):
+        kendall_tau(torch.tensor([1.0, float("nan"), 2.0]), truth)
+
+
 def test_untrained_networks_are_seldom_typical(model):
     features = untrained(64, torch.Generator().manual_seed(9))
     assert features.weights[0].shape[0] == 64

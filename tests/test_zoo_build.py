@@ -150,7 +150,7 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
         ({"count": 0}, "start at 1"),
         ({"copies": -1}, "start at 1"),
         ({"first": -1}, "the first row and the seed at 0"),
-        ({"recipe": "best"}, "Unknown recipe 'best': choose fixed or varied"),
+        ({"recipe": "best"}, "Unknown recipe 'best': choose one of fixed, varied, quick"),
         ({"images": "svhn"}, "Unknown images 'svhn'"),
         ({"split": "dev"}, "Unknown split 'dev'"),
     ],

@@ -20,6 +20,7 @@ from zoo.commands import (
     look,
     predict,
     predict_ticket,
+    reader,
     train,
 )
 
@@ -64,6 +65,7 @@ training.command("inr-editor")(train.train_editor)
 training.command("generalization")(train.train_generalization)
 training.command("accuracy")(train.train_accuracy)
 training.command("tickets")(train.train_tickets)
+training.command("reader")(reader.train_reader)
 app.add_typer(training, name="train")
 
 evaluating = typer.Typer(help="Measure a predictor and write its model card.", no_args_is_help=True)
@@ -73,6 +75,7 @@ evaluating.command("inr-editor")(evaluate.evaluate_editor)
 evaluating.command("generalization")(evaluate.evaluate_generalization)
 evaluating.command("accuracy")(evaluate.evaluate_accuracy)
 evaluating.command("tickets")(evaluate.evaluate_tickets)
+evaluating.command("reader")(reader.evaluate_reader)
 app.add_typer(evaluating, name="evaluate")
 
 

@@ -110,7 +110,7 @@ evaluated).
 ## Beside it: weights-only models, on the same networks
 
 `statnn` and `hnp` follow the models of {PAPER} (`bench/cnn_baselines.py`), one model for both image sets, few epochs.
-`np` diverged (docs/log.md):
+With sinusoidal encodings in every layer, `np` and `hnp` answer all networks alike (docs/log.md):
 
 {table(baselines, BASELINES)}
 

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,25 +94,28 @@ def unlike_rows(
     model: InrClassifier, collections: Sequence[Collection], generator: torch.Generator
 ) -> list[dict[str, Any]]:
     """How often networks that show nothing are called typical; the last two kinds were never trained on."""
-    rows = []
+    return [unlike_row(model, kind, features) for kind, features in unlike_networks(collections, generator)]
+
+
+def unlike_networks(
+    collections: Sequence[Collection], generator: torch.Generator
+) -> Iterator[tuple[str, WeightSpaceFeatures]]:
+    """Networks that show nothing, by kind: untrained, fitted to noise, and made of the collections' own."""
     for channels in sorted({c.spec.network.get_io()[1] for c in collections}):
-        untrained = random_sirens(BATCH, NetworkSpec.mlp(2, 32, 32, channels), generator)
-        rows.append(unlike_row(model, f"untrained, {channels} channel(s)", untrained))
+        yield (
+            f"untrained, {channels} channel(s)",
+            random_sirens(BATCH, NetworkSpec.mlp(2, 32, 32, channels), generator),
+        )
         noise = torch.rand(50, channels, 28, 28, generator=generator) * 2 - 1
-        fitted, _ = fit_sirens(noise, FitRecipe(), generator)
-        rows.append(unlike_row(model, f"fitted to noise, {channels} channel(s)", fitted))
+        yield f"fitted to noise, {channels} channel(s)", fit_sirens(noise, FitRecipe(), generator)[0]
     for collection in collections:
         features = collection.normalized(slice(0, BATCH))
         order = random_permutations(network_spec_from_wsfeat(features, set_all_dims=True), generator)
         broken = permute_uncoupled(features, (*order, None), (None,) * len(features))
-        rows.append(unlike_row(model, f"{collection.folder.name}, neurons permuted on one side only", broken))
+        yield f"{collection.folder.name}, neurons permuted on one side only", broken
     for collection in collections:
-        features = collection.normalized(slice(0, BATCH))
-        mixed = features.map(lambda x: shuffle_entries(x, generator))
-        rows.append(
-            unlike_row(model, f"{collection.folder.name}, entries permuted within each tensor", mixed)
-        )
-    return rows
+        mixed = collection.normalized(slice(0, BATCH)).map(lambda x: shuffle_entries(x, generator))
+        yield f"{collection.folder.name}, entries permuted within each tensor", mixed
 
 
 def shuffle_entries(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -106,9 +106,15 @@ def figures(results: list[Generalization], facts: list[dict[str, Any]], images: 
 
 
 def kendall_tau(a: Tensor, b: Tensor) -> float:
-    """Kendall's tau-b of two vectors `(n,)`."""
+    """Kendall's tau-b of two vectors `(n,)`; 0 where all entries of one are equal, which orders nothing.
+
+    Raises ValueError for numbers that are not finite: of these, too, every pair would count as tied.
+    """
+    if not (a.isfinite().all() and b.isfinite().all()):
+        raise ValueError("Kendall's tau wants finite numbers; got infinite ones, or none at all (NaN).")
     first, second = (a[:, None] - a).sign(), (b[:, None] - b).sign()
-    return float((first * second).sum() / ((first != 0).sum() * (second != 0).sum()).double().sqrt())
+    pairs = ((first != 0).sum() * (second != 0).sum()).double()
+    return float((first * second).sum() / pairs.sqrt()) if pairs else 0.0
 
 
 def tie_ceiling(truth: Tensor) -> float:

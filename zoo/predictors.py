@@ -38,6 +38,12 @@ def _load_tickets(folder: Path) -> Predictor:
     return TicketPredictor.load(folder)
 
 
+def _load_reader(folder: Path) -> Predictor:
+    from nfn.weight_reader import WeightReader
+
+    return WeightReader.load(folder)
+
+
 @dataclass(frozen=True)
 class PredictorKind:
     """A predictor that a zoo can hold; `load` takes its folder, and imports its code only then."""
@@ -61,12 +67,22 @@ PREDICTORS = {
         PredictorKind(
             "accuracy", "Test accuracy of any image classifier", "generalization prediction", _load_accuracy
         ),
+        PredictorKind(
+            "reader-gray", "What weights alone say of gray pictures", "INR classification", _load_reader
+        ),
+        PredictorKind(
+            "reader-colour", "What weights alone say of colour pictures", "INR classification", _load_reader
+        ),
         PredictorKind("tickets-mnist", "Winning tickets of MLPs on MNIST", "sparsity masks", _load_tickets),
         PredictorKind(
             "tickets-cifar10", "Winning tickets of CNNs on CIFAR-10", "sparsity masks", _load_tickets
         ),
     )
 }
+
+
+READERS = ("reader-gray", "reader-colour")
+"""The predictors that read weights alone."""
 
 
 def predictor_kind(name: str) -> PredictorKind:

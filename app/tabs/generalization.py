@@ -1,5 +1,6 @@
 """The Generalization tab: pick or upload a small CNN, read its test accuracy from its weights, then measure it."""
 
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -9,6 +10,7 @@ from app import generalization, panels
 from app import generalization_panels as said
 from app.actions import Source
 from app.alerts import alerting_steps
+from app.generalization import Disguise
 from app.sources import from_text, to_text
 from app.tabs import generalization_views as views
 from app.tabs.cards import (
@@ -189,10 +191,14 @@ def _build_weights(source: gr.Textbox) -> Card:
                 heading("One network, many disguises", panels.SYMMETRY)
                 permute = gr.Button("Permute the hidden neurons", variant="primary", size="md",
                                     elem_id="permute-cnn", elem_classes="waits")  # fmt: skip
+                rescale = gr.Button("Rescale them (ReLU keeps scales)", size="md", elem_id="rescale-cnn",
+                                    elem_classes="waits")  # fmt: skip
             with gr.Column(scale=7, min_width=280):
                 line = gr.HTML(elem_id="disguise-line")
         after = gr.HTML(elem_id="layers-after")
-    update([permute.click], source, [Card(views.show_disguise, [], [after, line])])
+    ways: dict[Disguise, gr.Button] = {"permute": permute, "rescale": rescale}
+    for how, button in ways.items():
+        update([button.click], source, [Card(partial(views.show_disguise, how), [], [after, line])])
     return Card(views.show_weights, [], [before, after, line, table])
 
 

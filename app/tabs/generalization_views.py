@@ -126,9 +126,12 @@ def show_graph(source: Source) -> tuple[str]:
     return (f"{said.assumed_block(classifier)}{graph_drawing(architecture, axes_of(architecture))}",)
 
 
-def show_disguise(source: Source):
-    """The permuted weights, and the numbers."""
-    check = generalization.check_symmetry(source, random.randrange(2**31))
+def show_disguise(how: generalization.Disguise, source: Source):
+    """The disguised weights, and the numbers; or why there are none."""
+    try:
+        check = generalization.check_symmetry(source, random.randrange(2**31), how)
+    except RequestError as error:
+        return "", panels.refusal(error)
     return layer_figures(generalization.known_graph(check.after).tensors), said.symmetry_line(check)
 
 

@@ -265,6 +265,9 @@ def _build_symmetry(source: gr.Textbox, verdict_inputs: list[Any]) -> Card:
         permute = gr.Button("Permute the hidden neurons", variant="primary", size="md", elem_id="permute",
                             elem_classes="waits")  # fmt: skip
         flip = gr.Button("Flip their signs (sine is odd)", size="md", elem_id="flip", elem_classes="waits")
+        moved = gr.Button(
+            "Show which weights moved their answer", size="md", elem_id="moved", elem_classes="waits"
+        )
         line = gr.HTML(elem_id="symmetry-line")
     with gr.Column(scale=8, min_width=280):
         with gr.Row():
@@ -272,7 +275,7 @@ def _build_symmetry(source: gr.Textbox, verdict_inputs: list[Any]) -> Card:
                 before = gr.Plot(label="Weights as they came", elem_id="weights-before")
                 before_note = gr.HTML()
             with gr.Column(min_width=280):
-                after = gr.Plot(label="Weights in disguise", elem_id="weights-after", visible=False)
+                after = gr.Plot(label="Beside them", elem_id="weights-after", visible=False)
                 after_note = gr.HTML(elem_id="after-note")
         gr.HTML(f'<p class="legend">{panels.LEGEND}</p>')
         with gr.Accordion("The weights as a table", open=False, elem_classes="quiet"):
@@ -282,4 +285,5 @@ def _build_symmetry(source: gr.Textbox, verdict_inputs: list[Any]) -> Card:
     disguises = {how: Card(partial(views.show_disguise, how), verdict_inputs, outputs) for how in ways}
     for how, button in ways.items():
         update([button.click], source, [disguises[how]])
+    update([moved.click], source, [Card(views.show_attribution, verdict_inputs, outputs)])
     return Card(views.show_weights, verdict_inputs, [before, before_note, after, after_note, line, table])

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from app import actions, own_picture, panels
+from app import actions, own_picture, panels, readers
 from app.actions import RequestError, Source
 from app.aside import aside
 from app.figures import left_out, to_pixels, weight_heatmaps
@@ -82,7 +82,8 @@ def show_verdict(source: Source, domain: str):
     network = actions.open_network(source)
     facts = panels.network_facts(source, network, actions.label_in_zoo(source))
     picture = keep_picture(to_pixels(actions.draw(network)))
-    return picture, panels.verdict(actions.classify(source, domain), domain, facts)
+    readings = readers.read_twice(source, domain)
+    return picture, panels.verdict(readings.best, domain, facts, readers.weights_line(readings))
 
 
 def show_edit(source: Source, style: str, strength: float):
@@ -136,3 +137,13 @@ def show_disguise(how: actions.Symmetry, source: Source, domain: str):
     image = inline_image(to_pixels(actions.draw(check.after)), "the picture that the disguised weights draw")
     plot = gr.Plot(value=plot_data(weight_heatmaps(check.after)), visible=True)
     return plot, panels.drawn_and_read(image, check.verdict_after), panels.symmetry_line(check)
+
+
+def show_attribution(source: Source, domain: str):
+    """How much each weight moved what weights alone say; or why nothing is known of that."""
+    try:
+        found = readers.attribute(source, domain)
+    except RequestError as error:
+        return gr.Plot(visible=False), "", panels.refusal(error)
+    plot = gr.Plot(value=plot_data(weight_heatmaps(found.network)), visible=True)
+    return plot, readers.ATTRIBUTION, readers.attribution_line(found)

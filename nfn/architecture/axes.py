@@ -7,7 +7,7 @@ interchangeable: they form a group. This is the permutation symmetry of arXiv:23
 (compare the `perm_spec` of arXiv:2402.05232, which is written by hand there).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,13 +88,39 @@ class Axes:
                 raise ValueError(
                     f"Group {group} has {self.groups[group].size} units; got {len(permutation)} places."
                 )
+
+        def reorder(part: Tensor, dim: int, labels: AxisLabels) -> Tensor:
+            return part.index_select(dim, torch.from_numpy(labels.order(permutations)).to(part.device))
+
+        return self._changed(tensors, reorder)
+
+    def rescale(self, tensors: Mapping[str, Tensor], factors: Mapping[int, Tensor]) -> dict[str, Tensor]:
+        """The tensors with what goes into each unit multiplied by its factor, and what leaves it divided by it.
+
+        `factors[g]` is `(size,)`. The function stays the same where factors are positive, units are ReLUs and no batch
+        norm stands behind them: `relu(q z) = q relu(z)`.
+        """
+
+        def multiply(part: Tensor, dim: int, labels: AxisLabels) -> Tensor:
+            along = part.new_ones(len(labels.group))
+            for group, factor in factors.items():
+                here = torch.from_numpy(labels.group == group)
+                along[here] = factor.to(part)[torch.from_numpy(labels.unit)[here]]
+            along = along.view(-1, *[1] * (part.dim() - dim - 1))
+            return part * along if dim == 0 else part / along
+
+        return self._changed(tensors, multiply)
+
+    def _changed(
+        self, tensors: Mapping[str, Tensor], change: Callable[[Tensor, int, AxisLabels], Tensor]
+    ) -> dict[str, Tensor]:
+        """Copies of the tensors, with every axis of units changed."""
         out = dict(tensors)
         for piece in self.pieces:
             part = tensors[piece.name][piece.rows]
             for dim, labels in enumerate(piece.axes):
                 if labels is not None:
-                    index = torch.from_numpy(labels.order(permutations)).to(part.device)
-                    part = part.index_select(dim, index)
+                    part = change(part, dim, labels)
             if out[piece.name] is tensors[piece.name]:
                 out[piece.name] = tensors[piece.name].clone()
             out[piece.name][piece.rows] = part

@@ -33,7 +33,10 @@ def build_siren(
     first: Annotated[int, typer.Option(help="row of the first image in the split")] = 0,
     copies: Annotated[int, typer.Option(help="random initialisations of each image")] = 1,
     recipe: Annotated[
-        str, typer.Option(help="fixed, or varied: learning rate and steps drawn at random")
+        str,
+        typer.Option(
+            help="fixed, quick (half the steps), or varied: learning rate and steps drawn at random"
+        ),
     ] = "fixed",
     seed: Seed = 0,
     device: Device = "auto",

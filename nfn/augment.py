@@ -1,0 +1,86 @@
+"""Pictures changed in weight space: a SIREN's first layer sees coordinates, its last one makes pixel values.
+
+`picture'(x) = picture(M x + t)` is `W' = W M, b' = b + W t` in the first layer, exactly; no picture is drawn.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nfn.features import WeightSpaceFeatures
+
+
+def move_coordinates(features: WeightSpaceFeatures, matrix: Tensor, shift: Tensor) -> WeightSpaceFeatures:
+    """SIRENs `(B, 1, ...)` of the pictures `x -> picture(matrix x + shift)`; `matrix` is `(B, 2, 2)`, `shift` `(B, 2)`.
+
+    Coordinates are (row, col) on [-1, 1]. Raises ValueError for networks of another number of inputs.
+    """
+    (weight, bias), *rest = features
+    if weight.shape[3] != matrix.shape[-1]:
+        raise ValueError(f"The first layer takes {weight.shape[3]} inputs, the matrix {matrix.shape[-1]}.")
+    moved = bias + (weight @ shift[:, None, :, None]).squeeze(3)
+    return WeightSpaceFeatures.from_zipped([(weight @ matrix[:, None], moved), *rest])
+
+
+def change_values(features: WeightSpaceFeatures, factor: Tensor, shift: Tensor) -> WeightSpaceFeatures:
+    """SIRENs of the pictures `factor * picture + shift`; both are `(B, outputs)` or `(B, 1)`."""
+    *rest, (weight, bias) = features
+    last = (weight * factor[:, None, :, None], bias * factor[:, None] + shift[:, None])
+    return WeightSpaceFeatures.from_zipped([*rest, last])
+
+
+def jitter(features: WeightSpaceFeatures, size: float, generator: torch.Generator) -> WeightSpaceFeatures:
+    """Noise on every weight and bias, `size` times the root mean square of its tensor in that network."""
+
+    def shake(x: Tensor) -> Tensor:
+        typical = x.flatten(1).square().mean(1).sqrt().view(-1, *[1] * (x.dim() - 1))
+        return x + size * typical * torch.randn(x.shape, generator=generator).to(x)
+
+    return features.map(shake)
+
+
+@dataclass(frozen=True)
+class Moves:
+    """How far random moves go: radians, relative sizes, shear, parts of half a picture; and who is mirrored.
+
+    `contrast` and `brightness` change pixel values, relative and absolute (pixels run from -1 to 1).
+    """
+
+    rotation: float = 0.2
+    scale: float = 0.1
+    shear: float = 0.1
+    shift: float = 0.12
+    mirror: bool = False
+    contrast: float = 0.0
+    brightness: float = 0.0
+
+
+def random_moves(
+    features: WeightSpaceFeatures, moves: Moves, generator: torch.Generator, alike: bool = False
+) -> WeightSpaceFeatures:
+    """Every SIREN of the batch moved at random: turned, scaled along both axes, sheared, shifted, mirrored.
+
+    Each in its own way or, with `alike`, all in one.
+    """
+    like = features.weights[0]
+    count = 1 if alike else len(like)
+
+    def draw(reach: float, *shape: int) -> Tensor:
+        return ((torch.rand(count, *shape, generator=generator) * 2 - 1) * reach).to(like)
+
+    matrix = moving_matrix(draw(moves.rotation), 1 + draw(moves.scale, 2), draw(moves.shear))
+    if moves.mirror:
+        sides = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0).to(like)
+        matrix = matrix * torch.stack([torch.ones_like(sides), sides], 1)[:, None]
+    features = move_coordinates(features, matrix, draw(moves.shift, 2))
+    if not (moves.contrast or moves.brightness):
+        return features
+    return change_values(features, 1 + draw(moves.contrast, 1), draw(moves.brightness, 1))
+
+
+def moving_matrix(angle: Tensor, scale: Tensor, shear: Tensor) -> Tensor:
+    """`(B, 2, 2)`: a turn by `angle` `(B,)`, axes stretched by `scale` `(B, 2)`, columns leaning by `shear` `(B,)`."""
+    sine, cosine = angle.sin(), angle.cos()
+    rows = torch.stack([scale[:, 0] * cosine, shear - sine, sine, scale[:, 1] * cosine], 1)
+    return rows.unflatten(1, (2, 2))

@@ -1,0 +1,74 @@
+"""One network for all that compute the same: signs and phases of sine units, scales of ReLU units.
+
+Every function here changes the weights of a chain of layers and nothing that it computes.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from nfn.features import WeightSpaceFeatures
+from nfn.siren_convention.convention import OMEGA
+
+
+def scale_units(features: WeightSpaceFeatures, factors: list[Tensor]) -> WeightSpaceFeatures:
+    """Multiply what goes into each hidden unit by its factor `(B, 1, n)`, and divide what leaves it by that.
+
+    With positive factors a ReLU network stays as it is, with signs (1 or -1) a network of sines or tanh does.
+    """
+    _check_factors(features, factors)
+    one = features.biases[0].new_ones(1, 1, 1)
+    pairs = []
+    for (weight, bias), before, after in zip(features, [one, *factors], [*factors, one], strict=True):
+        kernel = (1,) * (weight.dim() - 4)
+        rows, columns = after.view(*after.shape, 1, *kernel), before.view(*before.shape[:2], 1, -1, *kernel)
+        pairs.append((weight * rows / columns, bias * after))
+    return WeightSpaceFeatures.from_zipped(pairs)
+
+
+def _check_factors(features: WeightSpaceFeatures, factors: list[Tensor]) -> None:
+    if len(factors) != len(features) - 1:
+        raise ValueError(f"Got factors for {len(factors)} hidden layers, wanted {len(features) - 1}.")
+
+
+def canonical_sine(features: WeightSpaceFeatures, omega: float = OMEGA) -> WeightSpaceFeatures:
+    """Sine units with biases between 0 and `pi / (2 omega)`; `omega` is that of `sin(omega (W x + b))`.
+
+    `sin(z + k pi) = (-1)^k sin z` takes whole half-turns out of a phase, `sin(-z) = -sin z` makes it positive; the
+    signs go into the weights behind. All copies of a network that differ so (arXiv:2406.10685, appendix on phase
+    canonicalization) come out the same, up to rounding.
+    """
+    half_turn = math.pi / omega
+    pairs, sign = [], features.biases[0].new_ones(1, 1, 1)
+    for weight, bias in list(features)[:-1]:
+        weight = weight * sign[:, :, None]
+        turns = torch.round(bias / half_turn)
+        bias = bias - turns * half_turn
+        flip = torch.where(bias < 0, -1.0, 1.0).to(bias)
+        pairs.append((weight * flip[..., None], bias * flip))
+        sign = flip * (1 - 2 * (turns.abs() % 2))
+    weight, bias = features[-1]
+    return WeightSpaceFeatures.from_zipped([*pairs, (weight * sign[:, :, None], bias)])
+
+
+def canonical_odd(features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+    """Units of an odd activation (tanh) with positive biases; a sign goes into the weights behind."""
+    signs: list[Tensor] = [torch.where(bias < 0, -1.0, 1.0).to(bias) for bias in features.biases[:-1]]
+    return scale_units(features, signs)
+
+
+def canonical_relu(features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+    """ReLU units whose incoming weights and bias have length 1; their scales go into the weights behind.
+
+    `relu(q z) = q relu(z)` for q > 0. A unit into which nothing goes stays as it is.
+    """
+    pairs, scale = [], features.biases[0].new_ones(1, 1, 1)
+    for weight, bias in features:
+        weight = weight * scale.view(*scale.shape[:2], 1, -1, *(1,) * (weight.dim() - 4))
+        length = (weight.flatten(3).square().sum(3) + bias.square()).sqrt()
+        scale = torch.where(length > 0, length, torch.ones_like(length))
+        pairs.append((weight / scale.view(*scale.shape, 1, *(1,) * (weight.dim() - 4)), bias / scale))
+    weight, bias = pairs[-1]
+    last = (weight * scale.view(*scale.shape, 1, *(1,) * (weight.dim() - 4)), bias * scale)
+    return WeightSpaceFeatures.from_zipped([*pairs[:-1], last])

@@ -1,0 +1,289 @@
+"""Messages between hidden units: products of weights with what the units at their ends know.
+
+A linear NF-layer sums entries of weights; what two layers compute together are products of their entries. Here
+each hidden unit has features, and a weight between two units carries those of one, multiplied by it, to the other
+(neural graphs, arXiv:2403.12143, section 3; neural functional message passing as bilinear layers).
+
+*Units* are a list with one tensor `(B, units, channels)` for each permuting group of a weight space, in ascending
+order of the groups. Reordering the units of a group reorders its tensor's rows.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from nfn.features import WeightSpaceFeatures
+from nfn.layers.folding import Fold, check_features, hnp_folds
+from nfn.space import SpaceLike, WeightSpace, as_space
+
+Units = list[Tensor]
+Symmetry = Literal["none", "sign", "scale"]
+"""What else the layers keep, beside the order of units: the sign of each (odd activations), or its scale (ReLU)."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where units meet tensors: `inner` ones lie between two groups, `outer` ones at one group, `free` ones at none.
+
+    ValueError for a tensor with three permuting axes, which is no message between two units.
+    """
+
+    space: WeightSpace
+    symmetry: Symmetry = "none"
+
+    def __post_init__(self):
+        if self.symmetry not in get_args(Symmetry):
+            raise ValueError(
+                f"Unknown symmetry {self.symmetry!r}: choose one of {', '.join(get_args(Symmetry))}."
+            )
+        for spec, fold in zip(self.space.tensors, self.folds, strict=True):
+            if len(fold.axes) > 2:
+                raise ValueError(
+                    f"{spec.label}: {len(fold.axes)} axes permute; a message runs along two at most."
+                )
+
+    @cached_property
+    def folds(self) -> tuple[Fold, ...]:
+        """One per tensor, hidden units in front."""
+        return hnp_folds(self.space)
+
+    @cached_property
+    def groups(self) -> tuple[int, ...]:
+        """The groups of hidden units."""
+        return tuple(sorted(self.space.permuting))
+
+    @cached_property
+    def inner(self) -> tuple[int, ...]:
+        """The tensors between two groups."""
+        return self._with_axes(2)
+
+    @cached_property
+    def free(self) -> tuple[int, ...]:
+        """The tensors that no hidden unit has a part in."""
+        return self._with_axes(0)
+
+    def _with_axes(self, count: int) -> tuple[int, ...]:
+        return tuple(i for i, fold in enumerate(self.folds) if len(fold.axes) == count)
+
+    def into(self, group: int) -> tuple[int, ...]:
+        """The outer tensors that tell of a group's units; with scales, those alone that scale as the unit does."""
+        return tuple(i for i in self._outer(group) if self.symmetry != "scale" or self._is_output(i, group))
+
+    def out_of(self, group: int) -> tuple[int, ...]:
+        """The outer tensors whose product with a group's units keeps the symmetry."""
+        return tuple(
+            i for i in self._outer(group) if self.symmetry != "scale" or not self._is_output(i, group)
+        )
+
+    def _outer(self, group: int) -> tuple[int, ...]:
+        return tuple(i for i in self._with_axes(1) if self.folds[i].axes == (group,))
+
+    def _is_output(self, tensor: int, group: int) -> bool:
+        """Axis 0 of a tensor is what its layer puts out, in every weight space of ours."""
+        return self.space.tensors[tensor].axes[0] == group
+
+    def copies(self, tensors: Sequence[int], channels: int) -> int:
+        """How many numbers these tensors have for each unit (or in all, for free ones)."""
+        return sum(self.folds[i].copies for i in tensors) * channels
+
+    def gather(self, features: WeightSpaceFeatures, tensors: Sequence[int]) -> Tensor:
+        """Outer tensors of one group, joined: `(B, units, copies)`; free ones: `(B, copies)`."""
+        return torch.cat([self.folds[i].fold(features.tensors[i]) for i in tensors], -1)
+
+
+class Update(nn.Module):
+    """`linear(silu(norm(linear(x))))`, or what stands for it where signs or scales are kept.
+
+    Then it is `A x * g(|x|)` for signs and `A x * g(x / ||x||)` for scales: the equivariant nets of
+    arXiv:2406.10685 (section 5), linear times an invariant function of the same input.
+    """
+
+    def __init__(self, inputs: int, channels: int, symmetry: Symmetry = "none"):
+        super().__init__()
+        self.symmetry = symmetry
+        self.net = nn.Sequential(
+            nn.Linear(inputs, channels), nn.LayerNorm(channels), nn.SiLU(), nn.Linear(channels, channels)
+        )
+        self.linear = None if symmetry == "none" else nn.Linear(inputs, channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., inputs)` to `(..., channels)`."""
+        if self.linear is None:
+            return self.net(x)
+        seen = x.abs() if self.symmetry == "sign" else x / x.norm(dim=-1, keepdim=True).clamp_min(1e-30)
+        return self.linear(x) * self.net(seen)
+
+
+class Waves(nn.Module):
+    """Appends `sin(P x + p)` with learned frequencies: units of a SIREN are waves, and so is what they are like.
+
+    `scales` (inputs,) are the deviations from which each input's frequencies are drawn.
+    """
+
+    def __init__(self, scales: Tensor, count: int):
+        super().__init__()
+        self.linear = nn.Linear(len(scales), count)
+        nn.init.normal_(self.linear.weight).data.mul_(scales)
+        nn.init.uniform_(self.linear.bias, 0, 2 * torch.pi)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., inputs)` to `(..., inputs + count)`."""
+        with torch.autocast(x.device.type, enabled=False):  # a phase of many turns needs all its digits
+            return torch.cat([x, torch.sin(self.linear(x))], -1)
+
+
+class UnitEncoder(nn.Module):
+    """First features of hidden units, from what lies at each alone: its bias, weights of inputs and to outputs.
+
+    `waves` sine features come first, their frequencies drawn at `wave_scales` for weights and for biases. Units at
+    which only inner tensors lie begin at zero.
+    """
+
+    def __init__(
+        self,
+        network_spec: SpaceLike,
+        in_channels: int,
+        channels: int,
+        waves: int = 0,
+        wave_scales: tuple[float, float] = (1.0, 1.0),
+        symmetry: Symmetry = "none",
+    ):
+        super().__init__()
+        self.places = Places(as_space(network_spec), symmetry)
+        self.in_channels, self.channels = in_channels, channels
+        if waves and symmetry != "none":
+            raise ValueError(
+                f"Waves do not keep the symmetry {symmetry!r}: leave them out, or make weights canonical."
+            )
+        self.nets = nn.ModuleList(self._net(group, waves, wave_scales) for group in self.places.groups)
+
+    def _net(self, group: int, waves: int, wave_scales: tuple[float, float]) -> nn.Module:
+        tensors = self.places.into(group)
+        inputs = self.places.copies(tensors, self.in_channels)
+        if not inputs:
+            return nn.Identity()
+        update = Update(inputs + waves, self.channels, self.places.symmetry)
+        if not waves:
+            return update
+        space, folds = self.places.space, self.places.folds
+        scales = [
+            torch.full(
+                (folds[i].copies * self.in_channels,), wave_scales[0 if space.tensors[i].is_weight else 1]
+            )
+            for i in tensors
+        ]
+        return nn.Sequential(Waves(torch.cat(scales), waves), update)
+
+    def forward(self, wsfeat: WeightSpaceFeatures) -> Units:
+        """Features `(B, in_channels, ...)` to units `(B, units, channels)`."""
+        check_features(self.places.space, wsfeat, self.in_channels)
+        return [
+            self._encode(group, net, wsfeat) for group, net in zip(self.places.groups, self.nets, strict=True)
+        ]
+
+    def _encode(self, group: int, net: Callable[[Tensor], Tensor], wsfeat: WeightSpaceFeatures) -> Tensor:
+        tensors = self.places.into(group)
+        if tensors:
+            return net(self.places.gather(wsfeat, tensors))
+        tensor, axis = self.places.space.places(group)[0]
+        x = wsfeat.tensors[tensor]
+        return x.new_zeros(len(x), x.shape[2 + axis], self.channels)
+
+
+class ProductMessages(nn.Module):
+    """Bilinear messages along every tensor between two groups: `h_j <- h_j + update(h_j, sum_k W_jk h_k / sqrt(n))`.
+
+    One sweep visits the tensors in their order, and a unit that has heard passes on what it heard; with `backward`
+    it visits them in reverse, and messages run along the transposed weights. Kernel entries carry a message each.
+    Equivariant to permutations of hidden units; with `symmetry` also to the signs of units, or to their scales,
+    which only forward messages keep (arXiv:2406.10685).
+    """
+
+    def __init__(
+        self,
+        network_spec: SpaceLike,
+        in_channels: int,
+        channels: int,
+        backward: bool = False,
+        symmetry: Symmetry = "none",
+    ):
+        super().__init__()
+        self.places = Places(as_space(network_spec), symmetry)
+        self.in_channels, self.channels, self.backward_pass = in_channels, channels, backward
+        if backward and symmetry == "scale":
+            raise ValueError("Messages along transposed weights do not keep scales: leave `backward` out.")
+        self.updates = nn.ModuleList(
+            Update(channels * (1 + self.places.copies([i], in_channels)), channels, symmetry)
+            for i in self.places.inner
+        )
+
+    def forward(self, wsfeat: WeightSpaceFeatures, units: Units) -> Units:
+        """Features `(B, in_channels, ...)` and units `(B, units, channels)` to units of the same shapes."""
+        check_features(self.places.space, wsfeat, self.in_channels)
+        units = list(units)
+        steps = list(zip(self.places.inner, self.updates, strict=True))
+        for tensor, update in reversed(steps) if self.backward_pass else steps:
+            fold = self.places.folds[tensor]
+            weight = fold.fold(wsfeat.tensors[tensor])
+            target, source = (self.places.groups.index(group) for group in fold.axes)
+            if self.backward_pass:
+                weight, target, source = weight.transpose(1, 2), source, target
+            heard = torch.cat([units[target], _products(weight, units[source])], -1)
+            units[target] = units[target] + update(heard)
+        return units
+
+    def extra_repr(self) -> str:
+        return f"in_channels={self.in_channels}, channels={self.channels}, backward={self.backward_pass}"
+
+
+def _products(weight: Tensor, units: Tensor) -> Tensor:
+    """Weights `(B, n, m, D)` times units `(B, m, K)`, over `sqrt(m)`: `(B, n, D * K)`."""
+    scale = weight.shape[2] ** -0.5
+    if weight.shape[3] == 1:
+        return torch.bmm(weight[..., 0], units) * scale
+    rows = weight.transpose(2, 3).flatten(1, 2)
+    return torch.bmm(rows, units).unflatten(1, weight.shape[1::2]).flatten(2) * scale
+
+
+class UnitPool(nn.Module):
+    """What all units say together, whatever their order: averages, and products with the weights at the ends.
+
+    Averages are of `|h|` where signs are kept, and left out where scales are. Tensors at which no hidden unit lies
+    are passed on as they are.
+    """
+
+    def __init__(self, network_spec: SpaceLike, in_channels: int, channels: int, symmetry: Symmetry = "none"):
+        super().__init__()
+        self.places = Places(as_space(network_spec), symmetry)
+        self.in_channels, self.channels = in_channels, channels
+
+    @property
+    def num_outs(self) -> int:
+        """The number of values that come out."""
+        places, count = self.places, self.places.copies(self.places.free, self.in_channels)
+        for group in places.groups:
+            averages = self.channels * (places.symmetry != "scale")
+            count += averages + self.channels * places.copies(places.out_of(group), self.in_channels)
+        return count
+
+    def forward(self, wsfeat: WeightSpaceFeatures, units: Units) -> Tensor:
+        """Features `(B, in_channels, ...)` and units `(B, units, channels)` to `(B, num_outs)`."""
+        check_features(self.places.space, wsfeat, self.in_channels)
+        out = [self.places.gather(wsfeat, self.places.free)] if self.places.free else []
+        for group, known in zip(self.places.groups, units, strict=True):
+            out += self._of_group(wsfeat, group, known)
+        return torch.cat(out, -1)
+
+    def _of_group(self, wsfeat: WeightSpaceFeatures, group: int, known: Tensor) -> list[Tensor]:
+        out = []
+        if self.places.symmetry != "scale":
+            out.append((known.abs() if self.places.symmetry == "sign" else known).mean(1))
+        tensors = self.places.out_of(group)
+        if tensors:
+            ends = self.places.gather(wsfeat, tensors).transpose(1, 2)
+            out.append(torch.bmm(ends, known).flatten(1) * known.shape[1] ** -0.5)
+        return out

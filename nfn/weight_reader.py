@@ -1,0 +1,207 @@
+"""Read networks by their weights alone: nothing is put into them, no picture is drawn, no image is classified.
+
+Messages along the weights of a canonical copy, then a small head. The same for every order of hidden units, and for
+every copy with other signs, phases (sine) or scales (ReLU).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nfn.augment import Moves, random_moves
+from nfn.canonical import canonical_odd, canonical_relu, canonical_sine
+from nfn.features import WeightSpaceFeatures
+from nfn.layers.messages import ProductMessages, UnitEncoder, UnitPool
+from nfn.network import Network
+from nfn.predictor import Predictor
+from nfn.spec import ArraySpec, NetworkSpec
+
+Canonical = Literal["sine", "odd", "relu", "none"]
+CANONICAL: dict[str, Callable[[WeightSpaceFeatures], WeightSpaceFeatures]] = {
+    "sine": canonical_sine,
+    "odd": canonical_odd,
+    "relu": canonical_relu,
+    "none": lambda features: features,
+}
+AUTO = "auto"
+WAVE_SCALES = (2.7, 0.5)
+"""Of frequencies of weights and biases, in units of their deviation: the span of a picture's coordinates."""
+
+
+@dataclass(frozen=True)
+class WeightReaderConfig:
+    """What is read, of which networks, and how large the reader is.
+
+    `shapes` are those of the weights of a chain; `labels` per image set for the task `label`, empty where `task` names
+    a column of numbers, which have this `mean` and `deviation`. `rounds` counts sweeps of messages forward; one
+    backward lies between two of them. Labels are averages over `views` copies of a SIREN whose pictures are moved a
+    little (`nfn.augment`), mirrored ones among them with `mirror`.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    task: str = "label"
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    canonical: Canonical = "sine"
+    channels: int = 64
+    rounds: int = 2
+    waves: int = 64
+    head: int = 128
+    dropout: float = 0.1
+    views: int = 1
+    mirror: bool = False
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "shapes", tuple(tuple(shape) for shape in self.shapes))  # JSON gives lists
+        if self.canonical not in get_args(Canonical):
+            raise ValueError(f"canonical {self.canonical!r}: wanted one of {', '.join(get_args(Canonical))}.")
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The networks that are read."""
+        biases = tuple(ArraySpec(shape[:1]) for shape in self.shapes)
+        return NetworkSpec(tuple(ArraySpec(shape) for shape in self.shapes), biases)
+
+    @property
+    def outputs(self) -> int:
+        """One per label of every image set, or one number."""
+        return sum(len(names) for names in self.labels.values()) or 1
+
+
+@dataclass(frozen=True)
+class WeightReading:
+    """What weights alone say: the likeliest label of an image set, and a probability for each of its labels.
+
+    `domain_probabilities` are over the image sets that the reader knows; `number` is what a column of numbers says,
+    and then there is no label.
+    """
+
+    domain: str = ""
+    label: str = ""
+    probabilities: dict[str, float] = field(default_factory=dict)
+    domain_probabilities: dict[str, float] = field(default_factory=dict)
+    number: float | None = None
+
+
+class WeightReader(Predictor):
+    """Bilinear messages between hidden units of a canonical copy (`nfn.layers.messages`), pooled, and a head."""
+
+    name = "weight-reader"
+    config_class = WeightReaderConfig
+    scales: Tensor
+
+    def __init__(self, config: WeightReaderConfig):
+        super().__init__(config)
+        spec, channels = config.spec, config.channels
+        self.register_buffer("scales", torch.ones(2 * len(spec)))
+        self.encoder = UnitEncoder(spec, 1, channels, config.waves, WAVE_SCALES)
+        self.sweeps = nn.ModuleList(
+            ProductMessages(spec, 1, channels, backward=i % 2 == 1) for i in range(2 * config.rounds - 1)
+        )
+        self.pool = UnitPool(spec, 1, channels)
+        self.head = nn.Sequential(
+            nn.Linear(self.pool.num_outs, config.head), nn.LayerNorm(config.head), nn.SiLU(),
+            nn.Linear(config.head, config.outputs),
+        )  # fmt: skip
+
+    def prepare(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """The canonical copy of networks in our convention, each tensor divided by its typical size."""
+        canonical = CANONICAL[self.config.canonical](features)
+        return canonical.with_tensors(
+            x / scale for x, scale in zip(canonical.tensors, self.scales, strict=True)
+        )
+
+    def measure(self, features: WeightSpaceFeatures) -> None:
+        """Set the typical size of each tensor to what it is in these networks."""
+        canonical = CANONICAL[self.config.canonical](features)
+        self.scales.copy_(torch.stack([x.square().mean().sqrt() for x in canonical.tensors]))
+
+    def forward(self, features: WeightSpaceFeatures) -> Tensor:
+        """Networks `(B, 1, ...)` in our convention to logits `(B, labels)`, or numbers `(B, 1)`."""
+        features = self.prepare(features)
+        units = self.encoder(features)
+        for sweep in self.sweeps:
+            units = sweep(features, units)
+        return self.head(F.dropout(self.pool(features, units), self.config.dropout, self.training))
+
+    @torch.no_grad()
+    def read(self, features: WeightSpaceFeatures) -> Tensor:
+        """Networks `(B, 1, ...)` in our convention to log probabilities `(B, labels)`, or numbers `(B, 1)`."""
+        features = features.to(self.device)
+        if not self.config.labels:
+            return self(features)
+        moves, generator = (
+            Moves(0.2, 0.15, 0.15, 0.1, mirror=self.config.mirror),
+            torch.Generator().manual_seed(0),
+        )
+        views = [random_moves(features, moves, generator, alike=True) for _ in range(1, self.config.views)]
+        return torch.stack([self(view).softmax(1) for view in (features, *views)]).mean(0).log()
+
+    @torch.no_grad()
+    def predict(self, network: Network, domain: str = AUTO) -> WeightReading:
+        """Read one network, within `domain` or, with `auto`, within the most probable one.
+
+        Raises ValueError, a sentence for the visitor, for networks of another shape and for an unknown domain.
+        """
+        self._check(network)
+        if domain not in (AUTO, *self.config.labels):
+            known = ", ".join((AUTO, *self.config.labels))
+            raise ValueError(f"This reader knows no domain {domain!r}: choose one of {known}.")
+        return self.explain(self.read(network.normalized)[0].cpu(), domain)
+
+    def attribute(self, network: Network, domain: str, label: str) -> WeightSpaceFeatures:
+        """How much each weight and bias moved the answer: itself times the gradient of the output (arXiv:1605.01713).
+
+        Features `(1, 1, ...)` in our convention, in the network's own order of units. For a column of numbers, `domain`
+        and `label` are not looked at. Raises ValueError as `predict` does.
+        """
+        self._check(network)
+        features = network.normalized.to(self.device).map(lambda x: x.detach().requires_grad_())
+        place = (
+            self.class_offset(domain) + self.config.labels[domain].index(label) if self.config.labels else 0
+        )
+        gradients = torch.autograd.grad(self(features)[0, place], features.tensors)
+        return features.with_tensors(
+            (x * g).detach().cpu() for x, g in zip(features.tensors, gradients, strict=True)
+        )
+
+    def fault(self, network: Network) -> str | None:
+        """Why a network cannot be read, or None: those of the shape and kind that it learned from can."""
+        wanted = ", ".join(" x ".join(map(str, shape)) for shape in self.config.shapes)
+        if network.chain is None:
+            return f"Its layers do not stand in one row; this reader knows networks of layers of {wanted}."
+        found = tuple(tuple(weight.shape[2:]) for weight in network.chain.weights)
+        if found != self.config.shapes:
+            return f"This network is of another shape than those that this reader knows, with layers of {wanted}."
+        if (network.kind == "siren") != (self.config.canonical == "sine"):
+            return f"This network is a {network.kind}, and of another kind than those that this reader knows."
+        if network.kind == "siren" and network.siren.output != "linear":
+            return f"There is a {network.siren.output} at the end of this SIREN; this reader knows those with none."
+        return None
+
+    def _check(self, network: Network) -> None:
+        fault = self.fault(network)
+        if fault is not None:
+            raise ValueError(fault)
+
+    def explain(self, output: Tensor, domain: str = AUTO) -> WeightReading:
+        """The result for one row `(outputs,)` of what `read` or `forward` gives."""
+        config = self.config
+        if not config.labels:
+            return WeightReading(number=float(output[0]) * config.deviation + config.mean)
+        rows = torch.softmax(output, 0).split([len(names) for names in config.labels.values()])
+        shares = {name: float(row.sum()) for name, row in zip(config.labels, rows, strict=True)}
+        chosen = max(shares, key=lambda name: shares[name]) if domain == AUTO else domain
+        row = torch.softmax(rows[list(config.labels).index(chosen)].log(), 0)
+        named = dict(zip(config.labels[chosen], row.tolist(), strict=True))
+        return WeightReading(chosen, max(named, key=lambda name: named[name]), named, shares)
+
+    def class_offset(self, domain: str) -> int:
+        """The index of an image set's first label among the outputs."""
+        names = list(self.config.labels)
+        return sum(len(self.config.labels[name]) for name in names[: names.index(domain)])

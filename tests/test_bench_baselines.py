@@ -1,0 +1,55 @@
+"""What the baselines read must tell networks apart: sinusoidal encodings in every layer drown it."""
+
+import pytest
+import torch
+from torch import nn
+
+from bench.cnn_baselines import CHANNELS, Baseline, predict, stop_if_constant
+from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.layers import HNPLinear, HNPPool, IOSinusoidalEncoding, NPLinear, NPPool, TupleOp
+from zoo.catalog import EMBEDDED
+from zoo.collection import Collection
+
+
+@pytest.fixture(scope="module")
+def networks() -> WeightSpaceFeatures:
+    return Collection(EMBEDDED / "collections/cifar10-cnns").features(slice(0, 24))
+
+
+def spread(pooled: torch.Tensor) -> float:
+    """How far networks differ, as a part of what they have in common."""
+    return float(pooled.std(0).norm() / pooled.mean(0).norm())
+
+
+def encoded_body(kind: str, networks: WeightSpaceFeatures) -> nn.Sequential:
+    spec, channels, modules = network_spec_from_wsfeat(networks), 1, []
+    linear, pool = (NPLinear, NPPool) if kind == "np" else (HNPLinear, HNPPool)
+    for wanted in CHANNELS:
+        encoding = IOSinusoidalEncoding(spec, 10.0, 6)
+        modules += [encoding, linear(spec, encoding.num_out_chan(channels), wanted), TupleOp(nn.ReLU())]
+        channels = wanted
+    return nn.Sequential(*modules, pool(spec))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["np", "hnp"])
+def test_sinusoids_in_every_layer_drown_what_tells_networks_apart(kind, networks):
+    torch.manual_seed(0)
+    drowned = spread(encoded_body(kind, networks)(networks).flatten(1))
+    assert drowned < 0.01
+    assert spread(Baseline(kind, networks).read(networks)) > 5 * drowned
+
+
+def test_every_baseline_tells_networks_apart(networks):
+    for kind in ("statnn", "np", "hnp"):
+        torch.manual_seed(0)
+        predicted = predict(Baseline(kind, networks), networks)
+        stop_if_constant(predicted)
+        assert predicted.shape == (24,)
+
+
+def test_a_constant_answer_ends_with_a_sentence():
+    with pytest.raises(SystemExit, match=r"answers 0\.5000 to every network"):
+        stop_if_constant(torch.full((5,), 0.5))
+    with pytest.raises(SystemExit, match="no longer finite"):
+        stop_if_constant(torch.tensor([0.5, float("nan")]))

@@ -1,0 +1,175 @@
+"""Readers of weights alone: they learn, do not mind disguises, go on where they stopped, and say what they cannot."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from nfn.classifier import InrClassifier
+from nfn.network import ClassifierConvention
+from nfn.permutation import permute
+from nfn.weight_reader import WeightReader, WeightReaderConfig
+from zoo import images
+from zoo.__main__ import app
+from zoo.build import run_build
+from zoo.build_siren import SirenBuild
+from zoo.card_reader import curve_svg, reader_card
+from zoo.catalog import EMBEDDED, Zoo
+from zoo.collection import Collection
+from zoo.errors import ZooError
+from zoo.evaluate_classifier import disguises
+from zoo.evaluate_reader import evaluate_reader
+from zoo.train_reader import ReaderRecipe, answers, reader_config, split_rows, train_reader
+
+IMAGES = Path(__file__).parent / "data/images"
+QUICK = ReaderRecipe(samples=960, batch=16)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Path:
+    """Sixteen SIRENs of real training digits."""
+    folder = tmp_path_factory.mktemp("collections") / "digits"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
+        patch.setattr(images, "VALIDATION_ROWS", 8)
+        run_build(SirenBuild("mnist", "train", 16), folder, "cpu", 1, lambda count: None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reader(digits, tmp_path_factory) -> WeightReader:
+    return train_reader([digits], "label", 16, QUICK, tmp_path_factory.mktemp("work"), "cpu")
+
+
+def test_a_reader_learns_what_its_networks_show(reader, digits):
+    collection = Collection(digits)
+    chosen, _ = split_rows(collection)
+    right = answers(reader, collection.normalized(chosen.tolist())).argmax(1) == collection.labels[chosen]
+    assert right.float().mean() > 0.75
+
+
+def test_disguises_change_no_answer(reader, digits):
+    features = Collection(digits).normalized()
+    before = answers(reader, features)
+    for copy in disguises(features, torch.Generator().manual_seed(0)).values():
+        torch.testing.assert_close(answers(reader, copy), before, atol=2e-3, rtol=0)
+
+
+def test_an_interrupted_reader_ends_where_an_uninterrupted_one_does(reader, digits, tmp_path):
+    class Interrupted(Exception):
+        pass
+
+    def stop(features):
+        raise Interrupted
+
+    with pytest.MonkeyPatch.context() as patch:
+        rate = ReaderRecipe.rate
+        patch.setattr(ReaderRecipe, "rate", lambda self, i: stop(i) if i == 40 else rate(self, i))
+        with pytest.raises(Interrupted):
+            train_reader([digits], "label", 16, QUICK, tmp_path, "cpu")
+    again = train_reader([digits], "label", 16, QUICK, tmp_path, "cpu")
+    for name, tensor in reader.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+    assert "validation" in (tmp_path / "curve.json").read_text()
+
+
+def test_a_saved_reader_says_the_same_of_a_network(reader, digits, tmp_path):
+    reader.save(tmp_path)
+    network = Collection(digits).network("train/3")
+    result, again = reader.predict(network), WeightReader.load(tmp_path).predict(network)
+    assert again.label == result.label and again.domain == "mnist"
+    assert sum(result.probabilities.values()) == pytest.approx(1)
+    assert result.domain_probabilities == {"mnist": pytest.approx(1)}
+
+
+def test_an_answer_does_not_depend_on_what_else_is_read(reader, digits):
+    assert reader.config.views == 16 and not reader.config.mirror
+    features = Collection(digits).normalized()
+    together = reader.read(features)
+    assert not torch.allclose(together, reader(features).log_softmax(1).detach())
+    torch.testing.assert_close(reader.read(features.select(3)), together[3:4], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(together.exp().sum(1), torch.ones(16))
+
+
+def test_attributions_follow_the_weights_that_they_are_of(reader, digits):
+    network = Collection(digits).network("train/0")
+    order = torch.randperm(32, generator=torch.Generator().manual_seed(0))
+    moved = permute(network.features, [order, order.flip(0)])
+    found = reader.attribute(network, "mnist", "5")
+    assert found.weights[1].shape == (1, 1, 32, 32) and found.weights[1].abs().max() > 0
+    again = reader.attribute(network.with_features(moved), "mnist", "5")
+    for got, want in zip(again.tensors, permute(found, [order, order.flip(0)]).tensors, strict=True):
+        torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-3)
+
+
+def test_what_a_reader_does_not_know_is_said(reader, digits):
+    network = Collection(digits).network("train/0")
+    with pytest.raises(ValueError, match="knows no domain 'cifar10'"):
+        reader.predict(network, "cifar10")
+    wide = network.with_features(network.features.map(lambda x: torch.cat([x, x], 2)))
+    with pytest.raises(ValueError, match=r"another shape than those .* layers of 32 x 2, 32 x 32, 1 x 32"):
+        reader.predict(wide)
+    assert reader.fault(network) is None and "one row" in str(reader.fault(replace(network, chain=None)))
+    ended = replace(network, convention=replace(network.siren, output="sigmoid"))
+    assert "a sigmoid at the end" in str(reader.fault(ended))
+    assert "is a classifier" in str(reader.fault(replace(network, convention=ClassifierConvention())))
+
+
+def test_a_number_of_small_cnns_is_read(tmp_path):
+    folder = EMBEDDED / "collections/cifar10-cnns"
+    config = reader_config("accuracy", [Collection(folder)], 8)
+    assert config.outputs == 1 and config.canonical == "none" and not config.labels
+    model = WeightReader(replace(config, mean=0.4, deviation=0.1))
+    number = model.predict(Collection(folder).network("test/0")).number
+    assert number is not None and -2 < number < 2
+    with pytest.raises(ZooError, match="no networks of the split 'train'"):
+        train_reader([folder], "accuracy", 8, QUICK, tmp_path, "cpu")
+
+
+def test_columns_and_shapes_that_do_not_fit_are_named(digits):
+    with pytest.raises(ZooError, match="no column 'test_accuracy': choose one of id, split"):
+        reader_config("accuracy", [Collection(digits)], 8)
+    with pytest.raises(ZooError, match="of one shape; these collections have 2"):
+        reader_config("label", [Collection(digits), Collection(EMBEDDED / "collections/cifar10-sirens")], 8)
+    with pytest.raises(ValueError, match="canonical 'cosine'"):
+        WeightReaderConfig(((2, 2),), canonical="cosine")  # type: ignore[arg-type]
+
+
+def test_the_card_has_every_figure_and_the_curve_a_line_for_each_image_set(reader, digits, monkeypatch):
+    monkeypatch.setattr("zoo.evaluate_classifier.BATCH", 8)
+    metrics = evaluate_reader(reader, [digits], Zoo().predictor("inr-classifier", InrClassifier))
+    training = {
+        "recipe": {"samples": 640, "seed": 0}, "seconds": 120, "device": "cpu", "machine": "2 cores", "torch": "2.13.0",
+        "collections": [{"collection": "c", "images": "mnist", "recipe": "varied", "networks": 5, "psnr": 30.0}],
+    }  # fmt: skip
+    card = reader_card(training, metrics, [])
+    assert f"{100 * metrics['rows'][0]['accuracy']:.1f}%" in card and "2 minutes on cpu" in card
+    held_out, *unlike = metrics["agreement"]
+    assert (
+        held_out["kind"] == "digits, held out"
+        and held_out["typical_and_alike"] > 0.6
+        and "digits, held out" in card
+    )
+    assert all(row["typical_and_alike"] <= row["typical"] for row in unlike)
+    assert metrics["symmetry"][0]["permuted"] < 1e-2 and metrics["rows"][0]["accuracy_auto"] > 0.8
+    picture = curve_svg(
+        [{"samples": 8, "validation": [0.1, 0.2]}, {"samples": 16, "validation": [0.3, 0.4]}], ["a", "b"]
+    )
+    assert picture.count("<polyline") == 2 and "16 networks seen" in picture
+
+
+def test_the_command_trains_measures_and_writes_a_card(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("zoo.evaluate_reader.unlike_networks", lambda collections, generator: [])
+    out, work = str(tmp_path / "reader"), str(tmp_path / "work")
+    run = CliRunner().invoke(
+        app,
+        ["train", "reader", str(digits), "--out", out, "--work", work, "--samples", "32", "--channels", "4"],
+    )
+    assert run.exit_code == 0, run.output
+    run = CliRunner().invoke(app, ["evaluate", "reader", str(digits), "--folder", out])
+    assert run.exit_code == 0, run.output
+    assert {path.name for path in Path(out).iterdir()} == {
+        "config.json", "curve.svg", "metrics.json", "model.safetensors", "README.md", "training.json"
+    }  # fmt: skip

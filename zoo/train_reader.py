@@ -1,0 +1,272 @@
+"""Train `WeightReader`: any column of any collection of chains, from weights alone, on a CPU.
+
+    python -m zoo train reader --task label --out my-reader COLLECTION...
+
+A batch is networks drawn at random; SIRENs are moved at random first (`nfn.augment`), which changes the picture and
+not what it shows. The rate rises, stays, and falls to nothing; a run that was stopped goes on, with more steps or
+fewer too.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nfn.augment import Moves, jitter, random_moves
+from nfn.features import WeightSpaceFeatures
+from nfn.weight_reader import Canonical, WeightReader, WeightReaderConfig
+from zoo.collection import Collection
+from zoo.errors import ZooError
+from zoo.files import read_json, write_json
+from zoo.training import run_steps, step_generator
+
+LABEL, ACCURACY = "label", "accuracy"
+COLUMNS = {ACCURACY: "test_accuracy"}
+"""Short names of columns."""
+MOVES = {
+    "mnist": Moves(rotation=0.25, scale=0.2, shear=0.2),
+    "fashion_mnist": Moves(rotation=0.12, scale=0.15, mirror=True, contrast=0.15, brightness=0.05),
+    "cifar10": Moves(rotation=0.12, scale=0.15, mirror=True, contrast=0.25, brightness=0.15),
+}
+"""How pictures of each image set may move and still show the same."""
+VIEWS = 16
+"""Copies of a SIREN over which labels are averaged."""
+CURVE_FILE = "curve.json"
+HELD_OUT = 0.05
+"""Of the networks, the last ones of each collection, where no split is for validation."""
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class ReaderRecipe:
+    """AdamW, gradients clipped at norm 1; `rise` and `fall` are the parts of all steps in which the rate changes.
+
+    `noise` is what is added to weights, in parts of their typical size.
+    """
+
+    samples: int = 1_000_000
+    batch: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    rise: float = 0.05
+    fall: float = 0.5
+    label_smoothing: float = 0.05
+    noise: float = 0.01
+    seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """How many batches."""
+        return max(1, self.samples // self.batch)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of one step."""
+        done = (step + 1) / self.steps
+        return self.learning_rate * min(1.0, done / self.rise, (1 - step / self.steps) / self.fall)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Networks `(n, 1, ...)` in our convention, what they should be read as `(n,)`, and which are for what.
+
+    `moves` is None where weights are not a picture's.
+    """
+
+    features: WeightSpaceFeatures
+    targets: Tensor
+    train: Tensor
+    validation: Tensor
+    moves: Moves | None = None
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[WeightSpaceFeatures, Tensor]:
+        """Random training networks, moved."""
+        rows = self.train[torch.randint(len(self.train), (count,), generator=generator)]
+        features = self.features.select(rows)
+        moved = features if self.moves is None else random_moves(features, self.moves, generator)
+        return moved, self.targets[rows]
+
+
+def reader_config(task: str, collections: Sequence[Collection], channels: int) -> WeightReaderConfig:
+    """A reader for these collections; ZooError where they do not have the column, or differ in shape."""
+    specs = {collection.spec.network for collection in collections}
+    if len(specs) != 1:
+        raise ZooError(f"A reader reads networks of one shape; these collections have {len(specs)}.")
+    for collection in collections:
+        if column_of(task) not in collection.rows.column_names:
+            known = ", ".join(collection.rows.column_names)
+            raise ZooError(
+                f"{collection.folder.name} has no column {column_of(task)!r}: choose one of {known}."
+            )
+    labels = {c.images: list(c.spec.label_names) for c in collections} if task == LABEL else {}
+    pictures = bool(labels) and collections[0].spec.kind == "siren"
+    mirror = pictures and all(MOVES.get(name, Moves()).mirror for name in labels)
+    return WeightReaderConfig(
+        shapes=tuple(weight.shape for weight in collections[0].spec.network.weight_spec),
+        task=task, labels=labels, canonical=canonical_of(collections), channels=channels, waves=channels,
+        views=VIEWS if pictures else 1, mirror=mirror,
+    )  # fmt: skip
+
+
+def column_of(task: str) -> str:
+    """The column of `networks.parquet` that a task is about."""
+    return COLUMNS.get(task, task)
+
+
+def canonical_of(collections: Sequence[Collection]) -> Canonical:
+    """Which symmetry of units the networks have beside their order."""
+    if collections[0].spec.kind == "siren":
+        return "sine"
+    found = {name for c in collections for name in c.rows["activation"].unique().to_pylist()}
+    if found == {"relu"}:
+        return "relu"
+    return "odd" if found == {"tanh"} else "none"
+
+
+def read_examples(model: WeightReader, collections: Sequence[Collection]) -> list[Examples]:
+    """The networks of each image set."""
+    found: dict[str, list[Examples]] = {}
+    for collection in collections:
+        column = torch.tensor(collection.rows[column_of(model.config.task)].to_numpy())
+        offset = model.class_offset(collection.images) if model.config.labels else 0
+        train, validation = split_rows(collection)
+        moves = MOVES.get(collection.images, Moves()) if collection.spec.kind == "siren" else None
+        targets = column + offset if model.config.labels else column.float()
+        examples = Examples(collection.normalized(), targets, train, validation, moves)
+        found.setdefault(collection.images, []).append(examples)
+    return [join(parts) for parts in found.values()]
+
+
+def split_rows(collection: Collection) -> tuple[Tensor, Tensor]:
+    """Row numbers to train on and to watch; the last of those to train on are watched where none are for validation."""
+    splits = collection.rows["split"].to_pylist()
+    train = torch.tensor([i for i, split in enumerate(splits) if split == "train"])
+    watched = torch.tensor([i for i, split in enumerate(splits) if split == "validation"])
+    if not len(train):
+        raise ZooError(f"{collection.folder.name} has no networks of the split 'train' to learn from.")
+    held = 0 if len(watched) else max(1, round(HELD_OUT * len(train)))
+    return train[: len(train) - held], watched if len(watched) else train[len(train) - held :]
+
+
+def join(parts: Sequence[Examples]) -> Examples:
+    """The examples of several collections of one image set."""
+    starts = [sum(len(p.targets) for p in parts[:i]) for i in range(len(parts))]
+    return Examples(
+        WeightSpaceFeatures.cat([p.features for p in parts]),
+        torch.cat([p.targets for p in parts]),
+        torch.cat([p.train + at for p, at in zip(parts, starts, strict=True)]),
+        torch.cat([p.validation + at for p, at in zip(parts, starts, strict=True)]),
+        parts[0].moves,
+    )
+
+
+def train_reader(
+    collections: Sequence[Path], task: str, channels: int, recipe: ReaderRecipe, folder: Path, device: str
+) -> WeightReader:
+    """Train on the collections' training networks; checkpoints and the curve of validation go to `folder`."""
+    opened = [Collection(path) for path in collections]
+    torch.manual_seed(recipe.seed)
+    model = WeightReader(reader_config(task, opened, channels))
+    sets = read_examples(model, opened)
+    prepare(model, sets)
+    model = model.to(device).train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    )
+    every, curve = max(1, recipe.steps // 40), folder / CURVE_FILE
+    began = time.perf_counter() - seconds_until_now(curve)
+
+    def step(i: int) -> float:
+        loss = train_step(model, optimizer, sets, recipe, i)
+        if (i + 1) % every == 0:
+            scores = validation_scores(model, sets)
+            note(curve, (i + 1) * recipe.batch, scores, time.perf_counter() - began)
+        return loss
+
+    run_steps(step, recipe.steps, {"model": model, "optimizer": optimizer}, folder, every)
+    return model.eval()
+
+
+def train_step(
+    model: WeightReader,
+    optimizer: torch.optim.Optimizer,
+    sets: Sequence[Examples],
+    recipe: ReaderRecipe,
+    i: int,
+) -> float:
+    """One batch, at the recipe's rate; the loss."""
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.rate(i)
+    torch.manual_seed(recipe.seed + i)  # dropout
+    loss = batch_loss(model, sets, recipe, step_generator(recipe.seed, i))
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def prepare(model: WeightReader, sets: Sequence[Examples]) -> None:
+    """Typical sizes of weights and, for a column of numbers, of these."""
+    training = WeightSpaceFeatures.cat([s.features.select(s.train[:2000]) for s in sets])
+    model.measure(training)
+    if not model.config.labels:
+        numbers = torch.cat([s.targets[s.train] for s in sets])
+        model.config = replace(model.config, mean=float(numbers.mean()), deviation=float(numbers.std()))
+
+
+def batch_loss(
+    model: WeightReader, sets: Sequence[Examples], recipe: ReaderRecipe, generator: torch.Generator
+) -> Tensor:
+    """The loss of one batch, which has of each image set the part that this has of all networks."""
+    total = sum(len(s.train) for s in sets)
+    parts = [s.draw(max(1, round(recipe.batch * len(s.train) / total)), generator) for s in sets]
+    features = WeightSpaceFeatures.cat([features for features, _ in parts])
+    features = jitter(features, recipe.noise, generator).to(model.device)
+    targets = torch.cat([targets for _, targets in parts]).to(model.device)
+    with torch.autocast(model.device.type, torch.bfloat16):
+        out = model(features)
+    out = out.float()
+    if model.config.labels:
+        return F.cross_entropy(out, targets, label_smoothing=recipe.label_smoothing)
+    return F.smooth_l1_loss(out[:, 0], (targets - model.config.mean) / model.config.deviation)
+
+
+@torch.no_grad()
+def answers(read: Callable[[WeightSpaceFeatures], Tensor], features: WeightSpaceFeatures) -> Tensor:
+    """What a reader, or its `read`, says of many networks, `(n, outputs)`."""
+    count = len(features.tensors[0])
+    return torch.cat([read(features.select(slice(i, i + BATCH))).cpu() for i in range(0, count, BATCH)])
+
+
+def validation_scores(model: WeightReader, sets: Sequence[Examples]) -> list[float]:
+    """Per image set: how many labels of watched networks are right, or the mean error of a number."""
+    model.eval()
+    scores = []
+    for examples in sets:
+        out = answers(model, examples.features.select(examples.validation).to(model.device))
+        truth = examples.targets[examples.validation]
+        if model.config.labels:
+            scores.append(round(float((out.argmax(1) == truth).float().mean()), 4))
+        else:
+            numbers = out[:, 0] * model.config.deviation + model.config.mean
+            scores.append(round(float((numbers - truth).abs().mean()), 5))
+    model.train()
+    return scores
+
+
+def note(path: Path, samples: int, scores: list[float], seconds: float) -> None:
+    """Append a row to the curve of validation; what a run that was stopped wrote of later steps goes."""
+    rows = read_json(path)["rows"] if path.exists() else []
+    rows = [row for row in rows if row["samples"] < samples]
+    row = {"samples": samples, "seconds": round(seconds), "validation": scores}
+    write_json(path, {"rows": [*rows, row]})
+    print(f"{samples:,} networks seen, validation {', '.join(map(str, scores))}", flush=True)
+
+
+def seconds_until_now(curve: Path) -> int:
+    """How long the runs took that wrote this curve."""
+    return read_json(curve)["rows"][-1]["seconds"] if curve.exists() else 0
