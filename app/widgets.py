@@ -42,7 +42,7 @@ def segmented(
 def part_box(elem_id: str) -> gr.Textbox:
     """Where a visitor names the network that is meant of several in a file."""
     return gr.Textbox(
-        label="Network in the file, if it holds several", placeholder="the usual one", max_lines=1, max_length=200,
+        "", label="Network in the file, if it holds several", placeholder="the usual one", max_lines=1, max_length=200,
         elem_id=elem_id,
     )  # fmt: skip
 
