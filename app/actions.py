@@ -49,7 +49,8 @@ class Source:
 
     `zoo` is the zoo that the id is of: "" for the app's own, else as `app.zoos.zoo_at` takes it. `images` is the image
     set that a visitor says a classifier learned from. `part` names the one that is meant of several networks in a file,
-    "" the usual one. `undeclared` are the parts of `convention` that stay to be found.
+    "" the usual one; `reading` one of the ways in which a classifier was tried, "" the one that fits best. `undeclared`
+    are the parts of `convention` that stay to be found.
     """
 
     zoo_id: str | None = None
@@ -58,6 +59,7 @@ class Source:
     zoo: str = ""
     images: str | None = None
     part: str = ""
+    reading: str = ""
     undeclared: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -378,8 +380,12 @@ def compare_copies(how: Symmetry, before: Network, after: Network, domain: str =
 
 def count_moved(before: Network, after: Network) -> int:
     """How many weights and biases differ between two networks of one architecture."""
-    after_by_name = after.tensors()
-    return sum(int((tensor != after_by_name[name]).sum()) for name, tensor in before.tensors().items())
+    if before.chain is not None:
+        pairs = zip(before.chain.tensors, after.features.tensors, strict=True)
+    else:
+        after_by_name = after.tensors()
+        pairs = ((tensor, after_by_name[name]) for name, tensor in before.tensors().items())
+    return sum(int((x != y).sum()) for x, y in pairs)
 
 
 def _disguise(network: Network, how: Symmetry, generator: torch.Generator) -> Network:

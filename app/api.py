@@ -97,6 +97,7 @@ def predict_generalization(
     pixels: str = "auto",
     images: str = "auto",
     part: str = "auto",
+    reading: str = "auto",
 ) -> dict[str, Any]:
     """Predict the test accuracy of an image classifier from its file alone, without any test data.
 
@@ -107,14 +108,15 @@ def predict_generalization(
         pixels: What black and white become, such as 0,1, or mnist, cifar10, imagenet (mean and std); auto finds it.
         images: The image set that it learned from: mnist, fashion_mnist or cifar10; auto finds it.
         part: The network that is meant, such as actor, where a file holds several; auto takes the usual one.
+        reading: One of the readings in an earlier answer, where you know which is right; auto takes what fits best.
 
     Returns:
         test_accuracy, low and high (0 to 1, null without a prediction; the interval holds the truth in a share of
         `coverage` of networks like the zoo's), percentile (0 to 100: the share of the zoo's networks that measure below
         this prediction), typical (false: do not believe the number; reason says why), images and activation as found,
-        assumed (what was taken for granted, in words), predictor and seconds.
+        assumed (what was taken for granted, in words), readings (other ways in which it was tried), predictor, seconds.
     """
-    source = generalization.read_as(from_request(file, zoo_id, part), images, activation, pixels)
+    source = generalization.read_as(from_request(file, zoo_id, part), images, activation, pixels, reading)
     done = generalization.predict(source)
     result = done.result
     known = math.isfinite(result.test_accuracy)
@@ -129,6 +131,7 @@ def predict_generalization(
         "images": result.images,
         "activation": result.activation,
         "assumed": list(done.assumed),
+        "readings": list(generalization.readings(source)),
         "predictor": result.predictor,
         "seconds": round(done.seconds, 4),
     }

@@ -62,15 +62,19 @@ def open_upload(path: str | None, part: str = "") -> Source:
     return source
 
 
-def read_as(source: Source, images: str = AUTO, activation: str = AUTO, pixels: str = AUTO) -> Source:
+def read_as(
+    source: Source, images: str = AUTO, activation: str = AUTO, pixels: str = AUTO, reading: str = AUTO
+) -> Source:
     """The source with what the visitor knows of it, which overrules its file; auto leaves a point to the file.
 
     `images` is the image set that it learned from, `pixels` what black and white become, or a usual normalisation.
     """
-    if images == activation == pixels == AUTO:
+    if images == activation == pixels == reading == AUTO:
         return source
     if source.path is None:
-        raise RequestError("All is known of the zoo's networks: leave images, activation and pixels at auto.")
+        raise RequestError(
+            "All is known of the zoo's networks: leave images, activation, pixels and reading at auto."
+        )
     if images != AUTO and images not in pictures():
         raise RequestError(
             f"Unknown images {shorten(str(images))}: choose one of auto, {', '.join(pictures())}."
@@ -79,7 +83,8 @@ def read_as(source: Source, images: str = AUTO, activation: str = AUTO, pixels: 
         known = small_cnns.tell(open_classifier(source), activation, pixels).convention
     except ValueError as error:
         raise RequestError(str(error)) from error
-    return replace(source, convention=known, images=None if images == AUTO else images)
+    source = replace(source, convention=known, images=None if images == AUTO else images)
+    return source if reading == AUTO else replace(source, reading=reading)
 
 
 def pictures() -> dict[str, PictureSet]:
@@ -139,12 +144,21 @@ def _is_small_inside(classifier: Classifier) -> bool:
 @torch.no_grad()
 def classifier_of(source: Source) -> Classifier:
     """The classifier behind `source` and what it computes: known of the zoo's, declared by a file, or found."""
+    if source.reading:
+        with reading():
+            return classifiers.with_reading(classifier_of(replace(source, reading="")), source.reading)
     network = open_classifier(source)
     if source.zoo_id is not None:
         images = zoo(source.zoo).collection(source.zoo_id.partition("/")[0]).images
         return classifiers.zoo_classifier(network, images, readers().small.config.sizes.get(images, 32))
     with reading():
         return classifiers.found_classifier(network, list(pictures().values()), source.images)
+
+
+def readings(source: Source) -> tuple[str, ...]:
+    """The ways in which an upload was read that fit best, the one that is used first; none where nothing is open."""
+    found = classifier_of(source).identified
+    return () if found is None else found.readings
 
 
 @dataclass(frozen=True)

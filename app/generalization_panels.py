@@ -238,7 +238,9 @@ def assumed_block(classifier: Classifier) -> str:
         return (
             '<p class="line">All of it is known: the network is of the zoo.</p>' if classifier.setting else ""
         )
-    if found.declared:
+    if found.told:
+        how = "This is the reading that you chose."
+    elif found.declared:
         how = "The file holds its graph, which is drawn as it is."
     elif classifier.fault is not None:
         how = f"The file does not say how its layers are connected. {classifier.fault} Drawn is one way that fits."

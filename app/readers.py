@@ -83,7 +83,7 @@ def weights_line(readings: TwoReadings) -> str:
     mark, word = ("✓", "the same answer") if readings.agree else ("≠", "another answer")
     return (
         f'<p class="line" id="weights-alone"><b>Weights alone: {escape(weights.label)}</b> ({share}{others}) '
-        f'<span aria-hidden="true">{mark}</span> {word}. This one looked at the weights and biases and nothing else; '
+        f'<span aria-hidden="true">{mark}</span> {word}. It looked at weights and biases and nothing else; '
         "the answer above looked at the picture that the network draws.</p>"
     )
 

@@ -33,9 +33,7 @@ def from_text(text: str) -> Source:
         file = None if fields["path"] is None else {"path": fields["path"]}
         zoo_id, convention = fields["zoo_id"], fields["convention"] and _convention(fields["convention"])
         zoo, images, undeclared = _zoo(fields["zoo"]), fields["images"], tuple(fields["undeclared"])
-        part = fields["part"]
-        if not isinstance(part, str) or len(part) > MAX_TEXT:
-            raise ValueError("not the name of a part")
+        part, reading = (_name(fields[key]) for key in ("part", "reading"))
         if not set(undeclared) <= set(FIELDS):
             raise ValueError("not parts of a convention")
         if images is not None and images not in IMAGE_SETS:
@@ -48,8 +46,15 @@ def from_text(text: str) -> Source:
         zoo=zoo,
         images=images,
         part=part,
+        reading=reading,
         undeclared=undeclared,
     )
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise ValueError("not a name")
+    return value
 
 
 def _convention(fields: dict[str, Any]) -> Convention:

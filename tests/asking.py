@@ -16,7 +16,7 @@ SEVEN, CNN, INIT = "mnist-sirens/test/0", "cifar10-cnns/test/0", "mnist-inits/te
 ARGUMENTS = {
     "classify_inr": ["auto", *["auto"] * 5],
     "edit_inr": ["dilate", 1.0, *["auto"] * 5],
-    "predict_generalization": ["auto", "auto", "auto"],
+    "predict_generalization": ["auto"] * 5,
     "winning_ticket": [0.95],
 }
 """By endpoint that takes a file, what comes after the file and the zoo id."""

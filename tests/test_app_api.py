@@ -149,7 +149,7 @@ def test_a_convention_that_cannot_be_is_answered_in_words(client, foreign_file, 
 
 GENERALIZATION = {
     "test_accuracy", "low", "high", "coverage", "percentile", "typical", "reason", "images", "activation", "assumed",
-    "predictor", "seconds",
+    "predictor", "seconds", "readings",
 }  # fmt: skip
 
 
@@ -204,7 +204,7 @@ def test_a_stack_of_networks_is_a_batch(client, cnn_files, tmp_path):
     ((None, None), "/predict_generalization", "exactly one"),
     ((None, SEVEN), "/predict_generalization", "not an image classifier"),
     ((None, CNN), "/classify_inr", "classifier"),
-    ((None, CNN, "relu"), "/predict_generalization", "leave images, activation and pixels at auto"),
+    ((None, CNN, "relu"), "/predict_generalization", "leave images, activation, pixels and reading at auto"),
     ((None, "cifar10-cnns/test/99999"), "/predict_generalization", "test/0"),
     (([],), "/predict_generalization_batch", "at least one"),
     ((None, None), "/classify_inr", "exactly one"),

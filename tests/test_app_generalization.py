@@ -187,7 +187,7 @@ def test_conventions_that_cannot_be(file, activation, pixels):
 
 
 def test_the_zoo_is_not_told_what_it_knows(zoo_id):
-    with pytest.raises(RequestError, match="leave images, activation and pixels at auto"):
+    with pytest.raises(RequestError, match="leave images, activation, pixels and reading at auto"):
         generalization.read_as(Source(zoo_id=zoo_id), activation="relu")
 
 
@@ -232,7 +232,7 @@ def saved(folder, net: nn.Module) -> str:
 
 
 @pytest.mark.parametrize(("net", "words"), [
-    (nn.Sequential(nn.Linear(2, 16), nn.Linear(16, 1)), "of kind siren"),
+    (nn.Sequential(nn.Linear(2, 16), nn.Linear(16, 1)), "not an image classifier"),
     (nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 16, 3), nn.Conv2d(8, 16, 1), nn.Linear(16, 10)), "onnx.export"),
 ])  # fmt: skip
 def test_what_is_no_classifier_or_has_no_clear_wiring_is_refused_in_words(tmp_path, net, words):
@@ -354,3 +354,24 @@ def test_counting_moved_weights_counts_each_once():
     ones = zeros.with_features(zeros.features.map(torch.ones_like))
     assert actions.count_moved(zeros, zeros) == 0
     assert actions.count_moved(zeros, ones) == spec.get_num_params()
+
+
+def test_who_knows_how_a_network_is_wired_chooses_among_the_readings(tmp_path):
+    """Of an untrained network none stands out: each is offered, drawn as chosen, and gets no number all the same."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Flatten(),
+                        nn.Linear(8 * 11 * 11, 10))  # fmt: skip
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    source = Source(path=str(tmp_path / "net.pt"))
+    first, *others = generalization.readings(source)
+    assert others and len({first, *others}) == 1 + len(others)
+    chosen = generalization.read_as(source, reading=others[0])
+    assert generalization.readings(chosen)[0] == others[0] and set(generalization.readings(chosen)) >= {first}
+    classifier = generalization.classifier_of(chosen)
+    assert classifier.setting and classifier.setting.words == others[0] and classifier.fault
+    with pytest.raises(RequestError, match="None of the readings"):
+        generalization.predict(generalization.read_as(source, reading="upside down"))
+    zoo_network = Source(zoo_id=generalization.first_classifier())
+    assert generalization.readings(zoo_network) == ()
+    with pytest.raises(RequestError, match="at auto"):
+        generalization.read_as(zoo_network, reading=first)

@@ -65,7 +65,7 @@ def test_what_is_written_of_it_is_read_as_the_same(tmp_path, name):
     assert before.keys() == written.keys()
     assert all(torch.equal(written[name], tensor) for name, tensor in before.items())
     again = read_network(tmp_path / "copy")
-    assert (again.kind, again.siren) == (network.kind, network.siren)
+    assert again.convention == network.convention
     if network.chain is not None:  # the settings of a pickled module are no tensors
         assert again.names == network.names and again.tensors().keys() == before.keys()
 

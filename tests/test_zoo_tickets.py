@@ -68,7 +68,7 @@ def test_the_last_are_held_out_and_every_row_is_full(built):
 def test_a_seed_that_gives_other_numbers_is_noticed(built, monkeypatch):
     collection = Collection(built)
     network = collection.network("test/2")
-    assert network.kind == "init" and len(network.spec) == 5
+    assert network.kind == "classifier" and len(network.spec) == 5
     monkeypatch.setattr("zoo.tickets.checksum", lambda init: "0" * 64)
     with pytest.raises(ZooError, match="comes out differently here"):
         Collection(built).network("test/2")

@@ -100,6 +100,17 @@ def found_classifier(network: Network, sets: Sequence[PictureSet], images: str |
     return Classifier(network, found.graph, found.setting, found)
 
 
+def with_reading(classifier: Classifier, reading: str) -> Classifier:
+    """The classifier in another of the settings that were tried (`Identified.readings`), as somebody says.
+
+    Raises ValueError where none has that name.
+    """
+    if classifier.identified is None:
+        raise ValueError("All is known of this network: there is one reading of it.")
+    found = classifier.identified.as_told(reading)
+    return replace(classifier, graph=found.graph, setting=found.setting, identified=found)
+
+
 def zoo_classifier(network: Network, images: str, size: int) -> Classifier:
     """A small CNN of the zoo, on gray pictures of `size` pixels a side from -1 to 1."""
     activation = "tanh" if network.classifier.activation == "tanh" else "relu"

@@ -1,5 +1,6 @@
 """The Generalization tab: pick or upload a small CNN, read its test accuracy from its weights, then measure it."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -90,11 +91,11 @@ def build_generalization_tab(demo: gr.Blocks) -> None:
         _build_batch()
     freshen(source)
     with chooser:
-        _build_chooser(demo, source, plot, [result, graph, weights], measuring)
+        _build_chooser(demo, source, plot, [result, graph, weights], measuring, graph)
 
 
 def _build_chooser(
-    demo: gr.Blocks, source: gr.Textbox, plot: gr.HTML, cards: list[Card], running: Dependency
+    demo: gr.Blocks, source: gr.Textbox, plot: gr.HTML, cards: list[Card], running: Dependency, graph: Card
 ) -> None:
     """A network that is chosen stops what is `running` for the one before, which would show up beside it."""
     heading("Choose a network", INTRO)
@@ -126,6 +127,10 @@ def _build_chooser(
             [to_text(chosen), name, views.show_networks(name, chosen), None], chosen, cards, values
         )
 
+    def reread(words: str, text: str, *values: Any):
+        chosen = replace(from_text(text), reading=words)
+        yield from in_turn([to_text(chosen)], chosen, cards, values)
+
     inputs, outputs = inputs_of(cards), outputs_of(cards)
     opener = door(demo, "Generalization")
     choose(
@@ -140,6 +145,8 @@ def _build_chooser(
     choose([table.select, plot.select], pick, inputs, [source, table, file, *outputs], [running], "#accuracy")
     receive(box, [file.upload, again.click], upload, [part, learned, activation, black, *inputs],
             [source, table, *outputs], [running], "#accuracy")  # fmt: skip
+    reading = graph.outputs[1]
+    choose([reading.input], reread, [reading, source, *inputs], [source, *outputs], [running])
     forget(refused, [table.select, plot.select, source.change])
 
 
@@ -175,8 +182,11 @@ def _build_scatter(source: gr.Textbox, accuracy: gr.HTML) -> tuple[gr.HTML, Depe
 def _build_graph() -> Card:
     with gr.Column():
         heading("What it computes", GRAPH)
+        reading = gr.Dropdown(
+            label="Another way to read it, if you know better", visible=False, elem_id="reading"
+        )
         drawing = gr.HTML(panels.READING, elem_id="graph")
-    return Card(views.show_graph, [], [drawing])
+    return Card(views.show_graph, [], [drawing, reading])
 
 
 def _build_weights(source: gr.Textbox) -> Card:

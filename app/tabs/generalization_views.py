@@ -117,13 +117,15 @@ def show_weights(source: Source):
     return layer_figures(network.tensors()), said.NOT_YET, "", panels.layer_rows(network)
 
 
-def show_graph(source: Source) -> tuple[str]:
-    """What the network computes, as a drawing; or why that is not known."""
+def show_graph(source: Source) -> tuple[str, gr.Dropdown]:
+    """What the network computes, as a drawing, and other ways to read it; or why that is not known."""
     classifier = generalization.classifier_of(source)
     if classifier.graph is None:
-        return (panels.refusal(ValueError(f"What this network computes is not known. {GRAPH_ADVICE}")),)
-    architecture = classifier.graph.architecture
-    return (f"{said.assumed_block(classifier)}{graph_drawing(architecture, axes_of(architecture))}",)
+        unknown = ValueError(f"What this network computes is not known. {GRAPH_ADVICE}")
+        return panels.refusal(unknown), gr.Dropdown(visible=False)
+    architecture, readings = classifier.graph.architecture, generalization.readings(source)
+    drawing = f"{said.assumed_block(classifier)}{graph_drawing(architecture, axes_of(architecture))}"
+    return drawing, gr.Dropdown(list(readings), value=next(iter(readings), None), visible=bool(readings))
 
 
 def show_disguise(how: generalization.Disguise, source: Source):

@@ -44,6 +44,11 @@ class Setting:
         looked = f"{channels} pictures of {self.shape[1]} x {self.shape[2]} pixels, from {self.pixels.name}"
         return [looked, *self.choice.sentences()]
 
+    @property
+    def words(self) -> str:
+        """The same in one line, which names the setting among others."""
+        return "; ".join(self.sentences())
+
 
 @dataclass(frozen=True)
 class Fit:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from torch import Tensor
@@ -13,6 +13,8 @@ from nfn.wiring.pictures import PictureSet
 from nfn.wiring.propose import Declared
 from nfn.wiring.search import NOTHING_GIVEN, Candidates, Given, search_wiring
 
+MOST_READINGS = 8
+"""Settings that are offered to choose from."""
 NEAR = 0.03
 """Settings whose mean log-likelihoods differ by less (nats a picture, 300 pictures) fit about equally."""
 SIGNIFICANT = 4.0
@@ -30,6 +32,24 @@ class Identified:
     tensors: Mapping[str, Tensor]
     fits: tuple[Fit, ...]
     declared: bool
+    told: bool = False
+    """Whether somebody said that the first setting is the right one."""
+
+    def as_told(self, words: str) -> "Identified":
+        """With the setting first that `words` names (`Setting.words`); ValueError where none of them does."""
+        chosen = [fit for fit in self.fits if fit.setting.words == words]
+        if not chosen:
+            raise ValueError(
+                f"None of the readings that were tried is {words[:200]!r}. Choose one of those listed."
+            )
+        others = tuple(fit for fit in self.fits if fit is not chosen[0])
+        return replace(self, fits=(chosen[0], *others), told=True)
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """The words of the settings that fit best, the one in use first; none where the file leaves nothing open."""
+        words = dict.fromkeys(fit.setting.words for fit in self.fits)
+        return tuple(words)[:MOST_READINGS] if len(words) > 1 else ()
 
     def graph_of(self, fit: Fit) -> Graph:
         """The graph in one of the settings."""
@@ -59,7 +79,9 @@ class Identified:
 
     @property
     def rivals(self) -> tuple[Fit, ...]:
-        """Settings that fit about as well as the best."""
+        """Settings that fit about as well as the best; none beside one that somebody named."""
+        if self.told:
+            return ()
         return tuple(fit for fit in self.fits[1:] if self.best.log_likelihood - fit.log_likelihood < NEAR)
 
 

@@ -31,6 +31,8 @@ UNLIKE_PIXELS = 3
 """The first normalisations (a set's own, -1 to 1, 0 to 1) are unlike one another; most others are near one of them."""
 STARTS, POLISHED, ROUNDS, GEOMETRIES = 3, 2, 3, 8
 LOOKED_AT_AGAIN = 24
+LISTED = 8
+"""Settings that are given of a network that answers nothing."""
 DOUBTFUL = 0.1
 """More sure than right by so much, on pictures like those it learned from, is hardly any network in its own wiring."""
 JUNK = math.log(0.1) + 0.3
@@ -215,7 +217,9 @@ def search_wiring(
         if not _is_clear(search):
             _glance(search, [_usual(search, view) for view in search.views], which)
     if _says_nothing(search):
-        return [fit for fit in (search.look(one.setting, MANY) for one in search.best_seen(FEW)[:1]) if fit]
+        return [
+            fit for fit in (search.look(one.setting, MANY) for one in search.best_seen(FEW)[:LISTED]) if fit
+        ]
     if not _is_clear(search):
         _glance(search, [_bent(search, view) for view in search.views], slice(UNLIKE_PIXELS))
     _glance_at_every_geometry(search)
