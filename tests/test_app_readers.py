@@ -29,11 +29,7 @@ def test_a_colour_picture_has_no_second_reading():
 def test_the_page_shows_both_answers_and_what_each_looked_at():
     both = read_twice(SEVEN)
     page = verdict(both.best, "auto", "", weights_line(both))
-    assert (
-        "Weights alone: 7" in page
-        and "the same answer" in page
-        and "looked at the weights and biases" in page
-    )
+    assert "Weights alone: 7" in page and "the same answer" in page and "looked at weights and biases" in page
 
 
 def test_another_answer_is_marked_and_escaped():
