@@ -13,7 +13,7 @@ from zoo.card_reader import curve_svg, reader_card
 from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
 from zoo.commands.evaluate import write_card
-from zoo.commands.train import Device, Seed, Work, save
+from zoo.commands.train import Device, Out, Overwrite, Seed, Work, check_out, save
 from zoo.evaluate_reader import evaluate_reader as measure_reader
 from zoo.files import read_json
 from zoo.train_reader import CURVE_FILE, ReaderRecipe, seconds_until_now
@@ -25,7 +25,7 @@ CLASSIFIER = EMBEDDED / "predictors" / "inr-classifier"
 
 def train_reader(
     collections: Annotated[list[Path], typer.Argument(help="folders of networks of one shape")],
-    out: Annotated[Path, typer.Option(help="folder of the reader")],
+    out: Out,
     task: Annotated[str, typer.Option(help="label, accuracy, or a column of networks.parquet")] = "label",
     work: Work = Path("work/reader"),
     samples: Annotated[int, typer.Option(help="networks to see, again and again")] = ReaderRecipe.samples,
@@ -35,8 +35,10 @@ def train_reader(
     remark: Annotated[str, typer.Option(help="a sentence for the card on how the training went")] = "",
     device: Device = "auto",
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Train a reader of weights alone."""
+    check_out(out, overwrite)
     recipe = ReaderRecipe(samples=samples, batch=batch, learning_rate=learning_rate, seed=seed)
     model = fit_reader(collections, task, channels, recipe, work, find_device(device))
     seconds = seconds_until_now(work / CURVE_FILE)
