@@ -131,7 +131,7 @@ def predict_generalization(
         "images": result.images,
         "activation": result.activation,
         "assumed": list(done.assumed),
-        "readings": list(generalization.readings(source)),
+        "readings": list(done.readings),
         "predictor": result.predictor,
         "seconds": round(done.seconds, 4),
     }

@@ -155,19 +155,14 @@ def classifier_of(source: Source) -> Classifier:
         return classifiers.found_classifier(network, list(pictures().values()), source.images)
 
 
-def readings(source: Source) -> tuple[str, ...]:
-    """The ways in which an upload was read that fit best, the one that is used first; none where nothing is open."""
-    found = classifier_of(source).identified
-    return () if found is None else found.readings
-
-
 @dataclass(frozen=True)
 class Predicted:
     """A prediction, where it stands among the zoo, and how long the predictor took.
 
     `percentile` is the share, 0 to 100, of the zoo's finished networks on `result.images` that measure below the
     predicted accuracy, None where the zoo has none of them; `measured` is what a zoo network reaches on all test
-    images, 0 to 1, and None for an upload. `assumed` says in words what was taken for granted of an upload.
+    images, 0 to 1, and None for an upload. `assumed` says in words what was taken for granted of an upload, `readings`
+    are the ways in which it was tried.
     """
 
     result: Generalization
@@ -175,6 +170,7 @@ class Predicted:
     measured: float | None
     assumed: tuple[str, ...]
     seconds: float
+    readings: tuple[str, ...] = ()
 
 
 def predict(source: Source) -> Predicted:
@@ -184,7 +180,7 @@ def predict(source: Source) -> Predicted:
     result = predict_classifier(classifier)
     seconds = time.perf_counter() - start
     measured = None if source.zoo_id is None else zoo(source.zoo).row(source.zoo_id)["test_accuracy"]
-    return Predicted(result, percentile(result), measured, classifier.assumed, seconds)
+    return Predicted(result, percentile(result), measured, classifier.assumed, seconds, classifier.readings)
 
 
 @torch.no_grad()

@@ -363,15 +363,17 @@ def test_who_knows_how_a_network_is_wired_chooses_among_the_readings(tmp_path):
                         nn.Linear(8 * 11 * 11, 10))  # fmt: skip
     torch.save(net.state_dict(), tmp_path / "net.pt")
     source = Source(path=str(tmp_path / "net.pt"))
-    first, *others = generalization.readings(source)
+    first, *others = generalization.classifier_of(source).readings
     assert others and len({first, *others}) == 1 + len(others)
     chosen = generalization.read_as(source, reading=others[0])
-    assert generalization.readings(chosen)[0] == others[0] and set(generalization.readings(chosen)) >= {first}
+    assert generalization.classifier_of(chosen).readings[0] == others[0] and set(
+        generalization.classifier_of(chosen).readings
+    ) >= {first}
     classifier = generalization.classifier_of(chosen)
     assert classifier.setting and classifier.setting.words == others[0] and classifier.fault
     with pytest.raises(RequestError, match="None of the readings"):
         generalization.predict(generalization.read_as(source, reading="upside down"))
     zoo_network = Source(zoo_id=generalization.first_classifier())
-    assert generalization.readings(zoo_network) == ()
+    assert generalization.classifier_of(zoo_network).readings == ()
     with pytest.raises(RequestError, match="at auto"):
         generalization.read_as(zoo_network, reading=first)

@@ -79,6 +79,11 @@ class Classifier:
         return (*self.network.assumed, *self.setting.sentences())
 
     @property
+    def readings(self) -> tuple[str, ...]:
+        """The ways in which it was tried that fit best, the one in use first; none where nothing is open."""
+        return () if self.identified is None else self.identified.readings
+
+    @property
     def activation(self) -> str:
         """The first activation, "" for a network without."""
         return "" if self.graph is None else activation_of(self.graph)

@@ -123,7 +123,7 @@ def show_graph(source: Source) -> tuple[str, gr.Dropdown]:
     if classifier.graph is None:
         unknown = ValueError(f"What this network computes is not known. {GRAPH_ADVICE}")
         return panels.refusal(unknown), gr.Dropdown(visible=False)
-    architecture, readings = classifier.graph.architecture, generalization.readings(source)
+    architecture, readings = classifier.graph.architecture, classifier.readings
     drawing = f"{said.assumed_block(classifier)}{graph_drawing(architecture, axes_of(architecture))}"
     return drawing, gr.Dropdown(list(readings), value=next(iter(readings), None), visible=bool(readings))
 
