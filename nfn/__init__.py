@@ -1,4 +1,4 @@
-"""Neural functional networks: networks that read, and write, the weights of networks."""
+"""Neural functional networks: networks that take the weights of other networks as input or output."""
 
 from nfn.architecture import Architecture, ArchitectureError
 from nfn.architecture.trace import trace
@@ -11,6 +11,8 @@ from nfn.reader import NetworkFileError, read_network, write_network
 from nfn.save import save
 from nfn.siren import fit_sirens, render
 from nfn.spec import ArraySpec, NetworkSpec
+
+__version__ = "0.1.0"
 
 __all__ = [
     "STYLES",

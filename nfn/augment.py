@@ -1,6 +1,6 @@
-"""Pictures changed in weight space: a SIREN's first layer sees coordinates, its last one makes pixel values.
+"""Augment SIRENs in weight space: the first layer transforms coordinates, the last one pixel values.
 
-`picture'(x) = picture(M x + t)` is `W' = W M, b' = b + W t` in the first layer, exactly; no picture is drawn.
+`picture'(x) = picture(M x + t)` is exactly `W' = W M, b' = b + W t` in the first layer; nothing is rendered.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from nfn.features import WeightSpaceFeatures
 def move_coordinates(features: WeightSpaceFeatures, matrix: Tensor, shift: Tensor) -> WeightSpaceFeatures:
     """SIRENs `(B, 1, ...)` of the pictures `x -> picture(matrix x + shift)`; `matrix` is `(B, 2, 2)`, `shift` `(B, 2)`.
 
-    Coordinates are (row, col) on [-1, 1]. Raises ValueError for networks of another number of inputs.
+    Coordinates are (row, col) on [-1, 1]. Raises ValueError for networks with another number of inputs.
     """
     (weight, bias), *rest = features
     if weight.shape[3] != matrix.shape[-1]:
@@ -31,20 +31,21 @@ def change_values(features: WeightSpaceFeatures, factor: Tensor, shift: Tensor) 
 
 
 def jitter(features: WeightSpaceFeatures, size: float, generator: torch.Generator) -> WeightSpaceFeatures:
-    """Noise on every weight and bias, `size` times the root mean square of its tensor in that network."""
+    """Add normal noise to every weight and bias, `size` times the root mean square of its tensor."""
 
-    def shake(x: Tensor) -> Tensor:
-        typical = x.flatten(1).square().mean(1).sqrt().view(-1, *[1] * (x.dim() - 1))
-        return x + size * typical * torch.randn(x.shape, generator=generator).to(x)
+    def add_noise(x: Tensor) -> Tensor:
+        rms = x.flatten(1).square().mean(1).sqrt().view(-1, *[1] * (x.dim() - 1))
+        return x + size * rms * torch.randn(x.shape, generator=generator).to(x)
 
-    return features.map(shake)
+    return features.map(add_noise)
 
 
 @dataclass(frozen=True)
 class Moves:
-    """How far random moves go: radians, relative sizes, shear, parts of half a picture; and who is mirrored.
+    """The ranges of `random_moves`, each uniform on +-value.
 
-    `contrast` and `brightness` change pixel values, relative and absolute (pixels run from -1 to 1).
+    `rotation` is in radians, `scale` relative, `shift` in half pictures; `mirror` flips every second picture.
+    `contrast` is relative and `brightness` absolute, of pixels from -1 to 1.
     """
 
     rotation: float = 0.2
@@ -59,15 +60,15 @@ class Moves:
 def random_moves(
     features: WeightSpaceFeatures, moves: Moves, generator: torch.Generator, alike: bool = False
 ) -> WeightSpaceFeatures:
-    """Every SIREN of the batch moved at random: turned, scaled along both axes, sheared, shifted, mirrored.
+    """Apply random transforms to SIRENs: rotation, scale along both axes, shear, shift, mirroring.
 
-    Each in its own way or, with `alike`, all in one.
+    One transform per SIREN or, if `alike`, the same for the whole batch.
     """
     like = features.weights[0]
     count = 1 if alike else len(like)
 
-    def draw(reach: float, *shape: int) -> Tensor:
-        return ((torch.rand(count, *shape, generator=generator) * 2 - 1) * reach).to(like)
+    def draw(limit: float, *shape: int) -> Tensor:
+        return ((torch.rand(count, *shape, generator=generator) * 2 - 1) * limit).to(like)
 
     matrix = moving_matrix(draw(moves.rotation), 1 + draw(moves.scale, 2), draw(moves.shear))
     if moves.mirror:
@@ -80,7 +81,7 @@ def random_moves(
 
 
 def moving_matrix(angle: Tensor, scale: Tensor, shear: Tensor) -> Tensor:
-    """`(B, 2, 2)`: a turn by `angle` `(B,)`, axes stretched by `scale` `(B, 2)`, columns leaning by `shear` `(B,)`."""
+    """`(B, 2, 2)`: rotation by `angle` `(B,)`, axes scaled by `scale` `(B, 2)`, columns sheared by `shear` `(B,)`."""
     sine, cosine = angle.sin(), angle.cos()
     rows = torch.stack([scale[:, 0] * cosine, shear - sine, sine, scale[:, 1] * cosine], 1)
     return rows.unflatten(1, (2, 2))

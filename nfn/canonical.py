@@ -1,6 +1,6 @@
-"""One network for all that compute the same: signs and phases of sine units, scales of ReLU units.
+"""Canonical forms of equivalent networks: signs and phases of sine units, signs of tanh units, scales of ReLU units.
 
-Every function here changes the weights of a chain of layers and nothing that it computes.
+Every function here changes the weights of a chain of layers, but not its function.
 """
 
 import math
@@ -13,9 +13,9 @@ from nfn.siren_convention.convention import OMEGA
 
 
 def scale_units(features: WeightSpaceFeatures, factors: list[Tensor]) -> WeightSpaceFeatures:
-    """Multiply what goes into each hidden unit by its factor `(B, 1, n)`, and divide what leaves it by that.
+    """Multiply each hidden unit's incoming weights and bias by its factor `(B, 1, n)`, divide outgoing weights by it.
 
-    With positive factors a ReLU network stays as it is, with signs (1 or -1) a network of sines or tanh does.
+    The function stays the same for positive factors and ReLU, and for factors of 1 and -1 and sine or tanh.
     """
     _check_factors(features, factors)
     one = features.biases[0].new_ones(1, 1, 1)
@@ -29,15 +29,15 @@ def scale_units(features: WeightSpaceFeatures, factors: list[Tensor]) -> WeightS
 
 def _check_factors(features: WeightSpaceFeatures, factors: list[Tensor]) -> None:
     if len(factors) != len(features) - 1:
-        raise ValueError(f"Got factors for {len(factors)} hidden layers, wanted {len(features) - 1}.")
+        raise ValueError(f"Got factors for {len(factors)} hidden layers, expected {len(features) - 1}.")
 
 
 def canonical_sine(features: WeightSpaceFeatures, omega: float = OMEGA) -> WeightSpaceFeatures:
-    """Sine units with biases between 0 and `pi / (2 omega)`; `omega` is that of `sin(omega (W x + b))`.
+    """Bring the biases of sine units `sin(omega (W x + b))` between 0 and `pi / (2 omega)`.
 
-    `sin(z + k pi) = (-1)^k sin z` takes whole half-turns out of a phase, `sin(-z) = -sin z` makes it positive; the
-    signs go into the weights behind. All copies of a network that differ so (arXiv:2406.10685, appendix on phase
-    canonicalization) come out the same, up to rounding.
+    `sin(z + k pi) = (-1)^k sin z` removes multiples of pi from a phase, `sin(-z) = -sin z` makes it positive; the
+    signs go into the outgoing weights. All copies of a network that differ in these (arXiv:2406.10685, appendix on
+    phase canonicalization) become the same, up to rounding.
     """
     half_turn = math.pi / omega
     pairs, sign = [], features.biases[0].new_ones(1, 1, 1)
@@ -53,15 +53,15 @@ def canonical_sine(features: WeightSpaceFeatures, omega: float = OMEGA) -> Weigh
 
 
 def canonical_odd(features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-    """Units of an odd activation (tanh) with positive biases; a sign goes into the weights behind."""
+    """Make the biases of units with an odd activation (tanh) positive; signs go into the outgoing weights."""
     signs: list[Tensor] = [torch.where(bias < 0, -1.0, 1.0).to(bias) for bias in features.biases[:-1]]
     return scale_units(features, signs)
 
 
 def canonical_relu(features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-    """ReLU units whose incoming weights and bias have length 1; their scales go into the weights behind.
+    """Scale each ReLU unit's incoming weights and bias to a norm of 1; scales go into the outgoing weights.
 
-    `relu(q z) = q relu(z)` for q > 0. A unit into which nothing goes stays as it is.
+    `relu(q z) = q relu(z)` for q > 0. A unit whose incoming weights and bias are all 0 stays unchanged.
     """
     pairs, scale = [], features.biases[0].new_ones(1, 1, 1)
     for weight, bias in features:

@@ -1,6 +1,6 @@
-"""Property checks for modules on weight spaces: what must and must not change with the order of neurons.
+"""Property checks for modules on weight spaces: equivariance, invariance, and sensitivity to other permutations.
 
-Features of a chain of layers need no `space`; others are checked on the `WeightSpace` that is given.
+Features of a chain of layers need no `space`; for others give their `WeightSpace`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,17 +14,17 @@ from nfn.space import WeightSpace
 
 Layer = Callable[[WeightSpaceFeatures], "WeightSpaceFeatures | Tensor"]
 Permutations = Sequence[Tensor] | Mapping[int, Tensor]
-"""As `nfn.permutation.permute` takes them; on a `WeightSpace`, as its `permute` does: by group."""
+"""As for `nfn.permutation.permute`; on a `WeightSpace` as for its `permute`, by group."""
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 2e-5}
-"""Relative error that rounding explains; anything above it is a broken symmetry."""
+"""The largest relative error that counts as rounding."""
 
 
 def equivariance_error(
     layer: Layer, features: WeightSpaceFeatures, permutations: Permutations, space: WeightSpace | None = None
 ) -> float:
-    """`max |layer(p x) - p layer(x)| / max |layer(x)|`, of the worst tensor (absolute for a zero one).
+    """`max |layer(p x) - p layer(x)| / max |layer(x)|` of the worst tensor (absolute if `layer(x)` is 0).
 
-    A layer that returns a tensor is compared as it is: then this is its invariance error.
+    For a layer that returns a tensor this is the invariance error.
     """
 
     def moved(x: WeightSpaceFeatures) -> WeightSpaceFeatures:
@@ -42,9 +42,9 @@ def assert_equivariant(
     tolerance: float | None = None,
     space: WeightSpace | None = None,
 ) -> None:
-    """AssertionError unless reordering hidden neurons before `layer` and after it come to the same.
+    """Raise AssertionError unless `layer` commutes with permutations of hidden neurons.
 
-    Permutations are drawn at random unless given. The tolerance is that of the features' dtype unless given.
+    Permutations are random unless given. The default tolerance depends on the features' dtype (`TOLERANCE`).
     """
     _assert_symmetric(layer, features, permutations, tolerance, space, WeightSpaceFeatures, "equivariant")
 
@@ -56,7 +56,7 @@ def assert_invariant(
     tolerance: float | None = None,
     space: WeightSpace | None = None,
 ) -> None:
-    """AssertionError unless the tensor that `layer` returns is the same for every order of hidden neurons."""
+    """Raise AssertionError unless permuting hidden neurons leaves the tensor that `layer` returns unchanged."""
     _assert_symmetric(layer, features, permutations, tolerance, space, Tensor, "invariant")
 
 
@@ -67,15 +67,15 @@ def assert_sensitive(
     generator: torch.Generator | None = None,
     space: WeightSpace | None = None,
 ) -> None:
-    """AssertionError if `layer` also commutes with reorderings that change what the network computes.
+    """Raise AssertionError if `layer` also commutes with permutations that change the network's function.
 
-    For each hidden group in turn, its rows (with the bias) or its columns alone are permuted, on a given `space`
-    each single axis of each tensor; the error must exceed a hundred tolerances each time. Groups of one neuron
-    are left out.
+    For each hidden group, only its rows (with the bias) or only its columns are permuted; with a `space`, each
+    single axis of each tensor. The error must exceed a hundred tolerances each time. Groups of one neuron are
+    skipped.
     """
     limit = 100 * (tolerance or TOLERANCE[features.tensors[0].dtype])
     where = _space(features, space)
-    for words, group, places in _alone(where) if space else _sides(where):
+    for words, group, places in _single_axes(where) if space else _rows_and_columns(where):
         size = where.groups[group]
         if size == 1:
             continue
@@ -88,27 +88,25 @@ def assert_sensitive(
         if not error > limit:
             raise AssertionError(
                 f"Not sensitive: permuting only {words} of hidden group {group} gives an error of "
-                f"{error:.1e}, wanted more than {limit:.1e}."
+                f"{error:.1e}, expected more than {limit:.1e}."
             )
 
 
 Places = Sequence[tuple[int, int]]
 
 
-def _sides(chain: WeightSpace) -> Iterator[tuple[str, int, Places]]:
+def _rows_and_columns(chain: WeightSpace) -> Iterator[tuple[str, int, Places]]:
     """Rows, then columns, of each hidden group of a chain."""
     groups = sorted(chain.permuting)
     yield from (("the rows", group, chain.places(group)[:2]) for group in groups)
     yield from (("the columns", group, chain.places(group)[2:]) for group in groups)
 
 
-def _alone(space: WeightSpace) -> Iterator[tuple[str, int, Places]]:
-    """Each axis of each hidden group that is met in more than one place; ValueError if there is none."""
+def _single_axes(space: WeightSpace) -> Iterator[tuple[str, int, Places]]:
+    """Each axis of each hidden group with more than one axis; ValueError if there is none."""
     groups = [group for group in sorted(space.permuting) if len(space.places(group)) > 1]
     if not any(space.groups[group] > 1 for group in groups):
-        raise ValueError(
-            "No hidden group of two or more units is met in two places: there is nothing to check."
-        )
+        raise ValueError("No hidden group of two or more units has two axes: there is nothing to check.")
     for group in groups:
         for i, axis in space.places(group):
             yield f"axis {axis} of {space.tensors[i].name!r}", group, [(i, axis)]
@@ -169,4 +167,4 @@ def _assert_symmetric(
         raise TypeError(f"An {word} layer returns {kind.__name__}, this one {type(out).__name__}.")
     error = equivariance_error(layer, features, permutations, space)
     if not error <= limit:
-        raise AssertionError(f"Not {word}: the error is {error:.1e}, wanted at most {limit:.1e}.")
+        raise AssertionError(f"Not {word}: the error is {error:.1e}, expected at most {limit:.1e}.")

@@ -1,7 +1,7 @@
-"""Small convolutional classifiers: run many at once on images, and train many at once (grouped convolutions).
+"""Small convolutional classifiers: evaluate and train batches of them (grouped convolutions).
 
 The architecture is that of the Small CNN Zoo (arXiv:2002.11448): 3x3 convolutions of stride 2 without padding, an
-activation after each, global average pooling, one linear layer. Any number of convolutions and any width will do.
+activation after each, global average pooling, one linear layer; with any number and width of convolutions.
 """
 
 import math
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nfn.features import WeightSpaceFeatures
+from nfn.flat import flat_rows, unflat_rows
 from nfn.spec import ArraySpec, NetworkSpec
 
 Activation = Literal["relu", "tanh"]
@@ -22,22 +23,22 @@ STRIDE = 2
 EPS = 1e-5
 MOMENTUM = 0.1
 MAX_NORM = 5.0
-"""Gradients of a network longer than this are shortened to it, so that no training run diverges."""
+"""Each network's gradient is clipped to this norm."""
 
 
 def small_cnn_spec(width: int = 16, inputs: int = 1, classes: int = 10, depth: int = 3) -> NetworkSpec:
-    """The spec of the small CNN: `depth` convolutions of `width` channels and a linear layer; 4,970 parameters."""
+    """The spec of the small CNN: `depth` convolutions of `width` channels and a linear layer (4,970 parameters)."""
     convolutions = [ArraySpec((width, inputs if i == 0 else width, 3, 3)) for i in range(depth)]
     biases = [ArraySpec((width,))] * depth
     return NetworkSpec((*convolutions, ArraySpec((classes, width))), (*biases, ArraySpec((classes,))))
 
 
 def class_scores(features: WeightSpaceFeatures, images: Tensor, activation: Activation) -> Tensor:
-    """Logits `(N, M, classes)` of N networks `(N, 1, ...)` on M images `(M, c, H, W)` that all of them see.
+    """Logits `(N, M, classes)` of N networks `(N, 1, ...)` on the same M images `(M, c, H, W)`.
 
-    One network after the other: on a CPU that is two to four times as fast as grouped convolutions. Weights below the
-    smallest normal number, which weight decay leaves of dead neurons, count as 0: a CPU is slow at computing with them.
-    Raises ValueError where the images are too small for the convolutions, or have other channels.
+    Networks run one by one, which on a CPU is two to four times as fast as grouped convolutions. Subnormal weights,
+    which weight decay leaves in dead neurons and CPUs compute with slowly, are set to 0.
+    Raises ValueError if the images are too small for the convolutions, or have other channels.
     """
     _check_images(features, images)
     features = features.map(lambda x: F.hardshrink(x, torch.finfo(x.dtype).tiny))
@@ -56,7 +57,7 @@ def _scores_of_one(features: WeightSpaceFeatures, x: Tensor, act: Callable[[Tens
 def _check_images(features: WeightSpaceFeatures, images: Tensor) -> None:
     kinds = [weight.dim() for weight in features.weights]
     if kinds != [6] * (len(kinds) - 1) + [4] or len(kinds) < 2:
-        raise ValueError("Wanted convolutions and then one linear layer.")
+        raise ValueError("Expected convolutions followed by one linear layer.")
     channels, size = features.weights[0].shape[3], min(images.shape[2:])
     if images.shape[1] != channels:
         raise ValueError(f"The network takes images of {channels} channels; these have {images.shape[1]}.")
@@ -72,10 +73,10 @@ def _check_images(features: WeightSpaceFeatures, images: Tensor) -> None:
 class CnnRecipe:
     """How to train a group of G networks at once.
 
-    What the group shares: activation, batch norm, biases, steps and batch. What each network has of its own (one
-    entry each): optimizer (`sgd` with momentum 0.9, `adam`, `rmsprop`), learning rate, weight decay (L2), channel
-    dropout after each convolution, share of the training images, schedule (`constant` or `cosine`), and
-    initialisation (`he` or `glorot` normal, times a scale). Every gradient is cut to a norm of 5.
+    Common to the group: activation, batch norm, biases, steps and batch. Per network (one entry each): optimizer
+    (`sgd` with momentum 0.9, `adam`, `rmsprop`), learning rate, weight decay (L2), channel dropout after each
+    convolution, fraction of the training images (`train_share`), schedule (`constant` or `cosine`), and
+    initialization (`he` or `glorot` normal, times a scale). Gradients are clipped to a norm of 5.
     """
 
     activation: Activation
@@ -97,7 +98,7 @@ class CnnRecipe:
 
 
 def init_cnns(recipe: CnnRecipe, spec: NetworkSpec, generator: torch.Generator) -> WeightSpaceFeatures:
-    """Untrained networks `(G, 1, ...)`: normal weights by each network's own initialisation, zero biases."""
+    """Untrained networks `(G, 1, ...)`: normal weights by each network's initialization, zero biases."""
     scales = torch.tensor(recipe.init_scale)
     he = torch.tensor([name == "he" for name in recipe.init])
     weights, biases = [], []
@@ -120,10 +121,10 @@ def train_cnns(
     generator: torch.Generator,
     device: str = "cpu",
 ) -> Iterator[tuple[int, WeightSpaceFeatures]]:
-    """Train a group of networks on images `(n, c, H, W)` in [-1, 1]; give `(step, networks)` at each step of `keep`.
+    """Train a group of networks on images `(n, c, H, W)` in [-1, 1]; yield `(step, networks)` at each step of `keep`.
 
-    Every network draws its own batches from its own share of the images. Batch norm is folded into the
-    convolutions that are given out (running statistics, as torch's `eval()` has them).
+    Every network draws its own batches from its own subset of the images. Batch norm, with its running statistics, is
+    folded into the convolutions of the yielded networks.
     """
     group = _Group(init, recipe, device)
     subsets = [
@@ -132,17 +133,17 @@ def train_cnns(
     ]
     images, labels = images.to(device), labels.to(device)
     for step in range(recipe.steps):
-        chosen = torch.stack(
-            [rows[torch.randint(len(rows), (recipe.batch,), generator=generator)] for rows in subsets], 1
+        rows = torch.stack(
+            [part[torch.randint(len(part), (recipe.batch,), generator=generator)] for part in subsets], 1
         ).to(device)
-        dropped = group.draw_dropout(generator)
-        group.update(images[chosen].flatten(1, 2), labels[chosen], dropped, step)
+        dropout = group.draw_dropout(generator)
+        group.update(images[rows].flatten(1, 2), labels[rows], dropout, step)
         if step + 1 in keep:
             yield step + 1, group.folded()
 
 
 class _Group:
-    """The state of a group in training. One flat row of parameters per network, so that one update serves all."""
+    """The training state of a group: one flat row of parameters per network, updated together."""
 
     def __init__(self, init: WeightSpaceFeatures, recipe: CnnRecipe, device: str):
         self.recipe, self.device = recipe, device
@@ -151,27 +152,27 @@ class _Group:
         if recipe.batch_norm:
             tensors += [torch.ones_like(bias) for bias in init.biases[:-1]]
         self.shapes = [tensor.shape[2:] for tensor in tensors]
-        self.flat = torch.cat([tensor.flatten(1) for tensor in tensors], 1).to(device)
+        self.flat = flat_rows(tensors).to(device)
         self.first, self.second = torch.zeros_like(self.flat), torch.zeros_like(self.flat)
         widths = [bias[:, 0].numel() for bias in init.biases[:-1]]
         self.running = [(torch.zeros(n, device=device), torch.ones(n, device=device)) for n in widths]
-        self.learns = self._learns()
+        self.trainable = self._trainable()
 
     def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, device=self.device)[:, None]
 
-    def _learns(self) -> Tensor:
-        """1 for parameters that learn, 0 for the biases of networks without: `(1, parameters)`."""
-        learns = [
+    def _trainable(self) -> Tensor:
+        """1 for trained parameters, 0 for biases if `recipe.biases` is False: `(1, parameters)`."""
+        trainable = [
             torch.full(
                 (math.prod(shape),), float(self.recipe.biases or i % 2 == 0 or i >= 2 * self.convolutions + 2)
             )
             for i, shape in enumerate(self.shapes)
         ]
-        return torch.cat(learns)[None].to(self.device)
+        return torch.cat(trainable)[None].to(self.device)
 
     def draw_dropout(self, generator: torch.Generator) -> Tensor | None:
-        """Per convolution and channel, 0 or what keeps the mean: `(convolutions, batch, G, width)`; None without."""
+        """Random dropout factors, 0 or 1 / (1 - p): `(convolutions, batch, G, width)`; None if no network has any."""
         if not any(self.recipe.dropout):
             return None
         width, batch = self.shapes[1][0], self.recipe.batch
@@ -179,15 +180,15 @@ class _Group:
         drawn = torch.rand(self.convolutions, batch, len(self.recipe), width, generator=generator)
         return ((drawn < kept).float() / kept).to(self.device)
 
-    def update(self, images: Tensor, labels: Tensor, dropped: Tensor | None, step: int) -> None:
+    def update(self, images: Tensor, labels: Tensor, dropout: Tensor | None, step: int) -> None:
         """One step on images `(batch, G * c, H, W)` and labels `(batch, G)`."""
         flat = self.flat.detach().requires_grad_()
-        scores = self._scores(self._unflatten(flat), images, dropped)
+        scores = self._scores(unflat_rows(flat, self.shapes), images, dropout)
         loss = F.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="sum") / len(images)
         (gradient,) = torch.autograd.grad(loss, flat)
         with torch.no_grad():
             gradient = gradient * (MAX_NORM / gradient.norm(dim=1, keepdim=True).clamp_min(MAX_NORM))
-            gradient = (gradient + self._column(self.recipe.weight_decay) * self.flat) * self.learns
+            gradient = (gradient + self._column(self.recipe.weight_decay) * self.flat) * self.trainable
             self.flat = self.flat - self._rates(step) * self._direction(gradient, step)
 
     def _rates(self, step: int) -> Tensor:
@@ -196,7 +197,7 @@ class _Group:
         return self._column([a * b for a, b in zip(factors, self.recipe.learning_rate, strict=True)])
 
     def _direction(self, gradient: Tensor, step: int) -> Tensor:
-        """What each network's optimizer makes of the gradient, as torch.optim has it."""
+        """The update direction of each network's optimizer, as in `torch.optim`."""
         names = self.recipe.optimizer
         sgd, adam = self._column([n == "sgd" for n in names]), self._column([n == "adam" for n in names])
         beta1 = torch.where(sgd | adam, 0.9, 0.0)
@@ -208,12 +209,7 @@ class _Group:
         scaled = (self.first / bias1) / ((self.second / bias2).sqrt() + 1e-8)
         return torch.where(sgd, self.first, scaled)
 
-    def _unflatten(self, flat: Tensor) -> list[Tensor]:
-        sizes = [math.prod(shape) for shape in self.shapes]
-        parts = flat.split(sizes, 1)
-        return [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
-
-    def _scores(self, tensors: list[Tensor], x: Tensor, dropped: Tensor | None) -> Tensor:
+    def _scores(self, tensors: list[Tensor], x: Tensor, dropout: Tensor | None) -> Tensor:
         x, act = x.contiguous(memory_format=torch.channels_last), ACTIVATIONS[self.recipe.activation]
         for i in range(self.convolutions):
             weight, bias = tensors[2 * i].flatten(0, 1), tensors[2 * i + 1].flatten()
@@ -224,16 +220,16 @@ class _Group:
             else:
                 x = F.conv2d(x, weight, bias, stride=STRIDE, groups=len(self.recipe))
             x = act(x)
-            if dropped is not None:
-                x = x * dropped[i].flatten(1)[:, :, None, None]
+            if dropout is not None:
+                x = x * dropout[i].flatten(1)[:, :, None, None]
         pooled = x.mean((2, 3)).unflatten(1, (len(self.recipe), -1)).transpose(0, 1)
         weight, bias = tensors[2 * self.convolutions], tensors[2 * self.convolutions + 1]
         return torch.baddbmm(bias[:, None], pooled, weight.transpose(1, 2)).transpose(0, 1)
 
     @torch.no_grad()
     def folded(self) -> WeightSpaceFeatures:
-        """The networks `(G, 1, ...)` as they are in evaluation, on the CPU."""
-        tensors = self._unflatten(self.flat)
+        """The networks `(G, 1, ...)` in evaluation mode, batch norm folded in, on the CPU."""
+        tensors = unflat_rows(self.flat, self.shapes)
         pairs = [(tensors[2 * i][:, None], tensors[2 * i + 1][:, None]) for i in range(self.convolutions + 1)]
         if self.recipe.batch_norm:
             for i, (mean, variance) in enumerate(self.running):

@@ -1,4 +1,4 @@
-"""Between state dicts and features. Layers are a key ending in `weight`, each with or without its `bias`."""
+"""Convert between state dicts and features. Each layer is a key ending in `weight`, and possibly its `bias`."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,9 +10,9 @@ from nfn.features import WeightSpaceFeatures
 
 
 def layer_keys(keys: Iterable[str]) -> list[tuple[str, str | None]]:
-    """Pair up `(weight key, bias key or None)` per layer, in order of the weights.
+    """`(weight key, bias key or None)` per layer, in order of the weights.
 
-    Raises ValueError, naming the key, on one that is neither, or on a bias without its weight.
+    Raises ValueError, naming the key, for one that is neither, and for a bias without its weight.
     """
     keys = list(keys)
     layers = {key.removesuffix("weight"): key for key in keys if key.endswith("weight")}
@@ -33,31 +33,31 @@ def layer_keys(keys: Iterable[str]) -> list[tuple[str, str | None]]:
 def state_dict_to_tensors(state_dict: Mapping[str, Tensor]) -> tuple[list[Tensor], list[Tensor | None]]:
     """Weights `(1, out, in[, kh, kw])` and biases `(1, out)` of a state dict; None where a bias is missing.
 
-    Raises ValueError, naming the key, on tensors that are not of a linear or 2-d convolutional layer.
+    Raises ValueError, naming the key, for tensors that are not of a linear or 2-d convolutional layer.
     """
     weights, biases = [], []
     for weight_key, bias_key in layer_keys(state_dict):
         weight, bias = state_dict[weight_key], None if bias_key is None else state_dict[bias_key]
         if weight.dim() not in (2, 4):
             raise ValueError(
-                f"{weight_key!r} is {tuple(weight.shape)}, wanted (out, in) or (out, in, kh, kw); fold batch "
+                f"{weight_key!r} is {tuple(weight.shape)}, expected (out, in) or (out, in, kh, kw); fold batch "
                 "norms into the layer before them first, as `nfn.read_network` does."
             )
         if bias is not None and bias.shape != weight.shape[:1]:
-            raise ValueError(f"{bias_key!r} is {tuple(bias.shape)}, wanted {tuple(weight.shape[:1])}.")
+            raise ValueError(f"{bias_key!r} is {tuple(bias.shape)}, expected {tuple(weight.shape[:1])}.")
         weights.append(weight[None])
         biases.append(None if bias is None else bias[None])
     return weights, biases
 
 
 def state_dicts_to_features(state_dicts: Sequence[Mapping[str, Tensor]]) -> WeightSpaceFeatures:
-    """Stack networks of one shape as features with one channel; a missing bias is zero.
+    """Stack state dicts of the same shapes as features with one channel; a missing bias is zero.
 
-    Raises ValueError where a state dict has other shapes than the first, or as `state_dict_to_tensors` does.
+    Raises ValueError if the shapes differ, or as `state_dict_to_tensors` does.
     """
     networks = [state_dict_to_tensors(state_dict) for state_dict in state_dicts]
     if not networks:
-        raise ValueError("Got no state dict; wanted at least one.")
+        raise ValueError("Got no state dict; expected at least one.")
     shapes = [[tuple(weight.shape[1:]) for weight in weights] for weights, _ in networks]
     for i, shape in enumerate(shapes):
         if shape != shapes[0]:

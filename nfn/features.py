@@ -1,4 +1,4 @@
-"""Tensors on a weight space. This is the one place that states their layout."""
+"""`WeightSpaceFeatures`: tensors on a weight space. Its docstring defines the layout that all of nfn uses."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -13,7 +13,12 @@ class WeightSpaceFeatures(Sequence):
     `tensors` are in the order of the weight space, each `(B, C, *shape)`; a batch of plain networks has `C = 1`. For
     a chain of layers they are weight 0, bias 0, weight 1 and so on: `weights[i]` is `(B, C, out, in)` or
     `(B, C, out, in, kh, kw)`, `biases[i]` is `(B, C, out)`, and the features are a sequence of such pairs. On any
-    other `WeightSpace`, build them with `of_tensors`.
+    other `WeightSpace`, build them with `of_tensors`. Elsewhere `(N, 1, ...)` stands for this layout with B = N, C = 1.
+
+        >>> layer = torch.nn.Linear(2, 5)
+        >>> features = WeightSpaceFeatures([layer.weight[None, None]], [layer.bias[None, None]])
+        >>> features.weights[0].shape, features.biases[0].shape
+        (torch.Size([1, 1, 5, 2]), torch.Size([1, 1, 5]))
     """
 
     def __init__(self, weights: Iterable[torch.Tensor], biases: Iterable[torch.Tensor]):
@@ -25,17 +30,17 @@ class WeightSpaceFeatures(Sequence):
 
     @classmethod
     def of_tensors(cls, tensors: Iterable[torch.Tensor]) -> "WeightSpaceFeatures":
-        """Features on any `WeightSpace`: its tensors in its order."""
+        """Features on any `WeightSpace`, from tensors in its order."""
         features = cls((), ())
         features.tensors, features.is_chain = tuple(tensors), False
         return features
 
     def with_tensors(self, tensors: Iterable[torch.Tensor]) -> "WeightSpaceFeatures":
-        """Other features on the same weight space; ValueError on another number of tensors."""
+        """Features on the same weight space with other tensors; ValueError for a wrong number of them."""
         features = WeightSpaceFeatures.of_tensors(tensors)
         features.is_chain = self.is_chain
         if len(features.tensors) != len(self.tensors):
-            raise ValueError(f"Got {len(features.tensors)} tensors, wanted {len(self.tensors)}.")
+            raise ValueError(f"Got {len(features.tensors)} tensors, expected {len(self.tensors)}.")
         return features
 
     @property
@@ -53,8 +58,8 @@ class WeightSpaceFeatures(Sequence):
     def _require_chain(self) -> None:
         if not self.is_chain:
             raise ValueError(
-                "These features are of a weight space that need not be a chain of layers, with a weight and a bias "
-                f"each: use their {len(self.tensors)} `tensors`."
+                "These features may not be a chain of layers with a weight and a bias each: use their "
+                f"{len(self.tensors)} `tensors` rather than `weights` and `biases`."
             )
 
     def __len__(self) -> int:
@@ -82,19 +87,19 @@ class WeightSpaceFeatures(Sequence):
 
     def map(self, func: Callable[[torch.Tensor], torch.Tensor]) -> "WeightSpaceFeatures":
         """Apply `func` to each tensor."""
-        if self.is_chain:  # weights first: functions that draw random numbers have always drawn them so
+        if self.is_chain:  # weights first: functions that draw random numbers depend on this order
             return WeightSpaceFeatures([func(w) for w in self.weights], [func(b) for b in self.biases])
         return WeightSpaceFeatures.of_tensors(func(x) for x in self.tensors)
 
     def combine(self, other: "WeightSpaceFeatures", func: Callable) -> "WeightSpaceFeatures":
-        """Apply a function of two tensors to each pair; both sides must have the same number of them."""
+        """Apply `func` to each pair of tensors; ValueError if the numbers of tensors differ."""
         if len(self.tensors) != len(other.tensors):
             sides = [f"{len(x)} layers" if x.is_chain else f"{len(x.tensors)} tensors" for x in (self, other)]
             raise ValueError(f"Cannot combine features of {sides[0]} and {sides[1]}.")
         return self.with_tensors(func(a, b) for a, b in zip(self.tensors, other.tensors, strict=True))
 
     def detach(self) -> "WeightSpaceFeatures":
-        """The same values, cut from the autograd graph."""
+        """`torch.Tensor.detach` of every tensor."""
         return self.map(torch.Tensor.detach)
 
     def to(self, *args, **kwargs) -> "WeightSpaceFeatures":
@@ -114,13 +119,13 @@ class WeightSpaceFeatures(Sequence):
 
     @classmethod
     def cat(cls, parts: Sequence["WeightSpaceFeatures"], dim: int = 0) -> "WeightSpaceFeatures":
-        """Join along the batch (`dim=0`) or the channels (`dim=1`)."""
+        """Concatenate along the batch (`dim=0`) or the channels (`dim=1`)."""
         joined = zip(*(part.tensors for part in parts), strict=True)
         return parts[0].with_tensors(torch.cat(tensors, dim) for tensors in joined)
 
 
 def network_spec_from_wsfeat(wsfeat: WeightSpaceFeatures, set_all_dims: bool = False) -> NetworkSpec:
-    """The spec of the networks in `wsfeat`; hidden dimensions stay open unless `set_all_dims`."""
+    """The spec of the networks in `wsfeat`; hidden dimensions are left open (`ANY`) unless `set_all_dims`."""
     last = len(wsfeat) - 1
     weights, biases = [], []
     for i, (weight, bias) in enumerate(wsfeat):

@@ -1,13 +1,15 @@
-"""Predict the test accuracy of a small CNN: how it answers a few stored probe pictures, read by an ensemble.
+"""Predict the test accuracy of a small CNN from its outputs on stored probe images, by one ensemble per image set.
 
-Probe features (arXiv:2403.12143, section 3; arXiv:2410.10811) see the function that a network computes, so the
-answer is the same for every order of its neurons. Statistics of the weights (StatNN, arXiv:2002.11448) serve to tell
-what kind of network it is. Intervals are split conformal (arXiv:2107.07511, section 2.2) with a learned scale.
+Probe features (arXiv:2403.12143, section 3; arXiv:2410.10811) depend only on the function that a network computes, so
+the prediction is invariant to the order of its neurons. Weight statistics (StatNN, arXiv:2002.11448) classify the
+image set and activation, and detect out-of-distribution networks. Intervals are split conformal (arXiv:2107.07511,
+section 2.2) with a learned scale.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Self
 
@@ -25,13 +27,15 @@ SUMMARIES = 4 * len(TEMPERATURES) + 3
 MAX_WIDTH = 64
 SPEC = small_cnn_spec()
 KINDS: tuple[Activation, ...] = ("relu", "tanh")
+AT_ONCE = 8
+"""Networks to predict together: the probe answers of more would no longer fit a CPU core's cache."""
 
 
 @dataclass(frozen=True)
 class GeneralizationConfig:
     """`sizes`: image sets and their pixels a side. `half_widths`: per set, the conformal quantile of error / scale.
 
-    `typical_from`: the typicality that 99% of the zoo's finished validation networks reach.
+    `typical_from`: the in-distribution threshold, which 99% of the zoo's finished validation networks reach.
     """
 
     sizes: dict[str, int] = field(default_factory=lambda: {"cifar10": 32, "fashion_mnist": 28})
@@ -48,9 +52,9 @@ class GeneralizationConfig:
 class Generalization:
     """A prediction; accuracies from 0 to 1.
 
-    `[low, high]` holds the truth for a share `coverage` of networks like the zoo's. Where `typical` is False the
-    network is unlike them, no such interval is known, and it is `[0, 1]`. `images` is the image set that the network
-    seems trained on, `activation` what it was told or seems to be; `reason` says why a number is not to be trusted.
+    `[low, high]` contains the true accuracy for a fraction `coverage` of in-distribution networks. If `typical` is
+    False the network is out of distribution and the interval is `[0, 1]`. `images` is the predicted image set,
+    `activation` the given or predicted activation; `reason` says why a number cannot be trusted.
     """
 
     test_accuracy: float
@@ -66,7 +70,7 @@ class Generalization:
 
 
 class Member(nn.Module):
-    """From summaries and answers of one image set to the logit of an accuracy: a head, and a linear shortcut."""
+    """One ensemble member: an MLP on probe features plus a linear shortcut on their summaries."""
 
     base: Tensor
 
@@ -76,12 +80,12 @@ class Member(nn.Module):
         self.register_buffer("base", torch.zeros(()))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Accuracies `(n,)`."""
+        """Probe features `(n, inputs)` to accuracies `(n,)`."""
         return (self.base + self.deep(inputs)[:, 0] + self.direct(inputs[:, :SUMMARIES])[:, 0]).sigmoid()
 
 
 class Ensemble(nn.Module):
-    """What reads the networks of one image set: members, and the scale of their error."""
+    """The ensemble of one image set: its members, and a net for the scale of their error."""
 
     def __init__(self, config: GeneralizationConfig):
         super().__init__()
@@ -92,25 +96,27 @@ class Ensemble(nn.Module):
         self.scale = head(SUMMARIES, 32, 1, 0.0)
 
     def start_from(self, accuracy: float) -> None:
-        """Let untrained members answer about `accuracy`."""
+        """Set the output bias of all members so that untrained ones predict about `accuracy`."""
         for member in self.members:
             assert isinstance(member, Member), "The list holds nothing else."
             member.base.fill_(math.log(accuracy / (1 - accuracy)))
 
     def accuracy(self, inputs: Tensor) -> Tensor:
-        """The mean of the members `(n,)`."""
+        """The members' mean prediction `(n,)`."""
         return torch.stack([member(inputs) for member in self.members]).mean(0)
 
     def error_scale(self, inputs: Tensor) -> Tensor:
-        """The scale `(n,)` that errors on such networks have; 0.001 at least."""
+        """The expected scale `(n,)` of the error, at least 0.001."""
         return 1e-3 + nn.functional.softplus(self.scale(inputs[:, :SUMMARIES])[:, 0] - 4)
 
 
-class GeneralizationPredictor(Predictor):
-    """Tells image set, activation and typicality of a network; the ensemble of that image set reads the accuracy."""
+class GeneralizationPredictor(Predictor[GeneralizationConfig, Generalization]):
+    """Predicts image set, activation and typicality of a network, and its accuracy by the image set's ensemble."""
 
     name = "generalization"
     config_class = GeneralizationConfig
+    task = "generalization prediction"
+    title = "Test accuracy of small CNNs"
     probe_labels: Tensor
     center: Tensor
     spread: Tensor
@@ -134,26 +140,26 @@ class GeneralizationPredictor(Predictor):
 
     @classmethod
     def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
-        """As of `Predictor`; ValueError, too, where it was not calibrated: its intervals would mean nothing."""
+        """As `Predictor.load`; also raises ValueError if an image set has no calibration."""
         model = super().load(folder, device)
         widths = model.config.half_widths
         missing = [name for name in model.config.sizes if not 0 < widths.get(name, 0.0) < math.inf]
         if missing:
             raise ValueError(
-                f"{Path(folder).name}/{CONFIG_FILE} has no calibration for {', '.join(missing)}: `half_widths` wants a "
+                f"{Path(folder).name}/{CONFIG_FILE} has no calibration for {', '.join(missing)}: `half_widths` needs a "
                 "number above 0 for every image set. `python -m zoo train` computes them."
             )
         return model
 
     def ensemble(self, images: int) -> Ensemble:
         """The ensemble of image set number `images`."""
-        found = self.ensembles[images]
-        assert isinstance(found, Ensemble), "The list holds nothing else."
-        return found
+        ensemble = self.ensembles[images]
+        assert isinstance(ensemble, Ensemble), "The list holds nothing else."
+        return ensemble
 
     @torch.no_grad()
-    def look(self, features: WeightSpaceFeatures) -> tuple[Tensor, Tensor, Tensor]:
-        """Statistics `(n, 56)`; summaries and answers `(n, activations, image sets, ...)`, of n networks."""
+    def probe_features(self, features: WeightSpaceFeatures) -> tuple[Tensor, Tensor, Tensor]:
+        """Weight statistics `(n, 56)`; summaries and probe outputs `(n, activations, image sets, ...)`."""
         statistics = signed_log(StatFeaturizer()(features).flatten(1))
         summaries, answers = [], []
         for activation in KINDS:
@@ -170,57 +176,72 @@ class GeneralizationPredictor(Predictor):
         )
 
     def kind_input(self, statistics: Tensor, summaries: Tensor) -> Tensor:
-        """What the kind head reads: standardized statistics and all summaries, `(n, ...)`."""
+        """The input of the kind head: standardized statistics and all summaries, `(n, ...)`."""
         raw = torch.cat([statistics, summaries.flatten(1)], 1)
         return ((raw - self.center) / self.spread).clamp(-6, 6)
 
     def member_input(self, summaries: Tensor, answers: Tensor, kind: int, images: int) -> Tensor:
-        """What the members of image set `images` read, with activation number `kind`."""
+        """The input of the members of image set `images`, with activation number `kind`."""
         at = StatFeaturizer.get_num_outs(SPEC) + (kind * len(self.config.sizes) + images) * SUMMARIES
         part = slice(at, at + SUMMARIES)
         z = ((summaries[:, kind, images] - self.center[part]) / self.spread[part]).clamp(-6, 6)
         return torch.cat([z, 0.3 * (answers[:, kind, images] - self.answer_center[kind, images])], 1)
 
-    @torch.no_grad()
-    def predict_batch(
+    def predict_features(
         self, features: WeightSpaceFeatures, activations: Sequence[str | None]
     ) -> list[Generalization]:
-        """Predictions for networks `(n, 1, ...)` that take pixels in [-1, 1]; None where the activation is not told.
+        """Predictions for networks `(n, 1, ...)` that take pixels in [-1, 1]; an activation may be None (predicted).
 
         Raises ValueError, a sentence for the visitor, for architectures that it cannot read.
         """
         reason = unreadable(features)
         if reason:
             raise ValueError(reason)
-        looked = self.look(features.to(self.device))
-        kinds = self.kind(self.kind_input(*looked[:2])).cpu()
+        parts = [slice(i, i + AT_ONCE) for i in range(0, len(activations), AT_ONCE)]
+        return [one for part in parts for one in self._predict(features.select(part), activations[part])]
+
+    @torch.no_grad()
+    def _predict(
+        self, features: WeightSpaceFeatures, activations: Sequence[str | None]
+    ) -> list[Generalization]:
+        probed = self.probe_features(features.to(self.device))
+        kinds = self.kind(self.kind_input(*probed[:2])).cpu()
         same_width = features.weights[0].shape[2] == SPEC.weight_spec[0].shape[0]
         return [
-            self._explain(tuple(part[i : i + 1] for part in looked), kinds[i], told, same_width)
-            for i, told in enumerate(activations)
+            self._explain(tuple(part[i : i + 1] for part in probed), kinds[i], activation, same_width)
+            for i, activation in enumerate(activations)
         ]
 
     def fault(self, network: Network) -> str | None:
-        """Why a network cannot be read, or None: CNNs of the zoo's family can (`unreadable`), of any width."""
+        """Why a network cannot be read, or None: CNNs of the zoo's family can (see `unreadable`)."""
         if network.kind != "classifier":
             return NO_CLASSIFIER
         return NO_CHAIN if network.chain is None else unreadable(network.chain)
 
     def predict(self, network: Network) -> Generalization:
-        """Predict for one classifier; ValueError, a sentence for the visitor, where it cannot be read."""
+        """Predict for one classifier; ValueError, a sentence for the visitor, if it cannot be read."""
         fault = self.fault(network)
         if fault is not None:
             raise ValueError(fault)
-        return self.predict_batch(network.normalized, [network.classifier.activation])[0]
+        return self.predict_features(network.normalized, [network.classifier.activation])[0]
+
+    def predict_batch(self, networks: Sequence[Network]) -> list[Generalization]:
+        """As `Predictor.predict_batch`; neighbours of one shape are run together."""
+        results = []
+        for _, group in groupby(networks, key=lambda network: network.spec):
+            alike = list(group)
+            features = WeightSpaceFeatures.cat([network.normalized for network in alike])
+            results += self.predict_features(features, [one.classifier.activation for one in alike])
+        return results
 
     def _explain(
-        self, looked: tuple[Tensor, ...], kind: Tensor, told: str | None, same_width: bool
+        self, probed: tuple[Tensor, ...], kind: Tensor, activation_name: str | None, same_width: bool
     ) -> Generalization:
-        """The result for one network, from what was looked at and from the outputs of the kind head."""
+        """The result for one network, from its `probe_features` and the outputs of the kind head."""
         sets = list(self.config.sizes)
         images = int(kind[: len(sets)].argmax())
-        activation = KINDS.index(told) if told else int(kind[-2] > 0)
-        inputs = self.member_input(looked[1], looked[2], activation, images)
+        activation = KINDS.index(activation_name) if activation_name else int(kind[-2] > 0)
+        inputs = self.member_input(probed[1], probed[2], activation, images)
         ensemble = self.ensemble(images)
         accuracy = float(ensemble.accuracy(inputs))
         width = self.config.half_widths.get(sets[images], 0.0)
@@ -234,43 +255,46 @@ class GeneralizationPredictor(Predictor):
 
 
 def head(inputs: int, width: int, outputs: int, dropout: float) -> nn.Sequential:
-    """Two hidden layers."""
+    """An MLP with two hidden layers."""
     return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, width),
                          nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, outputs))  # fmt: skip
 
 
 def summarize(scores: Tensor, labels: Tensor) -> Tensor:
-    """Logits `(n, K, classes)` of K probes with known labels `(K,)` to `(n, 19)`: at four temperatures the mean
-    probability and log-probability of the label, negative entropy and confidence; then accuracy, scale and bias."""
-    wanted = labels.expand(len(scores), -1)[..., None]
+    """Logits `(n, K, classes)` on K probes with labels `(K,)` to summaries `(n, 19)`.
+
+    At each of four temperatures the mean probability and log-probability of the label, negative entropy and
+    confidence; then accuracy, log standard deviation of the logits, and log standard deviation of the class means.
+    """
+    index = labels.expand(len(scores), -1)[..., None]
     parts = []
     for temperature in TEMPERATURES:
-        logs = torch.log_softmax(scores / temperature, -1)
-        chances = logs.exp()
-        parts += [chances.gather(2, wanted).mean((1, 2)), signed_log(logs.gather(2, wanted).mean((1, 2))),
-                  (logs * chances).sum(2).mean(1), chances.amax(2).mean(1)]  # fmt: skip
-    right = (scores.argmax(2) == labels).float().mean(1)
+        log_probs = torch.log_softmax(scores / temperature, -1)
+        probs = log_probs.exp()
+        parts += [probs.gather(2, index).mean((1, 2)), signed_log(log_probs.gather(2, index).mean((1, 2))),
+                  (log_probs * probs).sum(2).mean(1), probs.amax(2).mean(1)]  # fmt: skip
+    accuracy = (scores.argmax(2) == labels).float().mean(1)
     spread = (scores.std((1, 2)) + 1e-6).log()
-    lean = (scores.mean(1).std(1) + 1e-6).log()
-    return torch.stack([*parts, right, spread, lean], 1)
+    class_bias = (scores.mean(1).std(1) + 1e-6).log()
+    return torch.stack([*parts, accuracy, spread, class_bias], 1)
 
 
 def scale_free(scores: Tensor) -> Tensor:
-    """Logits `(n, K, classes)` divided by their spread, one number per network."""
+    """Logits `(n, K, classes)` divided by their standard deviation in each network."""
     return scores / (scores.std((1, 2), keepdim=True) + 1e-6)
 
 
 def signed_log(x: Tensor) -> Tensor:
-    """`sign(x) log(1 + |x|)`: keeps order and sign, and tames the large."""
+    """`sign(x) log(1 + |x|)`."""
     return x.sign() * x.abs().log1p()
 
 
 def unreadable(features: WeightSpaceFeatures) -> str | None:
-    """Why networks of this shape cannot be read, or None: a chain of three 3x3 convolutions and a linear layer can."""
-    wanted = [tuple(array.shape[2:]) for array in SPEC.weight_spec]
+    """Why networks of this shape cannot be read, or None: three 3x3 convolutions and a linear layer can be read."""
+    kernels = [tuple(array.shape[2:]) for array in SPEC.weight_spec]
     shapes = [tuple(weight.shape[2:]) for weight in features.weights]
     family = "three 3x3 convolutions of stride 2 and one linear layer, from 1 gray channel to 10 classes"
-    if [shape[2:] for shape in shapes] != wanted:
+    if [shape[2:] for shape in shapes] != kernels:
         return f"This network has {len(shapes)} layers of weights {shapes}; this predictor reads {family}."
     inputs, classes = shapes[0][1], shapes[-1][0]
     if (inputs, classes) != SPEC.get_io():
@@ -278,5 +302,5 @@ def unreadable(features: WeightSpaceFeatures) -> str | None:
             f"This network goes from {inputs} channels to {classes} classes; this predictor reads {family}."
         )
     if max(shape[0] for shape in shapes) > MAX_WIDTH:
-        return f"This network is wider than the {MAX_WIDTH} channels that are read here."
+        return f"This network has more than {MAX_WIDTH} channels, the most that this predictor reads."
     return None

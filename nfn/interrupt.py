@@ -1,28 +1,23 @@
-"""Stopping long computations between their steps: by a deadline, or because nobody waits for the result any more.
+"""Stop a long computation between its steps: at a deadline, or when the visitor has left.
 
-Loops of steps call `between_steps`; whoever calls them may say, within `checking`, what is asked there.
+Loops call `between_steps`; a caller sets the check that runs there by `checking`.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-
-def _go_on() -> None:
-    """Nothing stops a computation that nobody has set a limit to."""
-
-
-_check: ContextVar[Callable[[], None]] = ContextVar("check", default=_go_on)
+_check: ContextVar[Callable[[], None]] = ContextVar("check", default=lambda: None)
 
 
 def between_steps() -> None:
-    """Raise what the caller's check raises."""
+    """Run the check that `checking` set, if any; an exception that it raises ends the computation."""
     _check.get()()
 
 
 @contextmanager
 def checking(check: Callable[[], None]) -> Iterator[None]:
-    """Within, and in this thread, `check()` is called between steps; what it raises ends the computation."""
+    """Call `check()` at every `between_steps()` inside the block, in this thread."""
     token = _check.set(check)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Two small stacks of NF-layers: weights to an answer, and weights to weights."""
+"""Two small stacks of NF-layers: weights to a vector (invariant), and weights to weights (equivariant)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -25,15 +25,13 @@ LINEAR_LAYERS = {"hnp": HNPLinear, "np": NPLinear, "pointwise": Pointwise}
 
 @dataclass(frozen=True)
 class StackConfig:
-    """`depth` times [NF-linear, norm, ReLU] of `channels`, after the encodings."""
+    """The encodings, then `depth` times [NF-linear, norm, ReLU] with `channels` channels."""
 
     layer: LayerKind = "hnp"
     channels: int = 64
     depth: int = 3
     norm: bool = False
-    fourier_features: int = (
-        0  # frequencies of the weights' Gaussian Fourier features; 0 leaves the weights as they are
-    )
+    fourier_features: int = 0  # number of Gaussian Fourier features of the weights; 0 for none
     fourier_scale: float = 3.0
     io_encoding: bool = True
     io_max_freq: float = 10.0
@@ -41,12 +39,12 @@ class StackConfig:
 
     def __post_init__(self):
         if self.layer not in LINEAR_LAYERS:
-            raise ValueError(f"layer {self.layer!r}: wanted one of {', '.join(LINEAR_LAYERS)}.")
+            raise ValueError(f"layer {self.layer!r}: expected one of {', '.join(LINEAR_LAYERS)}.")
 
 
 @dataclass(frozen=True)
 class InvariantConfig:
-    """A stack, a pool, and a head of `head_depth` hidden layers of `head_width`."""
+    """A stack, a pool, and an MLP head with `head_depth` hidden layers of width `head_width`."""
 
     num_outputs: int
     stack: StackConfig = StackConfig()
@@ -57,7 +55,7 @@ class InvariantConfig:
 
 @dataclass(frozen=True)
 class EquivariantConfig:
-    """A stack, and one more NF-linear layer to the output channels."""
+    """A stack, and a final NF-linear layer to `out_channels`."""
 
     stack: StackConfig = StackConfig()
     out_channels: int = 1
@@ -95,9 +93,9 @@ def _head(in_features: int, config: InvariantConfig) -> nn.Sequential:
 
 
 class InvariantNFN(nn.Module):
-    """Predicts a vector from networks (arXiv:2302.14040, D.3), the same for every order of hidden neurons.
+    """Predicts a vector from networks (arXiv:2302.14040, D.3), invariant to permutations of hidden neurons.
 
-    With `layer="np"` or `"pointwise"` inputs and outputs are told apart by the IO encoding alone.
+    With `layer="np"` or `"pointwise"` only the IO encoding distinguishes inputs and outputs.
     """
 
     def __init__(self, spec: SpaceLike, config: InvariantConfig, in_channels: int = 1):
@@ -116,9 +114,9 @@ class InvariantNFN(nn.Module):
 
 
 class EquivariantNFN(nn.Module):
-    """Maps networks to networks (arXiv:2302.14040, section 3), in the same order of hidden neurons.
+    """Maps networks to networks (arXiv:2302.14040, section 3), equivariant to permutations of hidden neurons.
 
-    An edit of weights U is `U + scale(model(U))` with a `LearnedScale`.
+    To edit weights U, use `U + scale(model(U))` with a `LearnedScale`.
     """
 
     def __init__(self, spec: SpaceLike, config: EquivariantConfig, in_channels: int = 1):

@@ -1,4 +1,4 @@
-"""One checked network: what the reader returns and every predictor takes."""
+"""`Network`: one checked network, which `read_network` returns and every predictor takes."""
 
 import math
 from collections.abc import Mapping
@@ -16,10 +16,12 @@ from nfn.wiring.propose import Proposal
 from nfn.wiring.sequence import Sequence
 
 Kind = Literal["classifier", "siren"]
-"""What a network computes: class scores of a picture, or a picture, from a pixel's coordinates to its value."""
+"""What a network computes: class scores of an image, or (a SIREN) a pixel's value from its coordinates."""
 
 
-NO_CHAIN = "The layers of this network do not stand in one row, so it cannot be read here."
+NO_CHAIN = (
+    "The layers of this network are not one chain, each feeding only the next, so it cannot be read here."
+)
 NO_SIREN = (
     "This network is an image classifier, not a picture (a SIREN, from a pixel's coordinates to its value)."
 )
@@ -28,15 +30,15 @@ NO_CLASSIFIER = (
 )
 
 PixelNumber = float | tuple[float, ...]
-"""One number, or one per channel."""
+"""One number for all channels, or one per channel."""
 
 
 @dataclass(frozen=True)
 class ClassifierConvention:
-    """What is known of a classifier: its activation, and the pixels that its images have (None: not known).
+    """A classifier's activation and input normalization, None where unknown.
 
-    The network sees `(pixel / 255 - pixel_mean) / pixel_std`; ours see pixels from -1 to 1, which is what is taken for
-    granted where nothing is known.
+    The network's inputs are `(pixel / 255 - pixel_mean) / pixel_std`; if these are unknown, pixels from -1 to 1 are
+    assumed.
     """
 
     activation: str | None = None
@@ -45,21 +47,21 @@ class ClassifierConvention:
 
     @property
     def pixels_known(self) -> bool:
-        """Whether anything is known of the pixels."""
+        """Whether the input normalization is known."""
         return self.pixel_mean is not None and self.pixel_std is not None
 
     def normalize(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """The same function of the image with pixels in [-1, 1], exactly (if no convolution pads its image)."""
+        """Weights for inputs in [-1, 1] with the same function of the image, exact if no convolution has padding."""
         mean, std = self._pixels(features)
         return _rescale_input(features, 0.5 / std, (0.5 - mean) / std)
 
     def denormalize(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """The inverse of `normalize`: from pixels in [-1, 1] back to the file's."""
+        """The inverse of `normalize`: weights for inputs in [-1, 1] to weights for the network's own inputs."""
         mean, std = self._pixels(features)
         return _rescale_input(features, 2 * std, 2 * mean - 1)
 
     def _pixels(self, features: WeightSpaceFeatures) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and deviation per input of the first layer."""
+        """Mean and standard deviation per input of the first layer."""
         inputs = features.weights[0].shape[3]
         numbers = (0.5 if value is None else value for value in (self.pixel_mean, self.pixel_std))
         mean, std = (features.weights[0].new_tensor(value).expand(inputs) for value in numbers)
@@ -70,14 +72,14 @@ Convention = SirenConvention | ClassifierConvention
 
 
 def kind_of(convention: Convention) -> Kind:
-    """The kind of the networks that have such a convention."""
+    """The kind of networks with this convention."""
     return "siren" if isinstance(convention, SirenConvention) else "classifier"
 
 
 def _rescale_input(
     features: WeightSpaceFeatures, scale: torch.Tensor, shift: torch.Tensor
 ) -> WeightSpaceFeatures:
-    """A first layer that takes `x` where the given one takes `scale * x + shift`, per input."""
+    """Change the first layer so that it takes `x` in place of `scale * x + shift`, per input."""
     (weight, bias), *rest = features
     moved = bias + weight.flatten(4).sum(4) @ shift if weight.dim() > 4 else bias + weight @ shift
     columns = scale.view(-1, *[1] * (weight.dim() - 4))
@@ -86,7 +88,7 @@ def _rescale_input(
 
 @dataclass(frozen=True)
 class LayerNames:
-    """The tensor names of one layer as they arrived; `bias` is None where the file had none (zeros are used)."""
+    """The tensor names of one layer in the file; `bias` is None if the file has none (zeros are used)."""
 
     weight: str
     bias: str | None
@@ -94,7 +96,7 @@ class LayerNames:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """What a network computes, and its float32 tensors under the names that the architecture uses."""
+    """An architecture and its float32 tensors, by the names that the architecture uses."""
 
     architecture: Architecture
     tensors: Mapping[str, torch.Tensor]
@@ -111,14 +113,15 @@ class Graph:
 
 @dataclass(frozen=True)
 class Network:
-    """A network as it came in.
+    """One network, as read from a file.
 
-    `chain` has the float32 features `(1, 1, ...)` of a network whose layers stand in one row, batch norm folded in;
-    None for others. `graph` says what the network computes, where the file declares it; `proposal` what it may
-    compute, where that has to be found (`nfn.wiring`). `convention` is how its inputs and outputs are written down,
-    and whether it is a SIREN or a classifier. `notes` are sentences for the visitor on what the reader did ("half
-    precision was read as float32"), `assumed` on what it took for granted. `undeclared` names the parts of a SIREN's
-    convention that nobody declared: `nfn.siren_convention.search` finds them.
+    - `chain`: the float32 features `(1, 1, ...)` of a chain of layers, batch norm folded in; None for other networks.
+    - `graph`: what the network computes, if the file declares it; `proposal`: what it may compute, otherwise
+      (`nfn.wiring` finds out).
+    - `convention`: how its inputs and outputs are scaled, and whether it is a SIREN or a classifier.
+    - `notes`: sentences for the visitor on what the reader did ("half precision was read as float32"); `assumed`: on
+      what it assumed.
+    - `undeclared`: the parts of a SIREN's convention that are not declared (`nfn.siren_convention.search` finds them).
     """
 
     chain: WeightSpaceFeatures | None
@@ -153,7 +156,7 @@ class Network:
 
     @property
     def inputs(self) -> int | None:
-        """The number of inputs, or of channels of an input picture; None where nothing is known of its layers."""
+        """The number of inputs, or of channels of an input image; None if unknown."""
         if self.chain is not None:
             return self.chain.weights[0].shape[3]
         if self.graph is not None:
@@ -162,7 +165,7 @@ class Network:
 
     @property
     def outputs(self) -> int | None:
-        """The number of classes, or of a picture's channels; None where it is not one row of numbers."""
+        """The number of classes, or of a picture's channels; None if unknown, or if the output is not a vector."""
         if self.chain is not None:
             return self.chain.weights[-1].shape[2]
         if self.graph is None:
@@ -179,7 +182,7 @@ class Network:
 
     @property
     def spec(self) -> NetworkSpec:
-        """The weight space of a chain, with every dimension; ValueError as for `features`."""
+        """The spec of a chain, with every dimension; ValueError as for `features`."""
         return network_spec_from_wsfeat(self.features, set_all_dims=True)
 
     @property
@@ -201,17 +204,17 @@ class Network:
 
     @property
     def multiplications(self) -> int:
-        """Multiply-adds for one point of a picture."""
+        """Multiply-adds to evaluate a picture at one point."""
         return self.parameters if self.graph is None else self.graph.architecture.multiplications
 
     @property
     def widest(self) -> int:
-        """The most values that one layer gives for one point of a picture."""
+        """The size of the largest layer output, for one point of a picture."""
         return max(self._layer_sizes)
 
     @property
     def activations(self) -> int:
-        """The values that all layers but the last give together for one point of a picture."""
+        """The total size of the hidden layers' outputs, for one point of a picture."""
         return sum(self._layer_sizes[:-1])
 
     @property
@@ -221,11 +224,11 @@ class Network:
         return [bias.shape[2] for bias in self.features.biases]
 
     def with_features(self, features: WeightSpaceFeatures) -> "Network":
-        """This chain with other weights; what was stored beside them is left behind."""
+        """This chain with other weights, without graph, proposal and other stored tensors."""
         return replace(self, chain=features, graph=None, proposal=None, stored={})
 
     def to(self, device: str | torch.device) -> "Network":
-        """The same network with the tensors of its chain and of its graph on a device."""
+        """Move the tensors of chain and graph to a device."""
         chain = None if self.chain is None else self.chain.to(device)
         if self.graph is None:
             return replace(self, chain=chain)
@@ -234,18 +237,15 @@ class Network:
 
     @property
     def normalized(self) -> WeightSpaceFeatures:
-        """The features in our one convention: see `normalize` of `SirenConvention` and `ClassifierConvention`."""
+        """The features in the default convention: see `normalize` of `SirenConvention` and `ClassifierConvention`."""
         return self.convention.normalize(self.features)
 
     def with_normalized(self, features: WeightSpaceFeatures) -> "Network":
-        """This network with new weights, given in our convention, under its own names and convention."""
+        """This network, in its own convention, with new weights in the default convention."""
         return self.with_features(self.convention.denormalize(features))
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Name to tensor, as the file had them; a bias that the file lacked appears as `<weight name>.bias`.
-
-        Of a chain, with its batch norm folded in.
-        """
+        """Tensors by their names in the file; in a chain batch norm is folded in, and a new bias is `<layer>.bias`."""
         if self.chain is None:
             return dict(self.stored if self.graph is None else self.graph.tensors)
         out: dict[str, torch.Tensor] = {}

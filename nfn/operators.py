@@ -1,4 +1,4 @@
-"""Image-space edit styles: what an edited SIREN is meant to look like, made by OpenCV on 8-bit pixels."""
+"""Image-space edit styles, OpenCV operators on 8-bit pixels: the targets of weight-space edits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def _neon(image: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Style:
-    """An edit: its name, what a visitor reads, and its operator on `(H, W)` or `(H, W, 3)` uint8 pixels."""
+    """An edit: its name, its label and description on screen, and its operator on `(H, W)` or `(H, W, 3)` uint8."""
 
     name: str
     label: str
@@ -68,9 +68,9 @@ def find_style(name: str) -> Style:
 
 
 def apply_style(images: torch.Tensor, style: str, strength: float = 1.0) -> torch.Tensor:
-    """Edit images `(B, c, H, W)` in [-1, 1]: `x + strength * (operator(x) - x)`, cut to [-1, 1].
+    """Edit images `(B, c, H, W)` in [-1, 1]: `x + strength * (operator(x) - x)`, clamped to [-1, 1].
 
-    Strength 0 changes nothing, 1 is the operator, more exaggerates it.
+    Strength 0 changes nothing, 1 applies the operator, more than 1 exaggerates it.
     """
     operator = find_style(style).operator
     clean = images.clamp(-1, 1)

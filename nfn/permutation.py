@@ -1,7 +1,7 @@
-"""Permutations of a network's neurons, which leave its function as it is, and what breaks or extends them.
+"""Permutations and sign flips of hidden neurons, which do not change a network's function.
 
 Neuron group 0 is the inputs, group i + 1 the outputs of layer i. A permutation `p` of a group moves entry
-`p[k]` to place `k`. Hidden groups are 1 to L - 1 for L layers.
+`p[k]` to index `k`. Hidden groups are 1 to L - 1 for L layers.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from nfn.spec import ANY, NetworkSpec
 
 
 def group_sizes(spec: NetworkSpec) -> tuple[int, ...]:
-    """The number of neurons in each group, inputs and outputs too; ValueError if one is open."""
+    """The number of neurons in each group, inputs and outputs included; ValueError if one is unknown."""
     sizes = (spec.weight_spec[0].shape[1], *(weight.shape[0] for weight in spec.weight_spec))
     if ANY in sizes:
         raise ValueError(
-            f"Neuron counts {sizes} are open; use network_spec_from_wsfeat(features, set_all_dims=True)."
+            f"Neuron counts {sizes} are unknown (-1); use network_spec_from_wsfeat(features, set_all_dims=True)."
         )
     return sizes
 
@@ -26,7 +26,7 @@ def group_sizes(spec: NetworkSpec) -> tuple[int, ...]:
 def random_permutations(
     spec: NetworkSpec, generator: torch.Generator | None = None, ends: bool = False
 ) -> tuple[Tensor, ...]:
-    """One random permutation per hidden layer; with `ends` also of inputs (first) and outputs (last)."""
+    """One random permutation per hidden layer; with `ends` also one of the inputs (first) and outputs (last)."""
     sizes = group_sizes(spec)
     return tuple(torch.randperm(size, generator=generator) for size in (sizes if ends else sizes[1:-1]))
 
@@ -34,8 +34,8 @@ def random_permutations(
 def permute(features: WeightSpaceFeatures, permutations: Sequence[Tensor]) -> WeightSpaceFeatures:
     """Reorder neurons: `W'(i) = W(i)[p(i+1)][:, p(i)]`, `v'(i) = v(i)[p(i+1)]`.
 
-    Takes one permutation per hidden layer (the function of the network stays the same), or one per group
-    including inputs and outputs (the NP group). Raises ValueError on any other number and on wrong sizes.
+    `permutations` has one per hidden layer (the network's function stays the same), or one per group
+    including inputs and outputs (the NP group). Raises ValueError for any other number and for wrong sizes.
     """
     groups = _groups(len(features), permutations)
     return permute_uncoupled(features, groups[1:], groups[:-1])
@@ -47,7 +47,7 @@ def _groups(layers: int, permutations: Sequence[Tensor]) -> tuple[Tensor | None,
     if len(permutations) == layers - 1:
         return (None, *permutations, None)
     raise ValueError(
-        f"Got {len(permutations)} permutations for {layers} layers: wanted {layers - 1} (hidden neurons) "
+        f"Got {len(permutations)} permutations for {layers} layers: expected {layers - 1} (hidden neurons) "
         f"or {layers + 1} (inputs and outputs too)."
     )
 
@@ -55,10 +55,10 @@ def _groups(layers: int, permutations: Sequence[Tensor]) -> tuple[Tensor | None,
 def permute_uncoupled(
     features: WeightSpaceFeatures, rows: Sequence[Tensor | None], columns: Sequence[Tensor | None]
 ) -> WeightSpaceFeatures:
-    """Permute the rows (and bias) and the columns of each weight on their own; None leaves an axis as it is.
+    """Permute the rows (and bias) and the columns of each weight independently; None leaves an axis unchanged.
 
-    Unless `columns[i + 1]` equals `rows[i]` this changes what the network computes: only tests of a layer's
-    sensitivity want it.
+    Unless `columns[i + 1]` equals `rows[i]` this changes the network's function; used to test that a layer is
+    sensitive to such changes.
     """
     pairs = []
     for i, ((weight, bias), row, column) in enumerate(zip(features, rows, columns, strict=True)):
@@ -85,15 +85,15 @@ def random_signs(spec: NetworkSpec, generator: torch.Generator | None = None) ->
 
 
 def flip_signs(features: WeightSpaceFeatures, signs: Sequence[Tensor]) -> WeightSpaceFeatures:
-    """Flip hidden neurons of a network with an odd activation (sine, tanh): its function stays the same.
+    """Flip signs of hidden neurons; the function of a network with an odd activation (sine, tanh) stays the same.
 
-    `signs` holds one tensor of +1 and -1 per hidden layer: `W'(i) = s(i+1) W(i) s(i)`, `v'(i) = s(i+1) v(i)`.
-    Raises ValueError on a wrong number or size.
+    `signs` has one tensor of +1 and -1 per hidden layer: `W'(i) = s(i+1) W(i) s(i)`, `v'(i) = s(i+1) v(i)`.
+    Raises ValueError for a wrong number or size.
     """
     groups = (None, *signs, None)
     if len(groups) != len(features) + 1:
         raise ValueError(
-            f"Got {len(signs)} sign vectors for {len(features)} layers: wanted {len(features) - 1}."
+            f"Got {len(signs)} sign vectors for {len(features)} layers: expected {len(features) - 1}."
         )
     pairs = []
     for i, (weight, bias) in enumerate(features):
@@ -112,9 +112,9 @@ def _scale(x: Tensor, dim: int, signs: Tensor | None, layer: int) -> Tensor:
 
 
 def apply_order(features: WeightSpaceFeatures, orders: Sequence[Tensor]) -> WeightSpaceFeatures:
-    """Put the hidden neurons of each network in its own order, one `(B, n)` per hidden layer.
+    """Reorder the hidden neurons of each network by its own permutation, `(B, n)` per hidden layer.
 
-    `[order.argsort(1) for order in orders]` undoes it.
+    The inverse is `[order.argsort(1) for order in orders]`.
     """
     pairs = []
     for i, (weight, bias) in enumerate(features):

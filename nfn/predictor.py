@@ -1,10 +1,17 @@
-"""What every predictor shares: a frozen config, saved as `config.json` beside `model.safetensors`, loaded strictly."""
+"""`Predictor`, the base class: a module with a frozen config, saved as `config.json` and `model.safetensors`.
 
+To add a predictor: a subclass in a file of its own, and its line in `CLASSES`.
+"""
+
+import importlib
 import json
 import os
+import re
+import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -14,26 +21,60 @@ from nfn.network import Network
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+CLASSES = {
+    "inr-classifier": ".classifier:InrClassifier",
+    "inr-editor": ".editor:InrEditor",
+    "generalization": ".generalization:GeneralizationPredictor",
+    "accuracy": ".accuracy.predictor:AccuracyPredictor",
+    "weight-reader": ".weight_reader:WeightReader",
+    "winning-tickets": ".tickets:TicketPredictor",
+}
+"""Predictor name, as in `config.json`, to its module and class, which is imported when needed."""
 
 
-class Predictor(nn.Module):
-    """A model that reads networks. Subclasses set `name` and `config_class`, take the config alone, and say
-    in `fault` which networks they cannot read."""
+class Dataclass(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Config = TypeVar("Config", bound=Dataclass)
+Result = TypeVar("Result", bound=Dataclass)
+
+
+class Predictor(nn.Module, Generic[Config, Result]):
+    """A model whose input is a network. `Config` and `Result` are frozen dataclasses.
+
+    Subclasses take the config as their only argument, implement `fault` and `predict`, and are listed in `CLASSES` by
+    their `name`, which stands in `config.json`. A zoo lists `title` and `task`; `title` may be a property.
+    """
 
     name: ClassVar[str]
     config_class: ClassVar[type]
+    task: ClassVar[str]
+    title: str
+    config: Config
 
-    def __init__(self, config: Any):
+    def __init__(self, config: Config):
         super().__init__()
         self.config = config
 
     def fault(self, network: Network) -> str | None:
-        """Why a network cannot be read, as a sentence that says what it is and what was wanted; None where it can."""
+        """Why a network cannot be read, as a sentence that says what it is and what was expected; None if it can."""
         raise NotImplementedError
+
+    def predict(self, network: Network) -> Result:
+        """The result for one network; ValueError, a sentence for the visitor, if it cannot be read (see `fault`)."""
+        raise NotImplementedError
+
+    def predict_batch(self, networks: Sequence[Network]) -> list[Result]:
+        """The result for each network, as of `predict`; subclasses may run many at once."""
+        return [self.predict(network) for network in networks]
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.parameters()).device
 
     def save(self, folder: Path | str) -> None:
@@ -46,29 +87,93 @@ class Predictor(nn.Module):
         text = json.dumps({"predictor": self.name, **asdict(self.config)}, indent=2)
         (folder / CONFIG_FILE).write_text(text + "\n")
 
-    @classmethod
-    def from_pretrained(cls, place: Path | str, revision: str | None = None) -> Self:
-        """`load` from a folder, or from a model repository `owner/name` on the Hub, at a branch, tag or commit.
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Alias of `save`, as in transformers."""
+        self.save(folder)
 
-        The Hub's client comes in here only, so that this works without a zoo, with the client's cache and token. A
-        folder of that name wins: for names that strangers type, see `zoo.remote.open_hub_zoo`.
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        token: str | bool | None = None,
+        commit_message: str = "Push a predictor with Weightscope",
+    ) -> str:
+        """Upload to the model repository `owner/name` on the Hub, created if missing; return the commit's URL.
+
+        An existing card is kept; `python -m zoo push` uploads predictors with their cards. Raises the errors of
+        `huggingface_hub`.
+        """
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(folder)
+            return api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=commit_message)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        place: Path | str,
+        *,
+        revision: str | None = None,
+        cache_dir: Path | str | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        device: str | torch.device = "cpu",
+        subfolder: str = "",
+    ) -> Self:
+        """Load from a folder, or from a model repository `owner/name` on the Hub, at a branch, tag or commit.
+
+        The arguments are those of `huggingface_hub.snapshot_download`; `subfolder` is the predictor's folder in
+        `place`, such as `predictors/inr-classifier` in a zoo. `Predictor.from_pretrained` loads any predictor.
+
+        A local folder takes precedence over a repository of the same name: for untrusted names use
+        `zoo.remote.open_hub_zoo`.
+
+        Raises:
+            ValueError: `place` is neither a folder nor a repository's name, or has another predictor.
         """
         folder = Path(place)
         if not folder.is_dir():
+            if not REPOSITORY.fullmatch(str(place)):
+                raise ValueError(
+                    f"{str(place)!r} is neither a folder nor owner/name of a model repository on the Hub."
+                )
             from huggingface_hub import snapshot_download
 
-            files = [CONFIG_FILE, WEIGHTS_FILE]
-            folder = Path(snapshot_download(str(place), revision=revision, allow_patterns=files))
-        return cls.load(folder)
+            files = [str(PurePosixPath(subfolder, name)) for name in (CONFIG_FILE, WEIGHTS_FILE)]
+            folder = Path(snapshot_download(
+                str(place), revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only,
+                allow_patterns=files,
+            ))  # fmt: skip
+        return cls.load(folder / subfolder, device)
 
     @classmethod
     def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
-        """The predictor saved in `folder`, in evaluation mode; any name or shape that does not match raises."""
+        """Load the predictor saved in `folder`, in evaluation mode.
+
+        Raises:
+            ValueError: the config is of another or an unknown predictor.
+            RuntimeError: a tensor's name or shape does not match the config.
+        """
         folder = Path(folder)
         config = json.loads((folder / CONFIG_FILE).read_text())
         kind = config.pop("predictor", None)
-        if kind != cls.name:
-            raise ValueError(f"{folder / CONFIG_FILE} describes a {kind!r} predictor, not {cls.name!r}.")
-        model = cls(cls.config_class(**config))
+        chosen = _class_of(kind, folder) if cls is Predictor else cls
+        if kind != chosen.name:
+            raise ValueError(f"{folder / CONFIG_FILE} describes a {kind!r} predictor, not {chosen.name!r}.")
+        model = chosen(chosen.config_class(**config))
         model.load_state_dict(load_file(folder / WEIGHTS_FILE), strict=True)
-        return model.to(device).eval()
+        return model.to(device).eval()  # pyright: ignore[reportReturnType]
+
+
+def _class_of(kind: str, folder: Path) -> type[Predictor]:
+    if kind not in CLASSES:
+        names = ", ".join(CLASSES)
+        raise ValueError(
+            f"{folder / CONFIG_FILE} describes a {kind!r} predictor; this version knows {names}."
+        )
+    module, name = CLASSES[kind].split(":")
+    return getattr(importlib.import_module(module, __package__), name)

@@ -1,8 +1,8 @@
-"""SIRENs (arXiv:2006.09661): networks from a pixel's coordinates to its value. Render them, fit them by the hundred.
+"""SIRENs (arXiv:2006.09661), networks from a pixel's coordinates to its value: render them, fit batches of them.
 
-Features here are in our one convention (`SirenConvention()`): inputs (row, col) on [-1, 1] with the ends
-included, `sin(30 (W x + b))` in the hidden layers, a linear output, black at -1 and white at 1. A `Network` in
-another one is shown by `render_network`.
+Features here are in the default `SirenConvention()`: inputs (row, col) on [-1, 1] with the ends included,
+`sin(30 (W x + b))` in the hidden layers, a linear output, black at -1 and white at 1. `render_network` renders
+a `Network` in any convention.
 """
 
 import math
@@ -12,29 +12,34 @@ from dataclasses import dataclass
 import torch
 
 from nfn.features import WeightSpaceFeatures
+from nfn.flat import flat_rows, unflat_rows
+from nfn.interrupt import between_steps
 from nfn.network import Network
 from nfn.siren_convention.convention import OMEGA, SirenConvention
 from nfn.siren_convention.words import name_field
 from nfn.spec import NetworkSpec
 
 OURS = SirenConvention()
-VALUES_AT_ONCE = 2**23
-"""Of one layer of a batch, where no gradient is wanted: a wide network is evaluated a part of the points at a time."""
+MAX_ACTIVATIONS = 2**23
+"""Activations of one layer of a batch that are computed at once when no gradient is needed (points are split)."""
+
+Layers = list[tuple[torch.Tensor, torch.Tensor]]
+"""Weights `(B, out, in)` and biases `(B, out, 1)`."""
 
 
 def coordinate_grid(height: int, width: int, device=None, dtype=torch.float32) -> torch.Tensor:
-    """The `(height * width, 2)` coordinates of an image's pixels, row by row."""
+    """The coordinates `(height * width, 2)` of an image's pixels, row by row."""
     rows = torch.linspace(-1, 1, height, device=device, dtype=dtype)
     cols = torch.linspace(-1, 1, width, device=device, dtype=dtype)
     return torch.cartesian_prod(rows, cols)
 
 
 def evaluate(features: WeightSpaceFeatures, points: torch.Tensor) -> torch.Tensor:
-    """The outputs `(B, c, P)` of each SIREN at `points` `(P, 2)` or, one set per network, `(B, P, 2)`."""
+    """The outputs `(B, c, P)` of each SIREN at `points` `(P, 2)`, or `(B, P, 2)` if each network has its own."""
     if torch.is_grad_enabled():
         return _evaluate(features, points)
     widest = len(features.weights[0]) * max(bias.shape[2] for bias in features.biases)
-    parts = points.split(max(1, VALUES_AT_ONCE // widest), dim=-2)
+    parts = points.split(max(1, MAX_ACTIVATIONS // widest), dim=-2)
     return torch.cat([_evaluate(features, part) for part in parts], 2)
 
 
@@ -49,43 +54,44 @@ def _evaluate(features: WeightSpaceFeatures, points: torch.Tensor) -> torch.Tens
 
 
 def render(features: WeightSpaceFeatures, height: int, width: int) -> torch.Tensor:
-    """The images `(B, c, height, width)` that a batch of SIRENs holds; differentiable, any resolution."""
+    """Render SIRENs as images `(B, c, height, width)`, at any resolution; differentiable."""
     first = features.weights[0]
     points = coordinate_grid(height, width, first.device, first.dtype)
-    if torch.is_grad_enabled():
-        return evaluate(features, points).unflatten(2, (height, width))
-    widest = first.shape[0] * max(bias.shape[2] for bias in features.biases)
-    parts = points.split(max(1, VALUES_AT_ONCE // widest))
-    return torch.cat([evaluate(features, part) for part in parts], 2).unflatten(2, (height, width))
+    return evaluate(features, points).unflatten(2, (height, width))
 
 
 NATIVE_SIZES = {1: 28, 3: 32}
-"""Pixels a side of the pictures that SIRENs are taken to hold, by number of channels: digits, and colour objects."""
+"""The default render size, in pixels a side, by number of channels: that of MNIST and of CIFAR-10."""
 
 
-SIDE_KEY = "picture_side"
-"""The entry of the metadata that says how many pixels a side a network was fitted to."""
-SMALLEST_SIDE, LARGEST_SIDE = 8, 512
+HEIGHT_KEY, WIDTH_KEY = "picture_height", "picture_width"
+"""The metadata keys for the height and width in pixels of the picture that a network was fitted to."""
+MIN_SIDE, MAX_SIDE = 8, 512
 
 
-def native_size(network: Network) -> int:
-    """Pixels a side of the picture that a network holds, of which `picture_fault` finds no fault.
+def native_shape(network: Network) -> tuple[int, int]:
+    """Height and width of a network's picture in pixels: the file's if both are valid, else from `NATIVE_SIZES`.
 
-    As many as its file says (`SIDE_KEY`), or else `NATIVE_SIZES`.
+    `picture_fault(network)` must be None.
     """
-    told = network.metadata.get(SIDE_KEY, "")
-    if told.isascii() and told.isdigit() and SMALLEST_SIDE <= int(told[:9]) <= LARGEST_SIDE:
-        return int(told)
-    return NATIVE_SIZES[network.outputs or 1]
+    height, width = (network.metadata.get(key, "") for key in (HEIGHT_KEY, WIDTH_KEY))
+    if _is_side(height) and _is_side(width):
+        return int(height), int(width)
+    side = NATIVE_SIZES[network.outputs or 1]
+    return side, side
+
+
+def _is_side(text: str) -> bool:
+    return text.isascii() and text.isdigit() and MIN_SIDE <= int(text[:9]) <= MAX_SIDE
 
 
 def is_picture(inputs: int, outputs: int) -> bool:
-    """Whether SIRENs of so many inputs and outputs are pictures: of a pixel's coordinates, in gray or colour."""
+    """Whether SIRENs with these numbers of inputs and outputs are gray or colour pictures."""
     return inputs == 2 and outputs in NATIVE_SIZES
 
 
 def picture_fault(network: Network) -> str | None:
-    """Why a network is no picture in gray or colour, as a sentence that says what it is; None where it is one."""
+    """Why a network is not a gray or colour picture, as a sentence that says what it is; None if it is one."""
     inputs, outputs = network.inputs or 0, network.outputs or 0
     if network.kind == "siren" and is_picture(inputs, outputs):
         return None
@@ -96,15 +102,15 @@ def picture_fault(network: Network) -> str | None:
         kind = "a SIREN" if network.kind == "siren" else "a classifier"
         what = f"{kind} of {inputs} input{'s' * (inputs != 1)} and {outputs} output{'s' * (outputs != 1)}"
     return (
-        f"This is {what}, not a picture: a SIREN with 2 inputs (a pixel's coordinates) and 1 (gray) or 3 (colour) "
-        "outputs."
+        f"This is {what}, not a picture. Expected a SIREN with 2 inputs (a pixel's coordinates) and 1 (gray) or 3 "
+        "(colour) outputs."
     )
 
 
 def evaluate_network(network: Network, points: torch.Tensor) -> torch.Tensor:
-    """The pixels `(1, c, P)` of a picture in any convention at `points` `(P, 2)`, (row, col) on [-1, 1].
+    """The pixel values `(1, c, P)` of a picture in any convention at `points` `(P, 2)`, (row, col) on [-1, 1].
 
-    Network and points are on one device.
+    Network and points must be on the same device.
     """
     if network.chain is None and network.graph is not None:
         return network.siren.finished(network.graph.run(network.siren.inputs(points)).T[None])
@@ -112,7 +118,7 @@ def evaluate_network(network: Network, points: torch.Tensor) -> torch.Tensor:
 
 
 def render_network(network: Network, height: int, width: int, device=None) -> torch.Tensor:
-    """The picture `(1, c, height, width)` of a SIREN in any convention, black at -1 and white at 1."""
+    """Render a SIREN in any convention as `(1, c, height, width)`, black at -1 and white at 1."""
     return evaluate_network(network, coordinate_grid(height, width, device)).unflatten(2, (height, width))
 
 
@@ -120,9 +126,9 @@ def render_network(network: Network, height: int, width: int, device=None) -> to
 def error_gradient(
     features: WeightSpaceFeatures, images: torch.Tensor, convention: SirenConvention = OURS
 ) -> WeightSpaceFeatures:
-    """The gradient, by every weight and bias, of each SIREN's mean squared error against `images` `(B, c, H, W)`.
+    """The gradient of each SIREN's mean squared error against `images` `(B, c, H, W)`, by every weight and bias.
 
-    Of `convention`, what it has behind a normalized network counts: its `pixels`.
+    SIRENs are normalized; only the output transform of `convention` (its `pixels`) is used.
     """
     _, layers = _flat_views(features)
     _, grads = _flat_views(features)
@@ -146,10 +152,10 @@ def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -
 
 
 def canonical_signs(features: WeightSpaceFeatures) -> list[torch.Tensor]:
-    """For each hidden layer the signs `(B, 1, n)` that make every neuron's bias plus its weights' sum positive.
+    """For each hidden layer the signs `(B, 1, n)` that make the sum of each neuron's bias and weights positive.
 
-    Sine is odd: flipping a neuron's incoming weights, bias and outgoing weights changes nothing that the network
-    computes. Applying these signs (`apply_signs`) takes all flipped copies of a network to one and the same.
+    Sine is odd: flipping a neuron's incoming weights, bias and outgoing weights does not change the function.
+    `apply_signs` with these signs makes all flipped copies of a network identical.
     """
     signs: list[torch.Tensor] = []
     for weight, bias in list(features)[:-1]:
@@ -159,7 +165,7 @@ def canonical_signs(features: WeightSpaceFeatures) -> list[torch.Tensor]:
 
 
 def apply_signs(features: WeightSpaceFeatures, signs: list[torch.Tensor]) -> WeightSpaceFeatures:
-    """Flip the hidden neurons whose sign `(B, 1, n)` is negative; applying the same signs again undoes it."""
+    """Flip the hidden neurons whose sign `(B, 1, n)` is negative; its own inverse."""
     one = signs[0].new_ones(1, 1, 1) if signs else features.biases[0].new_ones(1, 1, 1)
     pairs = []
     for (weight, bias), before, after in zip(features, [one, *signs], [*signs, one], strict=True):
@@ -168,9 +174,9 @@ def apply_signs(features: WeightSpaceFeatures, signs: list[torch.Tensor]) -> Wei
 
 
 def canonical_order(features: WeightSpaceFeatures) -> list[torch.Tensor]:
-    """For each hidden layer the order `(B, n)` of its neurons by the size of their biases, whatever their signs.
+    """For each hidden layer the order `(B, n)` of its neurons by the absolute value of their biases.
 
-    Applying it (`apply_order`) takes all permuted copies of a network to one and the same, bit for bit.
+    `apply_order` with these makes all permuted copies of a network identical, bit for bit.
     """
     return [bias[:, 0].abs().argsort(dim=1, stable=True) for bias in features.biases[:-1]]
 
@@ -188,14 +194,15 @@ class FitRecipe:
 def descend(
     features: WeightSpaceFeatures, images: torch.Tensor, recipe: FitRecipe, convention: SirenConvention = OURS
 ) -> WeightSpaceFeatures:
-    """Change normalized SIRENs so that they show `images` `(B, c, H, W)`; `recipe.hidden` is not looked at.
+    """Train normalized SIRENs towards `images` `(B, c, H, W)`; `recipe.hidden` is ignored.
 
-    Of the states after each step, that with the least error, pixels cut to [-1, 1]; never worse than before.
+    Returns the state with the least error of pixels clamped to [-1, 1], out of all steps and the start.
     """
     best, least = features, _clamped_error(features, images, convention)
 
-    def keep_best(layers) -> None:
+    def keep_best(layers: Layers) -> None:
         nonlocal best, least
+        between_steps()
         state = _from_layers(layers)
         error = _clamped_error(state, images, convention)
         better = error < least
@@ -211,8 +218,8 @@ def _clamped_error(features, images: torch.Tensor, convention: SirenConvention) 
     return (picture - images).square().flatten(1).mean(1)
 
 
-def _like(chosen: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
-    return chosen.view(-1, *[1] * (tensor.ndim - 1))
+def _like(mask: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    return mask.view(-1, *[1] * (tensor.ndim - 1))
 
 
 @torch.no_grad()
@@ -224,10 +231,10 @@ def fit_sirens(
     chunk: int = 16,
     on_chunk: Callable[[int], None] = lambda done: None,
 ) -> tuple[WeightSpaceFeatures, torch.Tensor]:
-    """Fit one SIREN to each image `(B, c, H, W)` in [-1, 1]; give the networks and their PSNR `(B,)` in dB.
+    """Fit one SIREN to each image `(B, c, H, W)` in [-1, 1]; return the networks and their PSNR `(B,)` in dB.
 
-    `chunk` networks are fitted at once: few on a CPU, where they then stay in the cache, thousands on a GPU.
-    `on_chunk` hears how many are done. The result depends on the images, recipe and generator alone.
+    `chunk` networks are fitted at once: a few on a CPU, so that they fit in the cache, thousands on a GPU.
+    `on_chunk` is called with the number of networks done. The result does not depend on `chunk`.
     """
     spec = NetworkSpec.mlp(2, recipe.hidden, recipe.hidden, images.shape[1])
     start = random_sirens(len(images), spec, generator)
@@ -252,9 +259,9 @@ def _adam(
     images: torch.Tensor,
     recipe: FitRecipe,
     convention: SirenConvention,
-    on_step: Callable[[list], None] = lambda layers: None,
-):
-    """Adam with hand-written gradients on one flat parameter tensor: autograd's bookkeeping costs half the time."""
+    on_step: Callable[[Layers], None] = lambda layers: None,
+) -> Layers:
+    """Adam with hand-written gradients on one flat parameter tensor, which takes half the time of autograd."""
     target = images.flatten(2)
     flat, layers = _flat_views(start)
     grad, grad_layers = _flat_views(start)
@@ -271,18 +278,14 @@ def _adam(
     return layers
 
 
-def _flat_views(features: WeightSpaceFeatures):
-    """One tensor `(B, parameters)` and views of it per layer: weights `(B, out, in)`, biases `(B, out, 1)`."""
-    flat = torch.cat([x.flatten(1) for pair in features for x in pair], 1)
-    views, at = [], 0
-    for weight, bias in features:
-        end = at + weight[0].numel()
-        views.append((flat[:, at:end].view(weight[:, 0].shape), flat[:, end : end + bias.shape[2], None]))
-        at = end + bias.shape[2]
-    return flat, views
+def _flat_views(features: WeightSpaceFeatures) -> tuple[torch.Tensor, Layers]:
+    """One tensor `(B, parameters)`, and its layers as views of it."""
+    flat = flat_rows(features.tensors)
+    views = unflat_rows(flat, [x.shape[1:] for x in features.tensors])
+    return flat, [(w[:, 0], b[:, 0, :, None]) for w, b in zip(views[::2], views[1::2], strict=True)]
 
 
-def _from_layers(layers) -> WeightSpaceFeatures:
+def _from_layers(layers: Layers) -> WeightSpaceFeatures:
     return WeightSpaceFeatures.from_zipped(
         [(w[:, None].clone(), b[:, None, :, 0].clone()) for w, b in layers]
     )
@@ -293,7 +296,9 @@ def _grid_for(images: torch.Tensor) -> torch.Tensor:
     return grid.T.expand(len(images), 2, -1)
 
 
-def _gradient(layers, inputs: torch.Tensor, target: torch.Tensor, grads, convention: SirenConvention) -> None:
+def _gradient(
+    layers: Layers, inputs: torch.Tensor, target: torch.Tensor, grads: Layers, convention: SirenConvention
+) -> None:
     """Write the gradient of each network's mean squared error into `grads`."""
     activations, slopes = [inputs], []
     for weight, bias in layers[:-1]:

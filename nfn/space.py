@@ -1,4 +1,4 @@
-"""The weight space of any network, without tensors: each tensor's shape, and what permutes each of its axes."""
+"""The weight space of any network, without tensors: the shape of each tensor, and the group that permutes each axis."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,11 @@ from nfn.spec import ANY, NetworkSpec
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One tensor of a network: its name, its shape (`ANY` where a size is left open), and its axes.
+    """One tensor of a network: its name, its shape (`ANY` for unknown sizes), and its axes.
 
-    `axes[d]` is the number of the group whose units axis `d` runs over; None for an axis whose entries stay in
-    place, such as kernel height, or the positions of a picture behind a flatten: such a linear layer is stored
-    as `(out, channels, height * width)` with `axes = (out's group, channels' group, None)`.
+    `axes[d]` is the number of the group whose units axis `d` runs over; None for an axis that does not permute,
+    such as kernel height, or the pixel positions of a linear layer after a flatten, which is stored as
+    `(out, channels, height * width)` with `axes = (group of out, group of channels, None)`.
     """
 
     name: str
@@ -28,18 +28,18 @@ class TensorSpec:
         object.__setattr__(self, "axes", tuple(self.axes))
         if len(self.shape) != len(self.axes):
             raise ValueError(
-                f"Tensor {self.name!r} has shape {self.shape} and axes {self.axes}: wanted a group or None for "
+                f"Tensor {self.name!r} has shape {self.shape} and axes {self.axes}: expected a group or None for "
                 "each axis."
             )
 
     @property
     def layer(self) -> str:
-        """The name up to the last dot: tensors that share it belong to one layer."""
+        """The name up to the last dot, which the tensors of a layer share."""
         return self.name.rpartition(".")[0]
 
     @property
     def label(self) -> str:
-        """The name as errors begin with it."""
+        """The name for the start of an error message."""
         layer, dot, rest = self.name.rpartition(".")
         return f"Layer {layer} {rest}" if dot else f"Tensor {self.name}"
 
@@ -51,11 +51,11 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class WeightSpace:
-    """Tensors whose axes run over common groups of units (arXiv:2402.05232, section 3).
+    """Tensors whose axes run over shared groups of units (arXiv:2402.05232, section 3).
 
-    `groups[g]` is the number of units of group `g`, or `ANY`. Reordering the units of a group reorders every
-    axis of that group in the same way; for a group in `permuting` (the hidden ones) the network's function stays
-    the same. The other groups are the network's inputs and outputs.
+    `groups[g]` is the number of units of group `g`, or `ANY`. A permutation of a group permutes every axis of that
+    group; for a group in `permuting` (the hidden ones) it does not change the network's function. The other groups
+    are the network's inputs and outputs.
 
         >>> space = WeightSpace.of_spec(NetworkSpec.mlp(2, 5, 1))
         >>> space.tensors[0]
@@ -101,9 +101,9 @@ class WeightSpace:
 
     @classmethod
     def of_spec(cls, spec: NetworkSpec) -> "WeightSpace":
-        """A chain of layers: group 0 is the inputs, group `i + 1` the outputs of layer `i`; hidden ones permute.
+        """The weight space of a chain of layers, with tensors `0.weight`, `0.bias`, `1.weight` and so on.
 
-        Tensors are `0.weight`, `0.bias`, `1.weight` and so on.
+        Group 0 is the inputs, group `i + 1` the outputs of layer `i`; the hidden groups permute.
         """
         tensors: list[TensorSpec] = []
         for i, (weight, bias) in enumerate(zip(spec.weight_spec, spec.bias_spec, strict=True)):
@@ -119,12 +119,12 @@ class WeightSpace:
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """The groups that stay in place, the inputs and outputs, in ascending order."""
+        """The groups that do not permute, inputs and outputs, in ascending order."""
         return tuple(group for group in range(len(self.groups)) if group not in self.permuting)
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The names of the layers, in the order in which their first tensors come."""
+        """The names of the layers, in order of their first tensors."""
         return tuple(dict.fromkeys(tensor.layer for tensor in self.tensors))
 
     def count_kinds(self) -> tuple[int, int]:
@@ -142,35 +142,35 @@ class WeightSpace:
         )
 
     def get_num_params(self) -> int:
-        """The number of entries of all tensors; ValueError if a size is open."""
+        """The number of entries of all tensors; ValueError if a size is unknown."""
         for tensor in self.tensors:
             if ANY in tensor.shape:
                 raise ValueError(
-                    f"Cannot count parameters: {tensor.name!r} leaves open a size in {tensor.shape}."
+                    f"Cannot count parameters: {tensor.name!r} has an unknown size (-1) in {tensor.shape}."
                 )
         return sum(math.prod(tensor.shape) for tensor in self.tensors)
 
     def random_permutations(
         self, generator: torch.Generator | None = None, ends: bool = False
     ) -> dict[int, Tensor]:
-        """A random permutation per permuting group; with `ends` one of every group, inputs and outputs too.
+        """A random permutation per permuting group; with `ends` one per group, inputs and outputs too.
 
-        Raises ValueError for a group of open size.
+        Raises ValueError for a group of unknown size.
         """
-        chosen = range(len(self.groups)) if ends else sorted(self.permuting)
-        unknown = [group for group in chosen if self.groups[group] == ANY]
+        groups = range(len(self.groups)) if ends else sorted(self.permuting)
+        unknown = [group for group in groups if self.groups[group] == ANY]
         if unknown:
             raise ValueError(
-                f"The sizes of groups {unknown} are open in {self.groups}; build a space that has them."
+                f"The sizes of groups {unknown} are unknown (-1) in {self.groups}; build a space that has them."
             )
-        return {group: torch.randperm(self.groups[group], generator=generator) for group in chosen}
+        return {group: torch.randperm(self.groups[group], generator=generator) for group in groups}
 
     def permute(self, tensors: Sequence[Tensor], permutations: Mapping[int, Tensor]) -> list[Tensor]:
-        """Reorder units: entry `p[k]` of a group moves to place `k`, on every axis of this group.
+        """Permute units: entry `p[k]` of a group moves to index `k`, on every axis of this group.
 
-        `tensors` are those of this space, in its order, each with any dimensions in front of its axes: plain
-        `(*shape)`, or `(B, C, *shape)` as features have them. Raises ValueError on another number of tensors, an
-        unknown group or a permutation of another size.
+        `tensors` are those of this space, in its order, each with any leading dimensions: `(*shape)`, or
+        `(B, C, *shape)` for features. Raises ValueError for a wrong number of tensors, an unknown group or a
+        permutation of another size.
         """
         self.check_number(tensors)
         unknown = sorted(set(permutations) - set(range(len(self.groups))))
@@ -184,9 +184,9 @@ class WeightSpace:
     def permute_axes(
         self, tensors: Sequence[Tensor], orders: Mapping[tuple[int, int], Tensor]
     ) -> list[Tensor]:
-        """Reorder single axes, keyed by `(tensor number, axis)`, whatever group they are of.
+        """Permute single axes, keyed by `(tensor number, axis)`, independently of their groups.
 
-        Unless every axis of a group moves alike, this changes what the network computes: `nfn.checks` wants it.
+        This changes the network's function unless all axes of a group are permuted alike; `nfn.checks` uses it.
         """
         self.check_number(tensors)
         out = list(tensors)
@@ -201,7 +201,7 @@ class WeightSpace:
         return out
 
     def check_number(self, tensors: Sequence[Tensor]) -> None:
-        """Raise ValueError unless there are as many tensors as this space has."""
+        """Raise ValueError unless `tensors` has as many tensors as this space."""
         if len(tensors) != len(self):
             raise ValueError(f"Got {len(tensors)} tensors for a weight space of {len(self)}.")
 
@@ -210,5 +210,5 @@ SpaceLike = NetworkSpec | WeightSpace
 
 
 def as_space(spec: SpaceLike) -> WeightSpace:
-    """The weight space that is meant: a `NetworkSpec` is a chain."""
+    """Convert a `NetworkSpec` to a `WeightSpace`; return a `WeightSpace` unchanged."""
     return WeightSpace.of_spec(spec) if isinstance(spec, NetworkSpec) else spec

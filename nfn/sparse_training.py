@@ -1,7 +1,7 @@
-"""Train many networks at once, each under a mask: MLPs, or convolutions and then linear layers, all with ReLU.
+"""Train a batch of masked networks at once: MLPs, or convolutions followed by linear layers, all with ReLU.
 
-Convolutions have stride 2 and no padding; the picture is averaged (global average pooling) before the first linear
-layer after them. All networks of a group see the same batches in the same order, which makes a race between masks fair.
+Convolutions have stride 2 and no padding; global average pooling comes before the first linear layer after them.
+All networks of a batch see the same images in the same order, so that masks can be compared.
 """
 
 import math
@@ -25,7 +25,7 @@ BETAS = (0.9, 0.999)
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """SGD with momentum 0.9 or Adam, a rate that falls to 0 by a cosine, over `steps` batches of shuffled images."""
+    """SGD with momentum 0.9 or Adam, a cosine learning-rate decay to 0, over `steps` batches of shuffled images."""
 
     steps: int
     batch: int = 128
@@ -34,7 +34,7 @@ class TrainingRecipe:
 
 
 def default_init(spec: NetworkSpec, seeds: Sequence[int]) -> WeightSpaceFeatures:
-    """Untrained networks `(N, 1, ...)`, one per seed: uniform within `1 / sqrt(fan_in)`, as torch's layers start.
+    """Untrained networks `(N, 1, ...)`, one per seed, uniform on +-1/sqrt(fan_in) (the default of torch's layers).
 
     The same seed gives the same bits on every machine: the generator is torch's Mersenne Twister on the CPU.
     """
@@ -53,7 +53,7 @@ def _one_init(spec: NetworkSpec, generator: torch.Generator) -> WeightSpaceFeatu
 
 
 def logits(features: WeightSpaceFeatures, images: Tensor) -> Tensor:
-    """Class scores `(N, M, classes)` of N networks `(N, 1, ...)` on M images `(M, c, H, W)` that all of them see."""
+    """Logits `(N, M, classes)` of N networks `(N, 1, ...)` on the same M images `(M, c, H, W)`."""
     count = len(features.weights[0])
     linear = features.weights[0].dim() == 4
     x = images.flatten(1).expand(count, -1, -1) if linear else images
@@ -70,7 +70,7 @@ def logits(features: WeightSpaceFeatures, images: Tensor) -> Tensor:
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor, shared: bool) -> Tensor:
-    """`(M, c, H, W)` that all see, or `(M, N * c, H, W)`, to `(M, N * out, H', W')`."""
+    """`(M, c, H, W)` if shared by all networks, else `(M, N * c, H, W)`, to `(M, N * out, H', W')`."""
     if shared:
         return F.conv2d(x, weight.flatten(0, 1), bias.flatten(), STRIDE)
     if x.is_cuda:
@@ -85,7 +85,7 @@ def _pool(x: Tensor, count: int) -> Tensor:
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor, shared: bool) -> Tensor:
-    """`(N, M, in)` to `(N, M, out)`; one large product where all see the same input."""
+    """`(N, M, in)` to `(N, M, out)`; one large matrix product where all networks share the input."""
     if not shared:
         return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
     out = F.linear(x[0], weight.flatten(0, 1), bias.flatten())
@@ -93,9 +93,9 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor, shared: bool) -> Tensor:
 
 
 class SparseTraining:
-    """A group of networks `(N, 1, ...)` in training; where a mask is False the weight is 0 and stays so.
+    """The training state of N networks `(N, 1, ...)`; a weight whose mask is False is 0 and stays 0.
 
-    All that is learned lies in one tensor, gradients in another, and layers are views of these: an update is a few
+    All parameters are views of one flat tensor, and all gradients of another, so that an update takes a few
     operations, however many layers there are.
     """
 
@@ -112,11 +112,11 @@ class SparseTraining:
 
     @property
     def features(self) -> WeightSpaceFeatures:
-        """The networks as they are now."""
+        """A copy of the networks in their current state."""
         return self._live.map(lambda x: x.detach().clone())
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """One update on images `(M, c, H, W)` and labels `(M,)`; the mean loss of each network `(N,)` before it."""
+        """Update on images `(M, c, H, W)` and labels `(M,)`; return each network's mean loss `(N,)` before it."""
         between_steps()
         self._gradient.zero_()
         with torch.enable_grad():
@@ -148,34 +148,32 @@ class SparseTraining:
 
 
 def _flat(features: WeightSpaceFeatures) -> Tensor:
-    """All tensors in one, one after the other."""
+    """All tensors concatenated into one dimension."""
     return torch.cat([x.float().flatten() for x in features.tensors])
 
 
 def _views(flat: Tensor, like: WeightSpaceFeatures) -> WeightSpaceFeatures:
-    """Parts of a flat tensor, as the tensors it was made of."""
-    wanted = like.tensors
-    parts = zip(flat.split([x.numel() for x in wanted]), wanted, strict=True)
+    """Views of a flat tensor in the shapes of `like`; the inverse of `_flat`."""
+    parts = zip(flat.split([x.numel() for x in like.tensors]), like.tensors, strict=True)
     return like.with_tensors(part.view(x.shape).detach() for part, x in parts)
 
 
 def cross_entropies(features: WeightSpaceFeatures, images: Tensor, labels: Tensor) -> Tensor:
-    """The mean cross entropy of each network `(N,)` on images `(M, c, H, W)` with labels `(M,)`."""
+    """Mean cross entropy `(N,)` of each network on images `(M, c, H, W)` with labels `(M,)`."""
     scores = logits(features, images).transpose(1, 2)
     return F.cross_entropy(scores, labels.expand(len(scores), -1), reduction="none").mean(1)
 
 
 def gradients(features: WeightSpaceFeatures, images: Tensor, labels: Tensor) -> WeightSpaceFeatures:
-    """The gradient `(N, 1, ...)` of each network's mean cross entropy by its weights and biases."""
+    """Gradient `(N, 1, ...)` of each network's mean cross entropy with respect to its weights and biases."""
     with torch.enable_grad():
         leaves = features.map(lambda x: x.detach().requires_grad_())
         loss = cross_entropies(leaves, images, labels).sum()
-        found = torch.autograd.grad(loss, leaves.tensors)
-    return leaves.with_tensors(found)
+        return leaves.with_tensors(torch.autograd.grad(loss, leaves.tensors))
 
 
 def batches(count: int, recipe: TrainingRecipe, generator: torch.Generator) -> Iterator[Tensor]:
-    """The rows of each step's batch: all `count` images in random order, again and again; whole batches only."""
+    """Yield the row indices of each step's batch: `count` images, reshuffled every epoch; no partial batches."""
     size, left = min(recipe.batch, count), torch.empty(0, dtype=torch.int64)
     for _ in range(recipe.steps):
         if len(left) < size:
@@ -187,7 +185,7 @@ def batches(count: int, recipe: TrainingRecipe, generator: torch.Generator) -> I
 def train(
     training: SparseTraining, images: Tensor, labels: Tensor, generator: torch.Generator
 ) -> WeightSpaceFeatures:
-    """All steps of a training on images `(M, c, H, W)` with labels `(M,)`; the networks that come out."""
+    """Run all steps on images `(M, c, H, W)` with labels `(M,)`; return the trained networks."""
     for rows in batches(len(images), training.recipe, generator):
         training.step(images[rows], labels[rows])
     return training.features
@@ -195,8 +193,8 @@ def train(
 
 @torch.no_grad()
 def accuracies(features: WeightSpaceFeatures, images: Tensor, labels: Tensor, batch: int = 500) -> Tensor:
-    """The share of images that each network `(N, 1, ...)` names rightly `(N,)`."""
-    right = torch.zeros(len(features.weights[0]))
-    for pixels, wanted in zip(images.split(batch), labels.split(batch), strict=True):
-        right += (logits(features, pixels).argmax(2) == wanted).sum(1).cpu()
-    return right / len(labels)
+    """Top-1 accuracy `(N,)`, from 0 to 1, of each network `(N, 1, ...)`."""
+    correct = torch.zeros(len(features.weights[0]))
+    for x, y in zip(images.split(batch), labels.split(batch), strict=True):
+        correct += (logits(features, x).argmax(2) == y).sum(1).cpu()
+    return correct / len(labels)

@@ -1,4 +1,4 @@
-"""The paper's model of winning tickets: a conditional VAE over NP layers (arXiv:2302.14040, section 3.3)."""
+"""The paper's winning-ticket model: a conditional VAE of NP layers (arXiv:2302.14040, section 3.3)."""
 
 import itertools
 
@@ -6,19 +6,21 @@ import torch
 from torch import Tensor, nn
 
 from nfn.features import WeightSpaceFeatures
+from nfn.flat import flat_rows
 from nfn.layers import NPLinear, SimpleLayerNorm, TupleOp
-from nfn.pruning import flat_rows
 from nfn.spec import NetworkSpec
 from nfn.tickets import TicketConfig, TicketPredictor, open_spec
 
 LATENT = 5
 KL_WEIGHT = 0.1
-"""Of the divergence in the loss; the paper does not state its own."""
+"""Weight of the KL divergence in the loss; the paper does not state its own."""
 
 
 class TicketVae(TicketPredictor):
-    """Encoder: channels and mask to a normal distribution of 5 latent channels per weight. Decoder: channels and a
-    draw of these to a logit per weight. Where the mask is not known the latent channels are 0, the prior's mean.
+    """A conditional VAE that scores weights; prediction uses the prior's mean, 0.
+
+    The encoder maps input channels and a mask to a normal distribution of 5 latent channels per weight, the decoder
+    input channels and a sample of these to a logit per weight.
     """
 
     name = "winning-tickets-vae"
@@ -30,7 +32,7 @@ class TicketVae(TicketPredictor):
         self.nfn = _stack(spec, [config.inputs + LATENT, *[config.channels] * (config.depth - 1), 1])
 
     def forward(self, inputs: WeightSpaceFeatures) -> list[Tensor]:
-        """The channels of `read` to one logit per weight, at the prior's mean."""
+        """The channels of `input_channels` to one logit per weight, at the prior's mean."""
         return self._decode(
             inputs, inputs.map(lambda x: torch.zeros_like(x[:, :1]).expand(-1, LATENT, *x.shape[2:]))
         )
@@ -39,13 +41,13 @@ class TicketVae(TicketPredictor):
         return [x + self.offset for x in self.nfn(WeightSpaceFeatures.cat([inputs, latent], 1)).weights]
 
     def loss(self, inputs: WeightSpaceFeatures, masks: list[Tensor], generator: torch.Generator) -> Tensor:
-        """The negative evidence lower bound per weight, the divergence weighed by `KL_WEIGHT`."""
-        known = WeightSpaceFeatures([m.to(inputs.weights[0]) - 0.5 for m in masks],
-                                    [torch.zeros_like(b[:, :1]) for b in inputs.biases])  # fmt: skip
-        coded = self.encoder(WeightSpaceFeatures.cat([inputs, known], 1))
-        latent = coded.map(lambda x: _draw(x, generator))
+        """The negative evidence lower bound per weight, its KL term times `KL_WEIGHT`."""
+        mask_channel = WeightSpaceFeatures([m.to(inputs.weights[0]) - 0.5 for m in masks],
+                                           [torch.zeros_like(b[:, :1]) for b in inputs.biases])  # fmt: skip
+        posterior = self.encoder(WeightSpaceFeatures.cat([inputs, mask_channel], 1))
+        latent = posterior.map(lambda x: _sample(x, generator))
         error = self.mask_error(self._decode(inputs, latent), masks)
-        divergence = flat_rows([_divergence(x) for x in coded.weights]).mean()
+        divergence = flat_rows([_kl_divergence(x) for x in posterior.weights]).mean()
         return error + KL_WEIGHT * divergence
 
 
@@ -57,15 +59,15 @@ def _stack(spec: NetworkSpec, widths: list[int]) -> nn.Sequential:
     return nn.Sequential(*parts, NPLinear(spec, widths[-2], widths[-1]))
 
 
-def _draw(coded: Tensor, generator: torch.Generator) -> Tensor:
-    """A draw from the normal distribution whose mean and log variance the channels are."""
-    mean, log_variance = coded.chunk(2, 1)
+def _sample(posterior: Tensor, generator: torch.Generator) -> Tensor:
+    """A sample of the normal distribution whose mean and log variance are the channels."""
+    mean, log_variance = posterior.chunk(2, 1)
     noise = torch.randn(mean.shape, generator=generator).to(mean)
     return mean + noise * (0.5 * log_variance.clamp(-10, 10)).exp()
 
 
-def _divergence(coded: Tensor) -> Tensor:
-    """From the standard normal distribution, summed over the latent channels: `(N, 1, ...)`."""
-    mean, log_variance = coded.chunk(2, 1)
+def _kl_divergence(posterior: Tensor) -> Tensor:
+    """KL divergence from the standard normal distribution, summed over the latent channels: `(N, 1, ...)`."""
+    mean, log_variance = posterior.chunk(2, 1)
     log_variance = log_variance.clamp(-10, 10)
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1, keepdim=True)

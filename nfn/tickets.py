@@ -1,12 +1,11 @@
-"""Predict the winning ticket of an untrained network: an NP-equivariant model scores every weight, the best are kept.
+"""Predict the winning ticket of an untrained network: an NP-equivariant model scores every weight.
 
-After arXiv:2302.14040, section 3.3. Beside the weights the model reads gradients, as further channels: of the loss on a
-few stored training images at the initialization, and summed up over some steps of descent on these images.
+After arXiv:2302.14040, section 3.3. Besides the weights, the model takes weight changes as input channels: those after
+one and after several steps of training on a few stored images.
 """
 
 import itertools
 import math
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -15,38 +14,41 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn.coarse import CoarseImages, averaged
+from nfn.coarse import CoarseImages, average_blocks
 from nfn.features import WeightSpaceFeatures
+from nfn.flat import flat_rows
 from nfn.layers import NPLinear, Pointwise, TupleOp
+from nfn.mosaic import pack, unpack
 from nfn.network import NO_CHAIN, Network
 from nfn.permutation import apply_order
 from nfn.predictor import Predictor
-from nfn.pruning import flat_rows
 from nfn.sparse_training import SparseTraining, TrainingRecipe, accuracies, batches
 from nfn.spec import ANY, ArraySpec, NetworkSpec
 
-TRAINED = 2.5
-"""How many times as many images as by chance a network names rightly that was trained."""
-LOOKED_AT = 1024
-"""Stored images on which a network is measured to tell whether it was trained."""
+TRAINED_FACTOR = 2.5
+"""A network whose accuracy is at least this many times chance level counts as trained."""
+CHECK_IMAGES = 1024
+"""Stored images on which that accuracy is measured."""
 STEP = 0.25
 SHIFTS = torch.arange(-20, 20 + STEP, STEP)
-CALIBRATED_AT_ONCE = 5
-CLEAR = 1.35
-"""A largest singular value this far above what independent random entries give is the mark of training."""
+CALIBRATION_BATCH = 5
+TRAINED_SPIKE = 1.35
+"""A weight whose `spike_ratio` is above this counts as trained."""
 
 
 @dataclass(frozen=True)
 class TicketConfig:
-    """What it reads, and its size. `shapes` are the weights of the zoo's networks; hidden widths may differ.
+    """Inputs and size of a ticket predictor.
 
-    `moments`: after how many steps of training on the stored images the way from the initialization is read. The
-    recipe is that of the zoo's networks, over as many steps as the last moment. The stored images are averaged over
-    squares of `shrink` pixels a side; `packed` is their size in bytes, compressed. That training sees them averaged
-    over squares of `coarse` pixels once more (MLPs that learn by SGD only). `pointwise` leaves out all exchange between
-    weights (NFN_PT of the paper).
-    `balanced`: in training every layer counts the same, and not every weight. The `rule` "magnitude" scores weights by
-    their size after the short training, in a unit for each layer that is all there is to learn (`calibrate`).
+    - `shapes`: the weights of the zoo's networks; hidden widths may differ.
+    - `moments`: the steps of the short training on stored images whose weight changes are inputs. The recipe is that
+      of the zoo's networks, over as many steps as the last moment.
+    - `shrink`: stored images are averaged over blocks of that many pixels a side; `packed` is their compressed size
+      in bytes. The short training averages them over blocks of `coarse` pixels again (MLPs trained by SGD only).
+    - `pointwise`: no exchange between weights (NFN_PT of the paper).
+    - `balanced`: the loss weighs every layer the same, rather than every weight.
+    - `rule`: "magnitude" scores weights by their magnitude after the short training, divided by one learned unit per
+      layer (`calibrate`).
     """
 
     task: str = "mnist"
@@ -73,7 +75,7 @@ class TicketConfig:
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
         object.__setattr__(self, "moments", tuple(self.moments))
         if self.coarse > 1 and (len(self.shapes[0]) > 2 or self.optimizer != "sgd"):
-            raise ValueError("Only MLPs that learn by SGD are trained on coarse images.")
+            raise ValueError("Only MLPs trained by SGD can use coarse images: set coarse=1.")
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
@@ -83,25 +85,25 @@ class TicketConfig:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of one input of the networks: MLPs take a picture's pixels in one row."""
+        """The shape of one network input: `(pixels,)` for MLPs, `(c, H, W)` for CNNs."""
         return self.image_shape if len(self.shapes[0]) > 2 else (math.prod(self.image_shape),)
 
     @property
-    def glimpses(self) -> CoarseImages:
-        """What the short training sees of the stored images."""
+    def coarse_images(self) -> CoarseImages:
+        """The downsampling of stored images for the short training."""
         return CoarseImages(self.stored_shape, self.coarse)
 
     @property
     def inputs(self) -> int:
-        """Channels that the first layer reads."""
+        """The number of input channels of the first NF-layer."""
         return 4 + 4 * len(self.moments)
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """A score `(1, 1, out, in[, kh, kw])` for every weight: of n weights the ticket keeps the k of the highest scores.
+    """A score `(1, 1, out, in[, kh, kw])` for every weight; a ticket keeps the weights with the highest scores.
 
-    `sentence` says what makes the network look trained; "" where it looks like an initialization.
+    `sentence` says why the network looks trained; "" if it looks like an initialization.
     """
 
     scores: list[Tensor]
@@ -109,15 +111,20 @@ class Ticket:
 
     @property
     def trained(self) -> bool:
-        """Whether the network looks trained: tickets are for initializations."""
+        """Whether the network looks trained (tickets are for initializations)."""
         return bool(self.sentence)
 
 
-class TicketPredictor(Predictor):
-    """Scores for the weights of an initialization; permuting hidden neurons permutes the scores."""
+TITLES = {"mnist": "MNIST", "cifar10": "CIFAR-10"}
+"""Image sets by `TicketConfig.task`."""
+
+
+class TicketPredictor(Predictor[TicketConfig, Ticket]):
+    """Scores the weights of an initialization; equivariant to permutations of hidden neurons."""
 
     name = "winning-tickets"
     config_class = TicketConfig
+    task = "sparsity masks"
     packed: Tensor
     labels: Tensor
     units: Tensor
@@ -126,7 +133,7 @@ class TicketPredictor(Predictor):
         super().__init__(config)
         self.register_buffer("packed", torch.zeros(config.packed, dtype=torch.uint8))
         self.register_buffer("labels", torch.zeros(config.images, dtype=torch.uint8))
-        self._pixels = self._glimpses = None
+        self._pixels = self._coarse_pixels = None
         spec, layer = open_spec(config.shapes), Pointwise if config.pointwise else NPLinear
         widths = [config.inputs] + [config.channels] * (config.depth - 1)
         parts: list[nn.Module] = []
@@ -138,38 +145,41 @@ class TicketPredictor(Predictor):
             self.register_buffer("units", torch.ones(len(config.shapes)))
         self.offset = nn.Parameter(torch.zeros(()))
 
+    @property
+    def title(self) -> str:
+        """Which networks it scores, for the list of a zoo."""
+        networks = "MLPs" if len(self.config.shapes[0]) == 2 else "CNNs"
+        return f"Winning tickets of {networks} on {TITLES.get(self.config.task, self.config.task)}"
+
     def store(self, pixels: Tensor, labels: Tensor) -> None:
-        """Keep training images `(images, c, H, W)` uint8 and their labels, shrunk, and compressed without loss."""
-        pixels = self.shrunk(pixels)
-        packed = torch.frombuffer(bytearray(zlib.compress(pixels.numpy().tobytes(), 9)), dtype=torch.uint8)
+        """Store training images `(images, c, H, W)` uint8, downsampled and losslessly compressed, and their labels."""
+        packed = pack(self.downsample(pixels))
         self.config = replace(self.config, packed=len(packed))
-        self.packed, self._pixels, self._glimpses = packed, None, None
+        self.packed, self._pixels, self._coarse_pixels = packed, None, None
         self.labels.copy_(labels)
 
     @property
     def pixels(self) -> Tensor:
         """The stored images `(images, c, H, W)` uint8, on the CPU."""
         if self._pixels is None:
-            shape = (self.config.images, *self.config.stored_shape)
-            data = zlib.decompressobj().decompress(self.packed.cpu().numpy().tobytes(), math.prod(shape))
-            self._pixels = torch.frombuffer(bytearray(data), dtype=torch.uint8).view(shape)
+            self._pixels = unpack(self.packed, (self.config.images, *self.config.stored_shape))
         return self._pixels
 
-    def stored(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Stored images as the networks see them `(n, c, H, W)`, and their labels `(n,)`."""
-        return self.seen(self.pixels.index_select(0, rows)), self.labels[rows].long()
+    def stored_batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Stored images as network inputs `(n, c, H, W)`, and their labels `(n,)`."""
+        return self.normalize(self.pixels.index_select(0, rows)), self.labels[rows].long()
 
-    def shrunk(self, pixels: Tensor) -> Tensor:
-        """Images `(n, c, H, W)` uint8 in the size of the stored ones."""
-        return averaged(pixels, self.config.shrink)
+    def downsample(self, pixels: Tensor) -> Tensor:
+        """Images `(n, c, H, W)` uint8 to the size of the stored ones."""
+        return average_blocks(pixels, self.config.shrink)
 
-    def seen(self, pixels: Tensor) -> Tensor:
-        """Images uint8 as the networks see them."""
-        shades = pixels.to(self.device).float().div_(255)
-        return shades.sub_(self.config.pixel_mean).div_(self.config.pixel_std)
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Images uint8 to float network inputs: `(pixels / 255 - pixel_mean) / pixel_std`."""
+        scaled = pixels.to(self.device).float().div_(255)
+        return scaled.sub_(self.config.pixel_mean).div_(self.config.pixel_std)
 
     def forward(self, inputs: WeightSpaceFeatures) -> list[Tensor]:
-        """The channels of `read` to one logit per weight, a list of `(N, 1, out, in[, kh, kw])`."""
+        """The channels of `input_channels` to one logit per weight, a list of `(N, 1, out, in[, kh, kw])`."""
         return [score + self.offset for score in self.nfn(inputs).weights]
 
     def loss(self, inputs: WeightSpaceFeatures, masks: list[Tensor], generator: torch.Generator) -> Tensor:
@@ -177,42 +187,40 @@ class TicketPredictor(Predictor):
         return self.mask_error(self(inputs), masks)
 
     def mask_error(self, logits: list[Tensor], masks: list[Tensor]) -> Tensor:
-        """Binary cross entropy; every weight of a network counts the same, or every layer."""
+        """Binary cross entropy, averaged over weights or, if `balanced`, over layers."""
         if self.config.balanced:
             pairs = zip(logits, masks, strict=True)
             return torch.stack([F.binary_cross_entropy_with_logits(x, m.to(x)) for x, m in pairs]).mean()
         flat = flat_rows(logits)
         return F.binary_cross_entropy_with_logits(flat, flat_rows(masks).to(flat))
 
-    def read(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Networks `(N, 1, ...)` to channels `(N, inputs, ...)`: weights, and where gradients lead."""
-        ways = self.descend(features)
-        tensors = [
-            (_channels(*parts) for parts in zip(kind, *(getattr(way, which) for way in ways), strict=True))
-            for which, kind in (("weights", features.weights), ("biases", features.biases))
-        ]
-        return WeightSpaceFeatures(*tensors)
+    def input_channels(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """Networks `(N, 1, ...)` to channels `(N, inputs, ...)`: weights, and their changes in a short training."""
+        deltas = self.training_deltas(features)
+        parts = zip(features.tensors, *(delta.tensors for delta in deltas), strict=True)
+        return features.with_tensors(_channels(*part) for part in parts)
 
-    def descend(self, features: WeightSpaceFeatures) -> list[WeightSpaceFeatures]:
-        """The way from the initialization after each of the `moments` of a short training on the stored images."""
-        glimpses, ways = self.config.glimpses, []
-        start = glimpses.fold(features)
+    def training_deltas(self, features: WeightSpaceFeatures) -> list[WeightSpaceFeatures]:
+        """The change of every weight after each of the `moments` of a short training on the stored images."""
+        coarse, deltas = self.config.coarse_images, []
+        start = coarse.fold(features)
         training = SparseTraining(start, None, self.short_recipe)
         for rows in batches(self.config.images, training.recipe, torch.Generator().manual_seed(0)):
-            training.step(*self._glimpsed(rows))
+            training.step(*self._coarse_batch(rows))
             if training.step_number in self.config.moments:
-                ways.append(glimpses.unfold(training.features - start))
-        return ways
+                deltas.append(coarse.unfold(training.features - start))
+        return deltas
 
-    def _glimpsed(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        if self._glimpses is None:
-            self._glimpses = self.config.glimpses.average(self.pixels)
-        images = self.config.glimpses.scale(self.seen(self._glimpses.index_select(0, rows)))
+    def _coarse_batch(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        coarse = self.config.coarse_images
+        if self._coarse_pixels is None:
+            self._coarse_pixels = coarse.average(self.pixels)
+        images = coarse.scale(self.normalize(self._coarse_pixels.index_select(0, rows)))
         return images, self.labels[rows].long()
 
     @property
     def short_recipe(self) -> TrainingRecipe:
-        """How the network is trained on the stored images before its way is read."""
+        """The recipe of the short training on the stored images."""
         config = self.config
         return TrainingRecipe(max(config.moments), config.batch, config.optimizer, config.learning_rate)
 
@@ -220,39 +228,42 @@ class TicketPredictor(Predictor):
     def scores(self, features: WeightSpaceFeatures) -> list[Tensor]:
         """Networks `(N, 1, ...)` to a score per weight, a list of `(N, 1, out, in[, kh, kw])`.
 
-        Hidden neurons are put in a canonical order first: rounding errors grow along the short training, and so
-        permuted copies of a network have the same ones.
+        Hidden neurons are put in a canonical order first, so that permuted copies of a network have the same rounding
+        errors, which grow in the short training.
         """
         orders = canonical_order(features)
         ordered = apply_order(features.to(self.device), orders)
         if self.config.rule == "magnitude":
-            found = [size / unit for size, unit in zip(self._sizes(ordered), self.units, strict=True)]
+            scores = [size / unit for size, unit in zip(self._magnitudes(ordered), self.units, strict=True)]
         else:
-            found = [comparable(x) for x in self(self.read(ordered))]
-        back = [order.argsort(1) for order in orders]
-        return list(apply_order(WeightSpaceFeatures(found, features.biases), back).weights)
+            scores = [comparable_scores(x) for x in self(self.input_channels(ordered))]
+        inverse = [order.argsort(1) for order in orders]
+        return list(apply_order(WeightSpaceFeatures(scores, features.biases), inverse).weights)
 
-    def _sizes(self, features: WeightSpaceFeatures) -> list[Tensor]:
-        """How large each weight is at the end of the short training, in root mean squares of its layer."""
-        trained = features + self.descend(features)[-1]
+    def _magnitudes(self, features: WeightSpaceFeatures) -> list[Tensor]:
+        """`|w|` after the short training, over the root mean square of its layer."""
+        trained = features + self.training_deltas(features)[-1]
         return [weight.abs() / _rms(weight) for weight in trained.weights]
 
     @torch.no_grad()
     def calibrate(self, features: WeightSpaceFeatures, masks: Sequence[Tensor]) -> None:
         """Learn the units of the rule "magnitude" from networks `(N, 1, ...)` and their masks.
 
-        A layer's unit is the geometric mean, over the networks, of the size at which a cut keeps as many weights of
-        the layer as the network's mask does: cut at 1, each layer keeps what such masks keep of it.
+        A layer's unit is the geometric mean, over the networks, of the threshold at which as many weights of the
+        layer are kept as by the network's mask. A threshold of 1 in these units then keeps as many weights of each
+        layer as such masks do.
         """
-        cuts = []
-        for start in range(0, len(masks[0]), CALIBRATED_AT_ONCE):
-            part = slice(start, start + CALIBRATED_AT_ONCE)
-            sizes = self._sizes(features.select(part).to(self.device))
-            cuts.append(torch.stack([_cut(x, m[part]) for x, m in zip(sizes, masks, strict=True)], 1))
-        self.units.copy_(torch.cat(cuts).log().mean(0).exp())
+        thresholds = []
+        for start in range(0, len(masks[0]), CALIBRATION_BATCH):
+            part = slice(start, start + CALIBRATION_BATCH)
+            sizes = self._magnitudes(features.select(part).to(self.device))
+            thresholds.append(
+                torch.stack([_threshold(x, m[part]) for x, m in zip(sizes, masks, strict=True)], 1)
+            )
+        self.units.copy_(torch.cat(thresholds).log().mean(0).exp())
 
     def predict(self, network: Network) -> Ticket:
-        """The scores of one network; ValueError, a sentence for the visitor, where it cannot be read."""
+        """Score the weights of one network; ValueError, a sentence for the visitor, if it cannot be read."""
         reason = self.fault(network)
         if reason is not None:
             raise ValueError(reason)
@@ -260,12 +271,11 @@ class TicketPredictor(Predictor):
         return Ticket(scores, self.signs_of_training(network.features))
 
     def fault(self, network: Network) -> str | None:
-        """Why a network cannot be read, or None: only hidden widths may differ from the zoo's."""
+        """Why a network cannot be read, or None: its shapes may differ from the zoo's in hidden widths only."""
         if network.chain is None:
             return NO_CHAIN
-        wanted = [_frame(shape, i, len(self.config.shapes)) for i, shape in enumerate(self.config.shapes)]
         shapes = [array.shape for array in network.spec.weight_spec]
-        if [_frame(shape, i, len(shapes)) for i, shape in enumerate(shapes)] == wanted:
+        if _fixed_sizes(shapes) == _fixed_sizes(self.config.shapes):
             return None
         return (
             f"This network has weights of shapes {' '.join(map(str, shapes))}; this predictor reads "
@@ -274,27 +284,34 @@ class TicketPredictor(Predictor):
 
     @torch.no_grad()
     def signs_of_training(self, features: WeightSpaceFeatures) -> str:
-        """A sentence on why the network `(1, 1, ...)` looks trained, "" where it does not."""
-        rows = torch.arange(min(LOOKED_AT, self.config.images))
-        accuracy = float(accuracies(features.to(self.device), *self.stored(rows)))
-        if accuracy >= TRAINED / self.config.shapes[-1][0]:
-            return f"It already names {accuracy:.0%} of the stored images rightly."
-        ratio = max(spike(weight[0, 0]) for weight in features.weights)
-        return "Its weights have structure that no random draw has." if ratio > CLEAR else ""
+        """A sentence that says why the network `(1, 1, ...)` looks trained; "" if it does not."""
+        rows = torch.arange(min(CHECK_IMAGES, self.config.images))
+        accuracy = float(accuracies(features.to(self.device), *self.stored_batch(rows)))
+        ratio = max(spike_ratio(weight[0, 0]) for weight in features.weights)
+        return trained_sentence(accuracy, self.config.shapes[-1][0], ratio)
 
 
-def _cut(sizes: Tensor, mask: Tensor) -> Tensor:
-    """The size `(N,)` from which on there are as many weights as the mask keeps, at least one."""
+def trained_sentence(accuracy: float, classes: int, ratio: float) -> str:
+    """Why a network of this accuracy and this largest `spike_ratio` looks trained; "" if it does not."""
+    if accuracy >= TRAINED_FACTOR / classes:
+        return f"It already classifies {accuracy:.0%} of the stored images correctly."
+    return (
+        "Its weights have structure that random initial weights do not have." if ratio > TRAINED_SPIKE else ""
+    )
+
+
+def _threshold(sizes: Tensor, mask: Tensor) -> Tensor:
+    """The threshold `(N,)` that keeps as many weights as the mask does, at least one."""
     kept = mask.flatten(1).sum(1, keepdim=True).clamp_min(1).to(sizes.device)
     return sizes.flatten(1).sort(1, descending=True).values.gather(1, kept - 1)[:, 0]
 
 
-def comparable(logits: Tensor) -> Tensor:
-    """Logits `(N, 1, ...)` of one layer as scores that may be compared between layers.
+def comparable_scores(logits: Tensor) -> Tensor:
+    """Logits `(N, 1, ...)` of one layer to scores that can be compared between layers.
 
-    A threshold over the logits of all layers would give the layer whose logits are the surest more weights than the
-    model expects there. So the score of a weight is minus the shift of all logits at which the expected number of
-    kept weights of its layer reaches the weight's rank: any threshold then keeps the expected number in each layer.
+    A global threshold on logits would keep too many weights of the layer whose logits are the most confident. So the
+    score of a weight is minus the shift of the layer's logits at which the expected number of kept weights equals the
+    weight's rank: any global threshold then keeps the expected number in each layer.
     """
     flat = logits.flatten(1)
     expected = torch.stack([(flat + shift).sigmoid().sum(1) for shift in SHIFTS], 1)
@@ -309,28 +326,29 @@ def comparable(logits: Tensor) -> Tensor:
 
 
 def canonical_order(features: WeightSpaceFeatures) -> list[Tensor]:
-    """For each hidden layer the order `(N, n)` of its neurons by their largest incoming weight.
+    """For each hidden layer the order `(N, n)` of its neurons by their largest absolute incoming weight.
 
-    Applying it takes all permuted copies of a network to one and the same, bit for bit.
+    Applying it makes all permuted copies of a network identical, bit for bit.
     """
     return [
         weight[:, 0].abs().flatten(2).amax(2).argsort(dim=1, stable=True) for weight in features.weights[:-1]
     ]
 
 
-def spike(weight: Tensor) -> float:
-    """The largest singular value of `(out, in * kh * kw)`, over what independent entries of its size would give.
+def spike_ratio(weight: Tensor) -> float:
+    """The largest singular value of `(out, in * kh * kw)`, relative to that of independent random entries.
 
-    That is `std * (sqrt(rows) + sqrt(columns))` for large random matrices (Marchenko and Pastur), less for orthogonal.
+    The latter is `std * (sqrt(rows) + sqrt(columns))` for large random matrices (Marchenko and Pastur); orthogonal
+    matrices are below 1.
     """
     matrix = weight.flatten(1)
     centred = matrix - matrix.mean()
-    edge = centred.std() * sum(math.sqrt(n) for n in matrix.shape)
-    return float(torch.linalg.matrix_norm(centred, 2) / edge.clamp_min(1e-12))
+    random_norm = centred.std() * sum(math.sqrt(n) for n in matrix.shape)
+    return float(torch.linalg.matrix_norm(centred, 2) / random_norm.clamp_min(1e-12))
 
 
 def open_spec(shapes: Sequence[tuple[int, ...]]) -> NetworkSpec:
-    """The spec of weights of these shapes with every hidden width open."""
+    """The spec of weights of these shapes with every hidden width left open (`ANY`)."""
     last = len(shapes) - 1
     weights = [
         ArraySpec((rows if i == last else ANY, columns if i == 0 else ANY, *kernel))
@@ -339,15 +357,19 @@ def open_spec(shapes: Sequence[tuple[int, ...]]) -> NetworkSpec:
     return NetworkSpec(tuple(weights), tuple(ArraySpec(w.shape[:1]) for w in weights))
 
 
-def _frame(shape: tuple[int, ...], i: int, layers: int) -> tuple:
-    """What may not differ from the zoo's: number of inputs and outputs, and kernels."""
-    return (shape[0] if i == layers - 1 else 0, shape[1] if i == 0 else 0, *shape[2:])
+def _fixed_sizes(shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """What must be as in the zoo: layers, inputs of the first, outputs of the last, and kernel sizes."""
+    last = len(shapes) - 1
+    return [
+        (shape[0] if i == last else 0, shape[1] if i == 0 else 0, *shape[2:])
+        for i, shape in enumerate(shapes)
+    ]
 
 
-def _channels(weight: Tensor, *ways: Tensor) -> Tensor:
-    """One tensor `(N, 1, ...)` and the ways it goes, in units of its own layer: `(N, 4 + 4 * len(ways), ...)`.
+def _channels(weight: Tensor, *deltas: Tensor) -> Tensor:
+    """One tensor `(N, 1, ...)` and its changes, in units of its layer's RMS: `(N, 4 + 4 * len(deltas), ...)`.
 
-    The size of the layer itself, and how far each way leads in these units, come as logarithms.
+    The RMS of the layer, and that of each change relative to it, are further channels, as logarithms.
     """
     size = _rms(weight)
     unit = weight / size
@@ -355,23 +377,23 @@ def _channels(weight: Tensor, *ways: Tensor) -> Tensor:
         unit,
         unit.abs(),
         size.log().expand_as(unit) / 3,
-        torch.log(1e-3 + _sensitivity(unit, ways[0])),
+        torch.log(1e-3 + _sensitivity(unit, deltas[0])),
     ]
-    for way in ways:
-        length = _rms(way)
-        step = way / length
+    for delta in deltas:
+        length = _rms(delta)
+        step = delta / length
         channels += [
             step,
             step.abs(),
-            (weight + way).abs() / size - unit.abs(),
+            (weight + delta).abs() / size - unit.abs(),
             (length / size).log().expand_as(unit) / 3,
         ]
     return torch.cat(channels, 1)
 
 
-def _sensitivity(unit: Tensor, way: Tensor) -> Tensor:
-    """`|w * dL/dw|` over its mean: the first step is the gradient (SNIP, arXiv:1810.02340)."""
-    product = (unit * way).abs()
+def _sensitivity(unit: Tensor, first_delta: Tensor) -> Tensor:
+    """`|w * dL/dw|` over its mean (SNIP, arXiv:1810.02340); the first step is proportional to the gradient."""
+    product = (unit * first_delta).abs()
     mean = product.flatten(1).mean(1).clamp_min(1e-20)
     return product / mean.view(-1, *[1] * (product.dim() - 1))
 

@@ -59,7 +59,9 @@ class WeightReaderConfig:
     def __post_init__(self):
         object.__setattr__(self, "shapes", tuple(tuple(shape) for shape in self.shapes))  # JSON gives lists
         if self.canonical not in get_args(Canonical):
-            raise ValueError(f"canonical {self.canonical!r}: wanted one of {', '.join(get_args(Canonical))}.")
+            raise ValueError(
+                f"canonical {self.canonical!r}: expected one of {', '.join(get_args(Canonical))}."
+            )
 
     @property
     def spec(self) -> NetworkSpec:
@@ -88,11 +90,12 @@ class WeightReading:
     number: float | None = None
 
 
-class WeightReader(Predictor):
+class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
     """Bilinear messages between hidden units of a canonical copy (`nfn.layers.messages`), pooled, and a head."""
 
     name = "weight-reader"
     config_class = WeightReaderConfig
+    task = "INR classification"
     scales: Tensor
 
     def __init__(self, config: WeightReaderConfig):
@@ -108,6 +111,13 @@ class WeightReader(Predictor):
             nn.Linear(self.pool.num_outs, config.head), nn.LayerNorm(config.head), nn.SiLU(),
             nn.Linear(config.head, config.outputs),
         )  # fmt: skip
+
+    @property
+    def title(self) -> str:
+        """What it reads in networks, for the list of a zoo."""
+        if not self.config.labels:
+            return f"The {self.config.task} of a network, from its weights alone"
+        return f"What weights alone say of {'gray' if self.config.shapes[-1][0] == 1 else 'colour'} pictures"
 
     def prepare(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """The canonical copy of networks in our convention, each tensor divided by its typical size."""
@@ -150,8 +160,8 @@ class WeightReader(Predictor):
         """
         self._check(network)
         if domain not in (AUTO, *self.config.labels):
-            known = ", ".join((AUTO, *self.config.labels))
-            raise ValueError(f"This reader knows no domain {domain!r}: choose one of {known}.")
+            choices = ", ".join((AUTO, *self.config.labels))
+            raise ValueError(f"This reader knows no domain {domain!r}: choose one of {choices}.")
         return self.explain(self.read(network.normalized)[0].cpu(), domain)
 
     def attribute(self, network: Network, domain: str, label: str) -> WeightSpaceFeatures:
@@ -172,12 +182,12 @@ class WeightReader(Predictor):
 
     def fault(self, network: Network) -> str | None:
         """Why a network cannot be read, or None: those of the shape and kind that it learned from can."""
-        wanted = ", ".join(" x ".join(map(str, shape)) for shape in self.config.shapes)
+        expected = ", ".join(" x ".join(map(str, shape)) for shape in self.config.shapes)
         if network.chain is None:
-            return f"Its layers do not stand in one row; this reader knows networks of layers of {wanted}."
-        found = tuple(tuple(weight.shape[2:]) for weight in network.chain.weights)
-        if found != self.config.shapes:
-            return f"This network is of another shape than those that this reader knows, with layers of {wanted}."
+            return f"Its layers do not stand in one row; this reader knows networks of layers of {expected}."
+        shapes = tuple(tuple(weight.shape[2:]) for weight in network.chain.weights)
+        if shapes != self.config.shapes:
+            return f"This network is of another shape than those that this reader knows, with layers of {expected}."
         if (network.kind == "siren") != (self.config.canonical == "sine"):
             return f"This network is a {network.kind}, and of another kind than those that this reader knows."
         if network.kind == "siren" and network.siren.output != "linear":

@@ -1,1 +1,1 @@
-"""The test accuracy of any image classifier, from how it answers stored labelled training pictures."""
+"""Predict the test accuracy of any image classifier from its outputs on stored labelled training images."""

@@ -1,4 +1,4 @@
-"""Gaussian process regression (Rasmussen and Williams 2006, algorithm 2.1) over examples that fall into groups."""
+"""Gaussian process regression (Rasmussen and Williams 2006, algorithm 2.1) on grouped examples."""
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +9,13 @@ ROUGHEST = 2.0
 
 
 class GaussianProcess(nn.Module):
-    """A function of `d` features that is partly shared by all groups and partly each group's own.
+    """A function of `d` features, partly shared by all groups and partly specific to each group.
 
     k(x, x') = (s^2 + s_own^2 [same group]) exp(-|x - x'|^2 / 2 length^2)
              + (l^2 + l_own^2 [same group]) x.x' / d + level^2 (1 / 3 + [same group]),
-    and for the examples themselves r(x)^2 noise^2, beside r(x) r(x') run^2 for those of one training run and the known
-    variance of what was measured, where r(x) = exp(roughness . x): some examples surprise more than others. The
-    deviation grows with the distance from all examples. `scales` are logarithms.
+    plus, for the examples, noise r(x)^2 noise^2 each, r(x) r(x') run^2 between those of one training run, and the
+    known measurement variance, where r(x) = exp(roughness . x) makes the noise input-dependent. The predicted
+    standard deviation grows with the distance from all examples. `scales` are logarithms.
     """
 
     inputs: Tensor
@@ -41,9 +41,9 @@ class GaussianProcess(nn.Module):
     def set_examples(
         self, inputs: Tensor, targets: Tensor, group: Tensor, run: Tensor, known: Tensor
     ) -> None:
-        """The examples to learn from; features `(n, d)` are measured in their own means and deviations.
+        """Set the training examples; features `(n, d)` are standardized by their mean and standard deviation.
 
-        `known` is the variance that each target has through being measured on few pictures.
+        `known` is the variance of each target that comes from measuring it on few images.
         """
         self.center.copy_(inputs.mean(0))
         self.spread.copy_(inputs.std(0) + 1e-3)
@@ -55,38 +55,40 @@ class GaussianProcess(nn.Module):
         self.forget()
 
     def forget(self) -> None:
-        """Solve anew at the next question: the scales have changed."""
+        """Drop the cached solution, after a change of the scales."""
         self._solved = None
 
     def forward(self, inputs: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation `(m,)` of the function at features `(m, d)` in these groups, a new run's and no noise of
-        measurement; in double precision."""
-        every = torch.ones(len(self.targets), dtype=torch.bool)
-        return self.predict_from(every, inputs, group)
+        """Mean and standard deviation `(m,)`, float64, at features `(m, d)` in these groups.
+
+        They are those of a new training run, without measurement noise.
+        """
+        all_examples = torch.ones(len(self.targets), dtype=torch.bool)
+        return self.predict_from(all_examples, inputs, group)
 
     @torch.no_grad()
     def predict_from(self, examples: Tensor, inputs: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
-        """As `forward`, from some of the examples alone (a mask); `solve` is kept while these are all."""
+        """As `forward`, from a subset of the examples (a mask); the solution for all examples is cached."""
         if self._solved is None or not bool(examples.all()):
             solved = self._solve(examples)
             self._solved = solved if bool(examples.all()) else self._solved
         else:
             solved = self._solved
         factor, weights = solved
-        x = self.measured(inputs)
-        across = self._kernel(x, group, self.measured(self.inputs[examples]), self.group[examples])
+        x = self.standardize(inputs)
+        across = self._kernel(x, group, self.standardize(self.inputs[examples]), self.group[examples])
         explained = torch.linalg.solve_triangular(factor, across.T, upper=False).square().sum(0)
         scale = self._scale()
         own = self._prior(x) + self._rough(x).square() * (scale["run"] ** 2 + scale["noise"] ** 2)
         return across @ weights, (own - explained).clamp_min(JITTER).sqrt()
 
     def loss(self) -> Tensor:
-        """The negative logarithm of the marginal likelihood of all targets, but for a constant."""
+        """The negative log marginal likelihood of all targets, up to a constant."""
         factor, weights = self._solve(torch.ones(len(self.targets), dtype=torch.bool))
         return 0.5 * self.targets.double() @ weights + factor.diagonal().log().sum()
 
-    def measured(self, inputs: Tensor) -> Tensor:
-        """Features in the examples' deviations, no farther out than five."""
+    def standardize(self, inputs: Tensor) -> Tensor:
+        """Features standardized by the examples' mean and standard deviation, clamped to [-5, 5]."""
         return ((inputs.double() - self.center.double()) / self.spread.double()).clamp(-5, 5)
 
     def _scale(self) -> dict[str, Tensor]:
@@ -97,7 +99,7 @@ class GaussianProcess(nn.Module):
 
     def _solve(self, examples: Tensor) -> tuple[Tensor, Tensor]:
         """The Cholesky factor of the examples' covariance, and the covariance's inverse times the targets."""
-        x, group, run = self.measured(self.inputs[examples]), self.group[examples], self.run[examples]
+        x, group, run = self.standardize(self.inputs[examples]), self.group[examples], self.run[examples]
         scale = self._scale()
         rough = self._rough(x)
         noise = (rough * scale["noise"]).square() + self.known[examples].double() + JITTER
@@ -114,7 +116,7 @@ class GaussianProcess(nn.Module):
         return smooth + linear + scale["level"] ** 2 * (1 / 3 + same)
 
     def _prior(self, x: Tensor) -> Tensor:
-        """The kernel of each example with itself."""
+        """The kernel of each input with itself."""
         scale = self._scale()
         linear = (scale["linear"] ** 2 + scale["linear_own"] ** 2) * x.square().mean(1)
         return scale["smooth"] ** 2 + scale["smooth_own"] ** 2 + linear + scale["level"] ** 2 * 4 / 3

@@ -1,8 +1,8 @@
 """`AccuracyPredictor`: the test accuracy of any classifier of MNIST, Fashion-MNIST or CIFAR-10.
 
-The network is run on stored labelled training pictures and on perturbed copies of them. Few numbers are read from its
-answers (`answers.py`), a Gaussian process says how far its test accuracy is from the accuracy on the pictures as they
-are, and how sure that is; intervals are conformal (arXiv:2107.07511, section 2.2), one quantile for each image set.
+The network is run on stored labelled training images and on perturbed copies of them. From statistics of its outputs
+(`answers.py`) a Gaussian process predicts the difference between test accuracy and accuracy on the stored images, with
+its standard deviation; intervals are conformal (arXiv:2107.07511, section 2.2), with one quantile per image set.
 """
 
 import math
@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from nfn.accuracy.answers import STATISTICS, read_answers, share
+from nfn.accuracy.answers import STATISTICS, fraction, output_statistics
 from nfn.accuracy.gaussian_process import GaussianProcess
 from nfn.accuracy.perturb import PERTURBATIONS
-from nfn.accuracy.pictures import unpack
-from nfn.network import NO_CLASSIFIER, Network
+from nfn.mosaic import unpack
+from nfn.network import NO_CLASSIFIER, Graph, Network
 from nfn.predictor import Predictor
-from nfn.wiring.identify import candidates_of
+from nfn.wiring.fit import Setting, class_scores
+from nfn.wiring.identify import NO_PICTURES, NO_WIRING, candidates_of, given_by, identify
 from nfn.wiring.pictures import PictureSet
 from nfn.wiring.search import input_shapes
 
@@ -26,25 +27,31 @@ PLAIN = "as they are"
 CLASSES = 10
 BATCH = 100
 Scores = Callable[[Tensor], Tensor]
-"""Pictures `(N, c, h, w)` with values from 0 to 1, to class scores `(N, 10)`."""
+"""Images `(N, c, h, w)` with values from 0 to 1 to class scores `(N, 10)`."""
 
 
 @dataclass(frozen=True)
 class StoredPictures:
-    """A mosaic of `count` pictures: how many bytes it has, channels, pixels per side."""
+    """A mosaic of `count` images: their pixels per side and channels, and its size in bytes."""
 
     count: int
     size: int
     channels: int
     bytes: int
 
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The shape `(n, c, h, w)` of the images."""
+        return self.count, self.channels, self.size, self.size
+
 
 @dataclass(frozen=True)
 class Look:
-    """One way to look at a network: at the first `pictures` of its set. `examples` networks were looked at so.
+    """One evaluation setting: the network runs on the first `pictures` images of its set.
 
-    `quantiles`: per group, the conformal quantile of error / deviation. `farthest`: how unsure the process is of the
-    most unusual hundredth of the zoo's own networks; who is beyond is not typical.
+    `examples`: the number of networks that the process was fitted to. `quantiles`: per group, the conformal quantile
+    of error / standard deviation. `farthest`: the in-distribution threshold, the 99th percentile of the predicted
+    standard deviation over the zoo's networks.
     """
 
     pictures: int
@@ -55,10 +62,10 @@ class Look:
 
 @dataclass(frozen=True)
 class AccuracyConfig:
-    """`groups`: image sets, CIFAR-10 in gray beside colour.
+    """`groups`: image sets, with gray CIFAR-10 as a group of its own.
 
-    `perturbations`, the pictures as they are first, are what a network is shown. `features`: perturbation and
-    statistic of each number that the process takes, less the same statistic of the pictures as they are.
+    `perturbations` are those of the images that a network runs on, the identity first. `features`: perturbation and
+    statistic of each input of the process, minus the same statistic on unperturbed images.
     """
 
     groups: tuple[str, ...]
@@ -88,9 +95,9 @@ def _fields(value: object) -> dict:
 class AccuracyEstimate:
     """A prediction; accuracies from 0 to 1.
 
-    `[low, high]` holds the accuracy on as many test pictures as the zoo's were measured on, for a share `coverage` of
-    networks like the zoo's. Where `typical` is False the network answers unlike all of them, no such interval is
-    known, and it is `[0, 1]`. `seen` is its accuracy on the `pictures` training pictures that it was shown.
+    `[low, high]` contains the accuracy on as many test images as the zoo was measured on, for a fraction `coverage` of
+    in-distribution networks. If `typical` is False the network is out of distribution and the interval is `[0, 1]`.
+    `seen` is its accuracy on the `pictures` stored training images.
     """
 
     test_accuracy: float
@@ -103,11 +110,13 @@ class AccuracyEstimate:
     pictures: int
 
 
-class AccuracyPredictor(Predictor):
-    """Estimates the test accuracy of a classifier of ten classes, whatever its architecture."""
+class AccuracyPredictor(Predictor[AccuracyConfig, AccuracyEstimate]):
+    """Estimates the test accuracy of a classifier of ten classes, of any architecture."""
 
     name = "accuracy"
     config_class = AccuracyConfig
+    task = "generalization prediction"
+    title = "Test accuracy of any image classifier"
 
     def __init__(self, config: AccuracyConfig):
         super().__init__(config)
@@ -118,85 +127,112 @@ class AccuracyPredictor(Predictor):
             self.register_buffer(f"mosaic_{name}", torch.zeros(stored.bytes, dtype=torch.uint8))
             self.register_buffer(f"labels_{name}", torch.zeros(stored.count, dtype=torch.uint8))
         self._pictures: dict[str, PictureSet] = {}
-        self._shown: dict[tuple, dict[str, Tensor]] = {}
+        self._perturbed_cache: dict[tuple, dict[str, Tensor]] = {}
 
     def pictures(self, images: str) -> PictureSet:
-        """The stored training pictures of an image set."""
+        """The stored training images of an image set; ValueError if there are none."""
         if images not in self.config.stored:
             raise ValueError(
                 f"Unknown images {images!r}: this predictor knows {', '.join(self.config.stored)}."
             )
         if images not in self._pictures:
             stored = self.config.stored[images]
-            pixels = unpack(getattr(self, f"mosaic_{images}"), stored.count, stored.channels, stored.size)
+            pixels = unpack(getattr(self, f"mosaic_{images}"), stored.shape)
             self._pictures[images] = PictureSet(images, pixels, getattr(self, f"labels_{images}").long())
         return self._pictures[images]
 
     def fault(self, network: Network) -> str | None:
-        """Why a network cannot be read, or None: it takes a stored set's pictures, in one of the sizes it may be shown.
+        """Why a network cannot be read, or None: it must take the images of a stored set, possibly resized.
 
-        A network that is no fault here may still answer none of the pictures: that takes trying (`nfn.wiring`).
+        Whether it classifies them better than chance is checked elsewhere (`nfn.wiring`).
         """
         if network.kind != "classifier":
             return NO_CLASSIFIER
-        known, sizes = candidates_of(network), {stored.size for stored in self.config.stored.values()}
-        if (
-            known is not None
-            and known.classes == CLASSES
-            and any(input_shapes(known, size) for size in sizes)
-        ):
+        candidates, sizes = candidates_of(network), {stored.size for stored in self.config.stored.values()}
+        if candidates is None:
+            return NO_WIRING
+        if candidates.classes == CLASSES and any(input_shapes(candidates, size) for size in sizes):
             return None
         return (
             f"This classifier has {network.inputs} inputs and {network.outputs} outputs; test accuracies are known of "
             f"networks that tell apart the {CLASSES} classes of {', '.join(self.config.stored)}."
         )
 
+    def picture_sets(self) -> list[PictureSet]:
+        """The stored training images of all image sets, on which readings of a classifier are tried."""
+        return [self.pictures(name) for name in self.config.stored]
+
+    def predict(self, network: Network) -> AccuracyEstimate:
+        """The estimate for one classifier; what its file does not declare is searched (`nfn.wiring.identify`).
+
+        Raises ValueError, a sentence for the visitor, if it cannot be read or is no better than chance in any reading.
+        """
+        fault = self.fault(network)
+        if fault is not None:
+            raise ValueError(fault)
+        identified = identify(network, self.picture_sets(), given_by(network.classifier))
+        fault = NO_PICTURES if identified is None else identified.fault
+        if identified is None or fault is not None:
+            raise ValueError(fault)
+        return self.estimate_graph(identified.graph, identified.setting)
+
     def look_for(self, work: float) -> int:
-        """The number of the look for a network of so many multiply-adds a picture: the fewest where they are many."""
+        """The index of the look for a network with `work` multiply-adds per image: expensive ones see fewer images."""
         return 0 if work <= FULL_LOOK or len(self.config.looks) == 1 else 1
 
     @torch.inference_mode()
-    def read(self, images: str, shape: tuple[int, int, int], scores: Scores, look: int = 0) -> Tensor:
-        """Every statistic `(perturbations, statistics)` of a network that takes pictures of an image set in `shape`."""
+    def statistics(self, images: str, shape: tuple[int, int, int], scores: Scores, look: int = 0) -> Tensor:
+        """All output statistics `(perturbations, statistics)` of a network with inputs of `shape` on an image set."""
         labels = self.pictures(images).labels[: self.config.looks[look].pictures]
-        shown = self._perturbed(images, shape, look)
-        logits = [torch.cat([_logits(scores, x) for x in shown[name].split(BATCH)]) for name in shown]
-        read = [read_answers(z, labels, logits[0]) for z in logits]
-        return torch.stack([torch.stack([one[name] for name in STATISTICS]) for one in read])
+        perturbed = self._perturbed(images, shape, look)
+        logits = [torch.cat([_logits(scores, x) for x in perturbed[name].split(BATCH)]) for name in perturbed]
+        rows = [output_statistics(z, labels, logits[0]) for z in logits]
+        return torch.stack([torch.stack([row[name] for name in STATISTICS]) for row in rows])
 
-    def features(self, read: Tensor) -> Tensor:
-        """The numbers `(..., features)` that the process takes, of what was read `(..., perturbations, statistics)`."""
+    def features(self, statistics: Tensor) -> Tensor:
+        """Statistics `(..., perturbations, statistics)` to the inputs of the process `(..., features)`."""
         index = self.config.perturbations.index
         places = [(index(name), STATISTICS.index(number)) for name, number in self.config.features]
-        columns = [read[..., row, column] - (read[..., 0, column] if row else 0.0) for row, column in places]
+        columns = [
+            statistics[..., row, column] - (statistics[..., 0, column] if row else 0.0)
+            for row, column in places
+        ]
         return torch.stack(columns, -1)
 
     def estimate(
         self, images: str, shape: tuple[int, int, int], scores: Scores, work: float = 0.0
     ) -> AccuracyEstimate:
-        """The test accuracy of a network on an image set.
+        """Estimate the test accuracy of a network on an image set.
 
-        `scores` takes pictures in `shape` and does to them what the network expects. `work` is the network's number
-        of multiply-adds for a picture: very large ones are shown fewer pictures.
+        `scores` takes images of `shape` and applies the network's own normalization. `work` is the network's number
+        of multiply-adds per image: see `look_for`.
         """
         look = self.look_for(work)
-        read = self.read(images, shape, scores, look)[None]
-        return self.explain(read, torch.tensor([self.group(images, shape[0])]), look)[0]
+        statistics = self.statistics(images, shape, scores, look)[None]
+        return self.explain(statistics, torch.tensor([self.group(images, shape[0])]), look)[0]
 
-    def explain(self, read: Tensor, groups: Tensor, look: int = 0) -> list[AccuracyEstimate]:
-        """The estimates for what was read `(n, perturbations, statistics)` from networks of these groups `(n,)`."""
+    def estimate_graph(self, graph: Graph, setting: Setting) -> AccuracyEstimate:
+        """Estimate the test accuracy of a network with a known graph, in the setting that it was trained in."""
+
+        def scores(x: Tensor) -> Tensor:
+            return class_scores(graph.architecture, graph.tensors, setting.pixels(x))
+
+        return self.estimate(setting.images, setting.shape, scores, graph.architecture.multiplications)
+
+    def explain(self, statistics: Tensor, groups: Tensor, look: int = 0) -> list[AccuracyEstimate]:
+        """The estimates for statistics `(n, perturbations, statistics)` of networks of these groups `(n,)`."""
         process = self.processes[look]
         assert isinstance(process, GaussianProcess), "The list holds nothing else."
-        features = self.features(read)
+        features = self.features(statistics)
         seen = features[:, 0].double()
         shift, deviation = process(features, groups)
         return [
             self._interval(float(seen[i]), float(shift[i]), float(deviation[i]), int(groups[i]), look)
-            for i in range(len(read))
+            for i in range(len(statistics))
         ]
 
     def group(self, images: str, channels: int) -> int:
-        """The number of a group: an image set, or CIFAR-10 in gray."""
+        """The index of a group: an image set, or gray CIFAR-10."""
         gray = f"{images}-gray"
         name = gray if channels == 1 and gray in self.config.groups else images
         return self.config.groups.index(name)
@@ -204,17 +240,17 @@ class AccuracyPredictor(Predictor):
     def _interval(
         self, seen: float, shift: float, deviation: float, group: int, look: int
     ) -> AccuracyEstimate:
-        facts = self.config.looks[look]
+        setting = self.config.looks[look]
         name = self.config.groups[group]
-        typical = deviation <= facts.farthest and name in facts.quantiles
-        reach = facts.quantiles.get(name, 0.0) * math.hypot(
+        typical = deviation <= setting.farthest and name in setting.quantiles
+        half_width = setting.quantiles.get(name, 0.0) * math.hypot(
             deviation, 0.5 / math.sqrt(self.config.test_pictures)
         )
-        middle, low, high = share(
-            torch.tensor([seen + shift, seen + shift - reach, seen + shift + reach])
+        middle, low, high = fraction(
+            torch.tensor([seen + shift, seen + shift - half_width, seen + shift + half_width])
         ).tolist()
         low, high = (low, high) if typical else (0.0, 1.0)
-        accuracy = float(share(torch.tensor(seen)))
+        accuracy = float(fraction(torch.tensor(seen)))
         return AccuracyEstimate(
             middle,
             low,
@@ -223,31 +259,32 @@ class AccuracyPredictor(Predictor):
             typical,
             name.removesuffix("-gray"),
             accuracy,
-            facts.pictures,
+            setting.pictures,
         )
 
     def _perturbed(self, images: str, shape: tuple[int, int, int], look: int) -> dict[str, Tensor]:
-        """The pictures under every perturbation that a feature needs."""
+        """The images under every perturbation, cached for the last image set and shape."""
         key = (images, shape, look)
-        if key not in self._shown:
+        if key not in self._perturbed_cache:
             x = self.pictures(images).first(self.config.looks[look].pictures).shaped(shape)
-            names = self.config.perturbations
-            kept = {other: shown for other, shown in self._shown.items() if other[:2] == key[:2]}
-            shown = {
-                name: PERTURBATIONS[name](x).contiguous(memory_format=torch.channels_last) for name in names
+            # Channels last halves the time of convolutions.
+            perturbed = {
+                name: PERTURBATIONS[name](x).contiguous(memory_format=torch.channels_last)
+                for name in self.config.perturbations
             }
-            self._shown = {**kept, key: shown}  # channels last: convolutions take half the time
-        return self._shown[key]
+            kept = {other: x for other, x in self._perturbed_cache.items() if other[:2] == key[:2]}
+            self._perturbed_cache = {**kept, key: perturbed}
+        return self._perturbed_cache[key]
 
 
 FULL_LOOK = 5e6
-"""Multiply-adds for a picture up to which a network is shown all stored pictures: seconds on one processor core."""
+"""Multiply-adds per image up to which a network runs on all stored images, which takes seconds on one core."""
 
 
 def _logits(scores: Scores, x: Tensor) -> Tensor:
     out = scores(x)
     if tuple(out.shape) != (len(x), CLASSES):
         raise ValueError(
-            f"The network gives {tuple(out.shape[1:])} for a picture; wanted {CLASSES} class scores."
+            f"The network gives {tuple(out.shape[1:])} for a picture; expected {CLASSES} class scores."
         )
     return out.float().nan_to_num(0.0, 1e6, -1e6)

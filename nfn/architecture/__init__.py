@@ -1,4 +1,4 @@
-"""What a network computes, as data: ops, the forward pass, and which axes permute together."""
+"""Network architectures as data: ops, the forward pass, and which axes permute together."""
 
 from nfn.architecture.axes import Axes, axes_of
 from nfn.architecture.graph import Architecture

@@ -1,10 +1,10 @@
-"""Which axes of which tensors permute together, derived from the graph.
+"""Derive from the graph which axes of which tensors permute together.
 
-Every channel of every value is a *unit*. Ops hand units on (pooling), make new ones (convolutions), join them (a sum
-joins unit k of one side with unit k of the other) or spread them (after flattening, `h * w` entries belong to one
-unit; an entry's place among them is its *role*). Units that are met by the same axes in the same roles are
+Every channel of every value is a *unit*. Ops pass units on (pooling), create new ones (convolutions), join them (a sum
+joins unit k of one input with unit k of the other) or spread them (after flattening, `h * w` entries belong to one
+unit; the index of an entry among them is its *role*). Units that occur on the same axes in the same roles are
 interchangeable: they form a group. This is the permutation symmetry of arXiv:2302.14040, section 2, for any graph
-(compare the `perm_spec` of arXiv:2402.05232, which is written by hand there).
+(compare the hand-written `perm_spec` of arXiv:2402.05232).
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ Side = Literal["hidden", "input", "output", "fixed"]
 
 @dataclass(frozen=True)
 class UnitGroup:
-    """Interchangeable units; only those of `hidden` groups can change places without changing the function."""
+    """Interchangeable units; only permutations of `hidden` groups leave the function unchanged."""
 
     size: int
     side: Side
@@ -39,7 +39,7 @@ class AxisLabels:
     slot: np.ndarray
 
     def order(self, permutations: Mapping[int, np.ndarray]) -> np.ndarray:
-        """Where each entry comes from when unit `p[k]` of a group moves to place `k`."""
+        """The source index of each entry when unit `p[k]` of a group moves to index `k`."""
         moved = self.unit.copy()
         for group, permutation in permutations.items():
             here = self.group == group
@@ -53,7 +53,7 @@ class AxisLabels:
 
 @dataclass(frozen=True)
 class Piece:
-    """A tensor, or some of its rows (one block of a grouped convolution), and the labels of its axes (None: fixed)."""
+    """A tensor, or some of its rows (one block of a grouped convolution), and its axis labels (None: fixed)."""
 
     name: str
     rows: slice
@@ -62,24 +62,24 @@ class Piece:
 
 @dataclass(frozen=True)
 class Axes:
-    """The groups of an architecture and where they are met."""
+    """The groups of an architecture, and the tensors with axes over them."""
 
     groups: tuple[UnitGroup, ...]
     pieces: tuple[Piece, ...]
 
     @property
     def hidden(self) -> tuple[int, ...]:
-        """The groups whose units can be permuted without changing the function; groups of one unit are left out."""
+        """The groups of two or more units that can be permuted without changing the function."""
         return tuple(i for i, g in enumerate(self.groups) if g.side == "hidden" and g.size > 1)
 
     def random_permutations(self, generator: torch.Generator | None = None) -> dict[int, np.ndarray]:
-        """One permutation for each hidden group."""
+        """One random permutation per hidden group."""
         return {i: torch.randperm(self.groups[i].size, generator=generator).numpy() for i in self.hidden}
 
     def permute(
         self, tensors: Mapping[str, Tensor], permutations: Mapping[int, np.ndarray]
     ) -> dict[str, Tensor]:
-        """The tensors with units reordered: the function stays the same for permutations of hidden groups.
+        """Permute the units of groups; for hidden groups the function stays the same.
 
         Raises ValueError for a permutation of the wrong length.
         """
@@ -95,10 +95,10 @@ class Axes:
         return self._changed(tensors, reorder)
 
     def rescale(self, tensors: Mapping[str, Tensor], factors: Mapping[int, Tensor]) -> dict[str, Tensor]:
-        """The tensors with what goes into each unit multiplied by its factor, and what leaves it divided by it.
+        """Multiply each unit's incoming weights by its factor, and divide outgoing weights by it.
 
-        `factors[g]` is `(size,)`. The function stays the same where factors are positive, units are ReLUs and no batch
-        norm stands behind them: `relu(q z) = q relu(z)`.
+        `factors[g]` is `(size,)`. The function stays the same for positive factors and ReLU units without batch norm
+        after them: `relu(q z) = q relu(z)`.
         """
 
         def multiply(part: Tensor, dim: int, labels: AxisLabels) -> Tensor:
@@ -114,7 +114,7 @@ class Axes:
     def _changed(
         self, tensors: Mapping[str, Tensor], change: Callable[[Tensor, int, AxisLabels], Tensor]
     ) -> dict[str, Tensor]:
-        """Copies of the tensors, with every axis of units changed."""
+        """Copies of the tensors with `change` applied to every labelled axis."""
         out = dict(tensors)
         for piece in self.pieces:
             part = tensors[piece.name][piece.rows]
@@ -141,13 +141,13 @@ def axes_of(architecture: Architecture) -> Axes:
 
 @dataclass(frozen=True, eq=False)
 class _Layout:
-    """Units and roles along the channels of a value, or along a tensor's axis."""
+    """The unit and role of each entry along the channels of a value, or along an axis of a tensor."""
 
     units: np.ndarray
     roles: np.ndarray
 
     def spread(self, count: int, inner: bool = True) -> "_Layout":
-        """Each entry `count` times, its copies in new roles: next to one another, or one turn after the other."""
+        """Repeat each entry `count` times in new roles: copies adjacent (`inner`), or the whole axis tiled."""
         repeat = np.repeat if inner else np.tile
         places = (
             np.tile(np.arange(count), len(self.units))
@@ -162,7 +162,7 @@ class _Layout:
 
 @dataclass(frozen=True)
 class _Met:
-    """A piece of a tensor while units are still being joined."""
+    """A piece of a tensor before all units are joined."""
 
     name: str
     rows: slice
@@ -170,7 +170,7 @@ class _Met:
 
 
 class _Walk:
-    """Goes through the ops once, in order."""
+    """Visits the ops once, in order, and joins units by union-find."""
 
     def __init__(self):
         self.parent: list[int] = []
@@ -194,7 +194,7 @@ class _Walk:
         return root
 
     def join(self, one: _Layout, other: _Layout) -> _Layout:
-        """Entry k of one value is added to entry k of the other: they permute together, if their roles are the same."""
+        """Join entry k of one value with entry k of the other, which permute together if their roles agree."""
         if not np.array_equal(one.roles, other.roles):
             self.mark(one, "fixed")
             self.mark(other, "fixed")
@@ -204,7 +204,7 @@ class _Walk:
         return one
 
     def meet(self, name: str, axes: tuple[_Layout | None, ...], rows: slice = slice(None)) -> None:
-        """A tensor is used with these axes; used twice, both uses must agree."""
+        """Record that a tensor has these axes; a second use joins its units with those of the first."""
         key = (name, rows.start or 0)
         if key in self.met:
             for old, new in zip(self.met[key].axes, axes, strict=True):
@@ -273,7 +273,7 @@ class _Walk:
         return self._with_vectors(op.tensors[1:], out)
 
     def _reshape(self, x: _Layout, before: Shape, after: Shape) -> _Layout:
-        """To a vector as flattening does, to a picture if each channel comes from one unit; else units stay put."""
+        """Reshape to a vector as flattening, to an image if each channel is of one unit; else fix the units."""
         if len(before) == 3:
             x = x.spread(before[1] * before[2])
         if len(after) == 1:
@@ -288,7 +288,7 @@ class _Walk:
         return out
 
     def result(self) -> Axes:
-        """Units with equal signatures, the axes and roles in which they are met, are a group."""
+        """Group units with equal signatures, that is the axes and roles in which they occur."""
         roots = np.array([self.find(unit) for unit in range(len(self.parent))])
         sides: dict[int, Side] = {}
         for units, side in self.marks:
@@ -317,7 +317,7 @@ class _Walk:
 def _group(
     signatures: Mapping[int, list[tuple[int, int]]], sides: Mapping[int, Side]
 ) -> tuple[list[UnitGroup], dict[int, tuple[int, int]]]:
-    """The groups, and by root its group and its place there."""
+    """The groups, and for each root its group and its index there."""
     members: dict[tuple, list[int]] = {}
     for root, signature in signatures.items():
         side = sides.get(root, "hidden")
@@ -333,7 +333,7 @@ def _group(
 
 
 def _label(units: np.ndarray, roles: np.ndarray, places: Mapping[int, tuple[int, int]]) -> AxisLabels:
-    """The labels along one axis; slots count a unit's entries in the order of their roles, then of their positions."""
+    """The labels along one axis; slots number a unit's entries in order of role, then of position."""
     group, unit = np.array([places[root] for root in units.tolist()]).reshape(-1, 2).T
     ranks = np.lexsort((np.arange(len(units)), roles, unit, group))
     starts = np.flatnonzero(np.r_[True, (np.diff(group[ranks]) != 0) | (np.diff(unit[ranks]) != 0)])

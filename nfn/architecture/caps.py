@@ -1,18 +1,18 @@
-"""How large an architecture from a file may be: its groups are found unit by unit, in seconds at these sizes."""
+"""Limits on the size of architectures from files; at these sizes finding the permutation groups takes seconds."""
 
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import ArchitectureError, Conv, Linear
 
 UNITS = 250_000
-"""Inputs, and outputs of all convolutions and linear layers, together (ResNet-152: about 77,000)."""
+"""Total inputs, and outputs of all convolutions and linear layers (ResNet-152: about 77,000)."""
 CHANNELS = 2_000_000
-"""Channels of all values together (ResNet-152: about 280,000)."""
+"""Total channels of all values (ResNet-152: about 280,000)."""
 BLOCKS = 20_000
-"""Blocks of all grouped convolutions together, depthwise ones left out (ResNeXt-101: 1,056)."""
+"""Total blocks of all grouped convolutions, except depthwise ones (ResNeXt-101: 1,056)."""
 
 
 def check_caps(architecture: Architecture) -> None:
-    """Raise ArchitectureError, a sentence for a visitor, for one that would take too long to analyse."""
+    """Raise ArchitectureError, a sentence for the visitor, if an architecture is too large to analyse."""
     values, shapes = architecture.values, architecture.shapes
     made = [
         shape[0]

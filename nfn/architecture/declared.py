@@ -1,4 +1,4 @@
-"""An architecture that a file declares: in the metadata of a safetensors file, or as JSON beside the weights."""
+"""Read a declared architecture: from the metadata of a safetensors file, or from JSON next to the weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,31 +9,31 @@ from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import ArchitectureError
 
 KEY = "architecture"
-"""The metadata entry that holds `Architecture.to_json()`."""
+"""The metadata key of `Architecture.to_json()`."""
 MAX_CHARACTERS = 1 << 20
 
 
 class HasShape(Protocol):
-    """A tensor, or what is known of one before it is read."""
+    """A tensor, or a description of one."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
 
 
 def read_declared(metadata: Mapping[str, str], tensors: Mapping[str, HasShape]) -> Architecture | None:
-    """The architecture in a file's metadata, checked against the file's tensors; None where it declares none.
+    """The architecture in a file's metadata, checked against the file's tensors; None if there is none.
 
-    The file may hold tensors that the architecture does not use. Anybody may have written it: sizes are capped.
+    The file may have tensors that the architecture does not use. It is untrusted: sizes are limited.
 
     Raises:
-        ArchitectureError: the entry is no architecture, or not one of these tensors; a sentence for a visitor.
+        ArchitectureError: the entry is not valid, or does not match the tensors; a sentence for the visitor.
     """
     text = metadata.get(KEY)
     return None if text is None else _read(text, tensors)
 
 
 def read_beside(path: str | Path, tensors: Mapping[str, HasShape]) -> Architecture | None:
-    """As `read_declared`, from `NAME.architecture.json` beside the weights `NAME.safetensors`.
+    """As `read_declared`, from `NAME.architecture.json` next to the weights `NAME.safetensors`.
 
     Example: `Path("net.architecture.json").write_text(nfn.trace(module, (1, 28, 28)).to_json())` declares `net.pt`.
     """
@@ -44,23 +44,29 @@ def read_beside(path: str | Path, tensors: Mapping[str, HasShape]) -> Architectu
         return _read(opened.read(MAX_CHARACTERS + 1), tensors)
 
 
-def _read(text: str, tensors: Mapping[str, HasShape]) -> Architecture:
+def parse_declared(text: str) -> Architecture:
+    """The architecture in untrusted JSON of limited size; ArchitectureError, a sentence for the visitor, if invalid."""
     if len(text) > MAX_CHARACTERS:
         raise ArchitectureError(
             f"The declared architecture has more than {MAX_CHARACTERS:,} characters, the most that is read."
         )
     architecture = Architecture.from_json(text)
-    for name, shape in architecture.shapes.items():
-        _check_tensor(name, shape, tensors.get(name))
     check_caps(architecture)
     return architecture
 
 
+def _read(text: str, tensors: Mapping[str, HasShape]) -> Architecture:
+    architecture = parse_declared(text)
+    for name, shape in architecture.shapes.items():
+        _check_tensor(name, shape, tensors.get(name))
+    return architecture
+
+
 def _check_tensor(name: str, shape: tuple[int, ...], tensor: HasShape | None) -> None:
-    found = None if tensor is None else tuple(tensor.shape)
-    if found != shape:
-        there = "the file has none" if found is None else f"the file's is {found}"
+    file_shape = None if tensor is None else tuple(tensor.shape)
+    if file_shape != shape:
+        actual = "the file has none" if file_shape is None else f"the file's is {file_shape}"
         raise ArchitectureError(
-            f"The declared architecture uses the tensor {name[:60]!r} of shape {shape}, and {there}. Save both "
+            f"The declared architecture uses the tensor {name[:60]!r} of shape {shape}, and {actual}. Save both "
             "together with nfn.save(module, path, input_shape), or remove the metadata entry 'architecture'."
         )

@@ -1,4 +1,4 @@
-"""Ops from JSON that anybody may have written: every field is checked for its type before an op is made of it."""
+"""Decode ops from untrusted JSON, with type checks of every field."""
 
 import types
 import typing
@@ -8,11 +8,11 @@ from nfn.architecture.ops import OPS, ArchitectureError, Op, Shape
 
 LARGEST = 2**31
 LONGEST = 4_096
-"""Numbers in one field of an op."""
+"""The most numbers in one field of an op."""
 
 
 def decode_shape(value: Any, what: str) -> Shape:
-    """A list of positive integers as a tuple; ArchitectureError says `what` is wrong."""
+    """A list of sizes as a tuple; ArchitectureError, naming `what`, otherwise."""
     if (
         not isinstance(value, list)
         or len(value) > 8
@@ -23,7 +23,7 @@ def decode_shape(value: Any, what: str) -> Shape:
 
 
 def decode_op(value: Any) -> Op:
-    """One op from a dict of its kind and fields; fields left out have their defaults."""
+    """One op from a dict of its kind and fields; missing fields have their defaults."""
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in OPS:
         raise ArchitectureError(f"Unknown operation {str(kind)[:40]!r}; known: {', '.join(OPS)}.")

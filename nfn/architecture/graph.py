@@ -1,4 +1,4 @@
-"""`Architecture`: what a network computes, as data; `run` is the one forward pass of the library."""
+"""`Architecture`: a network's computation as data; `run` is its forward pass."""
 
 import json
 import math
@@ -15,17 +15,17 @@ from nfn.architecture.ops import ArchitectureError, Op, Shape
 FORMAT = "weightscope-architecture/1"
 MAX_OPS = 2_000
 MAX_VALUE = 50_000_000
-"""Entries of one value for one input: a picture of 4,000 by 4,000 pixels in three channels."""
+"""The most entries of one value per input: an image of 4,000 by 4,000 pixels in three channels."""
 
 
 @dataclass(frozen=True)
 class Architecture:
     """A feed-forward network without its weights.
 
-    `input_shape` is `(c, h, w)` or `(n,)`, without the batch. Value 0 is the input, op `i` makes value `i + 1` from
-    earlier ones, and the last value is the output. `shapes` holds the shape of every tensor that the ops name.
+    `input_shape` is `(c, h, w)` or `(n,)`, without the batch. Value 0 is the input, op `i` computes value `i + 1` from
+    earlier ones, and the last value is the output. `shapes` has the shape of every tensor that the ops use.
 
-    Raises ArchitectureError where an op cannot take what arrives.
+    Raises ArchitectureError if an op does not fit its inputs or tensors.
     """
 
     input_shape: Shape
@@ -35,20 +35,20 @@ class Architecture:
     def __post_init__(self):
         object.__setattr__(self, "shapes", {name: tuple(self.shapes[name]) for name in _names(self)})
         if len(self.input_shape) not in (1, 3) or min(self.input_shape) < 1:
-            raise ArchitectureError(f"An input of shape {self.input_shape}; wanted (c, h, w) or (n,).")
+            raise ArchitectureError(f"An input of shape {self.input_shape}; expected (c, h, w) or (n,).")
         if not 1 <= len(self.ops) <= MAX_OPS:
-            raise ArchitectureError(f"A network of {len(self.ops)} operations; wanted 1 to {MAX_OPS}.")
+            raise ArchitectureError(f"A network of {len(self.ops)} operations; expected 1 to {MAX_OPS}.")
         assert self.values  # checks every op
 
     @cached_property
     def values(self) -> tuple[Shape, ...]:
-        """The shape of every value, the input's first."""
+        """The shapes of all values, starting with the input."""
         values: list[Shape] = [self.input_shape]
         for number, op in enumerate(self.ops):
             if not op.inputs or not all(0 <= i < len(values) for i in op.inputs):
                 raise op.fail(f"operation {number} takes the values {op.inputs}; {len(values)} are there")
             if op.arity is not None and len(op.inputs) != op.arity:
-                raise op.fail(f"operation {number} takes {len(op.inputs)} values; wanted {op.arity}")
+                raise op.fail(f"operation {number} takes {len(op.inputs)} values; expected {op.arity}")
             shape = op.shape([values[i] for i in op.inputs], self.shapes)
             if math.prod(shape) > MAX_VALUE:
                 raise op.fail(f"operation {number} gives {shape}, more than {MAX_VALUE:,} entries")
@@ -57,7 +57,7 @@ class Architecture:
 
     @property
     def output_shape(self) -> Shape:
-        """The shape that `run` gives, without the batch."""
+        """The shape of the output, without the batch."""
         return self.values[-1]
 
     @property
@@ -67,13 +67,13 @@ class Architecture:
 
     @property
     def multiplications(self) -> int:
-        """Multiply-adds of `run` for one input, roughly."""
+        """The approximate number of multiply-adds of `run` per input."""
         pairs = zip(self.ops, self.values[1:], strict=True)
         return sum(op.multiplications(out, self.shapes) for op, out in pairs)
 
     @cached_property
     def last_use(self) -> tuple[int, ...]:
-        """For each value the number of the last op that takes it; the output's is past the end."""
+        """For each value the index of the last op that uses it; for the output `len(ops)`."""
         last = list(range(-1, len(self.ops)))
         for number, op in enumerate(self.ops):
             for i in op.inputs:
@@ -82,7 +82,7 @@ class Architecture:
 
     @property
     def peak(self) -> int:
-        """Entries of all values that are needed at once, at the worst step of `run`, for one input."""
+        """The peak number of entries of all live values during `run`, per input."""
         most = 0
         for number in range(len(self.ops)):
             alive = (s for i, s in enumerate(self.values[: number + 2]) if self.last_use[i] >= number)
@@ -96,14 +96,14 @@ class Architecture:
         """
         return self.trace(tensors, x, {len(self.ops)})[len(self.ops)]
 
-    def trace(self, tensors: Mapping[str, Tensor], x: Tensor, wanted: set[int]) -> dict[int, Tensor]:
-        """As `run`, giving the values with the numbers `wanted`; others are dropped after their last use."""
+    def trace(self, tensors: Mapping[str, Tensor], x: Tensor, indices: set[int]) -> dict[int, Tensor]:
+        """As `run`, returning the values with these indices; others are freed after their last use."""
         if tuple(x.shape[1:]) != self.input_shape:
             raise ArchitectureError(f"This network takes {self.input_shape}, and got {tuple(x.shape[1:])}.")
-        alive, kept = {0: x}, {0: x} if 0 in wanted else {}
+        alive, kept = {0: x}, {0: x} if 0 in indices else {}
         for number, op in enumerate(self.ops):
             alive[number + 1] = op.run([alive[i] for i in op.inputs], tensors)
-            if number + 1 in wanted:
+            if number + 1 in indices:
                 kept[number + 1] = alive[number + 1]
             for i in {*op.inputs, number + 1}:
                 if self.last_use[i] <= number:
@@ -111,7 +111,7 @@ class Architecture:
         return kept
 
     def to_json(self) -> str:
-        """As text; `from_json` reads it."""
+        """Serialize as JSON; see `from_json`."""
         ops = [{"kind": op.kind, **_changed(op)} for op in self.ops]
         shapes = {name: list(shape) for name, shape in self.shapes.items()}
         document = {"format": FORMAT, "input_shape": list(self.input_shape), "ops": ops, "shapes": shapes}
@@ -119,7 +119,7 @@ class Architecture:
 
     @classmethod
     def from_json(cls, text: str) -> "Architecture":
-        """Read what `to_json` wrote, or anybody may have written: ArchitectureError says what is wrong."""
+        """Parse (untrusted) JSON of `to_json`; ArchitectureError if it is not valid."""
         try:
             document = json.loads(text)
         except (ValueError, RecursionError) as error:

@@ -1,7 +1,7 @@
-"""The operations of a feed-forward network, as data: what each computes and which shape comes out.
+"""The operations of a feed-forward network, as data: their forward passes and output shapes.
 
-Shapes leave the batch out: `(c, h, w)` for images, `(n,)` for vectors. An op names the tensors that it needs and holds
-none; `inputs` are the numbers of the values it takes (see `Architecture`).
+Shapes are without the batch: `(c, h, w)` for images, `(n,)` for vectors. An op has the names of its tensors, not the
+tensors; `inputs` are the indices of the values that it takes (see `Architecture`).
 """
 
 import math
@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nfn.architecture.pooling import max_pool2d
+
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
 Sides = tuple[int, int, int, int]
@@ -22,12 +24,12 @@ NONE: Sides = (0, 0, 0, 0)
 
 
 class ArchitectureError(ValueError):
-    """An architecture that cannot be; the message says which op, what came and what was wanted."""
+    """An invalid architecture; the message names the op, what it got and what was expected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Op:
-    """One step of a network. Subclasses say how it runs and which shape it gives."""
+    """One operation of a network. Subclasses implement `run` and `shape`."""
 
     inputs: tuple[int, ...]
     kind: ClassVar[str]
@@ -36,12 +38,12 @@ class Op:
 
     @property
     def tensors(self) -> tuple[str, ...]:
-        """The names of the tensors that this op reads."""
+        """The names of the tensors that this op uses."""
         names = (getattr(self, field) for field in self.tensor_fields)
         return tuple(name for name in names if name is not None)
 
     def shape(self, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
-        """The shape of the result; ArchitectureError where inputs or tensors do not fit."""
+        """The shape of the result; ArchitectureError if inputs or tensors do not fit."""
         return inputs[0]
 
     def run(self, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]) -> Tensor:
@@ -49,7 +51,7 @@ class Op:
         raise NotImplementedError
 
     def multiplications(self, out: Shape, tensors: Mapping[str, Shape]) -> int:
-        """Multiply-adds for one input, roughly."""
+        """The approximate number of multiply-adds per input."""
         return math.prod(out)
 
     def fail(self, message: str) -> ArchitectureError:
@@ -78,7 +80,7 @@ class Conv(Op):
         channels, *size = _image(self, inputs[0])
         weight = tensors[self.weight]
         if len(weight) != 4 or min(self.groups, *self.stride, *self.dilation) < 1:
-            raise self.fail(f"wanted a weight (out, in, kh, kw), got {weight}")
+            raise self.fail(f"expected a weight (out, in, kh, kw), got {weight}")
         if weight[1] * self.groups != channels or weight[0] % self.groups:
             raise self.fail(f"a weight {weight} in {self.groups} groups does not fit {channels} channels")
         _check_vector(self, self.bias, tensors, weight[0])
@@ -124,7 +126,7 @@ class Linear(Op):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchNorm(Op):
-    """Batch norm in evaluation: `(x - mean) / sqrt(variance + eps) * weight + bias` per channel."""
+    """Batch norm in evaluation mode: `(x - mean) / sqrt(variance + eps) * weight + bias` per channel."""
 
     kind = "batch_norm"
     tensor_fields = ("mean", "variance", "weight", "bias")
@@ -206,10 +208,10 @@ FUNCTIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "square": lambda x, _: x.square(),
     "abs": lambda x, _: x.abs(),
 }
-"""Activations by name; the number is the slope, alpha, beta or omega of those that have one."""
+"""Activations by name; the second argument is the slope, alpha, beta or omega, if there is one."""
 
 ODD = frozenset({"tanh", "sine", "softsign", "hardtanh"})
-"""Functions with f(-x) = -f(x): flipping a neuron's sign before and after leaves the network as it is."""
+"""Functions with f(-x) = -f(x), for which flipping the signs of neurons does not change the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +262,7 @@ class Pool(Op):
     def _pool(self, x: Tensor) -> Tensor:
         if self.mode == "max":
             x, padding = _pad(x, self.padding, -math.inf, self.kernel)
-            return F.max_pool2d(x, self.kernel, self.stride, padding, self.dilation, self.ceil)
+            return max_pool2d(x, self.kernel, self.stride, padding, self.dilation, self.ceil)
         padded, padding = _pad(x, self.padding, 0.0, self.kernel)
         if self.count_padding or padded is x:
             return F.avg_pool2d(padded, self.kernel, self.stride, padding, self.ceil, self.count_padding)
@@ -274,7 +276,7 @@ class Pool(Op):
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptivePool(Op):
-    """Maximum or average over a grid of `size` windows that covers the picture; `(1, 1)` is global pooling."""
+    """Maximum or average over a grid of `size` windows that covers the image; `(1, 1)` is global pooling."""
 
     kind = "adaptive_pool"
     mode: Literal["max", "average"]
@@ -287,8 +289,12 @@ class AdaptivePool(Op):
         return (channels, *self.size)
 
     def run(self, inputs, tensors):
-        pool = F.adaptive_max_pool2d if self.mode == "max" else F.adaptive_avg_pool2d
-        return pool(inputs[0], self.size)
+        (x,) = inputs
+        if self.mode == "average":
+            return F.adaptive_avg_pool2d(x, self.size)
+        if self.size == (1, 1) and not x.requires_grad:
+            return x.amax((2, 3), keepdim=True)
+        return F.adaptive_max_pool2d(x, self.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -382,7 +388,7 @@ class Scale(Op):
 
 @dataclass(frozen=True, kw_only=True)
 class Concat(Op):
-    """Values joined along their channels."""
+    """Values concatenated along the channels."""
 
     kind = "concat"
     arity = None
@@ -398,7 +404,7 @@ class Concat(Op):
 
 @dataclass(frozen=True, kw_only=True)
 class Pad(Op):
-    """Zeros around the picture (`sides`) and before and after its channels (`channels`)."""
+    """Zero padding of height and width (`sides`) and of channels (`channels`)."""
 
     kind = "pad"
     sides: Sides = NONE
@@ -417,7 +423,7 @@ class Pad(Op):
 
 @dataclass(frozen=True, kw_only=True)
 class Subsample(Op):
-    """Every `stride`th row and column, from the first (ResNet's shortcut without parameters)."""
+    """Every `stride`-th row and column (ResNet's shortcut without parameters)."""
 
     kind = "subsample"
     stride: Pair
@@ -441,7 +447,7 @@ class Softmax(Op):
 
     def shape(self, inputs, tensors):
         if len(inputs[0]) != 1:
-            raise self.fail(f"wanted a vector of class scores, got shape {inputs[0]}")
+            raise self.fail(f"expected a vector of class scores, got shape {inputs[0]}")
         return inputs[0]
 
     def run(self, inputs, tensors):
@@ -455,24 +461,24 @@ OPS: dict[str, type[Op]] = {
         Multiply, Scale, Concat, Pad, Subsample, Softmax,
     )
 }  # fmt: skip
-"""Every op by its kind. A new op is a class here, and a line in `axes.py` if it moves channels."""
+"""Ops by kind. To add one, add a class here, and a case in `axes.py` if it changes channels."""
 
 
 def _image(op: Op, shape: Shape) -> Shape:
     if len(shape) != 3:
-        raise op.fail(f"wanted an image (channels, height, width), got shape {shape}")
+        raise op.fail(f"expected an image (channels, height, width), got shape {shape}")
     return shape
 
 
 def _check_vector(op: Op, name: str | None, tensors: Mapping[str, Shape], size: int) -> None:
     if name is not None and tensors[name] != (size,):
-        raise op.fail(f"{name[:60]!r} of shape {tensors[name]}, wanted ({size},)")
+        raise op.fail(f"{name[:60]!r} of shape {tensors[name]}, expected ({size},)")
 
 
 def _window(
     op: Op, size: Sequence[int], kernel: Sequence[int], stride: Pair, sides: Sides, ceil=False
 ) -> Shape:
-    """The number of places that a window has, in height and width."""
+    """The output height and width of a sliding window."""
     if min(sides) < 0 or max(sides) > 1024:
         raise op.fail(f"padding {sides}")
     out = []
@@ -493,7 +499,7 @@ def _symmetric(sides: Sides) -> bool:
 
 
 def _pad(x: Tensor, sides: Sides, value: float = 0.0, kernel: Pair | None = None) -> tuple[Tensor, Pair]:
-    """The picture, and the padding left to the op: uneven padding, or more than pools take, is done here."""
+    """Apply padding that the torch op cannot (asymmetric, or too large for pools); the image, and remaining padding."""
     fits = kernel is None or (sides[2] <= kernel[0] // 2 and sides[0] <= kernel[1] // 2)
     if _symmetric(sides) and fits:
         return x, (sides[2], sides[0])

@@ -1,4 +1,4 @@
-"""Graphs that are plain chains, seen as such: what the predictors of SIRENs and of small CNNs take."""
+"""Convert graphs that are plain chains to features: SIRENs, and CNNs of the Small CNN Zoo's family."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,9 +25,9 @@ from nfn.features import WeightSpaceFeatures
 
 @dataclass(frozen=True)
 class SirenView:
-    """A chain of linear layers with sines: features `(1, 1, ...)`, tensor names, and the number in each sine.
+    """A chain of linear layers with sines: features `(1, 1, ...)`, tensor names, and the omega of each sine.
 
-    The outputs are `scale * f(y) + shift` of the last linear layer's y; f is `output`.
+    The outputs are `scale * f(y) + shift`, where y are the outputs of the last linear layer and f is `output`.
     """
 
     features: WeightSpaceFeatures
@@ -39,7 +39,7 @@ class SirenView:
 
 
 def siren_view(architecture: Architecture, tensors: Mapping[str, Tensor]) -> SirenView | None:
-    """A graph as a SIREN: linear layers with `sin(omega x)` between them, perhaps a sigmoid, tanh or sine at the end.
+    """Convert linear layers with `sin(omega x)` in between, and optionally a final sigmoid, tanh or sine.
 
     None for any other graph.
     """
@@ -48,7 +48,7 @@ def siren_view(architecture: Architecture, tensors: Mapping[str, Tensor]) -> Sir
     factor, shift = 1.0, 0.0
     output: Literal["linear", "sigmoid", "tanh", "sine"] = "linear"
     for op in _straight(architecture):
-        is_behind_a_layer = len(omegas) + 1 == len(layers) and output == "linear"
+        follows_layer = len(omegas) + 1 == len(layers) and output == "linear"
         match op:
             case Linear():
                 if (factor, shift) != (1.0, 0.0) or len(omegas) != len(layers) or output != "linear":
@@ -56,10 +56,10 @@ def siren_view(architecture: Architecture, tensors: Mapping[str, Tensor]) -> Sir
                 layers.append(op)
             case Scale(factor=(f,), offset=(o,)) if layers:
                 factor, shift = factor * f, shift * f + o
-            case Activation(function="sine") if is_behind_a_layer and shift == 0.0:
+            case Activation(function="sine") if follows_layer and shift == 0.0:
                 omegas.append(op.parameter * factor)
                 factor = 1.0
-            case Activation(function="sigmoid" | "tanh" as function) if is_behind_a_layer:
+            case Activation(function="sigmoid" | "tanh" as function) if follows_layer:
                 if (factor, shift) != (1.0, 0.0):
                     return None
                 output = function
@@ -76,14 +76,14 @@ def siren_view(architecture: Architecture, tensors: Mapping[str, Tensor]) -> Sir
 
 @dataclass(frozen=True)
 class SmallCnnView:
-    """Convolutions, an activation behind each, global average pooling, a linear layer; batch norm is folded in."""
+    """Convolutions, each with an activation, global average pooling and a linear layer, with batch norm folded in."""
 
     features: WeightSpaceFeatures
     activation: Literal["relu", "tanh"]
 
 
 def small_cnn_view(architecture: Architecture, tensors: Mapping[str, Tensor]) -> SmallCnnView | None:
-    """A graph of the Small CNN Zoo's family: 3x3 convolutions of stride 2 without padding; None for any other."""
+    """Convert a graph of the Small CNN Zoo's family (convolutions of stride 2 without padding); None for any other."""
     ops = list(_straight(architecture))
     if ops and isinstance(ops[-1], Softmax):
         ops.pop()
@@ -128,7 +128,7 @@ def small_cnn_view(architecture: Architecture, tensors: Mapping[str, Tensor]) ->
 def small_cnn_graph(
     features: WeightSpaceFeatures, activation: Literal["relu", "tanh"], size: int
 ) -> tuple[Architecture, dict[str, Tensor]]:
-    """The inverse of `small_cnn_view`: one small CNN `(1, 1, ...)` as a graph, for pictures of `size` pixels a side."""
+    """The inverse of `small_cnn_view`: one small CNN `(1, 1, ...)` as a graph, for images of `size` pixels a side."""
     ops: list[Op] = []
     tensors: dict[str, Tensor] = {}
     for i, (weight, bias) in enumerate(features):
@@ -147,7 +147,7 @@ def small_cnn_graph(
 
 
 def _straight(architecture: Architecture) -> Sequence[Op]:
-    """The ops of a graph without branches; none for any other."""
+    """The ops of a graph without branches; () for any other."""
     straight = all(op.inputs == (number,) for number, op in enumerate(architecture.ops))
     return architecture.ops if straight else ()
 
@@ -157,7 +157,7 @@ def _mode(op: Op) -> tuple[str, tuple[int, int]] | None:
 
 
 def _linear(layer: Linear, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Weight `(1, 1, out, in)` and bias `(1, 1, out)`, zeros where the layer has none."""
+    """Weight `(1, 1, out, in)` and bias `(1, 1, out)` of a layer; zeros if it has no bias."""
     weight = tensors[layer.weight].t() if layer.transposed else tensors[layer.weight]
     bias = weight.new_zeros(len(weight)) if layer.bias is None else tensors[layer.bias]
     return weight[None, None], bias[None, None]

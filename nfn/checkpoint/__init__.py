@@ -1,8 +1,9 @@
-"""Open any checkpoint as a list of tensors, whatever its network is; nothing in it runs, and values stay on disk.
+"""Open any checkpoint as a list of tensors, for any network; no code is run, and values stay on disk.
 
 `open_checkpoint` (a file, or the index of a sharded one) and `open_bytes` give a `Checkpoint`. The way of a file:
-`formats` (what it is) -> `safetensors_header`, `sharded`, `torch_file`, `onnx_file`, `exported`, `gguf`, `keras` (its
-tensors) -> `Checkpoint`. `nfn.reader` goes further and makes one network of a file; it needs networks that it knows.
+`formats` (what it is) -> `safetensors_header`, `sharded`, `torch_file`, `onnx_file`, `exported`, `gguf`, `keras` with
+`hdf5` (its tensors) -> `Checkpoint`. `nfn.reader` goes further and makes one network of a file; it needs networks that
+it knows.
 """
 
 from nfn.checkpoint.formats import open_bytes, open_checkpoint

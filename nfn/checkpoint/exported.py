@@ -26,12 +26,12 @@ _CONFIG, _GRAPH = "data/weights/model_weights_config.json", "models/model.json"
 
 
 def is_exported(names: list[str]) -> bool:
-    """Whether an archive is one of `torch.export.save`."""
+    """Whether an archive was written by `torch.export.save`."""
     return any(name.partition("/")[2] == _GRAPH for name in names)
 
 
 def open_exported(archive: Archive) -> Checkpoint:
-    """Tensors, inputs, outputs and operators of an exported program; NetworkFileError where its JSON is another."""
+    """Tensors, inputs, outputs and operators of an exported program; NetworkFileError if its JSON is not valid."""
     members = read_members(archive, checked=False)
     try:
         config, program = _json(members, _CONFIG), _json(members, _GRAPH)

@@ -1,4 +1,4 @@
-"""From a file to a `Checkpoint`: what it is is decided by its bytes, never by its name."""
+"""Open any file as a `Checkpoint`; the format is detected from its bytes, never from its name."""
 
 import mmap
 import stat
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from nfn.checkpoint.exported import is_exported, open_exported
 from nfn.checkpoint.gguf import MAGIC, open_gguf
-from nfn.checkpoint.keras import HDF5_MAGIC, is_keras, open_hdf5, open_keras
+from nfn.checkpoint.hdf5 import MAGIC as HDF5_MAGIC
+from nfn.checkpoint.keras import is_keras, open_hdf5, open_keras
 from nfn.checkpoint.listing import Checkpoint
 from nfn.checkpoint.onnx_file import open_onnx
 from nfn.checkpoint.safetensors_file import open_safetensors
@@ -64,7 +65,7 @@ def open_bytes(data: bytes | memoryview) -> Checkpoint:
     if head.startswith(MAGIC):
         return open_gguf(data)
     if head.startswith(HDF5_MAGIC):
-        return open_hdf5()
+        return open_hdf5(data)
     if is_index(head):
         return join_shards(read_index(bytes(data)), lambda _: None)
     layout = sniff(head)

@@ -11,16 +11,16 @@ import numpy as np
 
 from nfn.checkpoint import limits
 from nfn.checkpoint.listing import Blocks, Checkpoint, TensorInfo
-from nfn.checkpoint.safetensors_header import cut
+from nfn.checkpoint.safetensors_header import truncate_metadata
 from nfn.checkpoint.values import blocks, is_readable, view
 from nfn.reader.errors import NetworkFileError, quote
 from nfn.reader.limits import MIB, NAME_CHARACTERS
 
 MAGIC = b"GGUF"
 _HEADER = 64 * MIB
-"""Most of it is the vocabulary, which is walked over and not kept."""
+"""The largest header; most of it is the vocabulary, which is skipped."""
 _ITEMS = 4_000_000
-"""Texts in all lists of the metadata (Llama 3's vocabulary and merges: 408,000)."""
+"""The most strings in all lists of the metadata (Llama 3's vocabulary and merges: 408,000)."""
 _SCALARS = {
     0: "<B",
     1: "<b",
@@ -48,7 +48,7 @@ _TYPES = {  # number: (name, values in a block, bytes of a block)
 
 
 def open_gguf(data: memoryview, size: int | None = None) -> Checkpoint:
-    """The metadata and tensors of a GGUF file of version 2 or 3; NetworkFileError where it is damaged.
+    """The metadata and tensors of a GGUF file of version 2 or 3; NetworkFileError if it is damaged.
 
     `size` is that of the whole file where `data` is only its beginning.
     """
@@ -79,17 +79,25 @@ def _checkpoint(
     start = -(-end // alignment) * alignment
     spans = {info.name: (start + offset, start + offset + info.nbytes) for info, offset in listed}
     missing = frozenset(name for name, (_, stop) in spans.items() if stop > size)
+    if sum(info.nbytes for info in infos.values() if info.name not in missing) > size:
+        raise _damaged("tensors share their bytes")
     broken = (f"The file is cut short: {len(missing):,} of {len(infos):,} tensors reach beyond its {size:,} "
               "bytes. Download it again.",) if missing else ()  # fmt: skip
     texts = {key: str(value) for key, value in metadata.items() if value is not None}
-    told = texts.get("general.architecture", "")[:60]
+    declared_name = texts.get("general.architecture", "")[:60]
     return Checkpoint(
-        "GGUF", infos, cut(texts), _reader(data, infos, spans), told=told, broken=broken, missing=missing
+        "GGUF",
+        infos,
+        truncate_metadata(texts),
+        _reader(data, infos, spans),
+        declared_name=declared_name,
+        broken=broken,
+        missing=missing,
     )
 
 
 class _Cursor:
-    """Walks over the header; every length is checked before it is used."""
+    """A cursor over the header; every length is checked before it is used."""
 
     def __init__(self, data: memoryview):
         self.data, self.position, self.items = data, 0, 0
@@ -110,7 +118,7 @@ class _Cursor:
         return bytes(self.take(self.number("<Q"))[:NAME_CHARACTERS]).decode("utf-8", "replace")
 
     def value(self, kind: int) -> Any:
-        """A number or a text; None for a list, which is walked over."""
+        """A number or a string; None for a list, which is skipped."""
         if kind in _SCALARS:
             return self.number(_SCALARS[kind])
         if kind == _TEXT:

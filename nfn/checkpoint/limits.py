@@ -1,20 +1,20 @@
-"""Caps on what is listed of a checkpoint: far above published models, low enough to hold in memory."""
+"""Limits on the listing of a checkpoint: far above published models, and small enough for memory."""
 
 from nfn.reader.limits import MIB
 
 HEADER_BYTES = 4 * MIB
-"""Of a safetensors or GGUF file without its values: about 35,000 tensors (Llama-3-405B: 130 KB a shard)."""
+"""A safetensors or GGUF header: about 35,000 tensors (Llama-3-405B: 130 KB per shard)."""
 TENSORS = 50_000
-"""In one file."""
+"""Tensors in one file."""
 ALL_TENSORS = 200_000
-"""In all shards of one checkpoint together (DeepSeek-V3: 91,991)."""
+"""Tensors in all shards of one checkpoint (DeepSeek-V3: 91,991)."""
 INDEX_BYTES = 16 * MIB
-"""Of the index of a sharded checkpoint (DeepSeek-V3: 9 MB)."""
+"""The index of a sharded checkpoint (DeepSeek-V3: 9 MB)."""
 SHARDS = 1_000
 JSON_BYTES = 16 * MIB
-"""Of the graph in a `.pt2` file, and of the settings in a `.keras` file."""
+"""The graph in a `.pt2` file, and the settings in a `.keras` file."""
 NODES = 100_000
-"""Operations of a graph that are counted."""
+"""Graph operations that are counted."""
 METADATA = 256
-"""Entries of metadata that are kept, each cut to `METADATA_CHARACTERS`."""
+"""Metadata entries that are kept, each truncated to `METADATA_CHARACTERS`."""
 METADATA_CHARACTERS = 1_000

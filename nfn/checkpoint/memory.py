@@ -1,4 +1,4 @@
-"""Tensors in memory as a checkpoint, for what is said of files to be said of networks too."""
+"""In-memory tensors as a `Checkpoint`."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,7 +10,7 @@ from nfn.checkpoint.values import blocks
 
 
 def of_tensors(form: str, tensors: Mapping[str, torch.Tensor]) -> Checkpoint:
-    """The checkpoint that float32 tensors would be in the format `form`."""
+    """A checkpoint of float32 tensors, as if read from a file of the format `form`."""
     infos = {name: TensorInfo(name, "float32", tuple(t.shape), t.numel() * 4) for name, t in tensors.items()}
 
     def read(name: str) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""The initializers, inputs, outputs and operators of an ONNX file, whether or not its graph can be computed here."""
+"""The initializers, inputs, outputs and operators of an ONNX file, whether or not its graph is supported."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import numpy as np
 
 from nfn.checkpoint import limits
 from nfn.checkpoint.listing import Blocks, Checkpoint, Port, TensorInfo
-from nfn.checkpoint.safetensors_header import cut
+from nfn.checkpoint.safetensors_header import truncate_metadata
 from nfn.checkpoint.values import blocks, is_readable, view
 from nfn.onnx_reader.tensors import TYPES
 from nfn.onnx_reader.wire import Message, decode
@@ -22,7 +22,7 @@ _BITS = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "COMPLEX64": 64, "COMPLEX128": 
 
 
 def open_onnx(data: memoryview) -> Checkpoint:
-    """What an ONNX file lists; NetworkFileError where its bytes are none."""
+    """List an ONNX file; NetworkFileError if it is not valid."""
     file = decode(data)
     graph = file.message("graph")
     messages = {message.text("name"): message for message in graph.messages("initializer")}
@@ -35,7 +35,9 @@ def open_onnx(data: memoryview) -> Checkpoint:
     return Checkpoint(
         "ONNX",
         tensors,
-        cut({entry.text("key"): entry.text("value") for entry in file.messages("metadata_props")}),
+        truncate_metadata(
+            {entry.text("key"): entry.text("value") for entry in file.messages("metadata_props")}
+        ),
         _reader(messages, tensors),
         inputs,
         tuple(_port(port) for port in graph.messages("output")),

@@ -1,4 +1,4 @@
-"""A safetensors file, whole or cut: its header, its values by range, and whether all its bytes are there."""
+"""List a safetensors file, complete or truncated, with its values by range."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from nfn.reader.errors import NetworkFileError, quote
 
 
 def open_safetensors(data: memoryview) -> Checkpoint:
-    """The tensors of a file; one that is cut behind its header, or has more bytes than tensors, says so in `broken`."""
+    """The tensors of a file; if it is truncated after its header, or has extra bytes, `broken` says so."""
     size = header_bytes(bytes(data[:8]))
     if size > len(data) - 8:
         raise NetworkFileError(

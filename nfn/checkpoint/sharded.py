@@ -1,4 +1,4 @@
-"""Sharded checkpoints: an index that says which tensor stands in which file, and the files beside it."""
+"""Sharded checkpoints: an index from tensors to files, and the files next to it."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ INDEX_NAMES = ("model.safetensors.index.json", "pytorch_model.bin.index.json",
 
 
 def is_index(head: bytes) -> bool:
-    """Whether a file that begins so is the index of a sharded checkpoint."""
+    """Whether a file that starts with these bytes is the index of a sharded checkpoint."""
     return head.lstrip().startswith(b"{") and b'"weight_map"' in head
 
 
@@ -45,7 +45,7 @@ def _is_plain(name: str) -> bool:
 
 
 def join_shards(places: Mapping[str, str], open_shard: Callable[[str], Checkpoint | None]) -> Checkpoint:
-    """One checkpoint of all shards; `open_shard` gives None for a file that is not there."""
+    """Join all shards into one checkpoint; `open_shard` returns None for a missing file."""
     names = sorted(set(places.values()))
     opened = {name: open_shard(name) for name in names}
     shards = {name: shard for name, shard in opened.items() if shard is not None}

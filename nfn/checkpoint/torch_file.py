@@ -1,11 +1,11 @@
-"""What `torch.save`, `numpy.savez` and TorchScript wrote: all tensors of all networks in the file, by dotted path."""
+"""Files of `torch.save`, `numpy.savez` and TorchScript: all tensors of all networks, by dotted path."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from nfn.checkpoint.listing import BITS, Blocks, Checkpoint, TensorInfo
-from nfn.checkpoint.safetensors_header import cut
+from nfn.checkpoint.safetensors_header import truncate_metadata
 from nfn.checkpoint.values import blocks, is_readable, view
 from nfn.reader.contents import Contents, contents_of
 from nfn.reader.errors import NetworkFileError, quote, quote_some
@@ -27,16 +27,16 @@ WRAPPERS = (
     "params",
     "weights",
 )
-"""Keys of a checkpoint under which the one network's state_dict usually stands."""
+"""Common checkpoint keys of the network's state_dict."""
 
 
 def open_torch_zip(archive: Archive) -> Checkpoint:
-    """A checkpoint of `torch.save`; checksums are not looked at here (see `nfn.health`)."""
+    """A checkpoint of `torch.save`; checksums are verified in `nfn.health`, not here."""
     return _from_contents("torch.save (zip)", contents_of(read_torch_zip(archive, checked=False)))
 
 
 def open_torchscript(archive: Archive) -> Checkpoint:
-    """The tensors of a TorchScript archive; the code in it is not read."""
+    """The tensors of a TorchScript archive; its code is not read."""
     members = read_members(archive, checked=False, unpack=True)
     contents = contents_of(read_plan(members["data.pkl"], members))
     return _from_contents(
@@ -50,7 +50,7 @@ def open_legacy(data: memoryview) -> Checkpoint:
 
 
 def open_pickle(data: memoryview) -> Checkpoint:
-    """A plain pickle that holds arrays."""
+    """A plain pickle with arrays."""
     return _from_contents("pickle", contents_of(read_plan(data, {})))
 
 
@@ -75,14 +75,14 @@ def _from_contents(form: str, contents: Contents, notes: tuple[str, ...] = ()) -
     return Checkpoint(
         form,
         {name: _info(name, tensor) for name, tensor in stored.items()},
-        cut(facts),
+        truncate_metadata(facts),
         _reader(stored),
         notes=(*notes, *_notes(contents, classes)),
     )
 
 
 def _named(contents: Contents) -> dict[str, StoredTensor]:
-    """Tensors by dotted path, without the key of the one state_dict that nearly all of them stand in."""
+    """Tensors by dotted path, without the key of the state_dict if nearly all tensors are in it."""
     tensors = contents.tensors
     tops = {path[0] for path in tensors if len(path) > 1}
     top = next(iter(tops)) if len(tops) == 1 else None

@@ -1,4 +1,4 @@
-"""Values of tensors, block by block: what a tensor's bytes are, as float32 (float64 where the file has that)."""
+"""Convert the bytes of tensors to float32 (or float64) values, block by block."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 BLOCK = 1 << 20
-"""Values in one block, more only where a single row has more: 4 MB as float32."""
+"""Values per block, 4 MB as float32; more only if a single row has more."""
 
 _NUMPY = {
     "float64": "<f8", "float32": "<f4", "float16": "<f2", "bfloat16": "<u2", "int64": "<i8", "int32": "<i4",
@@ -17,7 +17,7 @@ _FLOAT8 = {"float8 (e4m3)": torch.float8_e4m3fn, "float8 (e5m2)": torch.float8_e
 
 
 def is_readable(dtype: str) -> bool:
-    """Whether values of this type can be read one by one."""
+    """Whether values of this dtype can be read individually."""
     return dtype in _NUMPY
 
 
@@ -40,7 +40,7 @@ def view(
 
 
 def blocks(values: np.ndarray, dtype: str) -> Iterator[np.ndarray]:
-    """`values` of the type `dtype` in whole rows along the first axis, each at most `BLOCK` values if a row allows."""
+    """Yield `values` of type `dtype` in blocks of whole rows, of at most `BLOCK` values if a row allows."""
     if values.ndim == 0:
         values = values.reshape(1)
     rows = max(1, BLOCK // max(1, values[:1].size))
@@ -49,7 +49,7 @@ def blocks(values: np.ndarray, dtype: str) -> Iterator[np.ndarray]:
 
 
 def widen(part: np.ndarray, dtype: str) -> np.ndarray:
-    """A float32 copy, float64 of float64 and of wide integers."""
+    """A float32 copy; float64 for float64 and wide integers."""
     if dtype == "bfloat16":
         wide = part.astype(np.uint32)
         wide <<= 16

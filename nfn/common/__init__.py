@@ -1,4 +1,4 @@
-"""The helpers that people know from the published `nfn` 0.1.2, under the same names."""
+"""The helpers of the published `nfn` 0.1.2, under the same names."""
 
 from nfn.convert import params_to_func_params, params_to_state_dicts, state_dict_to_tensors
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat

@@ -23,7 +23,7 @@ SWEEPS = 30
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """An axis of a tensor (or of some of its rows) that runs over a group: `index[unit, slot]` are its entries."""
+    """An axis of a tensor (or of some of its rows) over a group: `index[unit, slot]` are its entries."""
 
     name: str
     rows: slice
@@ -33,7 +33,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Symmetry:
-    """By hidden group, its number of units and every place where they are met."""
+    """For each hidden group, its number of units and all axes over it."""
 
     sizes: Mapping[int, int]
     places: Mapping[int, tuple[Place, ...]]
@@ -50,11 +50,11 @@ class Symmetry:
                     for group in set(labels.group.tolist()) & set(sizes):
                         index = _index(labels, group, sizes[group])
                         places[group].append(Place(piece.name, piece.rows, axis, index))
-        return cls(sizes, {group: tuple(found) for group, found in places.items()})
+        return cls(sizes, {group: tuple(uses) for group, uses in places.items()})
 
     @classmethod
     def of_space(cls, space: WeightSpace) -> "Symmetry":
-        """The symmetry of a weight space, for tensors under its names."""
+        """The symmetry of a weight space, for tensors by its names."""
         sizes = {group: space.groups[group] for group in sorted(space.permuting)}
         return cls(
             sizes,
@@ -68,7 +68,7 @@ class Symmetry:
         )
 
     def permute(self, tensors: Mapping[str, Tensor], orders: Mapping[int, Tensor]) -> dict[str, Tensor]:
-        """Unit `order[k]` of each group moves to place `k`."""
+        """Permute tensors: unit `order[k]` of each group moves to index `k`."""
         out = {name: tensor.clone() for name, tensor in tensors.items()}
         for group, order in orders.items():
             for place in self.places[group]:
@@ -126,7 +126,7 @@ def align(symmetry: Symmetry, a: Mapping[str, Tensor], b: Mapping[str, Tensor], 
 
 
 def _gain(symmetry: Symmetry, group: int, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> np.ndarray:
-    """How alike unit i of a and unit j of b are: the sum of products of all weights that meet them."""
+    """The similarity of unit i of a and unit j of b: the sum of products of all their weights."""
     size = symmetry.sizes[group]
     total = torch.zeros(size, size, dtype=torch.float64)
     for place in symmetry.places[group]:
@@ -136,17 +136,17 @@ def _gain(symmetry: Symmetry, group: int, a: Mapping[str, Tensor], b: Mapping[st
 
 
 def _by_unit(part: Tensor, place: Place) -> Tensor:
-    """All entries that meet each unit, `(units, entries)`."""
+    """All entries of each unit, `(units, entries)`."""
     return part.movedim(place.axis, 0)[place.index].flatten(1).double()
 
 
 def relative_distance(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
-    """‖b - a‖ / ‖a‖ over all tensors together."""
+    """‖b - a‖ / ‖a‖ over all tensors."""
     difference = sum(float((b[name] - tensor).double().square().sum()) for name, tensor in a.items())
     length = sum(float(tensor.double().square().sum()) for tensor in a.values())
     return math.sqrt(difference / length) if length else float(difference > 0)
 
 
 def between(a: Mapping[str, Tensor], b: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    """The tensors on the straight path from a (0) to b (1)."""
+    """Linear interpolation of tensors from a (0) to b (1)."""
     return {name: torch.lerp(tensor, b[name], share) for name, tensor in a.items()}

@@ -1,4 +1,4 @@
-"""The best one-to-one assignment of rows to columns, by shortest augmenting paths.
+"""The linear assignment problem, by shortest augmenting paths.
 
 Crouse, "On implementing 2D rectangular assignment algorithms" (IEEE TAES 2016), which SciPy's `linear_sum_assignment`
 follows too; the library needs no SciPy for it. O(n³), the innermost loop in NumPy.
@@ -16,7 +16,7 @@ def best_assignment(gain: np.ndarray) -> np.ndarray:
     [1, 0]
     """
     if gain.ndim != 2 or gain.shape[0] != gain.shape[1] or not np.isfinite(gain).all():
-        raise ValueError(f"Got gains of shape {gain.shape}; wanted a square matrix of finite numbers.")
+        raise ValueError(f"Got gains of shape {gain.shape}; expected a square matrix of finite numbers.")
     cost = gain.max(initial=0.0) - gain
     count = len(cost)
     rows, columns = np.zeros(count), np.zeros(count)  # the dual variables
@@ -35,7 +35,7 @@ def _augment(
     column_of: np.ndarray,
     start: int,
 ) -> None:
-    """Give `start` a column along the cheapest path that moves others, and keep the dual variables feasible."""
+    """Assign a column to `start` along the cheapest augmenting path, and keep the dual variables feasible."""
     count = len(cost)
     distance, parent = np.full(count, np.inf), np.full(count, -1)
     open_columns, seen_rows = np.ones(count, bool), np.zeros(count, bool)

@@ -1,4 +1,4 @@
-"""`compare`: what one checkpoint is of another."""
+"""`compare`: describe how one checkpoint differs from another."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -22,9 +22,9 @@ WORDS = {
     "unrelated architectures": "No tensor has a counterpart of the same name and shape.",
     "mixed": "Some parts are related and others are not; the table says which.",
 }
-"""What a verdict means."""
+"""The meaning of each verdict."""
 CANCELS = 0.01
-"""What the factors of all layers together leave: each unit's are undone by the layer behind it."""
+"""The tolerance on the product of all layers' factors, which cancel between consecutive layers."""
 PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.", "backbone.", "encoder.", "state_dict.")
 
 
@@ -41,7 +41,7 @@ class Comparison:
 
     @property
     def means(self) -> str:
-        """The verdict in a sentence."""
+        """The verdict as a sentence."""
         return WORDS[self.verdict]
 
 
@@ -57,10 +57,10 @@ def compare(
         mine: theirs for mine, theirs in names.items() if a.tensors[mine].shape == b.tensors[theirs].shape
     }
     readable_a, readable_b = ({info.name for info in floats(x)} if x.blocks else set() for x in (a, b))
-    wanted = {mine: theirs for mine, theirs in alike.items() if mine in readable_a and theirs in readable_b}
-    rows, of = [], sum(a.tensors[name].nbytes for name in wanted)
+    expected = {mine: theirs for mine, theirs in alike.items() if mine in readable_a and theirs in readable_b}
+    rows, of = [], sum(a.tensors[name].nbytes for name in expected)
     done = 0
-    for mine, theirs in wanted.items():
+    for mine, theirs in expected.items():
         rows.append(row_of(a, b, measure_pair(a, b, mine, theirs)))
         done += a.tensors[mine].nbytes
         a.release()
@@ -73,7 +73,7 @@ def compare(
 
 
 def _names(a: Checkpoint, b: Checkpoint) -> dict[str, str]:
-    """From a's names to b's, where they are the same but for wrappers' prefixes."""
+    """Map a's names to b's, ignoring prefixes of wrappers."""
     theirs = {_bare(name): name for name in b.tensors}
     return {name: theirs[_bare(name)] for name in a.tensors if _bare(name) in theirs}
 
@@ -85,7 +85,7 @@ def _bare(name: str) -> str:
 
 
 def verdict_of(rows: list[Row]) -> str:
-    """What all pairs are together."""
+    """The verdict on all pairs together."""
     if not rows:
         return "unrelated architectures"
     kinds = Counter(row.kind for row in rows if row.is_weight) or Counter(row.kind for row in rows)

@@ -1,4 +1,4 @@
-"""What one pair of tensors is, from what was measured; the first kind that fits is the one."""
+"""Classify a pair of tensors by its measurements; the first kind that fits is used."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,9 +13,9 @@ Kind = Literal[
     "equal", "cast", "pruned", "quantised", "permuted", "rescaled", "low rank", "changed", "unrelated"
 ]
 LOW = 4
-"""How many times the rank of a difference the smaller side is at least, for the rank to be low."""
+"""The ratio of a matrix's smaller side to the rank of the difference from which on the rank is low."""
 CLOSE = 0.5
-"""Cosine from which one tensor is taken to come from the other: that of two that are not is about 1 / √values."""
+"""The cosine from which on one tensor derives from the other; for unrelated ones it is about 1 / √values."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Row:
 
 
 def row_of(one: Checkpoint, other: Checkpoint, pair: Pair) -> Row:
-    """The kind of a pair, with its evidence; matrices are looked at only where nothing simpler fits."""
+    """The kind of a pair, with its evidence; matrices are analysed only if nothing simpler fits."""
     out = pair.a.shape[0] if pair.a.shape else 1
     changed = 1 - pair.equal / max(1, pair.count)
     side = min(out, pair.count // max(1, out))

@@ -1,4 +1,4 @@
-"""Two tensors of one shape against each other, read together in blocks."""
+"""Compare two tensors of one shape, read together in blocks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from nfn.checkpoint.values import BLOCK
 from nfn.interrupt import between_steps
 
 STEPS = 256
-"""Of a grid that values of 8 bits lie on."""
+"""The most steps of an 8-bit quantization grid."""
 MAX_ROWS = 1 << 20
-"""Rows of a tensor that are looked for in another order."""
+"""The most rows of a tensor in which a permutation is searched."""
 ROWS, COLUMNS = 4, 1 << 16
-"""Of a block that are looked at for a grid."""
+"""Rows and columns of a block that are checked for a quantization grid."""
 _TORCH = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16,
           "float8 (e4m3)": torch.float8_e4m3fn, "float8 (e5m2)": torch.float8_e5m2}  # fmt: skip
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -55,7 +55,7 @@ class Pair:
 
     @property
     def cosine(self) -> float:
-        """Of the angle between the two, as vectors; 0 where one is zero."""
+        """The cosine of the two tensors as vectors; 0 if one is zero."""
         return (
             self.dot / float(np.sqrt(self.aa * self.bb)) if self.aa and self.bb else float(self.aa == self.bb)
         )
@@ -67,7 +67,7 @@ class Pair:
 
     @property
     def is_reordered(self) -> bool:
-        """Whether b has a's rows and columns, each with the same values, in another order."""
+        """Whether b has a's rows and columns, with the same values, in another order."""
         if not self.rows_a:
             return False
         rows = [np.sort(np.concatenate(rows)) for rows in (self.rows_a, self.rows_b)]
@@ -78,12 +78,12 @@ class Pair:
 
     @property
     def is_quantised(self) -> bool:
-        """Whether b has far fewer distinct values than a would have in b's type, or lies on a grid."""
+        """Whether b is quantized: far fewer distinct values than a would have in b's dtype, or values on a grid."""
         return self.cosine > 0.9 and (self.grid or 2 * self.levels_b <= self.levels_a)
 
 
 def measure_pair(one: Checkpoint, other: Checkpoint, name: str, other_name: str) -> Pair:
-    """Read two tensors of one shape together; NetworkFileError where values cannot be read."""
+    """Measure two tensors of one shape; NetworkFileError if values cannot be read."""
     assert one.blocks is not None and other.blocks is not None, "Both have values that can be read."
     pair = Pair(one.tensors[name], other.tensors[other_name])
     for a, b in zip(one.blocks(name), other.blocks(other_name), strict=True):
@@ -120,7 +120,7 @@ def _add(pair: Pair, a: np.ndarray, b: np.ndarray) -> None:
 
 
 def _add_order(pair: Pair, a: np.ndarray, b: np.ndarray) -> None:
-    """What tells rows and columns, in whatever order, from others."""
+    """Order-invariant hashes of rows and columns."""
     inputs = pair.a.shape[1] if len(pair.a.shape) > 1 else 1
     for values, rows, columns in ((a, pair.rows_a, pair.columns_a), (b, pair.rows_b, pair.columns_b)):
         hashes = _hash(values).reshape(len(values), inputs, -1)
@@ -129,7 +129,7 @@ def _add_order(pair: Pair, a: np.ndarray, b: np.ndarray) -> None:
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> float:
-    """The sum of products, added up in float64 without a copy."""
+    """The sum of products, accumulated in float64 without a copy."""
     return float(np.einsum("ij,ij->", a, b, dtype=np.float64))
 
 
@@ -146,19 +146,19 @@ def _add_equal(pair: Pair, values: np.ndarray, alive: int) -> None:
 
 
 def _as(values: np.ndarray, dtype: str) -> np.ndarray:
-    """The values rounded to a type, as float32."""
+    """The values rounded to a dtype, as float32."""
     if dtype not in _TORCH:
         return values
     return torch.from_numpy(values).to(_TORCH[dtype]).to(torch.from_numpy(values).dtype).numpy()
 
 
 def _levels(rows: np.ndarray, alive: np.ndarray) -> int:
-    """The numbers of distinct values of rows, where they are `alive`, added up."""
+    """The total number of distinct values of rows, for those that are `alive`."""
     return sum(len(np.unique(row[here])) for row, here in zip(rows, alive, strict=True))
 
 
 def _on_grid(row: np.ndarray) -> bool:
-    """Whether the values are multiples of one step, at most 256 of them from end to end."""
+    """Whether the values are multiples of one step, with a range of at most 256 steps."""
     gaps = np.diff(np.unique(row.astype(np.float64)))
     if not gaps.size:
         return True
@@ -167,7 +167,7 @@ def _on_grid(row: np.ndarray) -> bool:
 
 
 def _hash(values: np.ndarray) -> np.ndarray:
-    """A number for each value, well mixed, so that sums of them tell which values were added."""
+    """A hash of each value, so that sums of hashes identify sets of values."""
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32).astype(np.uint64)
     with np.errstate(over="ignore"):
         bits *= _MIX
@@ -177,7 +177,7 @@ def _hash(values: np.ndarray) -> np.ndarray:
 
 
 def whole(checkpoint: Checkpoint, name: str) -> np.ndarray:
-    """All values of a tensor at once, `(out, the rest)`."""
+    """All values of a tensor, `(out, rest)`."""
     return np.concatenate([block.reshape(len(block), -1) for block in _blocks(checkpoint, name)])
 
 

@@ -1,23 +1,23 @@
-"""The difference of two weights as a matrix: how many directions it has, and whether it is a rescaling of units."""
+"""The difference of two weights as a matrix: its rank, and whether it is a rescaling of units."""
 
 import numpy as np
 
 from nfn.compare.pairs import Pair
 
 MAX_VALUES = 1 << 24
-"""Of a weight whose difference is looked at as a matrix."""
+"""The most values of a weight whose difference is analysed as a matrix."""
 MAX_RANK = 512
-"""Ranks above are this one: of a larger difference, so many random mixtures of its rows are looked at."""
+"""The largest rank that is determined; larger differences are sketched by random projections of this size."""
 GLANCE = 48
-"""Rows and inputs by which most pairs are seen to be no rescaling."""
+"""Rows and inputs in a quick test that rejects most pairs as no rescaling."""
 EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
-"""One in the last place, by type."""
+"""The unit of least precision of each dtype."""
 LOOSE = 1e-3
-"""Of the logarithm of ratios that should be products of a row's and a column's factor."""
+"""The tolerance on log ratios that should be the sum of a row's and a column's log factor."""
 
 
 def fits(pair: Pair) -> bool:
-    """Whether the tensors are small enough to be looked at as matrices."""
+    """Whether the tensors are small enough to be analysed as matrices."""
     return len(pair.a.shape) > 1 and pair.a.shape[0] > 1 and pair.a.shape[0] < pair.count <= MAX_VALUES
 
 
@@ -36,7 +36,7 @@ def rank_of(a: np.ndarray, b: np.ndarray, dtype: str) -> int:
 
 
 def rescaling_of(a: np.ndarray, b: np.ndarray, inputs: int) -> float | None:
-    """The mean logarithm of the factors, if b is a with rows and inputs rescaled; None where it is not.
+    """The mean log factor, if b is a with rescaled rows and inputs; None otherwise.
 
     b[i, j] = r[i] a[i, j] c[j] with r and c positive, which ReLU lets pass (arXiv:1506.02617, "node-wise rescaling");
     each of `inputs` units has `a.shape[1] / inputs` columns.
@@ -59,7 +59,7 @@ def _factor(one: np.ndarray, other: np.ndarray) -> float | None:
 
 
 def _factors(logs: np.ndarray, weights: np.ndarray, steps: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """Least squares by turns, which where no value is missing is right after one."""
+    """Alternating least squares, which is exact after one round if no value is missing."""
     column = np.zeros(logs.shape[1])
     row = np.zeros(logs.shape[0])
     for _ in range(steps):

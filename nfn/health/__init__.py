@@ -4,8 +4,8 @@
 initializations, `rules` turns what was measured into `Finding`s. `spectrum` describes single weights.
 """
 
-from nfn.health.examine import Health, examine
+from nfn.health.examine import Health, examine, examine_in_steps
 from nfn.health.findings import Finding
 from nfn.health.spectrum import Spectrum, spectra, spectrum_of
 
-__all__ = ["Finding", "Health", "Spectrum", "examine", "spectra", "spectrum_of"]
+__all__ = ["Finding", "Health", "Spectrum", "examine", "examine_in_steps", "spectra", "spectrum_of"]

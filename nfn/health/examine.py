@@ -1,4 +1,4 @@
-"""`examine`: a checkpoint's health, tensor by tensor."""
+"""`examine`: check the values of a checkpoint, tensor by tensor."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from nfn.health.measure import Measured, floats, measure, typical
 from nfn.reader.errors import NetworkFileError
 
 Progress = Callable[[int, int], object]
-"""Told how many bytes were read, and of how many."""
+"""A callback with the number of bytes read, and of all bytes."""
 
 
 @dataclass(frozen=True)
 class Health:
-    """`findings`, the gravest first; `read` and `skipped` count tensors whose values were and were not looked at."""
+    """`findings`, the most severe first; `read` and `skipped` count tensors whose values were and were not read."""
 
     findings: tuple[Finding, ...]
     read: int
@@ -24,7 +24,7 @@ class Health:
 
     @property
     def verdict(self) -> str:
-        """The gravest severity, or "healthy" where nothing was found."""
+        """The highest severity, or "healthy" if there are no findings."""
         return self.findings[0].severity if self.findings else "healthy"
 
 
@@ -35,13 +35,24 @@ def examine(checkpoint: Checkpoint, progress: Progress = lambda done, of: None) 
 
     Example: `examine(open_checkpoint("model.safetensors")).verdict` is "healthy".
     """
+    report = None
+    for done, of, health in examine_in_steps(checkpoint):
+        report = health
+        if report is None:
+            progress(done, of)
+    assert report is not None, "the last step has the report"
+    return report
+
+
+def examine_in_steps(checkpoint: Checkpoint) -> Iterator[tuple[int, int, Health | None]]:
+    """As `examine`: yield the bytes read and of all after each tensor, and in the last step the report."""
     findings = [
         Finding("damaged", "broken", (), text) for text in (*checkpoint.broken, *_checksums(checkpoint))
     ]
-    wanted = list(floats(checkpoint)) if checkpoint.blocks is not None else []
-    of, done = sum(info.nbytes for info in wanted), 0
+    expected = list(floats(checkpoint)) if checkpoint.blocks is not None else []
+    of, done = sum(info.nbytes for info in expected), 0
     measured: dict[str, Measured] = {}
-    for info in wanted:
+    for info in expected:
         try:
             measured[info.name] = _measured(checkpoint, info)
         except NetworkFileError as error:
@@ -50,11 +61,11 @@ def examine(checkpoint: Checkpoint, progress: Progress = lambda done, of: None) 
         findings += rules.one_tensor(measured[info.name])
         done += info.nbytes
         checkpoint.release()
-        progress(done, of)
+        yield done, of, None
     findings += rules.all_tensors(measured)
     order = ("broken", "warning", "note")
     findings = sorted(_joined(findings), key=lambda one: order.index(one.severity))
-    return Health(tuple(findings), len(measured), len(checkpoint.tensors) - len(measured))
+    yield done, of, Health(tuple(findings), len(measured), len(checkpoint.tensors) - len(measured))
 
 
 def _checksums(checkpoint: Checkpoint) -> Iterator[str]:
@@ -66,7 +77,7 @@ def _checksums(checkpoint: Checkpoint) -> Iterator[str]:
 
 
 def _measured(checkpoint: Checkpoint, info: TensorInfo) -> Measured:
-    """The samples of weights are not kept: all together they would not be flat memory."""
+    """Drop the samples of weights, whose total size is not bounded."""
     measured = measure(checkpoint, info)
     if len(info.shape) > 1:
         measured.scheme, measured.typical = initial_scheme(measured), typical(measured.sample)
@@ -75,7 +86,7 @@ def _measured(checkpoint: Checkpoint, info: TensorInfo) -> Measured:
 
 
 def _joined(findings: list[Finding]) -> list[Finding]:
-    """Findings of one kind and severity in several tensors become one."""
+    """Merge findings of the same kind and severity."""
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         alone = finding.kind in ("damaged", "still at its initialization", "scale imbalance")

@@ -1,15 +1,15 @@
-"""A finding: what was seen in which tensors, what that means, and what to do about it."""
+"""`Finding`: a problem, the tensors that have it, its meaning and remedy."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Severity = Literal["broken", "warning", "note"]
-"""`broken`: the network cannot work. `warning`: something is likely wrong. `note`: worth knowing, and may be meant."""
+"""`broken`: the network cannot work. `warning`: something is likely wrong. `note`: possibly intended."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`kind` is one of `KINDS`; `tensors` are all that it is about, `seen` the evidence in numbers."""
+    """`kind` is one of `KINDS`; `tensors` are the affected ones, `seen` is the evidence in numbers."""
 
     kind: str
     severity: Severity
@@ -18,18 +18,18 @@ class Finding:
 
     @property
     def means(self) -> str:
-        """What it means, in a sentence."""
+        """Its meaning, as a sentence."""
         return KINDS[self.kind][0]
 
     @property
     def advice(self) -> str:
-        """What to do, in a sentence."""
+        """Its remedy, as a sentence."""
         return KINDS[self.kind][1]
 
 
 KINDS: dict[str, tuple[str, str]] = {
     "damaged": (
-        "The file itself is not whole: it was cut, padded or changed on its way.",
+        "The file is incomplete or altered: it was truncated, padded or changed in transit.",
         "Download or save it again, and compare its checksum with the one that its source names.",
     ),
     "not finite": (
@@ -42,24 +42,24 @@ KINDS: dict[str, tuple[str, str]] = {
         "Was it saved before it was filled, or pruned away? The B of a LoRA is zero until it is trained.",
     ),
     "constant": (
-        "All values of a weight are the same, so that its units all compute the same.",
+        "All values of a weight are equal, so all its units compute the same.",
         "Initialize it at random; units that start equal stay equal.",
     ),
     "dead units": (
-        "Units whose incoming weights are all zero give the same whatever the input.",
-        "They may be pruned, or dead by too high a rate: they can be removed without any change.",
+        "Units with only zero incoming weights give the same output for every input.",
+        "They were pruned, or died from too high a learning rate. They can be removed.",
     ),
     "duplicate units": (
         "Units with exactly the same incoming weights compute the same.",
-        "They were copied or never told apart: one of each can stand for all.",
+        "They were copied, or started equal and stayed equal. Equal units can be merged into one.",
     ),
     "beyond float16": (
         "Values beyond 65,504 become infinite in float16.",
-        "Keep float32 or bfloat16, or rescale the layer before a conversion.",
+        "Keep float32 or bfloat16, or rescale the layer before converting.",
     ),
     "lost in float16": (
         "Values below 0.00000003 become zero in float16.",
-        "Keep float32 or bfloat16 for these tensors, or rescale them before a conversion.",
+        "Keep float32 or bfloat16 for these tensors, or rescale them before converting.",
     ),
     "still at its initialization": (
         "The values are distributed exactly as a usual initialization draws them, and not as training leaves them.",
@@ -71,7 +71,7 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "scale imbalance": (
         "Layers differ so much in scale that signals vanish or grow between them, which low precision cannot hold.",
-        "A norm may make up for it; without one, rescale neighbouring layers against each other.",
+        "A normalization layer may compensate for this; without one, rescale neighbouring layers.",
     ),
 }
-"""By kind, what it means and what to do."""
+"""Kind to meaning and remedy."""

@@ -14,7 +14,7 @@ import numpy as np
 from nfn.health.measure import Measured
 
 CRITICAL = 1.95
-"""Of the distance times the root of the sample's size: exceeded once in a thousand (Kolmogorov's distribution)."""
+"""The 99.9th percentile of the Kolmogorov distribution."""
 LEAST_UNIFORM, LEAST_NORMAL = 256, 4_096
 """Values that a test needs to tell trained weights apart; uniform ones have bounds that training leaves at once."""
 LEAST_BIAS = 8
@@ -30,7 +30,7 @@ class Scheme:
 
 
 def schemes(shape: tuple[int, ...]) -> Iterator[Scheme]:
-    """The usual initializations of a weight `(out, in, ...)`."""
+    """Common initializations of a weight `(out, in, ...)`."""
     into = math.prod(shape[1:])
     out = shape[0] * math.prod(shape[2:])
     yield Scheme("torch's default (uniform, 1/√fan_in)", "uniform", 1 / math.sqrt(into))
@@ -48,7 +48,7 @@ def schemes(shape: tuple[int, ...]) -> Iterator[Scheme]:
 
 
 def initial_scheme(weight: Measured) -> str:
-    """The initialization that the values of a weight look untouched since; "" where there is none."""
+    """The initialization whose distribution the values of a weight still have; "" if there is none."""
     if weight.finite < weight.count or len(weight.info.shape) < 2:
         return ""
     return next((scheme.name for scheme in schemes(weight.info.shape) if _fits(weight, scheme)), "")
@@ -62,13 +62,13 @@ def _fits(weight: Measured, scheme: Scheme) -> bool:
 
 
 def _reaches(weight: Measured, bound: float) -> bool:
-    """Whether the largest value is just within the bound: of n, it is lower than by 7/n once in a thousand."""
+    """Whether the largest of n values is within the bound by less than 7/n, as in 99.9% of samples."""
     rounding = 0.005 if weight.info.dtype in ("bfloat16", "float16") else 1e-6
     return bound * (1 - 7 / weight.count - rounding) <= weight.largest <= bound * (1 + rounding)
 
 
 def is_initial_bias(weight: Measured, bias: Measured | None) -> bool:
-    """Whether the bias of a weight, if it has one, is as initializations leave it: 0, or uniform within 1/√fan_in."""
+    """Whether the bias of a weight, if any, looks initial: 0, or uniform within 1/√fan_in."""
     if bias is None or bias.zeros == bias.count:
         return True
     bound = 1 / math.sqrt(math.prod(weight.info.shape[1:]))
@@ -78,7 +78,7 @@ def is_initial_bias(weight: Measured, bias: Measured | None) -> bool:
 
 
 def distance(sample: np.ndarray, cdf: Callable[[np.ndarray], np.ndarray], scale: float) -> float:
-    """The Kolmogorov-Smirnov statistic of a sample against a distribution, times the root of the sample's size."""
+    """The Kolmogorov-Smirnov statistic of a sample and a distribution, times the square root of the sample size."""
     at = cdf(np.sort(sample.astype(np.float64)) / scale)
     steps = np.arange(len(at) + 1) / len(at)
     return float(max((steps[1:] - at).max(), (at - steps[:-1]).max()) * math.sqrt(len(at)))

@@ -1,4 +1,4 @@
-"""One pass over a tensor's values: counts, range, equal rows, and a sample."""
+"""Measure a tensor in one pass over its values: counts, range, equal rows, and a sample."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from nfn.checkpoint.listing import Checkpoint, TensorInfo
 from nfn.interrupt import between_steps
 
 SAMPLE = 1 << 16
-"""Values of a tensor that are kept for comparing distributions, evenly spaced; all of a smaller one."""
+"""The size of the evenly spaced sample for comparing distributions."""
 HASHED = 1 << 12
-"""Values of a row by which rows are told apart, evenly spaced; all of a shorter row."""
+"""The number of evenly spaced values of a row that are hashed."""
 MAX_ROWS = 1 << 20
-"""Rows of a tensor that are told apart."""
+"""The most rows of a tensor that are hashed."""
 TINY = 2.0**-25
 """Below this float16 rounds to zero."""
 _CODES = np.random.default_rng(0).integers(1, 2**63, HASHED, dtype=np.uint64) | np.uint64(1)
@@ -49,7 +49,7 @@ class Measured:
 
     @property
     def finite(self) -> int:
-        """How many values are finite."""
+        """The number of finite values."""
         return self.count - self.nan - self.infinite
 
     @property
@@ -59,7 +59,7 @@ class Measured:
 
 
 def measure(checkpoint: Checkpoint, info: TensorInfo) -> Measured:
-    """Read a tensor of floats once, in blocks; NetworkFileError where its values cannot be read."""
+    """Measure a floating-point tensor, read in blocks; NetworkFileError if its values cannot be read."""
     assert checkpoint.blocks is not None, "Whoever measures has asked whether values can be read."
     measured, codes, step = Measured(info), [], max(1, -(-info.numel // SAMPLE))
     samples = []
@@ -77,7 +77,7 @@ def measure(checkpoint: Checkpoint, info: TensorInfo) -> Measured:
 
 
 def typical(sample: np.ndarray) -> float:
-    """The magnitude that 1% of the finite values exceed: a scale that a few outliers, or many zeros, leave alone."""
+    """The 99th percentile of the magnitudes of finite values, a scale that is robust to outliers and zeros."""
     return float(np.quantile(np.abs(sample[np.isfinite(sample)]), 0.99)) if np.isfinite(sample).any() else 0.0
 
 
@@ -98,7 +98,7 @@ def _count(measured: Measured, flat: np.ndarray) -> None:
 
 
 def _row_codes(measured: Measured, rows: np.ndarray) -> np.ndarray:
-    """A number for each row that is not zero, the same for equal rows."""
+    """A hash for each row that is not zero."""
     alive = rows.any(axis=1)
     measured.rows += len(rows)
     measured.zero_rows += len(rows) - int(alive.sum())
@@ -112,7 +112,7 @@ def _repeats(codes: np.ndarray) -> int:
 
 
 def floats(checkpoint: Checkpoint) -> Iterator[TensorInfo]:
-    """The tensors whose values are floating-point numbers that are there."""
+    """The floating-point tensors whose values are all in the file."""
     for name, info in checkpoint.tensors.items():
         if info.dtype.startswith(("float", "bfloat")) and info.numel and name not in checkpoint.missing:
             yield info

@@ -1,4 +1,4 @@
-"""From what was measured to findings; each rule looks at one tensor, or at all of them together."""
+"""Rules from measurements to findings, for single tensors and for all tensors together."""
 
 import math
 import re
@@ -14,13 +14,13 @@ _EMBEDDING = re.compile(
     r"(?i)(?:.*[._])?(?:\w*emb(?:ed(?:ding)?s?|edder)?\w*|wte|wpe|shared|lm_head|tokens?)(?:\.|$).*"
 )
 LEAST_ROW = 4
-"""Values of a row below which equal rows may be chance."""
+"""The least values of a row for which equal rows are not chance."""
 IMBALANCE = 1_000.0
 """Times the gain (99th percentile of magnitudes times √fan_in) of one layer that another may have."""
 
 
 def one_tensor(measured: Measured) -> Iterator[Finding]:
-    """What is wrong with one tensor."""
+    """Findings in one tensor."""
     for rule in RULES:
         finding = rule(measured)
         if finding is not None:
@@ -37,7 +37,7 @@ def _not_finite(m: Measured) -> Finding | None:
 
 
 def _flat(m: Measured) -> Finding | None:
-    """Of vectors, many are constant at first and by design: only weights count."""
+    """Only weights count, as many vectors are constant by initialization or design."""
     if len(m.info.shape) < 2 or m.count < 2 or m.low != m.high or m.info.shape[0] < 2:
         return None
     if m.high == 0:
@@ -75,12 +75,12 @@ RULES: tuple[Callable[[Measured], Finding | None], ...] = (_not_finite, _flat, _
 
 
 def is_embedding(name: str) -> bool:
-    """Whether a tensor is a table of embeddings, by its name: its rows are no units."""
+    """Whether a tensor is an embedding table, by its name, so that its rows are not units."""
     return _EMBEDDING.fullmatch(name[:300]) is not None
 
 
 def all_tensors(measured: Mapping[str, Measured]) -> Iterator[Finding]:
-    """What is wrong with tensors beside each other."""
+    """Findings from comparing tensors."""
     yield from _initial(measured)
     yield from _norms(measured)
     yield from _scales(measured)

@@ -15,10 +15,10 @@ from nfn.health.measure import floats
 from nfn.interrupt import between_steps
 
 MAX_SIDE = 2_048
-"""Of the smaller side of a matrix: its square is what is held, and its eigenvalues are found in seconds."""
+"""The largest smaller side of a matrix; its Gram matrix is in memory, and its eigenvalues take seconds."""
 LEAST_SIDE = 10
 ZERO = 1e-10
-"""Eigenvalues below this share of the largest are rounding, and are left out of the tail."""
+"""Eigenvalues below this fraction of the largest are rounding errors, and not part of the tail."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Spectrum:
     """Of one weight as a matrix of (out, the rest). `alpha` is None for too few values.
 
     `stable_rank` is ‖W‖²_F / ‖W‖²₂, `largest` is ‖W‖₂, `tail` the number of eigenvalues from x_min on, `distance` how
-    far these are from the power law (0 to 1).
+    far these are from the power law (0 to 1), `axes` the number of axes of the weight itself.
     """
 
     name: str
@@ -36,17 +36,25 @@ class Spectrum:
     alpha: float | None
     tail: int
     distance: float
+    axes: int = 2
+
+    @property
+    def relative_rank(self) -> float:
+        """The stable rank over that of a large random matrix of this shape, mn / (√m + √n)² (Marchenko & Pastur 1967);
+        about 1 for independent values, whatever the shape."""
+        m, n = self.shape
+        return self.stable_rank * (m**0.5 + n**0.5) ** 2 / (m * n)
 
 
 def spectra(checkpoint: Checkpoint, most: int = MAX_SIDE) -> Iterator[Spectrum]:
     """The spectra of all weights whose smaller side is at most `most`, in the file's order."""
     for info in floats(checkpoint):
-        spectrum = spectrum_of(checkpoint, info) if _side(info) <= most else None
+        spectrum = spectrum_of(checkpoint, info) if side_of(info) <= most else None
         if spectrum is not None:
             yield spectrum
 
 
-def _side(info: TensorInfo) -> int:
+def side_of(info: TensorInfo) -> int:
     """The smaller side of a tensor as a matrix."""
     return min(info.shape[0], info.numel // info.shape[0]) if len(info.shape) > 1 else 0
 
@@ -56,7 +64,7 @@ def spectrum_of(checkpoint: Checkpoint, info: TensorInfo) -> Spectrum | None:
     that is not 10 to 2,048."""
     if len(info.shape) < 2 or checkpoint.blocks is None:
         return None
-    if not LEAST_SIDE <= _side(info) <= MAX_SIDE:
+    if not LEAST_SIDE <= side_of(info) <= MAX_SIDE:
         return None
     out, into = info.shape[0], info.numel // info.shape[0]
     square = _square(checkpoint, info.name, out, into)
@@ -65,7 +73,8 @@ def spectrum_of(checkpoint: Checkpoint, info: TensorInfo) -> Spectrum | None:
     values = np.maximum(np.linalg.eigvalsh(square)[::-1], 0)
     alpha, tail, distance = tail_of(values[values > ZERO * values[0]])
     stable = float(values.sum() / values[0])
-    return Spectrum(info.name, (out, into), stable, float(np.sqrt(values[0])), alpha, tail, distance)
+    largest = float(np.sqrt(values[0]))
+    return Spectrum(info.name, (out, into), stable, largest, alpha, tail, distance, len(info.shape))
 
 
 def _square(checkpoint: Checkpoint, name: str, out: int, into: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """NF-layers: modules from `WeightSpaceFeatures` to `WeightSpaceFeatures`, or to a tensor.
 
 Names and constructor arguments are those of the published `nfn` 0.1.2, the reference code of
-arXiv:2302.14040. Layers that it does not have, product messages, are in `nfn.layers.messages`.
+arXiv:2302.14040. Message-passing layers, which it lacks, are in `nfn.layers.messages`.
 """
 
 from nfn.layers.attention import ChannelLinear, NPAttention

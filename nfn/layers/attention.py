@@ -1,4 +1,4 @@
-"""NPAttention: attention between the neurons' weights, equivariant to all neuron permutations."""
+"""NPAttention: attention between the weights of neurons, equivariant to all neuron permutations."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from nfn.space import SpaceLike, as_space
 
 
 class ChannelLinear(nn.Module):
-    """A linear map of dimension 1 of a tensor `(B, C, ...)`."""
+    """A linear map of the channels, dimension 1, of a tensor `(B, C, ...)`."""
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True):
         super().__init__()
@@ -26,13 +26,13 @@ class NPAttention(nn.Module):
 
     Two terms are added, both from the same queries, keys and values, per head:
 
-    - *cross term*, per group of neurons: each row of the weight that leads into the group, its bias, and each
-      column of the weight that leads out (on any `WeightSpace`: each line of a tensor along an axis of the group)
-      is one token, a vector over the group's neurons; tokens attend to each other;
+    - *cross term*, per group of neurons: each row of the incoming weight, its bias, and each column of the outgoing
+      weight (on any `WeightSpace`: each line of a tensor along an axis of the group) is one token, a vector over
+      the group's neurons; tokens attend to each other;
     - *diagonal term*: the averages of all weights and biases attend to each other, and each is added to its
       tensor.
 
-    Without `share_projections` every tensor has its own projections; networks with convolutions need that.
+    Without `share_projections` every tensor has its own projections, which networks with convolutions need.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class NPAttention(nn.Module):
         return wsfeat.with_tensors(self._project(i, tensors[i], terms[i]) for i in range(len(tensors)))
 
     def _project(self, i: int, x: Tensor, terms: list[Tensor]) -> Tensor:
-        """Sum of the terms of tensor i, each through its projection, in the layout of the features."""
+        """The sum of the projected terms of tensor i, unfolded."""
         out = torch.zeros_like(x)
         for term in terms:
             out = out + self.from_values[i](term)
@@ -105,7 +105,7 @@ class NPAttention(nn.Module):
             terms[i].append(value.view(len(value), *(1,) * (qkv[i].dim() - 4), -1))
 
     def _add_cross(self, group: int, qkv: list[Tensor], terms: list[list[Tensor]]) -> None:
-        """Every axis of `group`, of n units, gives a token `(n, ...)` per entry of the tensor's other axes."""
+        """For each axis of `group`, of n units, one token `(n, ...)` per entry of the tensor's other axes."""
         places = [
             (i, 1 + axis)
             for i, fold in enumerate(self.folds)

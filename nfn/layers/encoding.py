@@ -1,4 +1,4 @@
-"""Encodings before the first layer: an entry's layer, input and output, and Fourier features of its value."""
+"""Encodings before the first layer: of an entry's layer, input and output, and Fourier features of its value."""
 
 import math
 from collections.abc import Mapping
@@ -45,11 +45,11 @@ def fourier_encode(x: Tensor, max_freq: float, num_bands: int) -> Tensor:
 
 
 class IOSinusoidalEncoding(nn.Module):
-    """Appends channels that tell the inputs and outputs (and layers) of the network apart (arXiv:2302.14040).
+    """Appends a positional encoding of layers, network inputs and network outputs (arXiv:2302.14040).
 
-    Each entry gets `fourier_encode` of its layer's position (zero without `enc_layers`), and adds that of its
-    input or output on each axis that runs over these: the first weight's columns, the rows of the last weight and
-    bias. Positions run over [-1, 1].
+    Each entry gets `fourier_encode` of its layer's position (zero without `enc_layers`), plus that of its input or
+    output on each axis over these: the columns of the first weight, the rows of the last weight and bias.
+    Positions range over [-1, 1].
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class IOSinusoidalEncoding(nn.Module):
         self.max_freq, self.num_bands, self.enc_layers = max_freq, num_bands, enc_layers
 
     def num_out_chan(self, in_chan: int) -> int:
-        """The number of channels that come out for `in_chan` that go in."""
+        """The number of output channels for `in_chan` input channels."""
         return in_chan + 2 * self.num_bands + 1
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
@@ -114,7 +114,7 @@ class LearnedPosEmbedding(nn.Module):
 
 
 def _plus_ends(code: Tensor, spec: TensorSpec, ends: Mapping[int, Tensor]) -> Tensor:
-    """`code` (d,) plus the code (units, d) of each end that the tensor has an axis of: (*shape, d) or broadcasts."""
+    """`code` (d,) plus the codes (units, d) of inputs or outputs on the tensor's axes: broadcasts to (*shape, d)."""
     for axis, group in enumerate(spec.axes):
         if group is not None and group in ends:
             behind = len(spec.axes) - axis - 1
@@ -126,5 +126,5 @@ def _with_known_ends(network_spec: SpaceLike) -> WeightSpace:
     space = as_space(network_spec)
     sizes = [space.groups[group] for group in space.ends]
     if ANY in sizes:
-        raise ValueError(f"An encoding needs the number of inputs and outputs; the spec says {sizes}.")
+        raise ValueError(f"An encoding needs the number of inputs and outputs; the spec has {sizes}.")
     return space

@@ -1,4 +1,4 @@
-"""The common body of NPLinear and HNPLinear, which differ in the groups of units that permute."""
+"""The base class of NPLinear and HNPLinear, which differ in the groups of units that permute."""
 
 import math
 from collections.abc import Sequence
@@ -54,19 +54,19 @@ class EquivariantLinear(nn.Module):
         return (*self.pair_maps, *self.line_maps, self.point_map)
 
     def fan_in(self, face: int) -> int:
-        """The number of inputs that add up to one entry of this output tensor (or diagonal), over all levels."""
+        """The number of inputs summed in one entry of this output tensor (or diagonal), over all levels."""
         sides = zip(self.levels.inputs, self.levels.outputs, strict=True)
         return sum(inputs.width * outputs.faces.count(face) for inputs, outputs in sides) * self.in_channels
 
     @torch.no_grad()
     def reset_parameters(self, init_type: InitType = "pytorch_default") -> None:
-        """Draw all maps anew, each output tensor scaled by its whole fan-in.
+        """Reinitialize all maps, scaled by the total fan-in of each output tensor.
 
         `"pytorch_default"` is uniform on +-1/sqrt(fan_in), biases too; `"kaiming_normal"` has variance
-        2/fan_in and no biases. Raises ValueError on any other name.
+        2/fan_in and zero biases. Raises ValueError for any other name.
         """
         if init_type not in ("pytorch_default", "kaiming_normal"):
-            raise ValueError(f"init_type {init_type!r}: wanted 'pytorch_default' or 'kaiming_normal'.")
+            raise ValueError(f"init_type {init_type!r}: expected 'pytorch_default' or 'kaiming_normal'.")
         pairs = zip(self.levels.outputs, self.maps, strict=True)
         for level, weight in sorted(pairs, key=lambda pair: len(pair[0].groups)):
             scale = self._row_scale(level).unsqueeze(1).to(weight)

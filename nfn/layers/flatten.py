@@ -1,4 +1,4 @@
-"""Features as one long sequence of entries, and back."""
+"""Convert features to one sequence of entries, and back."""
 
 import math
 
@@ -12,7 +12,7 @@ from nfn.spec import ANY, NetworkSpec
 
 
 class FlattenWeights(nn.Module):
-    """Joins all entries, in the order weight 0, bias 0, weight 1, ..., each in row-major order."""
+    """Concatenates all entries, in the order of the features' `tensors`, each in row-major order."""
 
     def __init__(self, network_spec: SpaceLike):
         super().__init__()
@@ -41,7 +41,7 @@ class UnflattenWeights(nn.Module):
         """`(B, N, C)` to features `(B, C, ...)`; ValueError if N is not the number of weights and biases."""
         sizes = [math.prod(shape) for shape in self.shapes]
         if x.dim() != 3 or x.shape[1] != sum(sizes):
-            raise ValueError(f"Got {tuple(x.shape)}, wanted (batch, {sum(sizes)}, channels).")
+            raise ValueError(f"Got {tuple(x.shape)}, expected (batch, {sum(sizes)}, channels).")
         parts = zip(x.split(sizes, 1), self.shapes, strict=True)
         tensors = [part.unflatten(1, shape).movedim(-1, 1) for part, shape in parts]
         if self.is_chain:

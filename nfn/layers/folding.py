@@ -1,4 +1,4 @@
-"""How a layer sees a tensor of a weight space: the axes that permute in front, everything else in the channels."""
+"""Folding: tensors of a weight space with permuting axes first and all other axes merged into the channels."""
 
 import math
 from collections.abc import Collection
@@ -11,15 +11,15 @@ from nfn.space import TensorSpec, WeightSpace
 from nfn.spec import ANY
 
 Blocks = tuple[tuple[int, ...], ...]
-"""Axes that run together, block by block."""
+"""A partition of axes; the axes of a block share one index."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One tensor, `(B, C, ...)`, as `(B, *permuting axes, D)` with `D = copies * C`.
+    """Converts one tensor `(B, C, ...)` to `(B, *permuting axes, D)` with `D = copies * C`, and back.
 
-    `axes` names the groups of units that permute it. Channels come last in memory, so that features which one
-    layer made reach the next one without a copy.
+    `axes` are the groups of units that permute it. Channels are last in memory, so that the output of one layer is
+    folded by the next one without a copy.
     """
 
     axes: tuple[int, ...]
@@ -28,22 +28,22 @@ class Fold:
 
     @property
     def copies(self) -> int:
-        """Folded channels per channel: the kernel size times the axes that stay in place."""
+        """Folded channels per channel: the product of the sizes of axes that do not permute."""
         return math.prod(self.fixed)
 
     @property
     def partitions(self) -> list[Blocks]:
-        """All ways to let axes of the same group run together; the first keeps all apart."""
-        ways: list[Blocks] = [()]
+        """All partitions of the axes into blocks of the same group; in the first every axis is its own block."""
+        partitions: list[Blocks] = [()]
         for axis, group in enumerate(self.axes):
             joined = [
                 (*blocks[:i], (*block, axis), *blocks[i + 1 :])
-                for blocks in ways
+                for blocks in partitions
                 for i, block in enumerate(blocks)
                 if self.axes[block[0]] == group
             ]
-            ways = [*((*blocks, (axis,)) for blocks in ways), *joined]
-        return sorted(ways, key=len, reverse=True)
+            partitions = [*((*blocks, (axis,)) for blocks in partitions), *joined]
+        return sorted(partitions, key=len, reverse=True)
 
     def fold(self, x: Tensor) -> Tensor:
         """`(B, C, ...)` -> `(B, *axes, D)`; a view where memory allows."""
@@ -58,7 +58,7 @@ class Fold:
 
 
 def diagonal(x: Tensor, blocks: Blocks) -> Tensor:
-    """The view of `x` (B, *axes, D) on which the axes of each block run together, (B, *blocks, D)."""
+    """The diagonal of `x` (B, *axes, D) on which the axes of each block are equal, a view (B, *blocks, D)."""
     for removed, kept in sorted(((axis, block[0]) for block in blocks for axis in block[1:]), reverse=True):
         x = x.diagonal(0, 1 + kept, 1 + removed).movedim(-1, 1 + kept)
     return x
@@ -70,7 +70,7 @@ def _fold(tensor: TensorSpec, permuting: Collection[int]) -> Fold:
     fixed = tuple(tensor.shape[dim] for dim in staying)
     if ANY in fixed:
         raise ValueError(
-            f"{tensor.label}: shape {tensor.shape} leaves open a size that this layer must know (an input, an "
+            f"{tensor.label}: shape {tensor.shape} has an unknown size (-1) that this layer needs (an input, an "
             "output or a kernel size); build the spec with `network_spec_from_wsfeat` or `NetworkSpec.mlp`."
         )
     order = (0, *(dim + 2 for dim in moving), *(dim + 2 for dim in staying), 1)
@@ -89,20 +89,20 @@ def hnp_folds(space: WeightSpace) -> tuple[Fold, ...]:
 
 def check_features(space: WeightSpace, features: WeightSpaceFeatures, channels: int | None = None) -> None:
     """Raise ValueError, naming the tensor, unless `features` fit `space` and `channels` (None: any)."""
-    got, wanted = len(features.tensors), len(space.tensors)
-    if got != wanted:
+    got, expected = len(features.tensors), len(space.tensors)
+    if got != expected:
         parts = (
             f"{len(features)} layers for a layer built for {len(space.layers)}: " if features.is_chain else ""
         )
-        raise ValueError(f"Got features of {parts}{got} tensors, wanted {wanted}.")
+        raise ValueError(f"Got features of {parts}{got} tensors, expected {expected}.")
     for spec, tensor in zip(space.tensors, features.tensors, strict=True):
         shape = tuple(tensor.shape)
         if not _fits(shape[2:], spec.shape) or (channels is not None and shape[1] != channels):
             raise ValueError(
-                f"{spec.label}: got features {shape}, wanted (batch, {channels or 'channels'}, "
+                f"{spec.label}: got features {shape}, expected (batch, {channels or 'channels'}, "
                 f"{', '.join('any' if size == ANY else str(size) for size in spec.shape)})."
             )
 
 
-def _fits(shape: tuple[int, ...], want: tuple[int, ...]) -> bool:
-    return len(shape) == len(want) and all(b in (ANY, a) for a, b in zip(shape, want, strict=True))
+def _fits(shape: tuple[int, ...], spec: tuple[int, ...]) -> bool:
+    return len(shape) == len(spec) and all(b in (ANY, a) for a, b in zip(shape, spec, strict=True))

@@ -1,17 +1,17 @@
-"""Which tensors meet where: the index sets behind every linear map that commutes with permutations of units.
+"""Levels: which tensors share a matrix product in a linear map that commutes with permutations of units.
 
-Tensors here are folded (`folding.py`): `(B, *axes, D)` with one axis for each that permutes. The equivariant maps
-from one tensor to another are exactly: average over some axes, multiply channels by a matrix, repeat along the axes
-that the output has in addition (arXiv:2302.14040, section 2 and appendices B, C, for chains). Maps that keep axes of
-the same groups share their input, so each *level*, a set of groups that are kept, is one matrix product:
+Tensors here are folded (`folding.py`): `(B, *axes, D)` with one axis per permuting axis. The equivariant maps from
+one tensor to another are exactly: average over some axes, multiply channels by a matrix, repeat along the axes that
+only the output has (arXiv:2302.14040, section 2 and appendices B, C, for chains). Maps that keep axes of the same
+groups share their input, so each *level*, a set of kept groups, is one matrix product:
 
     ()      all tensors, averaged to (B, D)                     -> a term for every tensor
     (g,)    all tensors with an axis of group g, (B, n_g, D)    -> a term for each of these
-    (h, g)  all with an axis of h and one of g, (B, n_h, n_g, D), whichever comes first
+    (h, g)  all with an axis of h and one of g, (B, n_h, n_g, D), in either order
 
-and so on for more axes. A tensor with the same group twice, `(g, g)`, meets level `(g,)` with its rows and with its
-columns, and level `(g, g)` as it is and transposed; its diagonal, a *face* of it, meets levels like a tensor of its
-own. One map for each partition of the axes of both tensors: the family is complete.
+and so on for more axes. A tensor with the same group twice, `(g, g)`, contributes its rows and its columns to level
+`(g,)`, and itself and its transpose to level `(g, g)`; its diagonal, a *face* of it, contributes like a tensor of its
+own. There is one map per partition of the axes of both tensors, which makes the set of maps complete.
 """
 
 import itertools
@@ -28,7 +28,7 @@ View = tuple[int, Order]
 
 @dataclass(frozen=True)
 class Face:
-    """A tensor, or a diagonal of it: the axes of each block run together, over `groups[block]`."""
+    """A tensor, or a diagonal of it, on which the axes of each block are equal; `groups` has one group per block."""
 
     tensor: int
     blocks: tuple[tuple[int, ...], ...]
@@ -37,7 +37,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Own:
-    """A face that has the axes of a level and no others, in this order, and its place among the level's channels."""
+    """A face with exactly the axes of a level, in this order; `start:stop` are its channels in the level."""
 
     face: int
     order: Order
@@ -47,7 +47,7 @@ class Own:
 
 @dataclass(frozen=True)
 class Drop:
-    """Channels `source` of level `parent` come to `start:stop` of a level, averaged over the parent's axis `slot`."""
+    """Channels `source` of level `parent`, averaged over its axis `slot`, become channels `start:stop` of a level."""
 
     parent: int
     slot: int
@@ -58,9 +58,9 @@ class Drop:
 
 @dataclass(frozen=True)
 class Level:
-    """What meets on axes of `groups`: first `own` faces, then what `drops` bring. `faces` lists all of them in order.
+    """The inputs (or outputs) on axes of `groups`: first `own` faces, then `drops`; `faces` lists all in order.
 
-    Places and `width` count copies, that is folded channels per channel of a feature.
+    Channel indices and `width` are in copies, that is folded channels per feature channel.
     """
 
     groups: tuple[int, ...]
@@ -72,10 +72,10 @@ class Level:
 
 @dataclass(frozen=True)
 class Levels:
-    """All levels, those with most axes first, as inputs meet there and as outputs do.
+    """All levels, those with most axes first, on the input and on the output side.
 
-    Both are the same unless a group comes twice in a tensor: then inputs meet in every order of its axes, outputs
-    in one. Faces are the tensors in their order, then diagonals.
+    The sides differ only if a group occurs twice in a tensor: inputs then have every order of its axes, outputs
+    one. Faces are the tensors in order, then diagonals.
     """
 
     faces: tuple[Face, ...]
@@ -85,14 +85,15 @@ class Levels:
 
     @classmethod
     def of(cls, folds: Sequence[Fold]) -> "Levels":
-        found = [
+        per_tensor = [
             [Face(i, blocks, tuple(fold.axes[block[0]] for block in blocks)) for blocks in fold.partitions]
             for i, fold in enumerate(folds)
         ]
-        faces = (*(whole for whole, *_ in found), *(face for _, *diagonals in found for face in diagonals))
+        wholes = [whole for whole, *_ in per_tensor]
+        faces = (*wholes, *(face for _, *diagonals in per_tensor for face in diagonals))
         copies = tuple(folds[face.tensor].copies for face in faces)
         return cls(
-            faces, copies, _meet(faces, copies, every_order=True), _meet(faces, copies, every_order=False)
+            faces, copies, _levels(faces, copies, every_order=True), _levels(faces, copies, every_order=False)
         )
 
 
@@ -110,7 +111,7 @@ def _groups(face: Face, order: Order) -> tuple[int, ...]:
 
 
 def _source(face: Face, order: Order) -> tuple[Order, int]:
-    """With which axis more, and at which place, the average that a level keeps of a face is found one level up."""
+    """The order, one level up, that is averaged to get this order of a face, and the averaged axis in it."""
 
     def rank(axis: int) -> tuple[int, int]:
         return -face.groups[axis], axis
@@ -120,36 +121,36 @@ def _source(face: Face, order: Order) -> tuple[Order, int]:
     return (*order[:slot], missing, *order[slot:]), slot
 
 
-def _meet(faces: Sequence[Face], copies: Sequence[int], every_order: bool) -> tuple[Level, ...]:
-    meeting = _Meeting(faces, copies, every_order)
-    found = {meeting.groups(view) for view in meeting.views}
-    for groups in sorted(found, key=lambda groups: (-len(groups), groups)):
-        meeting.add_level(groups)
-    return tuple(meeting.levels)
+def _levels(faces: Sequence[Face], copies: Sequence[int], every_order: bool) -> tuple[Level, ...]:
+    builder = _LevelBuilder(faces, copies, every_order)
+    all_groups = {builder.groups(view) for view in builder.views}
+    for groups in sorted(all_groups, key=lambda groups: (-len(groups), groups)):
+        builder.add_level(groups)
+    return tuple(builder.levels)
 
 
-class _Meeting:
-    """Levels in the making, those with most axes first: each finds its averages among those that are there."""
+class _LevelBuilder:
+    """Builds levels, those with most axes first: each averages parts of earlier ones."""
 
     def __init__(self, faces: Sequence[Face], copies: Sequence[int], every_order: bool):
         self.faces, self.copies = faces, copies
         self.views = [(f, order) for f, face in enumerate(faces) for order in _orders(face, every_order)]
         averages = [(f, order) for f, order in self.views if len(order) < len(faces[f].groups)]
         self.sources = {(f, order): _source(faces[f], order) for f, order in averages}
-        self.passing = {(f, source) for (f, _), (source, _) in self.sources.items()}
+        self.averaged = {(f, source) for (f, _), (source, _) in self.sources.items()}
         self.levels: list[Level] = []
         self.turned: list[bool] = []
-        self.places: dict[View, tuple[int, int]] = {}  # level, and where its channels start there
+        self.places: dict[View, tuple[int, int]] = {}  # level, and start of its channels there
 
     def groups(self, view: View) -> tuple[int, ...]:
         return _groups(self.faces[view[0]], view[1])
 
     def add_level(self, groups: tuple[int, ...]) -> None:
         here = [view for view in self.views if self.groups(view) == groups]
-        # What passes its average on comes first, so that one slice holds it.
-        own = sorted((v for v in here if v not in self.sources), key=lambda v: v not in self.passing)
+        # Views that a lower level averages come first, so that they are one slice.
+        own = sorted((v for v in here if v not in self.sources), key=lambda v: v not in self.averaged)
         arrivals = sorted((v for v in here if v in self.sources), key=self._arrival)
-        # Two axes stay in the order of the first tensor, so that it need not be copied.
+        # Two axes keep the order of the first tensor, so that it is not copied.
         turned = len(groups) == 2 and not arrivals and own[0][1] == (1, 0)
         owned, drops, place = [], [], 0
         for view in (*own, *arrivals):
@@ -167,7 +168,7 @@ class _Meeting:
 
     def _arrival(self, view: View) -> tuple[bool, int, int, int]:
         drop = self._drop(view, 0)
-        return view not in self.passing, drop.parent, drop.slot, drop.source[0]
+        return view not in self.averaged, drop.parent, drop.slot, drop.source[0]
 
     def _drop(self, view: View, place: int) -> Drop:
         face, (source, slot) = view[0], self.sources[view]
@@ -179,7 +180,7 @@ class _Meeting:
 
 
 def _merged(drops: Sequence[Drop]) -> tuple[Drop, ...]:
-    """The same with neighbours joined that are neighbours in their parent too: one average instead of two."""
+    """Merge drops whose channels are adjacent in their parent too, so that one average serves both."""
     out: list[Drop] = []
     for drop in drops:
         last = out[-1] if out else None

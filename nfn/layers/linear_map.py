@@ -1,7 +1,7 @@
-"""The linear map of one matrix per level (`levels.py`), at the cost of little more than its matrix products.
+"""The linear map with one matrix per level (`levels.py`), at little more than the cost of its matrix products.
 
-Averages are taken step by step, each axis once for all tensors of a level, and terms are added up the same way
-back. The transpose of such a map is again one of this form, with sums for averages; `LinearMap.backward` uses that.
+Averages are taken one axis at a time, for all tensors of a level at once, and output terms are added up the same way
+in reverse. The transpose of such a map has the same form, with sums for averages, which `LinearMap.backward` uses.
 """
 
 import itertools
@@ -22,17 +22,18 @@ def gather(
     side: Sequence[Level],
     tensors: Sequence[Tensor],
     average: bool,
-    known: Sequence[Tensor | None] = (),
+    averages: Sequence[Tensor | None] = (),
 ) -> list[Tensor]:
-    """All tensors reduced to each level and joined there, `(B, *axes of the level, D)`; what is known stays.
+    """All tensors reduced to each level and concatenated, `(B, *axes of the level, D)`.
 
-    `side` is `levels.inputs` or `levels.outputs`; D is the level's width times the number of channels.
+    `side` is `levels.inputs` or `levels.outputs`; D is the level's width times the number of channels. Results in
+    `known` are not computed again.
     """
     channels = tensors[0].shape[-1] // levels.copies[0]
     reduce = torch.mean if average else torch.sum
     faces = [diagonal(tensors[face.tensor], face.blocks) for face in levels.faces]
     joined: list[Tensor] = []
-    for level, result in itertools.zip_longest(side, known):
+    for level, result in itertools.zip_longest(side, averages):
         if result is not None:
             joined.append(result)
             continue
@@ -52,10 +53,10 @@ def scatter(
     bias: Tensor | None,
     average: bool,
 ) -> list[Tensor]:
-    """`joined[l] @ maps[l]^T` of every level added up per tensor, the transpose of `gather`.
+    """`joined[l] @ maps[l]^T` of every level, summed per tensor; the transpose of `gather`.
 
-    The bias goes to the level without axes. With `average`, terms are divided by the number of entries along each
-    axis on which they are repeated.
+    The bias is added at the level without axes. With `average`, terms are divided by the sizes of the axes along
+    which they are repeated.
     """
     channels = maps[0].shape[0] // side[0].width
     repeated: list[list[_Repeated]] = [[] for _ in side]
@@ -76,7 +77,7 @@ def scatter(
 
 @dataclass(frozen=True, eq=False)
 class _Repeated:
-    """A term for channels `start:stop` (in copies) of a level, of size 1 along the axis on which it is repeated."""
+    """A term for channels `start:stop` (in copies) of a level, of size 1 along the axis that it is repeated on."""
 
     start: int
     stop: int
@@ -84,7 +85,7 @@ class _Repeated:
 
 
 class _Terms:
-    """The terms of one level: its product `x @ weight^T`, and what lower levels repeat along its axes."""
+    """The terms of one level: its product `x @ weight^T`, and terms of lower levels repeated along its axes."""
 
     def __init__(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, repeated: Sequence[_Repeated], channels: int
@@ -97,7 +98,7 @@ class _Terms:
             self.product = product(x, weight)
 
     def total(self, start: int, stop: int) -> Tensor:
-        """Everything that goes to channels `start:stop` (in copies), as a new tensor or a part of a new one."""
+        """The sum of all terms of channels `start:stop` (in copies), as (a slice of) a new tensor."""
         here = [r for r in self.repeated if r.start < stop and start < r.stop]
         whole = [r for r in here if r.start <= start and stop <= r.stop]
         out = self._plus(start, stop, [self._cut(r, start, stop) for r in whole])
@@ -127,19 +128,19 @@ def _slice(x: Tensor, start: int, stop: int, channels: int) -> Tensor:
 
 
 def _reordered(x: Tensor, order: Sequence[int]) -> Tensor:
-    """`x` (B, *axes, D) with its axes in the order that a level has them in."""
+    """`x` (B, *axes, D) with its axes permuted to the order of a level."""
     return x if len(order) < 2 else x.permute(0, *(1 + axis for axis in order), -1)
 
 
 def _restored(x: Tensor, order: Sequence[int]) -> Tensor:
-    """The inverse of `_reordered`, of an output: memory of its own."""
+    """The inverse of `_reordered`, for an output: a new tensor."""
     if len(order) < 2:
         return x.contiguous()
     return x.permute(0, *(1 + order.index(axis) for axis in range(len(order))), -1)
 
 
 def _with_diagonals(levels: Levels, faces: dict[int, Tensor]) -> list[Tensor]:
-    """The tensors, with the terms of their diagonals added where these lie."""
+    """The tensors, with the terms of diagonals added to the diagonals."""
     out: list[Tensor] = []
     for number, face in enumerate(levels.faces):
         if face.tensor == number:
@@ -158,7 +159,7 @@ def linear_map(
 
 
 class LinearMap(torch.autograd.Function):
-    """`linear_map` with a backward pass of as many products as it needs, and no full-size temporaries.
+    """`linear_map` with a custom backward pass that avoids extra products and full-size temporaries.
 
     Call as `LinearMap.apply(levels, bias, *maps, *tensors)`. Twice differentiable.
     """
@@ -167,7 +168,7 @@ class LinearMap(torch.autograd.Function):
     def forward(ctx, levels: Levels, bias: Tensor, *rest: Tensor):
         maps, tensors = rest[: len(levels.inputs)], rest[len(levels.inputs) :]
         joined = gather(levels, levels.inputs, tensors, average=True)
-        # The averages are small; levels of two axes are as large as the tensors, and soon joined again.
+        # Averages are small and saved; levels of two axes are as large as the tensors, and cheap to recompute.
         ctx.levels, ctx.averages = levels, [x if x.dim() < 4 else None for x in joined]
         ctx.save_for_backward(*rest)
         return tuple(scatter(levels, levels.outputs, joined, maps, bias, average=False))
@@ -176,9 +177,9 @@ class LinearMap(torch.autograd.Function):
     def backward(ctx, *grads: Tensor):
         levels, rest = ctx.levels, ctx.saved_tensors
         maps, tensors = rest[: len(levels.inputs)], rest[len(levels.inputs) :]
-        # For a second derivative the averages must hang on the inputs; else those of forward serve.
-        known = () if torch.is_grad_enabled() else ctx.averages
-        joined = gather(levels, levels.inputs, tensors, average=True, known=known)
+        # For a second derivative the averages must be part of the graph; otherwise those of forward are used.
+        averages = () if torch.is_grad_enabled() else ctx.averages
+        joined = gather(levels, levels.inputs, tensors, average=True, averages=averages)
         sums = gather(levels, levels.outputs, [_dense(grad) for grad in grads], average=False)
         map_grads = [outer(grad, x) for grad, x in zip(sums, joined, strict=True)]
         inputs: list[Tensor | None] = [None] * len(tensors)
@@ -188,5 +189,5 @@ class LinearMap(torch.autograd.Function):
 
 
 def _dense(x: Tensor) -> Tensor:
-    """`x` as it is where channels are last or first in memory, else a contiguous copy (an expanded gradient)."""
+    """`x` if channels are last or first in memory, else a contiguous copy (of an expanded gradient)."""
     return x if x.movedim(-1, 1).is_contiguous() else x.contiguous()

@@ -1,4 +1,4 @@
-"""NPLinear: the linear layer for networks whose inputs and outputs permute as well."""
+"""NPLinear: the linear layer for networks whose inputs and outputs permute too."""
 
 import torch
 from torch import nn
@@ -19,12 +19,12 @@ class NPLinear(EquivariantLinear):
                    + f v(i)_j + g v(i-1)_k + global
         v'(i)_j  = a W(i)_j* + b W(i+1)_*j + c v(i)_j + global
 
-    where `global` is linear in the averages of all weights and biases, letters are matrices over channels
+    where `global` is linear in the averages of all weights and biases, and letters are matrices over channels
     (and kernel entries, for convolutions), different for every i and for both lines. On any other `WeightSpace`
     the terms are those of `levels.py`.
 
-    `io_embed` adds a learned embedding of every input and output unit to the features first, which breaks the
-    symmetry at both ends: the layer is then HNP-equivariant only.
+    `io_embed` first adds a learned embedding of every input and output unit to the features; the layer is then only
+    HNP-equivariant.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class NPLinear(EquivariantLinear):
 
 
 class IOEmbedding(nn.Module):
-    """Adds a learned vector per input unit and per output unit, another for each axis that runs over them."""
+    """Adds a learned vector per input unit and per output unit, separate for each axis over them."""
 
     def __init__(self, space: WeightSpace, channels: int):
         super().__init__()
@@ -61,7 +61,7 @@ class IOEmbedding(nn.Module):
         ]
         if ANY in sizes:
             raise ValueError(
-                f"io_embed needs the number of inputs and outputs; {spec.label} says {spec.shape}."
+                f"io_embed needs the number of inputs and outputs; {spec.label} has shape {spec.shape}."
             )
         return nn.Parameter(torch.randn(1, self.channels, *sizes))
 

@@ -1,11 +1,11 @@
-"""Messages between hidden units: products of weights with what the units at their ends know.
+"""Message passing between hidden units, by products of weights with unit features.
 
-A linear NF-layer sums entries of weights; what two layers compute together are products of their entries. Here
-each hidden unit has features, and a weight between two units carries those of one, multiplied by it, to the other
-(neural graphs, arXiv:2403.12143, section 3; neural functional message passing as bilinear layers).
+A linear NF-layer only sums entries of weights, while consecutive layers of a network multiply theirs. Here each
+hidden unit has features, and each weight between two units sends the features of one, times the weight, to the
+other (neural graphs, arXiv:2403.12143, section 3).
 
-*Units* are a list with one tensor `(B, units, channels)` for each permuting group of a weight space, in ascending
-order of the groups. Reordering the units of a group reorders its tensor's rows.
+*Units* are a list with one tensor `(B, units, channels)` per permuting group of a weight space, in ascending order
+of the groups. Permuting the units of a group permutes the rows of its tensor.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,14 +22,14 @@ from nfn.space import SpaceLike, WeightSpace, as_space
 
 Units = list[Tensor]
 Symmetry = Literal["none", "sign", "scale"]
-"""What else the layers keep, beside the order of units: the sign of each (odd activations), or its scale (ReLU)."""
+"""Further equivariance, besides permutations: to signs of units (odd activations), or to their scales (ReLU)."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where units meet tensors: `inner` ones lie between two groups, `outer` ones at one group, `free` ones at none.
+    """The tensors of a space by their hidden axes: `inner` tensors have two, `outer` ones one, `free` ones none.
 
-    ValueError for a tensor with three permuting axes, which is no message between two units.
+    Raises ValueError for a tensor with three hidden axes, and for an unknown symmetry.
     """
 
     space: WeightSpace
@@ -42,13 +42,11 @@ class Places:
             )
         for spec, fold in zip(self.space.tensors, self.folds, strict=True):
             if len(fold.axes) > 2:
-                raise ValueError(
-                    f"{spec.label}: {len(fold.axes)} axes permute; a message runs along two at most."
-                )
+                raise ValueError(f"{spec.label}: {len(fold.axes)} axes permute; messages need at most two.")
 
     @cached_property
     def folds(self) -> tuple[Fold, ...]:
-        """One per tensor, hidden units in front."""
+        """One per tensor, with hidden axes first."""
         return hnp_folds(self.space)
 
     @cached_property
@@ -58,23 +56,23 @@ class Places:
 
     @cached_property
     def inner(self) -> tuple[int, ...]:
-        """The tensors between two groups."""
+        """The tensors with two hidden axes."""
         return self._with_axes(2)
 
     @cached_property
     def free(self) -> tuple[int, ...]:
-        """The tensors that no hidden unit has a part in."""
+        """The tensors without hidden axes."""
         return self._with_axes(0)
 
     def _with_axes(self, count: int) -> tuple[int, ...]:
         return tuple(i for i, fold in enumerate(self.folds) if len(fold.axes) == count)
 
     def into(self, group: int) -> tuple[int, ...]:
-        """The outer tensors that tell of a group's units; with scales, those alone that scale as the unit does."""
+        """The outer tensors that are inputs of a group's units; for "scale" only those that scale with the unit."""
         return tuple(i for i in self._outer(group) if self.symmetry != "scale" or self._is_output(i, group))
 
     def out_of(self, group: int) -> tuple[int, ...]:
-        """The outer tensors whose product with a group's units keeps the symmetry."""
+        """The outer tensors whose product with a group's units is invariant to the symmetry."""
         return tuple(
             i for i in self._outer(group) if self.symmetry != "scale" or not self._is_output(i, group)
         )
@@ -83,23 +81,22 @@ class Places:
         return tuple(i for i in self._with_axes(1) if self.folds[i].axes == (group,))
 
     def _is_output(self, tensor: int, group: int) -> bool:
-        """Axis 0 of a tensor is what its layer puts out, in every weight space of ours."""
+        """Whether `group` is the outputs of the tensor's layer: these are always axis 0."""
         return self.space.tensors[tensor].axes[0] == group
 
     def copies(self, tensors: Sequence[int], channels: int) -> int:
-        """How many numbers these tensors have for each unit (or in all, for free ones)."""
+        """The number of entries of these tensors per unit (for free ones, in total)."""
         return sum(self.folds[i].copies for i in tensors) * channels
 
     def gather(self, features: WeightSpaceFeatures, tensors: Sequence[int]) -> Tensor:
-        """Outer tensors of one group, joined: `(B, units, copies)`; free ones: `(B, copies)`."""
+        """Outer tensors of one group, concatenated: `(B, units, copies)`; free ones: `(B, copies)`."""
         return torch.cat([self.folds[i].fold(features.tensors[i]) for i in tensors], -1)
 
 
 class Update(nn.Module):
-    """`linear(silu(norm(linear(x))))`, or what stands for it where signs or scales are kept.
+    """`linear(silu(norm(linear(x))))`, or its sign- or scale-equivariant counterpart.
 
-    Then it is `A x * g(|x|)` for signs and `A x * g(x / ||x||)` for scales: the equivariant nets of
-    arXiv:2406.10685 (section 5), linear times an invariant function of the same input.
+    These are `A x * g(|x|)` for signs and `A x * g(x / ||x||)` for scales (arXiv:2406.10685, section 5).
     """
 
     def __init__(self, inputs: int, channels: int, symmetry: Symmetry = "none"):
@@ -114,14 +111,14 @@ class Update(nn.Module):
         """`(..., inputs)` to `(..., channels)`."""
         if self.linear is None:
             return self.net(x)
-        seen = x.abs() if self.symmetry == "sign" else x / x.norm(dim=-1, keepdim=True).clamp_min(1e-30)
-        return self.linear(x) * self.net(seen)
+        invariant = x.abs() if self.symmetry == "sign" else x / x.norm(dim=-1, keepdim=True).clamp_min(1e-30)
+        return self.linear(x) * self.net(invariant)
 
 
 class Waves(nn.Module):
-    """Appends `sin(P x + p)` with learned frequencies: units of a SIREN are waves, and so is what they are like.
+    """Appends `sin(P x + p)` with learned frequencies, which suit the weights of SIRENs.
 
-    `scales` (inputs,) are the deviations from which each input's frequencies are drawn.
+    `scales` (inputs,) are the standard deviations of each input's initial frequencies.
     """
 
     def __init__(self, scales: Tensor, count: int):
@@ -132,15 +129,15 @@ class Waves(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., inputs)` to `(..., inputs + count)`."""
-        with torch.autocast(x.device.type, enabled=False):  # a phase of many turns needs all its digits
+        with torch.autocast(x.device.type, enabled=False):  # large phases need full precision
             return torch.cat([x, torch.sin(self.linear(x))], -1)
 
 
 class UnitEncoder(nn.Module):
-    """First features of hidden units, from what lies at each alone: its bias, weights of inputs and to outputs.
+    """Initial features of hidden units, from each unit's bias and weights to the network's inputs and outputs.
 
-    `waves` sine features come first, their frequencies drawn at `wave_scales` for weights and for biases. Units at
-    which only inner tensors lie begin at zero.
+    `waves` sine features are appended to the inputs, with initial frequencies of scale `wave_scales` for weights and
+    for biases. Units with inner tensors only start at zero.
     """
 
     def __init__(
@@ -157,7 +154,7 @@ class UnitEncoder(nn.Module):
         self.in_channels, self.channels = in_channels, channels
         if waves and symmetry != "none":
             raise ValueError(
-                f"Waves do not keep the symmetry {symmetry!r}: leave them out, or make weights canonical."
+                f"Waves are not equivariant to {symmetry!r}: use waves=0, or make weights canonical."
             )
         self.nets = nn.ModuleList(self._net(group, waves, wave_scales) for group in self.places.groups)
 
@@ -197,10 +194,10 @@ class UnitEncoder(nn.Module):
 class ProductMessages(nn.Module):
     """Bilinear messages along every tensor between two groups: `h_j <- h_j + update(h_j, sum_k W_jk h_k / sqrt(n))`.
 
-    One sweep visits the tensors in their order, and a unit that has heard passes on what it heard; with `backward`
-    it visits them in reverse, and messages run along the transposed weights. Kernel entries carry a message each.
-    Equivariant to permutations of hidden units; with `symmetry` also to the signs of units, or to their scales,
-    which only forward messages keep (arXiv:2406.10685).
+    One pass visits the tensors in order, each with the units that earlier ones updated; with `backward` it visits
+    them in reverse, along the transposed weights. Each kernel entry sends a message of its own. Equivariant to
+    permutations of hidden units; with `symmetry` also to their signs, or to their scales (forward only,
+    arXiv:2406.10685).
     """
 
     def __init__(
@@ -215,7 +212,9 @@ class ProductMessages(nn.Module):
         self.places = Places(as_space(network_spec), symmetry)
         self.in_channels, self.channels, self.backward_pass = in_channels, channels, backward
         if backward and symmetry == "scale":
-            raise ValueError("Messages along transposed weights do not keep scales: leave `backward` out.")
+            raise ValueError(
+                "Messages along transposed weights are not scale-equivariant: use backward=False."
+            )
         self.updates = nn.ModuleList(
             Update(channels * (1 + self.places.copies([i], in_channels)), channels, symmetry)
             for i in self.places.inner
@@ -232,8 +231,8 @@ class ProductMessages(nn.Module):
             target, source = (self.places.groups.index(group) for group in fold.axes)
             if self.backward_pass:
                 weight, target, source = weight.transpose(1, 2), source, target
-            heard = torch.cat([units[target], _products(weight, units[source])], -1)
-            units[target] = units[target] + update(heard)
+            inputs = torch.cat([units[target], _products(weight, units[source])], -1)
+            units[target] = units[target] + update(inputs)
         return units
 
     def extra_repr(self) -> str:
@@ -250,10 +249,9 @@ def _products(weight: Tensor, units: Tensor) -> Tensor:
 
 
 class UnitPool(nn.Module):
-    """What all units say together, whatever their order: averages, and products with the weights at the ends.
+    """Invariant pooling of units: averages, products with the weights to inputs and outputs, and free tensors.
 
-    Averages are of `|h|` where signs are kept, and left out where scales are. Tensors at which no hidden unit lies
-    are passed on as they are.
+    Averages are of `|h|` for the symmetry "sign", and left out for "scale".
     """
 
     def __init__(self, network_spec: SpaceLike, in_channels: int, channels: int, symmetry: Symmetry = "none"):
@@ -263,7 +261,7 @@ class UnitPool(nn.Module):
 
     @property
     def num_outs(self) -> int:
-        """The number of values that come out."""
+        """The number of outputs."""
         places, count = self.places, self.places.copies(self.places.free, self.in_channels)
         for group in places.groups:
             averages = self.channels * (places.symmetry != "scale")
@@ -274,16 +272,16 @@ class UnitPool(nn.Module):
         """Features `(B, in_channels, ...)` and units `(B, units, channels)` to `(B, num_outs)`."""
         check_features(self.places.space, wsfeat, self.in_channels)
         out = [self.places.gather(wsfeat, self.places.free)] if self.places.free else []
-        for group, known in zip(self.places.groups, units, strict=True):
-            out += self._of_group(wsfeat, group, known)
+        for group, x in zip(self.places.groups, units, strict=True):
+            out += self._of_group(wsfeat, group, x)
         return torch.cat(out, -1)
 
-    def _of_group(self, wsfeat: WeightSpaceFeatures, group: int, known: Tensor) -> list[Tensor]:
+    def _of_group(self, wsfeat: WeightSpaceFeatures, group: int, units: Tensor) -> list[Tensor]:
         out = []
         if self.places.symmetry != "scale":
-            out.append((known.abs() if self.places.symmetry == "sign" else known).mean(1))
+            out.append((units.abs() if self.places.symmetry == "sign" else units).mean(1))
         tensors = self.places.out_of(group)
         if tensors:
             ends = self.places.gather(wsfeat, tensors).transpose(1, 2)
-            out.append(torch.bmm(ends, known).flatten(1) * known.shape[1] ** -0.5)
+            out.append(torch.bmm(ends, units).flatten(1) * units.shape[1] ** -0.5)
         return out

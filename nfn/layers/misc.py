@@ -18,12 +18,12 @@ class TupleOp(nn.Module):
         self.op = op
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """Features `(B, C, ...)` to features of whatever shapes `op` makes of them."""
+        """Features `(B, C, ...)` to features with the output shapes of `op`."""
         return wsfeat.map(self.op)
 
 
 class ResBlock(nn.Module):
-    """`x + dropout(activation(base_layer(norm(x))))`; the layers keep the number of channels."""
+    """`x + dropout(activation(base_layer(norm(x))))`; the layers must preserve the number of channels."""
 
     def __init__(self, base_layer: nn.Module, activation: nn.Module, dropout: float, norm: nn.Module):
         super().__init__()

@@ -19,7 +19,7 @@ class ChannelLayerNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(B, C, ...)` to the same shape; channels are last in the memory of the result."""
+        """`(B, C, ...)` to the same shape, channels last in memory."""
         return F.layer_norm(x.movedim(1, -1), self.gamma.shape, self.gamma, self.beta, self.eps).movedim(
             -1, 1
         )

@@ -15,7 +15,7 @@ class _Pool(nn.Module):
         self.folds = folds
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> Tensor:
-        """Features `(B, C, ...)` to `(B, C, get_num_outs(spec))`: weight 0, bias 0, weight 1, ... joined."""
+        """Features `(B, C, ...)` to `(B, C, get_num_outs(spec))`, tensor after tensor."""
         check_features(self.space, wsfeat)
         return torch.cat(
             [
@@ -28,7 +28,7 @@ class _Pool(nn.Module):
 
 
 def _averages(fold: Fold, x: Tensor) -> list[Tensor]:
-    """`(B, C, copies)`: over all permuting axes, and over each diagonal if a group comes twice."""
+    """`(B, C, copies)`: means over all permuting axes, and over each diagonal if a group occurs twice."""
     permuting = fold.order[1 : 1 + len(fold.axes)]
     out = [(x.mean(permuting, keepdim=True) if permuting else x).flatten(2)]
     for blocks in fold.partitions[1:]:
@@ -44,7 +44,7 @@ def _num_outs(folds: tuple[Fold, ...]) -> int:
 class NPPool(_Pool):
     """Averages over rows and columns (arXiv:2302.14040, equation 17): NP-invariant.
 
-    Kernel entries of a convolution stay apart, and so do those on the diagonal if both axes are of one group.
+    Each kernel entry of a convolution is averaged separately, and so is the diagonal if both axes are of one group.
     """
 
     def __init__(self, network_spec: SpaceLike):
@@ -60,7 +60,11 @@ class NPPool(_Pool):
 class HNPPool(_Pool):
     """Averages over hidden neurons only (arXiv:2302.14040, equation 17): HNP-invariant.
 
-    Inputs of the first weight, outputs of the last weight and bias, and kernel entries stay apart.
+    Inputs of the first weight, outputs of the last weight and bias, and kernel entries are kept separate.
+
+        >>> from nfn import NetworkSpec
+        >>> HNPPool.get_num_outs(NetworkSpec.mlp(2, 32, 32, 1))  # 2 + 1, 1 + 1, 1 + 1: a value per weight and bias
+        7
     """
 
     def __init__(self, network_spec: SpaceLike):
@@ -69,5 +73,5 @@ class HNPPool(_Pool):
 
     @staticmethod
     def get_num_outs(network_spec: SpaceLike) -> int:
-        """The number of values per channel, known inputs, outputs and kernel entries counted apart."""
+        """The number of values per channel; inputs, outputs and kernel entries count separately."""
         return _num_outs(hnp_folds(as_space(network_spec)))

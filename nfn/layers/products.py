@@ -1,7 +1,7 @@
-"""The two matrix products that layers spend their time in, each by the fastest route that this machine offers.
+"""The two matrix products that dominate the cost of layers, by the fastest available kernel.
 
-On CPUs oneDNN's float32 convolutions run up to three times as fast as the BLAS behind `torch.mm`, and a 1x1
-convolution of channels-last tensors *is* a matrix product. Other devices and dtypes take `torch.mm` and friends.
+On CPUs oneDNN's float32 convolutions are up to three times as fast as the BLAS behind `torch.mm`, and a 1x1
+convolution of channels-last tensors is a matrix product. Other devices and dtypes use `torch.mm` and the like.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from torch.nn.grad import conv2d_weight
 
 
 def _by_convolution(x: Tensor, out_width: int) -> bool:
-    """Whether oneDNN takes `x` (..., D) and pays off: below these sizes, call overhead decides."""
+    """Whether oneDNN supports `x` (..., D) and is faster: for small products the call overhead dominates."""
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
@@ -26,19 +26,19 @@ def _by_convolution(x: Tensor, out_width: int) -> bool:
 
 
 def _as_images(x: Tensor) -> Tensor:
-    """`(B, ..., m, D)` as `(B * ..., D, m, 1)`, a view whose channels are last in memory."""
+    """`(B, ..., m, D)` to `(B * ..., D, m, 1)`, a channels-last view."""
     return x.reshape(-1, x.shape[-2], 1, x.shape[-1]).permute(0, 3, 1, 2)
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
-    """`x` (..., D) times `weight` (E, D) transposed: a new tensor (..., E)."""
+    """`x @ weight.T` of `x` (..., D) and `weight` (E, D): a new tensor (..., E)."""
     if x.dim() > 2 and _by_convolution(x, weight.shape[0]):
         return F.conv2d(_as_images(x), weight[..., None, None]).permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
     return F.linear(x, weight)
 
 
 def product_plus(x: Tensor, weight: Tensor, terms: Sequence[Tensor]) -> Tensor:
-    """`product(x, weight)` of `x` (B, n, m, ..., D), plus terms of the same number of dimensions, repeated."""
+    """`product(x, weight)` of `x` (B, n, m, ..., D), plus terms that broadcast to it."""
     if not terms or _by_convolution(x, weight.shape[0]):
         out = product(x, weight)
         for term in terms:
@@ -57,7 +57,7 @@ def product_plus(x: Tensor, weight: Tensor, terms: Sequence[Tensor]) -> Tensor:
 
 
 def outer(grad: Tensor, x: Tensor) -> Tensor:
-    """The gradient of `product(x, weight)` in `weight`: outer products of (..., E) and (..., D), summed: (E, D)."""
+    """The gradient of `product(x, weight)` by `weight`: the summed outer products of (..., E) and (..., D), (E, D)."""
     if x.dim() == 2:
         return grad.t() @ x
     width = grad.shape[-1]

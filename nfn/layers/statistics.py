@@ -13,7 +13,7 @@ class StatFeaturizer(nn.Module):
     """Mean, variance and quartiles of each tensor (StatNN, arXiv:2002.11448): invariant."""
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> Tensor:
-        """Features `(B, C, ...)` to `(B, C, get_num_outs(spec))`: weight 0, bias 0, weight 1, ..."""
+        """Features `(B, C, ...)` to `(B, C, get_num_outs(spec))`, tensor after tensor."""
         return torch.cat([self.compute_stats(x) for x in wsfeat.tensors], -1)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What a checkpoint is, at a glance: `look` gives its tree of layers, and its architecture by name where that is sure.
+"""Describe a checkpoint: `look` returns its tree of layers, and the name of its architecture if that is certain.
 
 `recognise` asks one family after the other (`resnet`, `vgg`, `transformers`, `vision_transformers`, `diffusion`,
 `adapters`, `small`); each compares names and shapes with what that architecture's own code writes, and says nothing

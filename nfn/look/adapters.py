@@ -1,4 +1,4 @@
-"""LoRA (arXiv:2106.09685) and its kin, in the names of PEFT, diffusers and kohya: rank and targets."""
+"""LoRA (arXiv:2106.09685) and variants, by the names of PEFT, diffusers and kohya: rank and targets."""
 
 import re
 from collections import Counter
@@ -22,7 +22,7 @@ _KNOWN = ("q_proj", "k_proj", "v_proj", "o_proj", "out_proj", "gate_proj", "up_p
 
 @dataclass(frozen=True)
 class Pair:
-    """The two factors of one module's update `up @ down`, by name."""
+    """The names of the two factors of one module's update `up @ down`."""
 
     target: str
     down: str
@@ -31,7 +31,7 @@ class Pair:
 
 
 def lora_pairs(shapes: Shapes) -> list[Pair]:
-    """The pairs of factors whose ranks agree, in the file's order."""
+    """The pairs of factors with equal ranks, in the file's order."""
     pairs = []
     for name, shape in shapes.items():
         match = _DOWN.fullmatch(name[:1000])
@@ -44,7 +44,7 @@ def lora_pairs(shapes: Shapes) -> list[Pair]:
 
 
 def find_lora(shapes: Shapes) -> Architecture | None:
-    """An adapter of which nearly all tensors are LoRA's factors."""
+    """An adapter whose tensors are nearly all LoRA factors."""
     pairs = lora_pairs(shapes)
     named = {part for pair in pairs for part in (pair.down, pair.up)}
     rest = [
@@ -65,8 +65,8 @@ def find_lora(shapes: Shapes) -> Architecture | None:
     )
     dora = " with magnitudes (DoRA)" if any(name.endswith("lora_magnitude_vector") for name in shapes) else ""
     rank = str(next(iter(ranks))) if len(ranks) == 1 else f"{min(ranks)} to {max(ranks)}"
-    shown = ", ".join(f"{name} ({count})" for name, count in targets.most_common(8))
-    facts = (("rank", rank), ("modules", f"{len(pairs):,}"), ("targets", shown), *_base(pairs, shapes))
+    listed = ", ".join(f"{name} ({count})" for name, count in targets.most_common(8))
+    facts = (("rank", rank), ("modules", f"{len(pairs):,}"), ("targets", listed), *_base(pairs, shapes))
     evidence = f"{len(pairs):,} pairs of factors whose ranks agree, named as {whose} does."
     return Architecture(
         f"LoRA of rank {rank}{dora}", evidence, facts, "the inputs of the model that it is made for"
@@ -78,12 +78,12 @@ def _target(stem: str) -> str:
     last = (
         stem.rpartition(".")[2] if not stem.rpartition(".")[2].isdecimal() else ".".join(stem.split(".")[-2:])
     )
-    known = [word for word in _KNOWN if last == word or last.endswith(f"_{word}")]
-    return max(known, key=len) if known else last[:40]
+    matches = [word for word in _KNOWN if last == word or last.endswith(f"_{word}")]
+    return max(matches, key=len) if matches else last[:40]
 
 
 def _base(pairs: list[Pair], shapes: Shapes) -> tuple[tuple[str, str], ...]:
-    """What is known of the network that the adapter is for."""
+    """Facts about the base model of the adapter."""
     sides: Counter[Shape] = Counter((shapes[pair.up][0], *shapes[pair.down][1:2]) for pair in pairs)
     widest = ", ".join(f"{out} × {into}" for out, into in sorted(sides, reverse=True)[:3])
     return (("weights it changes", f"{widest} (out × in)"),)

@@ -4,7 +4,7 @@
 from nfn.look.families import Architecture, Shapes, compared, parts, without_counters
 
 _STABLE = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
-"""By the width of the text that the cross-attention reads."""
+"""Stable Diffusion versions, by the width of the text embedding."""
 _ATTENDED = "down_blocks.{}.attentions.{}.transformer_blocks.0.attn2.to_k.weight"
 
 
@@ -29,16 +29,16 @@ def find_diffusers_unet(shapes: Shapes) -> Architecture | None:
             ("channels", f"{stem[1]} in, {end[0]} out"),
         )
         read = next(iter(widths)) if len(widths) == 1 else 0
-        known = f" ({_STABLE[read]}'s shape)" if read in _STABLE and stem[0] == 320 else ""
+        version = f" ({_STABLE[read]}'s shape)" if read in _STABLE and stem[0] == 320 else ""
         facts += (("reads text of width", str(read)),) if read else ()
         evidence = "The blocks, the stem and the time embedding are named as in diffusers' U-Net."
         inputs = f"noisy pictures or latents of {stem[1]} channels, and a time"
-        return Architecture(f"U-Net of a diffusion model{known}", evidence, facts, inputs)
+        return Architecture(f"U-Net of a diffusion model{version}", evidence, facts, inputs)
     return None
 
 
 def find_latent_diffusion(shapes: Shapes) -> Architecture | None:
-    """A whole checkpoint of CompVis's code: U-Net, autoencoder, and text encoder in one file."""
+    """A full checkpoint of CompVis's code: U-Net, autoencoder and text encoder in one file."""
     stem = shapes.get("model.diffusion_model.input_blocks.0.0.weight", ())
     places = [
         f"model.diffusion_model.input_blocks.{i}.1.transformer_blocks.0.attn2.to_k.weight" for i in (1, 4)

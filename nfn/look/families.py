@@ -1,4 +1,4 @@
-"""What the fingerprints share: the part of a file that is one network, and the blocks that repeat in it."""
+"""Shared helpers of the fingerprints: the part of a file that is one network, and its repeated blocks."""
 
 import math
 import re
@@ -25,7 +25,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Part:
-    """The tensors below one prefix, by the rest of their names; `beside` are all others, by full name."""
+    """The tensors with a common prefix, by the rest of their names; `beside` are all others, by full name."""
 
     prefix: str
     shapes: Shapes
@@ -33,17 +33,17 @@ class Part:
 
     @property
     def share(self) -> float:
-        """The share of the file's values that are in it."""
+        """The fraction of the file's values that are in it."""
         inside = sum(map(math.prod, self.shapes.values()))
         return inside / max(1, inside + sum(map(math.prod, self.beside.values())))
 
 
 HELD = 0.5
-"""A file is called by the name of a part that holds at least this share of its values."""
+"""The least fraction of a file's values in a part for the part's name to apply to the file."""
 
 
 def parts(shapes: Shapes, anchor: str) -> Iterator[Part]:
-    """The parts of a file in which a tensor called `anchor` stands, such as "h.0.attn.c_attn.weight"."""
+    """The parts of a file that have a tensor called `anchor`, such as "h.0.attn.c_attn.weight"."""
     for name in [n for n in shapes if n == anchor or n.endswith(f".{anchor}")][:8]:
         prefix = name[: len(name) - len(anchor)]
         inside = {n[len(prefix) :]: shape for n, shape in shapes.items() if n.startswith(prefix)}
@@ -55,7 +55,7 @@ def parts(shapes: Shapes, anchor: str) -> Iterator[Part]:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks that repeat, such as a transformer's layers: one's tensors, how many there are, and all other tensors."""
+    """Repeated blocks, such as a transformer's layers: one block's tensors, the number of blocks, other tensors."""
 
     count: int
     block: Shapes
@@ -63,38 +63,42 @@ class Blocks:
 
 
 def blocks(shapes: Shapes, pattern: str) -> Blocks | None:
-    """The blocks whose names match `pattern` (number, name inside), if they are alike and numbered from 0."""
-    found: dict[int, dict[str, Shape]] = {}
+    """The blocks whose names match `pattern` (number, name inside), if they are equal and numbered from 0."""
+    layers: dict[int, dict[str, Shape]] = {}
     rest: dict[str, Shape] = {}
     for name, shape in shapes.items():
         match = re.fullmatch(pattern, name)
         if match:
-            found.setdefault(int(match[1][:6]), {})[match[2]] = shape
+            layers.setdefault(int(match[1][:6]), {})[match[2]] = shape
         else:
             rest[name] = shape
-    if not found or sorted(found) != list(range(len(found))) or any(b != found[0] for b in found.values()):
+    if (
+        not layers
+        or sorted(layers) != list(range(len(layers)))
+        or any(b != layers[0] for b in layers.values())
+    ):
         return None
-    return Blocks(len(found), found[0], rest)
+    return Blocks(len(layers), layers[0], rest)
 
 
-def compare(shapes: Shapes, wanted: Shapes, optional: frozenset[str] = frozenset()) -> bool:
-    """Whether all tensors of `wanted` are there, in their shapes, and no others but `optional` ones."""
-    return all(shapes.get(name) == shape for name, shape in wanted.items()) and set(shapes) <= {
-        *wanted,
+def compare(shapes: Shapes, expected: Shapes, optional: frozenset[str] = frozenset()) -> bool:
+    """Whether `shapes` has all tensors of `expected` with their shapes, and no others except `optional` ones."""
+    return all(shapes.get(name) == shape for name, shape in expected.items()) and set(shapes) <= {
+        *expected,
         *optional,
     }
 
 
 def compared(count: int, whose: str) -> str:
-    """The evidence of names and shapes that are all as some code writes them."""
+    """The evidence for an architecture all of whose names and shapes match."""
     return f"All {count:,} names and shapes are those of {whose}."
 
 
 def norm(name: str, width: int) -> dict[str, Shape]:
-    """A batch norm's tensors but for its counter."""
+    """The tensors of a batch norm, without its counter."""
     return {f"{name}.{part}": (width,) for part in ("weight", "bias", "running_mean", "running_var")}
 
 
 def without_counters(shapes: Shapes) -> dict[str, Shape]:
-    """No `num_batches_tracked`, which old files lack."""
+    """The names without `num_batches_tracked`, which old files do not have."""
     return {name: shape for name, shape in shapes.items() if not name.endswith("num_batches_tracked")}

@@ -1,4 +1,4 @@
-"""`look`: all that can be said of a checkpoint without its values."""
+"""`look`: describe a checkpoint without reading its values."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ from nfn.look.tree import Node, tree_of
 
 @dataclass(frozen=True)
 class Look:
-    """What a checkpoint is. `dtypes` counts values by type, `ranks` tensors by their number of axes.
+    """A description of a checkpoint. `dtypes` counts values by dtype, `ranks` tensors by their number of axes.
 
-    `architecture` is None where it is not surely known. `told` is what the file calls itself, `operators` counts the
-    operations of its graph; the rest is as of `Checkpoint`.
+    `architecture` is None unless it is certain. `declared_name` is the architecture name in the file, `operators`
+    counts the operations of its graph; the other fields are as in `Checkpoint`.
     """
 
     format: str
@@ -26,7 +26,7 @@ class Look:
     ranks: Mapping[int, int]
     tree: Node
     architecture: Architecture | None
-    told: str
+    declared_name: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     operators: Mapping[str, int]
@@ -37,7 +37,7 @@ class Look:
 
 
 def look(checkpoint: Checkpoint) -> Look:
-    """What `checkpoint` is, from names, types and shapes alone.
+    """Describe a checkpoint from the names, dtypes and shapes of its tensors.
 
     Example: `look(open_checkpoint("model.safetensors")).architecture.name` is "BERT-base".
     """
@@ -55,7 +55,7 @@ def look(checkpoint: Checkpoint) -> Look:
         ),
         tree_of(checkpoint.tensors.values()),
         recognise(checkpoint.shapes),
-        checkpoint.told,
+        checkpoint.declared_name,
         checkpoint.inputs,
         checkpoint.outputs,
         dict(checkpoint.operators),

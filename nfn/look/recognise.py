@@ -1,4 +1,4 @@
-"""`recognise`: the architecture by name, asked of one family after the other."""
+"""`recognise`: name a checkpoint's architecture, trying one family after the other."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ FAMILIES: tuple[Callable[[Shapes], Architecture | None], ...] = (
     find_siren,
     find_mlp,
 )
-"""A new fingerprint is one function: from names and shapes to an `Architecture`, or None where anything differs."""
+"""Fingerprints: functions from names and shapes to an `Architecture`, or None if anything differs. Add new ones."""
 
 
 def recognise(shapes: Shapes) -> Architecture | None:
@@ -40,7 +40,7 @@ def recognise(shapes: Shapes) -> Architecture | None:
 
     Example: `recognise(torchvision_state_dict_shapes).name` is "ResNet-50".
     """
-    return next((found for find in FAMILIES if (found := _ask(find, shapes)) is not None), None)
+    return next((architecture for find in FAMILIES if (architecture := _ask(find, shapes)) is not None), None)
 
 
 def _ask(find: Callable[[Shapes], Architecture | None], shapes: Shapes) -> Architecture | None:

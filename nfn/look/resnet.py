@@ -19,15 +19,15 @@ _WIDTHS = {
     (256, 32): "ResNeXt 32×8d",
     (256, 64): "ResNeXt 64×4d",
 }
-"""By width of the first bottleneck and groups of its 3×3 convolution."""
+"""ResNet variants, by the width of the first bottleneck and the groups of its 3×3 convolution."""
 
 
 def find_resnet(shapes: Shapes) -> Architecture | None:
-    """A ResNet whose every tensor is as the architecture has it."""
+    """A ResNet whose tensors all match the architecture."""
     for part in parts(without_counters(shapes), "layer1.0.conv1.weight"):
-        found = _match(part.shapes, len(part.beside))
-        if found:
-            return found
+        architecture = _match(part.shapes, len(part.beside))
+        if architecture:
+            return architecture
     return None
 
 
@@ -41,14 +41,14 @@ def _match(shapes: Shapes, beside: int) -> Architecture | None:
         return None
     width, groups = (middle[0], middle[0] // middle[1]) if kind == "bottleneck" else (64, 1)
     grown = _WIDTHS.get((width, groups))
-    wanted = _tensors(kind, counts, stem, width, groups, shortcut)
+    expected = _tensors(kind, counts, stem, width, groups, shortcut)
     last = 2048 if kind == "bottleneck" else 512
     classes = shapes.get(f"{head}.weight", (0,))[0]
     if classes:
-        wanted |= {f"{head}.weight": (classes, last), f"{head}.bias": (classes,)}
-    if grown is None or not compare(shapes, wanted):
+        expected |= {f"{head}.weight": (classes, last), f"{head}.bias": (classes,)}
+    if grown is None or not compare(shapes, expected):
         return None
-    return _describe(_named(name, grown), stem, classes, len(wanted), shortcut)
+    return _describe(_named(name, grown), stem, classes, len(expected), shortcut)
 
 
 def _describe(name: str, stem: Shape, classes: int, count: int, shortcut: str) -> Architecture:
@@ -77,7 +77,7 @@ def _count(shapes: Shapes, stage: str) -> int:
 def _tensors(
     kind: str, counts: tuple[int, ...], stem: Shape, width: int, groups: int, shortcut: str
 ) -> dict[str, Shape]:
-    """All tensors but the head's."""
+    """All tensors except the head's."""
     size = stem[2] if stem[2] in (3, 7) else 7
     tensors = {"conv1.weight": (64, stem[1], size, size), **norm("bn1", 64)}
     taken = 64

@@ -1,4 +1,4 @@
-"""Small networks by structure: recurrent layers, SIRENs as the paper's code names them, rows of linear layers."""
+"""Small networks by structure: recurrent layers, SIRENs by the names of known code, chains of linear layers."""
 
 import itertools
 import re
@@ -7,11 +7,11 @@ from nfn.look.families import Architecture, Shapes
 from nfn.wiring.names import natural_key
 
 _GATES = {4: "LSTM", 3: "GRU", 1: "RNN"}
-"""By how many times its state a recurrent layer's weights are tall (torch.nn)."""
+"""The number of gates of recurrent layers, by which their weights' rows are multiplied (torch.nn)."""
 
 
 def find_recurrent(shapes: Shapes) -> Architecture | None:
-    """`torch.nn.LSTM`, `GRU` or `RNN` with at most an embedding and a head beside it."""
+    """`torch.nn.LSTM`, `GRU` or `RNN`, with at most an embedding and a head."""
     first = [name for name in shapes if name.endswith("weight_ih_l0")]
     if len(first) != 1:
         return None
@@ -38,7 +38,7 @@ def find_recurrent(shapes: Shapes) -> Architecture | None:
 
 
 def find_siren(shapes: Shapes) -> Architecture | None:
-    """A SIREN (arXiv:2006.09661) in the names of its authors' code, or of lucidrains/siren-pytorch."""
+    """A SIREN (arXiv:2006.09661) with the names of its authors' code, or of lucidrains/siren-pytorch."""
     weights = sorted((name for name in shapes if name.endswith("weight")), key=natural_key)
     sines = [name for name in weights if re.fullmatch(r"(?:\w+\.)*net\.\d+\.linear\.weight", name)]
     layers = [name for name in weights if re.fullmatch(r"(?:net\.)?layers\.\d+\.weight", name)]
@@ -55,7 +55,7 @@ def find_siren(shapes: Shapes) -> Architecture | None:
 
 
 def find_mlp(shapes: Shapes) -> Architecture | None:
-    """Linear layers and nothing else, each taking what the one before gives."""
+    """Only linear layers, each of which takes the outputs of the previous one."""
     weights = [name for name in shapes if len(shapes[name]) == 2]
     for order in (weights, sorted(weights, key=natural_key)):
         if len(order) > 1 and _is_row(shapes, order):
@@ -72,7 +72,7 @@ def find_mlp(shapes: Shapes) -> Architecture | None:
 
 
 def _is_row(shapes: Shapes, weights: list[str]) -> bool:
-    """Whether weights fit one behind the other, and all other tensors are their biases."""
+    """Whether weights form a chain, and all other tensors are their biases."""
     if any(len(shapes[name]) != 2 for name in weights):
         return False
     fits = all(shapes[b][1] == shapes[a][0] for a, b in itertools.pairwise(weights))

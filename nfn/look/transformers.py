@@ -47,29 +47,29 @@ _BERT_SIZES: dict[tuple[int, int], str] = {
     (8, 512): "medium",
 }
 _GPT2_SIZES = {"24 × 1024": " medium", "36 × 1280": " large", "48 × 1600": " XL", "6 × 768": ", distilled"}
-"""By layers and width."""
+"""GPT-2 sizes, by layers and width."""
 
 
 def find_bert(shapes: Shapes) -> Architecture | None:
-    """BERT (arXiv:1810.04805) or RoBERTa (1907.11692), which the numbers of positions and token types tell apart."""
+    """BERT (arXiv:1810.04805) or RoBERTa (1907.11692), which differ in the numbers of positions and token types."""
     for part in parts(shapes, "embeddings.word_embeddings.weight"):
-        found = blocks(part.shapes, r"encoder\.layer\.(\d+)\.(.+)")
+        layers = blocks(part.shapes, r"encoder\.layer\.(\d+)\.(.+)")
         words, places, types = (part.shapes.get(f"embeddings.{kind}_embeddings.weight", ())
                                 for kind in ("word", "position", "token_type"))  # fmt: skip
         if (
-            found is None
-            or set(found.block) != _BERT_LAYER
+            layers is None
+            or set(layers.block) != _BERT_LAYER
             or not len(words) == len(places) == len(types) == 2
         ):
             continue
         width = int(words[1])
-        inner = found.block["intermediate.dense.weight"][0]
-        if found.block["attention.self.query.weight"] != (width, width) or places[1] != width:
+        inner = layers.block["intermediate.dense.weight"][0]
+        if layers.block["attention.self.query.weight"] != (width, width) or places[1] != width:
             continue
         family = {(514, 1): "RoBERTa", (512, 2): "BERT"}.get((places[0], types[0]), "")
         if family:
-            size = _BERT_SIZES.get((found.count, width))
-            facts = _facts(found.count, width, inner, words[0])
+            size = _BERT_SIZES.get((layers.count, width))
+            facts = _facts(layers.count, width, inner, words[0])
             return _named(
                 f"{family}-{size}" if size else family, part, facts, f"transformers' {family}", _head(part)
             )
@@ -79,71 +79,71 @@ def find_bert(shapes: Shapes) -> Architecture | None:
 def find_distilbert(shapes: Shapes) -> Architecture | None:
     """DistilBERT (arXiv:1910.01108)."""
     for part in parts(shapes, "embeddings.word_embeddings.weight"):
-        found = blocks(part.shapes, r"transformer\.layer\.(\d+)\.(.+)")
-        if found is None or set(found.block) != _DISTIL_LAYER:
+        layers = blocks(part.shapes, r"transformer\.layer\.(\d+)\.(.+)")
+        if layers is None or set(layers.block) != _DISTIL_LAYER:
             continue
         words, width = part.shapes["embeddings.word_embeddings.weight"]
-        if found.block["attention.q_lin.weight"] == (width, width):
-            facts = _facts(found.count, width, found.block["ffn.lin1.weight"][0], words)
+        if layers.block["attention.q_lin.weight"] == (width, width):
+            facts = _facts(layers.count, width, layers.block["ffn.lin1.weight"][0], words)
             return _named("DistilBERT", part, facts, "transformers' DistilBERT", _head(part))
     return None
 
 
 def find_gpt2(shapes: Shapes) -> Architecture | None:
-    """GPT-2: transformers' weights are (in, out), those of nanoGPT (out, in), which may have no biases."""
+    """GPT-2: weights are (in, out) in transformers and (out, in) in nanoGPT, which may have no biases."""
     for part in parts(shapes, "wte.weight"):
-        found = blocks(part.shapes, r"h\.(\d+)\.(.+)")
-        names = set(found.block) - _MASKS if found else set()
+        layers = blocks(part.shapes, r"h\.(\d+)\.(.+)")
+        names = set(layers.block) - _MASKS if layers else set()
         weights = {name for name in _GPT2_LAYER if name.endswith("weight")}
-        if found is None or names not in (_GPT2_LAYER, weights) or "wpe.weight" not in found.rest:
+        if layers is None or names not in (_GPT2_LAYER, weights) or "wpe.weight" not in layers.rest:
             continue
         words, width = part.shapes["wte.weight"]
-        fused = found.block["attn.c_attn.weight"]
+        fused = layers.block["attn.c_attn.weight"]
         orders: dict[Shape, str] = {(width, 3 * width): "transformers' GPT-2", (3 * width, width): "nanoGPT"}
         whose = orders.get(fused)
         if whose is not None:
-            size = _GPT2_SIZES.get(f"{found.count} × {width}", "") if names == _GPT2_LAYER else ""
+            size = _GPT2_SIZES.get(f"{layers.count} × {width}", "") if names == _GPT2_LAYER else ""
             context = ("context", f"{part.shapes['wpe.weight'][0]:,} tokens")
-            facts = (*_facts(found.count, width, max(found.block["mlp.c_fc.weight"]), words), context)
+            facts = (*_facts(layers.count, width, max(layers.block["mlp.c_fc.weight"]), words), context)
             return _named(f"GPT-2{size}", part, facts, whose, None)
     return None
 
 
 def find_llama(shapes: Shapes) -> Architecture | None:
-    """Llama (arXiv:2302.13971) and those that share its names; which of them it is no tensor says."""
+    """Llama (arXiv:2302.13971) and models with the same names, which tensors cannot distinguish."""
     for part in parts(shapes, "embed_tokens.weight"):
-        found = blocks(part.shapes, r"layers\.(\d+)\.(.+)")
-        row = next((row for row in _LLAMAS if found and set(found.block) == row[0]), None)
-        if found is None or row is None or set(found.rest) != {"embed_tokens.weight", "norm.weight"}:
+        layers = blocks(part.shapes, r"layers\.(\d+)\.(.+)")
+        row = next((row for row in _LLAMAS if layers and set(layers.block) == row[0]), None)
+        if layers is None or row is None or set(layers.rest) != {"embed_tokens.weight", "norm.weight"}:
             continue
         words, width = part.shapes["embed_tokens.weight"]
-        query, key = found.block["self_attn.q_proj.weight"], found.block["self_attn.k_proj.weight"]
-        inner = found.block["mlp.gate_proj.weight"][0]
-        if query[1] != width or found.block["mlp.down_proj.weight"] != (width, inner) or query[0] % key[0]:
+        query, key = layers.block["self_attn.q_proj.weight"], layers.block["self_attn.k_proj.weight"]
+        inner = layers.block["mlp.gate_proj.weight"][0]
+        if query[1] != width or layers.block["mlp.down_proj.weight"] != (width, inner) or query[0] % key[0]:
             continue
         shared = query[0] // key[0]
         heads = "one query head" if shared == 1 else f"{shared} query heads"
-        facts = (*_facts(found.count, width, inner, words), ("attention", f"{heads} for each key and value"))
+        facts = (*_facts(layers.count, width, inner, words), ("attention", f"{heads} for each key and value"))
         facts += (("written so by", row[2]),)
         return _named(row[1], part, facts, "transformers' LlamaModel and its kin", None)
     return None
 
 
 def find_mixtral(shapes: Shapes) -> Architecture | None:
-    """Mixtral (arXiv:2401.04088): Llama's attention, and experts behind a gate."""
+    """Mixtral (arXiv:2401.04088): Llama's attention, and gated experts."""
     for part in parts(shapes, "embed_tokens.weight"):
-        found = blocks(part.shapes, r"layers\.(\d+)\.(.+)")
-        if found is None or "block_sparse_moe.gate.weight" not in found.block:
+        layers = blocks(part.shapes, r"layers\.(\d+)\.(.+)")
+        if layers is None or "block_sparse_moe.gate.weight" not in layers.block:
             continue
-        experts, width = found.block["block_sparse_moe.gate.weight"]
+        experts, width = layers.block["block_sparse_moe.gate.weight"]
         names = {
             f"block_sparse_moe.experts.{i}.w{k}.weight" for i in range(min(experts, 1000)) for k in (1, 2, 3)
         }
         attention = {name for name in _LLAMA_LAYER if not name.startswith("mlp.")}
-        if set(found.block) == {*attention, *names, "block_sparse_moe.gate.weight"}:
-            inner = found.block["block_sparse_moe.experts.0.w1.weight"][0]
+        if set(layers.block) == {*attention, *names, "block_sparse_moe.gate.weight"}:
+            inner = layers.block["block_sparse_moe.experts.0.w1.weight"][0]
             facts = (
-                *_facts(found.count, width, inner, part.shapes["embed_tokens.weight"][0]),
+                *_facts(layers.count, width, inner, part.shapes["embed_tokens.weight"][0]),
                 ("experts", str(experts)),
             )
             return _named("Mixtral-like", part, facts, "transformers' Mixtral", None)
@@ -151,7 +151,7 @@ def find_mixtral(shapes: Shapes) -> Architecture | None:
 
 
 def find_t5(shapes: Shapes) -> Architecture | None:
-    """T5 (arXiv:1910.10683), the first version or 1.1, which gates its feed-forward layers."""
+    """T5 (arXiv:1910.10683), version 1.0, or 1.1 with gated feed-forward layers."""
     for part in parts(shapes, "shared.weight"):
         encoder = _t5_side(part.shapes, r"encoder\.block\.(\d+)\.(.+)")
         decoder = _t5_side(part.shapes, r"decoder\.block\.(\d+)\.(.+)")
@@ -171,7 +171,7 @@ def find_t5(shapes: Shapes) -> Architecture | None:
 
 
 def _t5_side(shapes: Shapes, pattern: str) -> Blocks | None:
-    """The first block alone has a table of relative places."""
+    """Only the first block has a relative position bias."""
     return blocks(
         {name: shape for name, shape in shapes.items() if "relative_attention_bias" not in name}, pattern
     )
@@ -187,7 +187,7 @@ def _facts(layers: int, width: int, inner: int, words: int) -> tuple[tuple[str, 
 
 
 def _head(part: Part) -> int | None:
-    """Classes of a classifier beside the encoder, if there is one."""
+    """The number of classes of a classification head, if there is one."""
     for name in ("classifier.weight", "classifier.out_proj.weight"):
         if len(part.beside.get(name, ())) == 2:
             return part.beside[name][0]

@@ -1,4 +1,4 @@
-"""Tensors as a tree of modules, in which modules that are alike and numbered one after the other are one branch."""
+"""A checkpoint's tensors as a tree of modules, with equal numbered modules merged."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nfn.checkpoint.listing import TensorInfo
 
 DEPTH = 12
-"""Names deeper than this stay whole below it."""
+"""The deepest level of the tree; longer names are not split further."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Node:
 
 
 def tree_of(tensors: Iterable[TensorInfo]) -> Node:
-    """The tree of dotted names (or names with slashes); the root is called ""."""
+    """The tree of dotted names (or names with slashes); the root's name is ""."""
     root: dict = {}
     for tensor in tensors:
         keys = tensor.name.replace("/", ".").split(".")
@@ -52,7 +52,7 @@ def _node(name: str, table: dict) -> Node:
 
 
 def _merge(children: list[Node]) -> list[Node]:
-    """Numbered neighbours that are alike become one."""
+    """Merge equal, consecutively numbered modules."""
     merged: list[Node] = []
     first = ""
     for child in children:
@@ -77,7 +77,7 @@ def _follows(last: Node, child: Node) -> bool:
 
 
 def tensors_of(node: Node, prefix: str = "") -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of all tensors; of modules that are alike, those of the first, named as the branch is."""
+    """Names and shapes of all tensors; for merged modules those of the first, under the branch's name."""
     for tensor in node.tensors:
         yield f"{prefix}{tensor.name}", tensor.shape
     for child in node.children:
@@ -85,7 +85,7 @@ def tensors_of(node: Node, prefix: str = "") -> Iterator[tuple[str, tuple[int, .
 
 
 def pruned(node: Node, most: int) -> Node:
-    """The tree cut to the depth at which it has at most `most` modules and tensors."""
+    """The tree truncated to the depth with at most `most` modules and tensors."""
     counts: Counter[int] = Counter()
     _count(node, 1, counts)
     depth = total = 0
@@ -96,7 +96,7 @@ def pruned(node: Node, most: int) -> Node:
 
 
 def _count(node: Node, level: int, counts: Counter[int]) -> None:
-    """Modules and tensors on each level below a node."""
+    """The number of modules and tensors on each level below a node."""
     counts[level] += len(node.tensors) + len(node.children)
     for child in node.children:
         _count(child, level + 1, counts)

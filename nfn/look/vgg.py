@@ -1,4 +1,4 @@
-"""VGG (arXiv:1409.1556), AlexNet (1404.5997) and LeNet-5, the networks that are a row of convolutions and a head."""
+"""VGG (arXiv:1409.1556), AlexNet (1404.5997) and LeNet-5: chains of convolutions with a head."""
 
 from nfn.look.families import Architecture, Shape, Shapes, compare, compared, norm, parts, without_counters
 
@@ -30,40 +30,40 @@ _LETTERS: dict[str, list[int | str]] = {
         "M",
     ],
 }
-"""Widths of the convolutions, "M" for a pooling, which takes a place in torchvision's numbers."""
+"""Widths of the convolutions; "M" is a pooling, which counts in torchvision's numbering."""
 
 
 def find_vgg(shapes: Shapes) -> Architecture | None:
-    """VGG of torchvision, with or without batch norm."""
+    """VGG as in torchvision, with or without batch norm."""
     for part in parts(without_counters(shapes), "features.0.weight"):
         head = _head(part.shapes, 512 * 49, 4096, (0, 3, 6))
         for name, letters in _LETTERS.items():
             for normed in (False, True):
-                wanted = {**_features(letters, normed), **head}
-                if head and not part.beside and compare(part.shapes, wanted):
+                expected = {**_features(letters, normed), **head}
+                if head and not part.beside and compare(part.shapes, expected):
                     full = f"{name} with batch norm" if normed else name
                     return _found(
-                        full, len(wanted), "torchvision's VGG", part.shapes["classifier.6.weight"][0]
+                        full, len(expected), "torchvision's VGG", part.shapes["classifier.6.weight"][0]
                     )
     return None
 
 
 def find_alexnet(shapes: Shapes) -> Architecture | None:
-    """AlexNet of torchvision."""
+    """AlexNet as in torchvision."""
     for part in parts(shapes, "features.10.weight"):
         convs = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
-        wanted: dict[str, Shape] = {f"features.{i}.weight": (o, c, k, k) for i, (o, c, k) in convs.items()}
-        wanted |= {f"features.{i}.bias": (o,) for i, (o, _, _) in convs.items()}
-        wanted |= _head(part.shapes, 256 * 36, 4096, (1, 4, 6))
-        if not part.beside and "classifier.6.weight" in part.shapes and compare(part.shapes, wanted):
+        expected: dict[str, Shape] = {f"features.{i}.weight": (o, c, k, k) for i, (o, c, k) in convs.items()}
+        expected |= {f"features.{i}.bias": (o,) for i, (o, _, _) in convs.items()}
+        expected |= _head(part.shapes, 256 * 36, 4096, (1, 4, 6))
+        if not part.beside and "classifier.6.weight" in part.shapes and compare(part.shapes, expected):
             return _found(
-                "AlexNet", len(wanted), "torchvision's AlexNet", part.shapes["classifier.6.weight"][0]
+                "AlexNet", len(expected), "torchvision's AlexNet", part.shapes["classifier.6.weight"][0]
             )
     return None
 
 
 def find_lenet(shapes: Shapes) -> Architecture | None:
-    """LeNet-5 (LeCun et al. 1998) by its five layers, under whatever names."""
+    """LeNet-5 (LeCun et al. 1998) by the shapes of its five layers, under any names."""
     weights = [shape for name, shape in shapes.items() if len(shape) > 1]
     biases = [shape[0] for shape in shapes.values() if len(shape) == 1]
     if [len(shape) for shape in weights] != [4, 4, 2, 2, 2] or len(shapes) != len(weights) + len(biases):

@@ -1,4 +1,4 @@
-"""Vision transformers (ViT, arXiv:2010.11929) as timm, transformers and torchvision name them; CLIP (2103.00020)."""
+"""Vision transformers (ViT, arXiv:2010.11929) by the names of timm, transformers and torchvision; CLIP (2103.00020)."""
 
 import math
 
@@ -31,34 +31,34 @@ _SIZES = {
 
 
 def find_vit(shapes: Shapes) -> Architecture | None:
-    """A ViT of timm (also as DeiT and DINOv2 write it), of transformers or of torchvision."""
+    """A ViT of timm (also DeiT and DINOv2), transformers or torchvision."""
     return _find_timm(shapes) or _find_hf(shapes) or _find_torchvision(shapes)
 
 
 def _find_timm(shapes: Shapes) -> Architecture | None:
     for part in parts(shapes, "patch_embed.proj.weight"):
-        found = blocks(part.shapes, r"blocks\.(\d+)\.(.+)")
-        scaled = found is not None and set(found.block) == _TIMM_BLOCK | _SCALED
-        if found is None or not (scaled or set(found.block) == _TIMM_BLOCK):
+        layers = blocks(part.shapes, r"blocks\.(\d+)\.(.+)")
+        scaled = layers is not None and set(layers.block) == _TIMM_BLOCK | _SCALED
+        if layers is None or not (scaled or set(layers.block) == _TIMM_BLOCK):
             continue
-        width = found.block["attn.proj.bias"][0]
-        if found.block["attn.qkv.weight"] == (3 * width, width):
+        width = layers.block["attn.proj.bias"][0]
+        if layers.block["attn.qkv.weight"] == (3 * width, width):
             extra = " with layer scale (as DINOv2 has it)" if scaled else ""
             whose = "timm's VisionTransformer"
             head = part.shapes.get("head.weight")
-            return _named(part, found, width, "patch_embed.proj.weight", "pos_embed", head, whose, extra)
+            return _named(part, layers, width, "patch_embed.proj.weight", "pos_embed", head, whose, extra)
     return None
 
 
 def _find_hf(shapes: Shapes) -> Architecture | None:
     for part in parts(shapes, "embeddings.patch_embeddings.projection.weight"):
-        found = blocks(part.shapes, r"encoder\.layer\.(\d+)\.(.+)")
-        if found is not None and set(found.block) == _HF_BLOCK:
+        layers = blocks(part.shapes, r"encoder\.layer\.(\d+)\.(.+)")
+        if layers is not None and set(layers.block) == _HF_BLOCK:
             patch, places = "embeddings.patch_embeddings.projection.weight", "embeddings.position_embeddings"
-            width = found.block["output.dense.bias"][0]
+            width = layers.block["output.dense.bias"][0]
             return _named(
                 part,
-                found,
+                layers,
                 width,
                 patch,
                 places,
@@ -71,29 +71,36 @@ def _find_hf(shapes: Shapes) -> Architecture | None:
 
 def _find_torchvision(shapes: Shapes) -> Architecture | None:
     for part in parts(shapes, "conv_proj.weight"):
-        found = blocks(part.shapes, r"encoder\.layers\.encoder_layer_(\d+)\.(.+)")
-        inside = {name for name in found.block if not name.startswith("mlp.")} if found else set()
-        if found is not None and inside == _TORCH_BLOCK:
+        layers = blocks(part.shapes, r"encoder\.layers\.encoder_layer_(\d+)\.(.+)")
+        inside = {name for name in layers.block if not name.startswith("mlp.")} if layers else set()
+        if layers is not None and inside == _TORCH_BLOCK:
             head = part.shapes.get("heads.head.weight")
-            width = found.block["ln_1.bias"][0]
+            width = layers.block["ln_1.bias"][0]
             whose = "torchvision's VisionTransformer"
-            return _named(part, found, width, "conv_proj.weight", "encoder.pos_embedding", head, whose, "")
+            return _named(part, layers, width, "conv_proj.weight", "encoder.pos_embedding", head, whose, "")
     return None
 
 
 def _named(
-    part: Part, found: Blocks, width: int, patch: str, places: str, head: Shape | None, whose: str, extra: str
+    part: Part,
+    layers: Blocks,
+    width: int,
+    patch: str,
+    places: str,
+    head: Shape | None,
+    whose: str,
+    extra: str,
 ) -> Architecture | None:
     kernel, positions = part.shapes[patch], part.shapes.get(places, ())
     if len(kernel) != 4 or kernel[0] != width or kernel[2] != kernel[3] or positions[-1:] != (width,):
         return None
     side = math.isqrt(positions[1])
     marks = positions[1] - side * side
-    size = _SIZES.get((found.count, width))
-    name = f"ViT-{size}/{kernel[2]}" if size else f"ViT/{kernel[2]} ({found.count} layers, {width} wide)"
+    size = _SIZES.get((layers.count, width))
+    name = f"ViT-{size}/{kernel[2]}" if size else f"ViT/{kernel[2]} ({layers.count} layers, {width} wide)"
     colours = {3: "RGB pictures", 1: "gray pictures"}.get(kernel[1], f"pictures of {kernel[1]} channels")
     inputs = f"{colours} of {side * kernel[2]} × {side * kernel[2]}" if marks in (0, 1, 2) else colours
-    facts = (("layers", str(found.count)), ("width", str(width)), ("patches", f"{kernel[2]} × {kernel[3]}"))
+    facts = (("layers", str(layers.count)), ("width", str(width)), ("patches", f"{kernel[2]} × {kernel[3]}"))
     classes = head[0] if head and len(head) == 2 else None
     return Architecture(f"{name}{extra}", compared(len(part.shapes), whose), facts, inputs, classes)
 

@@ -1,4 +1,4 @@
-"""A look in words, for a terminal or a page, and as plain data for programs. Nothing here is escaped."""
+"""Format a `Look` as text, not escaped, and as plain data."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -9,21 +9,21 @@ from nfn.look.look import Look
 from nfn.look.tree import Node
 
 KINDS = {4: "kernel of a convolution", 2: "matrix", 1: "vector", 0: "scalar"}
-"""What tensors mostly are, by their number of axes."""
+"""Typical kinds of tensors, by their number of axes."""
 SHOWN = 40
-"""Kinds of operations that are named."""
+"""The most operators that are named."""
 
 
 def facts(seen: Look) -> Iterator[tuple[str, str]]:
-    """What is known of a checkpoint, as pairs of a name and a text, the most telling first."""
-    found = seen.architecture
-    yield "architecture", found.name if found else "unknown"
-    if found:
-        yield "how that is known", found.evidence
+    """The facts about a checkpoint as pairs of name and text, the most informative first."""
+    architecture = seen.architecture
+    yield "architecture", architecture.name if architecture else "unknown"
+    if architecture:
+        yield "how that is known", architecture.evidence
     yield from _ends(seen)
-    yield from found.facts if found else _holds(seen)
-    if seen.told:
-        yield "calls itself", seen.told
+    yield from architecture.facts if architecture else _holds(seen)
+    if seen.declared_name:
+        yield "calls itself", seen.declared_name
     yield "format", seen.format
     if seen.tensors:
         yield "tensors", f"{seen.tensors:,}, {seen.parameters:,} parameters, {size(seen.nbytes)}"
@@ -38,31 +38,31 @@ def facts(seen: Look) -> Iterator[tuple[str, str]]:
 
 
 def _holds(seen: Look) -> Iterator[tuple[str, str]]:
-    """What kinds of tensors there are, where that is all that is known."""
+    """The kinds of tensors, for a checkpoint without a known architecture."""
     words = [f"{count:,} × {KINDS.get(rank, f'tensor of {rank} axes')}" for rank, count in seen.ranks.items()]
     if words:
         yield "holds", ", ".join(words)
 
 
 def _ends(seen: Look) -> Iterator[tuple[str, str]]:
-    found = seen.architecture
-    inputs = ", ".join(map(port, seen.inputs)) or (found.inputs if found else "")
+    architecture = seen.architecture
+    inputs = ", ".join(map(port, seen.inputs)) or (architecture.inputs if architecture else "")
     if inputs:
         yield "inputs", inputs
     if seen.outputs:
         yield "outputs", ", ".join(map(port, seen.outputs))
-    if found and found.classes:
-        yield "classes", f"{found.classes:,}"
+    if architecture and architecture.classes:
+        yield "classes", f"{architecture.classes:,}"
 
 
 def port(one: Port) -> str:
-    """An input or output: its name, type and shape, with "any" for a size that is left open."""
+    """The name, dtype and shape of an input or output, with "any" for unknown sizes."""
     shape = "of any shape" if one.shape is None else shape_text(one.shape)
     return f"{one.name}: {one.dtype} {shape}".replace(":  ", ": ")
 
 
 def size(nbytes: int) -> str:
-    """Bytes in the unit that leaves three digits at most."""
+    """A number of bytes with a unit, in at most three digits."""
     for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if nbytes >= scale:
             return f"{nbytes / scale:.1f} {unit}"
@@ -70,12 +70,12 @@ def size(nbytes: int) -> str:
 
 
 def shape_text(shape: Sequence[int | None]) -> str:
-    """Sizes with crosses between them."""
+    """A shape as sizes separated by ×."""
     return " × ".join("any" if size is None else f"{size:,}" for size in shape) or "scalar"
 
 
 def as_dict(seen: Look) -> dict[str, Any]:
-    """A look as plain data: the tree as nested tables, with shapes."""
+    """A look as plain data, with the tree as nested dicts."""
     return {**asdict(seen), "tree": _plain(seen.tree)}
 
 

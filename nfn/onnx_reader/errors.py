@@ -1,15 +1,15 @@
-"""What is said of an ONNX file that cannot be read."""
+"""Errors of the ONNX reader."""
 
 from nfn.reader.errors import EXPORT_ADVICE, ONNX_EXPORT, NetworkFileError
 
 AGAIN = f"Export it again: {ONNX_EXPORT}."
-"""What to do about a file that is damaged, or was made in another way."""
+"""Advice for a damaged or unusual file."""
 WEIGHTS = f"Its weights alone may still be read. {EXPORT_ADVICE}"
-"""What to do about a network whose graph has what is not known here."""
+"""Advice for a network with an unsupported operator."""
 
 
 class OnnxError(NetworkFileError):
-    """An ONNX file is not a network that can be read; the message is meant for the person who chose the file."""
+    """An ONNX file is not a supported network; the message is for the person who chose the file."""
 
 
 def invalid(fault: str, advice: str = AGAIN) -> OnnxError:

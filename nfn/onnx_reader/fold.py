@@ -1,4 +1,4 @@
-"""Nodes whose inputs are all constants are computed, within limits: shapes of values, and weights rearranged."""
+"""Constant folding, within limits: shapes of values, and rearranged weights."""
 
 import math
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def fold(builder: Builder, call: Call) -> Constant:
 
 
 _KEEP_NAME = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast"}
-"""Operators that leave the values of a tensor as they are, so that it keeps its name."""
+"""Operators that do not change the values of a tensor, so that it keeps its name."""
 
 
 def _constant(builder: Builder, call: Call, _: list[Array]) -> Array:
@@ -67,7 +67,7 @@ def _constant_of_shape(builder: Builder, call: Call, arrays: list[Array]) -> Arr
 
 
 def _room(builder: Builder, shape: Any) -> tuple[int, ...]:
-    """A shape that may be made: sizes are counted before anything is allocated."""
+    """A shape to be allocated; its size is checked first."""
     sizes = tuple(int(n) for n in shape)
     if any(n < 0 for n in sizes) or len(sizes) > 8:
         raise builder.refuse(f"it makes a constant of shape {list(sizes)[:8]}")
@@ -85,7 +85,7 @@ def _elementwise(function: Callable[..., Array]) -> Fold:
 
 
 def _wide(array: Array) -> Any:
-    """Integers and booleans may become float64 in NumPy, where ONNX keeps the type."""
+    """Restore the ONNX dtype, as NumPy may promote integers and booleans to float64."""
     return array.dtype if array.dtype != np.bool_ else np.float32
 
 
@@ -101,7 +101,7 @@ def _many(function: Callable[[Array, Array], Array]) -> Fold:
 
 
 def _divide(builder: Builder, call: Call, arrays: list[Array]) -> Array:
-    """Integers are divided towards zero."""
+    """Integer division, rounding towards zero."""
     a, b = arrays
     _room(builder, np.broadcast_shapes(a.shape, b.shape))
     if a.dtype != np.int64 or b.dtype != np.int64:

@@ -14,7 +14,7 @@ from nfn.reader import limits
 from nfn.reader.errors import ONNX_EXPORT, quote, quote_some
 
 OPSETS = (7, 26)
-"""Versions of the operators that are known: from PyTorch 1.0 on."""
+"""Supported operator set versions, from PyTorch 1.0 on."""
 
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...] | RawTensor | None
 """None: of a kind that no operator here takes."""
@@ -41,7 +41,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the graph; sizes that the file leaves open are None, as is an unknown shape."""
+    """An input or output of the graph; sizes that the file leaves unknown are None, as is an unknown shape."""
 
     name: str
     dims: tuple[int | None, ...] | None
@@ -50,7 +50,7 @@ class Port:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What the output of an ONNX file needs."""
+    """The nodes, constants and input of one output of an ONNX file."""
 
     nodes: tuple[Node, ...]
     initializers: Mapping[str, RawTensor]
@@ -61,8 +61,8 @@ class Model:
     notes: tuple[str, ...]
 
 
-def parse(data: bytes, wanted: str | None = None) -> Model:
-    """The checked graph to the output `wanted`, or the first; OnnxError says what is wrong and where."""
+def parse(data: bytes, output_name: str | None = None) -> Model:
+    """The checked graph of the output `output_name`, or the first; OnnxError says what is wrong and where."""
     file = decode(data)
     if not file.has("graph"):
         raise invalid("it holds no graph")
@@ -72,7 +72,7 @@ def parse(data: bytes, wanted: str | None = None) -> Model:
     nodes = _nodes(graph, opset)
     ports = [_port(port) for port in graph.messages("input") if port.text("name") not in initializers]
     _check_order(nodes, [*initializers, *(port.name for port in ports)])
-    output, notes = _output(graph, wanted)
+    output, notes = _output(graph, output_name)
     needed = _needed(nodes, output.name)
     used = {name for node in needed for name in node.inputs} | {output.name}
     metadata = {entry.text("key"): entry.text("value") for entry in file.messages("metadata_props")}
@@ -83,7 +83,7 @@ def _check_functions(file: Message) -> None:
     if file.has("functions"):
         names = quote_some([function.text("name") for function in file.messages("functions")])
         raise invalid(
-            f"it defines functions of its own ({names}); wanted plain operators",
+            f"it defines functions of its own ({names}); expected plain operators",
             f"Inline them with onnx.inliner.inline_local_functions(model), or export it again: {ONNX_EXPORT}.",
         )
 
@@ -94,7 +94,7 @@ def _opset(file: Message) -> int:
     versions = [entry.integer("version") for entry in imported]
     low, high = OPSETS
     if len(versions) != 1:
-        raise invalid(f"it names {len(versions)} versions of ONNX's operators; wanted one (an opset)")
+        raise invalid(f"it names {len(versions)} versions of ONNX's operators; expected one (an opset)")
     if not low <= versions[0] <= high:
         raise invalid(
             f"it is in opset {versions[0]}; {low} to {high} are read",
@@ -104,11 +104,11 @@ def _opset(file: Message) -> int:
 
 
 def _initializers(graph: Message) -> dict[str, RawTensor]:
-    """The stored tensors by name; none is read yet."""
+    """The stored tensors by name, not yet read."""
     stored = graph.messages("initializer")
     for sparse in graph.messages("sparse_initializer"):
         raise invalid(
-            f"tensor {quote(sparse.message('values').text('name'))} is sparse; wanted dense weights"
+            f"tensor {quote(sparse.message('values').text('name'))} is sparse; expected dense weights"
         )
     if len(stored) > limits.ONNX_NODES:
         raise invalid(f"it has {len(stored):,} tensors; at most {limits.ONNX_NODES:,} are read")
@@ -141,7 +141,7 @@ def _node(number: int, message: Message, opset: int) -> Node:
     node = Node(number, op, name, inputs, outputs, {})
     if message.text("domain") not in ("", "ai.onnx"):
         domain = quote(message.text("domain"))
-        raise _at(node, f"it is an operator of {domain}; wanted ONNX's own operators", WEIGHTS)
+        raise _at(node, f"it is an operator of {domain}; expected ONNX's own operators", WEIGHTS)
     stored = message.messages("attribute")
     names = [_check_name(one.text("name"), f"an attribute of node {number}") for one in stored]
     twice = next((one for i, one in enumerate(names) if one in names[:i]), None)
@@ -160,9 +160,9 @@ _FLOAT, _INT, _STRING, _TENSOR, _GRAPH, _FLOATS, _INTS, _GRAPHS = 1, 2, 3, 4, 5,
 def _attribute(node: Node, message: Message) -> Attribute:
     name, kind = quote(message.text("name")), message.integer("type")
     if message.has("ref_attr_name"):
-        raise _at(node, f"its attribute {name} refers to a function's; wanted a value")
+        raise _at(node, f"its attribute {name} refers to a function's; expected a value")
     if kind in (_GRAPH, _GRAPHS):
-        fault = "it holds a graph of its own (a condition or a loop); wanted a plain chain of operators"
+        fault = "it holds a graph of its own (a condition or a loop); expected a plain chain of operators"
         raise _at(node, fault, WEIGHTS)
     if kind == _TENSOR:
         tensor = describe(message.message("t"))
@@ -179,20 +179,22 @@ def _attribute(node: Node, message: Message) -> Attribute:
 
 
 def _check_schema(node: Node, kinds: Mapping[str, int], opset: int) -> None:
-    """What ONNX says of the operator: which attributes, of which kinds, how many inputs and outputs."""
+    """Check a node against ONNX's schema of its operator: attributes, their types, numbers of inputs and outputs."""
     import onnx
 
     if not onnx.defs.has(node.op, opset, ""):
         raise _at(node, f"it is no operator of opset {opset}", WEIGHTS)
     schema = onnx.defs.get_schema(node.op, opset, "")
     for name, kind in kinds.items():
-        wanted = schema.attributes.get(name)
-        if wanted is None:
+        expected = schema.attributes.get(name)
+        if expected is None:
             raise _at(node, f"it has the attribute {quote(name)}, which this operator does not have")
-        if wanted.type.value != kind:  # pyright: ignore[reportAttributeAccessIssue]
-            raise _at(node, f"its attribute {quote(name)} is of another kind than {wanted.type}")
+        if expected.type.value != kind:  # pyright: ignore[reportAttributeAccessIssue]
+            raise _at(node, f"its attribute {quote(name)} is of another kind than {expected.type}")
     missing = [
-        name for name, wanted in schema.attributes.items() if wanted.required and name not in node.attributes
+        name
+        for name, expected in schema.attributes.items()
+        if expected.required and name not in node.attributes
     ]
     if missing:
         raise _at(node, f"it lacks the attribute {quote(missing[0])}")
@@ -201,51 +203,51 @@ def _check_schema(node: Node, kinds: Mapping[str, int], opset: int) -> None:
         ("outputs", node.outputs, schema.min_output, schema.max_output),
     ):
         if not low <= len(names) <= high:
-            wanted = f"{low}" if high == low else f"{low} to {high}" if high < 100 else f"{low} or more"
-            raise _at(node, f"it has {len(names)} {what}; wanted {wanted}")
+            expected = f"{low}" if high == low else f"{low} to {high}" if high < 100 else f"{low} or more"
+            raise _at(node, f"it has {len(names)} {what}; expected {expected}")
     optional = onnx.defs.OpSchema.FormalParameterOption.Optional
     for place, name in enumerate(node.inputs):
-        wanted = schema.inputs[min(place, len(schema.inputs) - 1)]  # the last may stand for any number
-        if not name and wanted.option != optional:
-            raise _at(node, f"its input {place + 1} ({wanted.name}) is missing")
+        expected = schema.inputs[min(place, len(schema.inputs) - 1)]  # the last may stand for any number
+        if not name and expected.option != optional:
+            raise _at(node, f"its input {place + 1} ({expected.name}) is missing")
 
 
 def _check_order(nodes: list[Node], there: Iterable[str]) -> None:
-    """Every value is made once, before it is used."""
-    known = set()
+    """Check that every value is defined once, before it is used."""
+    defined = set()
     for name in there:
-        if name in known:
+        if name in defined:
             raise invalid(f"an input and a tensor are both called {quote(name)}")
-        known.add(name)
+        defined.add(name)
     made_by = {name: node for node in nodes for name in node.outputs if name}
     for node in nodes:
         for name in filter(None, node.inputs):
-            if name not in known:
+            if name not in defined:
                 later = made_by.get(name)
                 fault = f"which {later.where} makes only later" if later else "which nothing makes"
                 raise _at(node, f"it takes {quote(name)}, {fault}")
         for name in filter(None, node.outputs):
-            if name in known:
+            if name in defined:
                 raise _at(node, f"it makes {quote(name)}, which is there already")
-            known.add(name)
+            defined.add(name)
 
 
 def _needed(nodes: list[Node], output: str) -> list[Node]:
-    """The nodes that an output comes from, in order."""
-    wanted, kept = {output}, []
+    """The nodes that an output depends on, in order."""
+    needed, kept = {output}, []
     for node in reversed(nodes):
-        if wanted.intersection(filter(None, node.outputs)):
+        if needed.intersection(filter(None, node.outputs)):
             kept.append(node)
-            wanted.update(node.inputs)
+            needed.update(node.inputs)
     return kept[::-1]
 
 
-def _output(graph: Message, wanted: str | None) -> tuple[Port, tuple[str, ...]]:
-    """The output with the name `wanted`, or the first, and a note on the others."""
+def _output(graph: Message, output_name: str | None) -> tuple[Port, tuple[str, ...]]:
+    """The output called `output_name`, or the first, and a note on the others."""
     ports = {port.name: port for port in map(_port, graph.messages("output"))}
     if not ports:
         raise invalid("its graph has no output")
-    name = next(iter(ports)) if wanted is None else wanted
+    name = next(iter(ports)) if output_name is None else output_name
     if name not in ports:
         raise invalid(f"it has no output {quote(name)}", f"Its outputs are {quote_some([*ports], 10)}.")
     others = [other for other in ports if other != name]
@@ -256,14 +258,14 @@ def _output(graph: Message, wanted: str | None) -> tuple[Port, tuple[str, ...]]:
 
 
 def _input(ports: list[Port], used: set[str]) -> Port:
-    """The one input that the output comes from."""
+    """The only input that the output depends on."""
     needed = [port for port in ports if port.name in used]
     if len(needed) == 1:
         return needed[0]
     if not needed:
         raise invalid("its output does not depend on an input")
     raise invalid(
-        f"it takes {len(needed)} inputs ({quote_some([port.name for port in needed])}); wanted one, a picture or a "
+        f"it takes {len(needed)} inputs ({quote_some([port.name for port in needed])}); expected one, a picture or a "
         "vector",
         f"Export the part that takes one input: {ONNX_EXPORT}.",
     )

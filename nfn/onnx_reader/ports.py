@@ -1,4 +1,4 @@
-"""What goes in and comes out: which shape an input may have, and whether the output is what the file says it is."""
+"""Graph inputs and outputs: possible input shapes, and a check of the declared output shape."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Reading:
 
 
 def readings(port: Port) -> Iterator[Reading]:
-    """The ways to take an input, the likeliest first."""
+    """The possible shapes of an input, the most likely first."""
     dims = _sized(port)
     sizes: Shape = tuple(n or 0 for n in dims[1:])
     batches = _batches(dims[:1])
@@ -47,11 +47,11 @@ def readings(port: Port) -> Iterator[Reading]:
 
 
 def _sized(port: Port) -> tuple[int | None, ...]:
-    """The sizes of an input, of which only the batch's may be open."""
+    """The sizes of an input, of which only the batch size may be unknown."""
     name = quote(port.name)
     if port.dtype not in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "UINT8"):
         raise invalid(
-            f"its input {name} takes values of type {port.dtype}; wanted floats, a picture or a vector"
+            f"its input {name} takes values of type {port.dtype}; expected floats, a picture or a vector"
         )
     if port.dims is None:
         raise _unsized(f"its input {name} has no shape")
@@ -65,7 +65,7 @@ def _sized(port: Port) -> tuple[int | None, ...]:
 
 def _unsized(fault: str) -> OnnxError:
     return invalid(
-        f"{fault}; wanted (batch, channels, height, width) or (batch, features) with numbers for all but the batch",
+        f"{fault}; expected (batch, channels, height, width) or (batch, features) with numbers for all but the batch",
         f"Export it with one input as an example, and no sizes left open but the batch's: {ONNX_EXPORT}.",
     )
 
@@ -80,16 +80,16 @@ def _batches(dims: tuple[int | None, ...]) -> tuple[Shape, ...]:
 
 
 def check_output(builder: Builder, port: Port, output: Value) -> None:
-    """The shape that the file says the output has, where it says one, must be the one it has."""
+    """Raise OnnxError if the output's declared shape differs from the computed one."""
     if port.dims is None:
         return
-    told, lead = port.dims, len(builder.batch)
-    fits = len(told) == lead + len(output.view) and all(
-        n in (None, size) for n, size in zip(told[lead:], output.view, strict=True)
+    declared, lead = port.dims, len(builder.batch)
+    fits = len(declared) == lead + len(output.view) and all(
+        n in (None, size) for n, size in zip(declared[lead:], output.view, strict=True)
     )
     if not fits:
         raise invalid(
-            f"it says that its output {quote(port.name)} has the shape {_show(told)}, and computes "
+            f"it says that its output {quote(port.name)} has the shape {_show(declared)}, and computes "
             f"{builder.show(output.view)}"
         )
 
@@ -101,8 +101,8 @@ def output_number(builder: Builder, output: Value) -> int:
     else:
         number = builder.number(output)
         builder.check_not_expanded(output)
-        shown = builder.show(output.view)
-        builder.note(f"The output {shown} of the file is here of shape {builder.values[number]}.")
+        view = builder.show(output.view)
+        builder.note(f"The output {view} of the file is here of shape {builder.values[number]}.")
     if number == 0:
         raise invalid("its output is its input, unchanged")
     return number

@@ -1,4 +1,4 @@
-"""`read_onnx`: from the bytes of an ONNX file to an architecture and its tensors."""
+"""`read_onnx`: convert an ONNX file to an architecture and its tensors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class _Built:
 
 
 class _Constants:
-    """The stored tensors as arrays, and what is computed from them, each made once."""
+    """The stored tensors as arrays, and results of constant folding, each computed once."""
 
     def __init__(self, model: Model):
         self._raw: Mapping[str, RawTensor] = model.initializers
@@ -83,14 +83,14 @@ class _Constants:
 
     def fold(self, builder: Builder, call: Call) -> Constant:
         """What a node makes of constants; of the same ones it is the same."""
-        inputs, known = self._computed.get(call.node.number, ((), None))
+        inputs, folded = self._computed.get(call.node.number, ((), None))
         same = len(inputs) == len(call.inputs) and all(
             a is b for a, b in zip(inputs, call.inputs, strict=True)
         )
-        if known is None or not same:
-            known = fold(builder, call)
-            self._computed[call.node.number] = call.inputs, known
-        return known
+        if folded is None or not same:
+            folded = fold(builder, call)
+            self._computed[call.node.number] = call.inputs, folded
+        return folded
 
     def notes(self) -> tuple[str, ...]:
         """Which types were cast."""
@@ -100,7 +100,7 @@ class _Constants:
 
 
 def _first_that_works(model: Model, constants: _Constants) -> tuple[_Built, Reading]:
-    """What the input is (a vector, a picture with the channels first or last) follows from what is done with it."""
+    """The input's layout (a vector, or an image with channels first or last) is inferred from how it is used."""
     fault: OnnxError | None = None
     for reading in readings(model.input):
         try:
@@ -112,7 +112,7 @@ def _first_that_works(model: Model, constants: _Constants) -> tuple[_Built, Read
 
 
 def _build(model: Model, constants: _Constants, reading: Reading) -> _Built:
-    """Where the file leaves the size of the batch open, two sizes must give the same: what depends on it is refused."""
+    """With an unknown batch size, two sizes must give the same graph; graphs that depend on it are rejected."""
     built, *others = (_walk(model, constants, reading, batch) for batch in reading.batches)
     for other in others:
         same = built.architecture == other.architecture and all(
@@ -124,16 +124,16 @@ def _build(model: Model, constants: _Constants, reading: Reading) -> _Built:
 
 
 def _walk(model: Model, constants: _Constants, reading: Reading, batch: Shape) -> _Built:
-    """The architecture, node by node."""
+    """Convert the graph node by node."""
     builder = Builder(reading.input_shape, batch)
-    known: dict[str, Operand] = {model.input.name: builder.value(0, reading.view, reading.order)}
+    operands: dict[str, Operand] = {model.input.name: builder.value(0, reading.view, reading.order)}
     for node in model.nodes:
         builder.call = Call(node, (), model.opset)
-        inputs = tuple(_look_up(builder, constants, known, name) for name in node.inputs)
+        inputs = tuple(_look_up(builder, constants, operands, name) for name in node.inputs)
         builder.call = Call(node, inputs, model.opset)
-        known[node.outputs[0]] = _result(builder, constants, builder.call)
+        operands[node.outputs[0]] = _result(builder, constants, builder.call)
     builder.call = None
-    output = known.get(model.output.name)
+    output = operands.get(model.output.name)
     if not isinstance(output, Value):
         raise invalid(f"its output {quote(model.output.name)} does not depend on its input")
     check_output(builder, model.output, output)
@@ -152,15 +152,15 @@ def _walk(model: Model, constants: _Constants, reading: Reading, batch: Shape) -
 
 
 def _look_up(
-    builder: Builder, constants: _Constants, known: Mapping[str, Operand], name: str
+    builder: Builder, constants: _Constants, operands: Mapping[str, Operand], name: str
 ) -> Operand | None:
-    """What a name stands for; None for an input that was left out."""
+    """The value of a name; None for an omitted input."""
     if not name:
         return None
-    found = known.get(name) or constants.get(name)
-    if found is None:
+    operand = operands.get(name) or constants.get(name)
+    if operand is None:
         raise builder.refuse(f"it takes {quote(name)}, which is not the first result of its operation")
-    return found
+    return operand
 
 
 def _result(builder: Builder, constants: _Constants, call: Call) -> Operand:
@@ -178,7 +178,7 @@ def _result(builder: Builder, constants: _Constants, call: Call) -> Operand:
 
 
 def _tensor(name: str, array: np.ndarray) -> torch.Tensor:
-    """A float32 tensor of its own; NaN, infinity and what float32 cannot hold are refused by name."""
+    """A float32 copy; NaN, infinity and values beyond float32 raise OnnxError, naming the tensor."""
     check_finite(name, array)
     narrow = to_float32(name, array)
     return torch.from_numpy(narrow if narrow.flags.writeable else narrow.copy())

@@ -1,4 +1,4 @@
-"""Tensors of an ONNX file: checked against their bytes first, made into arrays when they are used."""
+"""Tensors of an ONNX file: validated against their bytes first, converted to arrays when used."""
 
 import math
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def describe(message: Message) -> RawTensor:
 
 
 def type_name(number: int) -> str:
-    """ONNX's name of a type; the number where it has none."""
+    """ONNX's name of a dtype; its number if it has none."""
     return TYPES.get(number, f"number {number}")
 
 
@@ -63,14 +63,14 @@ def check_tensor(name: str, tensor: RawTensor) -> None:
     message, shape = tensor.message, tensor.shape
     if message.integer("data_location") or message.has("external_data"):
         raise invalid(
-            f"tensor {quote(name)} lies in another file beside it; wanted all weights inside",
+            f"tensor {quote(name)} lies in another file beside it; expected all weights inside",
             f"Export it with its weights: {ONNX_EXPORT}; or onnx.save(onnx.load(path), path) beside those files.",
         )
     if message.has("segment"):
         raise _refusal(name, "is stored in segments")
     if tensor.dtype not in _LITTLE:
         raise _refusal(
-            name, f"has values of type {quote(tensor.dtype)}; wanted floats (or integers for shapes)"
+            name, f"has values of type {quote(tensor.dtype)}; expected floats (or integers for shapes)"
         )
     if len(shape) > limits.RANK or any(not 0 <= size < 2**31 for size in shape):
         raise _refusal(name, f"has the shape {show_shape(shape)}")
@@ -82,9 +82,9 @@ def check_tensor(name: str, tensor: RawTensor) -> None:
 
 
 def _check_extent(name: str, tensor: RawTensor) -> None:
-    """As many values as the shape asks for, in one place."""
+    """Check that there are as many values as the shape has, in one field."""
     message, held = tensor.message, [field for field in _TYPED if tensor.message.has(field)]
-    wanted = _FIELDS.get(tensor.dtype, "int32_data")
+    expected = _FIELDS.get(tensor.dtype, "int32_data")
     if message.has("raw_data"):
         there, asked = len(message.raw("raw_data")), tensor.numel * np.dtype(_LITTLE[tensor.dtype]).itemsize
         if held:
@@ -95,15 +95,15 @@ def _check_extent(name: str, tensor: RawTensor) -> None:
                 f"has the shape {show_shape(tensor.shape)}, which asks for {show_count(asked)} bytes; {there:,} are "
                 "there",
             )
-    elif held not in ([], [wanted]):
+    elif held not in ([], [expected]):
         raise _refusal(name, f"is of type {tensor.dtype} and has its values as {held[0]}")
-    elif len(message.numbers(wanted)) != tensor.numel:
-        there = len(message.numbers(wanted))
+    elif len(message.numbers(expected)) != tensor.numel:
+        there = len(message.numbers(expected))
         raise _refusal(name, f"has the shape {show_shape(tensor.shape)}, and {there:,} values")
 
 
 def to_array(tensor: RawTensor) -> np.ndarray:
-    """The values of a checked tensor: float32 (also of half floats), float64, int64 or bool."""
+    """The values of a checked tensor: float32 (also for half floats), float64, int64 or bool."""
     message, little = tensor.message, _LITTLE[tensor.dtype]
     if message.has("raw_data"):
         flat = np.frombuffer(message.raw("raw_data"), little)

@@ -15,13 +15,13 @@ from torch import Tensor
 from nfn.architecture.ops import FUNCTIONS
 
 X = 0
-"""The term that stands for the number itself."""
+"""The term of the variable itself."""
 LARGEST = 32
-"""Terms in one function; a longer one is cut there."""
+"""The most terms in one function; longer ones are split there."""
 TRIES = 2_000
-"""How often a function of a graph is compared with all activations: once for each, where they are usual ones."""
+"""The most functions of a graph that are compared with all activations."""
 INFINITE = 3e38
-"""Bounds from here on bound nothing (exporters write the largest float32 for them)."""
+"""Bounds of at least this size have no effect (exporters write the largest float32 for no bound)."""
 
 _COMPARISONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "greater": torch.gt,
@@ -42,17 +42,17 @@ _BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 _UNARY: dict[str, Callable[[Tensor], Tensor]] = {"erf": torch.erf, "log": torch.log, "sqrt": torch.sqrt}
 
 Term = tuple[str, tuple[int, ...], float]
-"""The kind of a step, the terms that it takes, and its number (a slope; the number itself of a "number")."""
+"""The kind of a step, its argument terms, and its number (a slope, or the value of a "number")."""
 
 
 def decimal(number: float) -> float:
-    """The shortest decimal that is the same float32: 0.1 rather than 0.10000000149."""
+    """The shortest decimal that rounds to the same float32: 0.1 rather than 0.10000000149."""
     with np.errstate(over="ignore"):
         return float(str(np.float32(number)))
 
 
 class Terms:
-    """All steps of all functions in a graph; equal steps are one."""
+    """All steps of all functions in a graph, without duplicates."""
 
     def __init__(self):
         self.terms: list[Term] = [("x", (), 0.0)]
@@ -61,7 +61,7 @@ class Terms:
         self._numbers: dict[Term, int] = {self.terms[0]: X}
 
     def make(self, kind: str, *arguments: int, number: float = 0.0) -> int:
-        """The number of a step; what changes nothing (`x * 1`, `max(x, -inf)`) is no step."""
+        """The index of a step; steps without effect (`x * 1`, `max(x, -inf)`) are skipped."""
         term = (kind, arguments, number)
         same = self._simplified(term)
         if same is not None:
@@ -73,16 +73,16 @@ class Terms:
         return self._numbers[term]
 
     def number(self, value: float) -> int:
-        """A constant."""
+        """Add a constant."""
         return self.make("number", number=value)
 
     def constant(self, term: int) -> float | None:
-        """The value of a constant, None for what depends on x."""
+        """The value of a constant; None for terms that depend on x."""
         kind, _, number = self.terms[term]
         return number if kind == "number" else None
 
     def is_comparison(self, term: int) -> bool:
-        """Whether a step gives true or false."""
+        """Whether a step is boolean."""
         return self.terms[term][0] in _COMPARISONS
 
     def _simplified(self, term: Term) -> int | None:
@@ -103,27 +103,27 @@ class Terms:
         return arguments[0] if unchanged else None
 
     def cone(self, root: int) -> list[int]:
-        """A term and all that it is made of, the latest first, without constants."""
-        found, left = set(), [root]
+        """A term and all its subterms, the latest first, without constants."""
+        reached, left = set(), [root]
         while left:
             term = left.pop()
-            if term not in found and self.constant(term) is None:
-                found.add(term)
+            if term not in reached and self.constant(term) is None:
+                reached.add(term)
                 left.extend(self.terms[term][1])
-        return sorted(found, reverse=True)
+        return sorted(reached, reverse=True)
 
     def evaluate(self, root: int, variable: int, x: Tensor) -> Tensor | None:
-        """The values of a function of `variable`; None where it takes x in another way as well."""
-        known: dict[int, Tensor] = {variable: x}
+        """The values of a function of `variable`; None if it also depends on x in another way."""
+        values: dict[int, Tensor] = {variable: x}
         for term in [*reversed(self.cone(root))]:
-            if term in known:
+            if term in values:
                 continue
             kind, arguments, number = self.terms[term]
-            if kind == "x" or any(self.constant(a) is None and a not in known for a in arguments):
+            if kind == "x" or any(self.constant(a) is None and a not in values for a in arguments):
                 continue
-            operands = [known[a] if a in known else self._constant(a, x) for a in arguments]
-            known[term] = self._apply((kind, arguments, number), operands)
-        return known.get(root)
+            operands = [values[a] if a in values else self._constant(a, x) for a in arguments]
+            values[term] = self._apply((kind, arguments, number), operands)
+        return values.get(root)
 
     def _constant(self, term: int, x: Tensor) -> Tensor:
         return torch.full_like(x, self.terms[term][2])
@@ -138,15 +138,15 @@ class Terms:
         return _UNARY[kind](*operands) if kind in _UNARY else FUNCTIONS[kind](operands[0], number)
 
     def recognise(self, root: int, variable: int) -> tuple[str, float] | None:
-        """The activation, and its parameter, that a function of `variable` is; ("identity", 1) for nothing at all."""
+        """The activation that equals a function of `variable`, and its parameter; ("identity", 1) for the identity."""
         values = self.evaluate(root, variable, _grid())
         if values is None or self.is_comparison(root):
             return None
         certain = torch.isfinite(values) | (
             _grid().abs() < 80
         )  # far out exp overflows where softplus does not
-        names, known = _plain_values()
-        same = (_close(values, known) | ~certain).all(1).nonzero()
+        names, plain = _plain_values()
+        same = (_close(values, plain) | ~certain).all(1).nonzero()
         if len(same):
             return names[int(same[0])], 1.0
         for name, parameter in _fit(values).items():
@@ -157,7 +157,7 @@ class Terms:
 
 @cache
 def _grid() -> Tensor:
-    """Numbers of all sizes, dense where activations bend."""
+    """Test inputs of all magnitudes, dense where activations bend."""
     wide = torch.logspace(-6, 6, 200, dtype=torch.float64)
     near = torch.linspace(-13, 13, 1201, dtype=torch.float64)
     return torch.cat([torch.tensor([-50.0, -1.0, 0.0], dtype=torch.float64), near, wide, -wide])
@@ -168,18 +168,18 @@ _FITTED = {"leaky_relu", "elu", "celu", "softplus"}
 
 @cache
 def _plain_values() -> tuple[list[str], Tensor]:
-    """All activations without a parameter, and no activation, and their values, a row each."""
+    """All activations without a parameter, and the identity, with their values, a row each."""
     names = [name for name in FUNCTIONS if name not in _FITTED | {"sine", "cosine"}]
     rows = [_grid(), *(FUNCTIONS[name](_grid(), 1.0) for name in names)]
     return ["identity", *names], torch.stack(rows).nan_to_num(posinf=1e300)
 
 
-def _close(values: Tensor, known: Tensor) -> Tensor:
-    return (values - known).abs() <= 1e-6 * (1 + known.abs())
+def _close(values: Tensor, expected: Tensor) -> Tensor:
+    return (values - expected).abs() <= 1e-6 * (1 + expected.abs())
 
 
 def _fit(values: Tensor) -> dict[str, float]:
-    """The parameter that each activation with one would have to have; only what bends at 0 can be one."""
+    """The parameter that each parametrized activation would need; only functions that bend at 0 can be one."""
     at_minus_50, at_minus_1, at_0 = (float(v) for v in values[:3])
     softplus = math.log(2) / at_0 if at_0 > 0 else 0.0
     fitted = {"leaky_relu": -at_minus_1, "elu": -at_minus_50, "celu": -at_minus_50, "softplus": softplus}

@@ -1,4 +1,4 @@
-"""What stands on the edges of an ONNX graph while it is read: values that depend on the input, and constants."""
+"""Values and constants of an ONNX graph during conversion."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,11 +51,11 @@ class Call:
     opset: int
 
     def operand(self, index: int) -> Operand | None:
-        """An input, None where there is none."""
+        """An input; None if it is omitted."""
         return self.inputs[index] if index < len(self.inputs) else None
 
     def attribute(self, name: str) -> Attribute:
-        """An attribute, or what ONNX says it is where the node has none."""
+        """An attribute, or ONNX's default for it."""
         if name in self.node.attributes:
             return self.node.attributes[name]
         return _default(self.node.op, self.opset, name)
@@ -64,10 +64,10 @@ class Call:
 def _default(op: str, opset: int, name: str) -> Attribute:
     import onnx
 
-    known = onnx.defs.get_schema(op, opset, "").attributes.get(name)
-    if known is None or not known.default_value.name:
+    attribute = onnx.defs.get_schema(op, opset, "").attributes.get(name)
+    if attribute is None or not attribute.default_value.name:
         return None
-    value = onnx.helper.get_attribute_value(known.default_value)
+    value = onnx.helper.get_attribute_value(attribute.default_value)
     return value.decode() if isinstance(value, bytes) else tuple(value) if isinstance(value, list) else value
 
 

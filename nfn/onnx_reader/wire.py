@@ -1,4 +1,4 @@
-"""From bytes to messages: protobuf, as far as ONNX files need it.
+"""Parse protobuf messages, as far as ONNX files need it.
 
 Weights stay where they are in the file, and what nobody looks at (comments, subgraphs, shapes of inner values) is
 skipped unread, so that a file takes no more memory than it has bytes; protobuf's own parser would copy it all, and
@@ -67,7 +67,7 @@ MODEL = {
     7: _one("graph", GRAPH), 8: _many("opset_import", {1: _one("domain", "text"), 2: _one("version", "integer")}),
     14: _many("metadata_props", ENTRY), 25: _many("functions", {1: _one("name", "text")}),
 }  # fmt: skip
-"""The fields that are looked at, by their numbers; all others are skipped."""
+"""The parsed fields, by number; all others are skipped."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _WIRES = {"text": _BYTES, "bytes": _BYTES, "integer": _VARINT, "float": _FIXED32, "double": _FIXED64}
@@ -110,7 +110,7 @@ class Message:
 
 
 def decode(data: bytes | memoryview) -> Message:
-    """The `ModelProto` in the bytes of a file; OnnxError says where they are none, or more than a network needs."""
+    """The `ModelProto` in a file; OnnxError if it is not valid, or has more fields than a network needs."""
     return _Decoder(memoryview(data)).message(MODEL, 0, len(data))
 
 
@@ -129,39 +129,39 @@ class _Decoder:
                 raise invalid(f"it has more than {limits.ONNX_FIELDS:,} entries, more than a network needs")
             key, position = self.varint(position, end)
             start, stop = self.extent(position, end, key & 7)
-            known = schema.get(key >> 3)
-            if known is not None:
-                self.put(values, known, key & 7, start, stop)
+            field = schema.get(key >> 3)
+            if field is not None:
+                self.put(values, field, key & 7, start, stop)
             position = stop
         return Message(values)
 
-    def put(self, values: dict[str, Any], known: Field, wire: int, start: int, stop: int) -> None:
+    def put(self, values: dict[str, Any], field: Field, wire: int, start: int, stop: int) -> None:
         """Add what a field holds."""
-        packed = known.repeated and wire == _BYTES and _WIRES[known.kind] != _BYTES
-        if not packed and wire != _WIRES[known.kind]:
-            raise invalid(f"at byte {start:,} its {known.name!r} is not written as ONNX writes it")
-        value = self.packed(known.kind, start, stop) if packed else self.value(known, start, stop)
-        if known.repeated:
-            values.setdefault(known.name, []).append(value)
-        elif known.name in values:
-            raise invalid(f"at byte {start:,} its {known.name!r} stands there a second time")
+        packed = field.repeated and wire == _BYTES and _WIRES[field.kind] != _BYTES
+        if not packed and wire != _WIRES[field.kind]:
+            raise invalid(f"at byte {start:,} its {field.name!r} is not written as ONNX writes it")
+        value = self.packed(field.kind, start, stop) if packed else self.value(field, start, stop)
+        if field.repeated:
+            values.setdefault(field.name, []).append(value)
+        elif field.name in values:
+            raise invalid(f"at byte {start:,} its {field.name!r} stands there a second time")
         else:
-            values[known.name] = value
+            values[field.name] = value
 
-    def value(self, known: Field, start: int, stop: int) -> Any:
-        if known.inside is not None:
-            return self.message(known.inside, start, stop)
+    def value(self, field: Field, start: int, stop: int) -> Any:
+        if field.inside is not None:
+            return self.message(field.inside, start, stop)
         held = self.data[start:stop]
-        if known.kind == "bytes":
+        if field.kind == "bytes":
             return held
-        if known.kind == "text":
+        if field.kind == "text":
             return self.text(held, start)
-        if known.kind == "integer":
+        if field.kind == "integer":
             number, _ = self.varint(start, stop)
             number -= (number >> 63) << 64  # two's complement
-            return np.array([number]) if known.repeated else number
-        array = np.frombuffer(held, "<f4" if known.kind == "float" else "<f8")
-        return array if known.repeated else float(array[0])
+            return np.array([number]) if field.repeated else number
+        array = np.frombuffer(held, "<f4" if field.kind == "float" else "<f8")
+        return array if field.repeated else float(array[0])
 
     def text(self, held: memoryview, start: int) -> str:
         try:
@@ -170,7 +170,7 @@ class _Decoder:
             raise invalid(f"at byte {start:,} a name is no text") from error
 
     def packed(self, kind: Kind, start: int, stop: int) -> np.ndarray:
-        """Numbers one after the other."""
+        """Fixed-size numbers in sequence."""
         if kind == "integer":
             return self.varints(np.frombuffer(self.data[start:stop], np.uint8), start)
         size = 4 if kind == "float" else 8
@@ -179,7 +179,7 @@ class _Decoder:
         return np.frombuffer(self.data[start:stop], "<f4" if kind == "float" else "<f8")
 
     def varints(self, held: np.ndarray, start: int) -> np.ndarray:
-        """Integers in groups of seven bits, the lowest first; a group below 128 is the last of its number."""
+        """Varints: groups of seven bits, lowest first; a byte below 128 ends a number."""
         self.integers += int(np.count_nonzero(held < 0x80))
         if self.integers > limits.ONNX_VARINTS:
             raise invalid(

@@ -1,9 +1,8 @@
-"""Read networks from files that anyone may have made, and write them back.
+"""Read networks from untrusted files, and write them back.
 
-`read_network` and `write_network` are the whole interface; every refusal is a `NetworkFileError`. The way of a file:
-`sniff` (its format) -> `safetensors_file`, `torch_zip`, `legacy_file`, `npz_file`, `pickle_plan` (its tensors, by path)
--> `contents` -> `networks` (the one that is meant) -> `clean` -> `stored.StoredFile` -> `read` (layers in order, or a
-graph).
+`read_network` and `write_network` are the interface; every rejected file raises `NetworkFileError`. The steps are:
+`sniff` (format) -> `safetensors_file`, `torch_zip`, `legacy_file`, `npz_file` or `pickle_plan` (tensors by path) ->
+`contents` -> `networks` (selects one) -> `clean` -> `stored.StoredFile` -> `read` (layers in order, or a graph).
 """
 
 from nfn.reader.errors import NetworkFileError

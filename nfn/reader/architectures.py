@@ -1,4 +1,4 @@
-"""Recognise the architectures that are no plain chain of layers, so that a refusal can say what came."""
+"""Recognise architectures that are not a plain chain of layers, for better error messages."""
 
 import re
 from collections.abc import Collection
@@ -6,7 +6,7 @@ from collections.abc import Collection
 from nfn.reader.errors import NetworkFileError, StructureError, quote
 
 _RESIDUAL_BLOCK = re.compile(r"(?:^|\.)layer\d+\.\d+\.conv\d+\.weight$")
-"""The names of torchvision's ResNets; where all widths are equal, nothing but the names tells the additions."""
+"""The names of torchvision's ResNets, whose shapes may form a chain if all widths are equal."""
 
 _KNOWN = (
     (r"downsample|shortcut|skip|resid", "a residual network (ResNet)", "its blocks add their input to their output"),
@@ -18,18 +18,18 @@ _KNOWN = (
 
 
 def refuse_residual(names: Collection[str]) -> None:
-    """Raise StructureError where the names are those of residual blocks: their shapes may well form a chain."""
+    """Raise StructureError if the names are those of residual blocks, whose shapes may form a chain."""
     block = next((name for name in names if _RESIDUAL_BLOCK.search(name)), None)
     if block is not None:
         raise _refusal(block, *_KNOWN[0][1:])
 
 
 def recognise(names: Collection[str], error: StructureError) -> NetworkFileError:
-    """A better sentence than `error` where the names give the architecture away, else `error`."""
+    """An error that names the architecture if tensor names tell it, else `error`."""
     for pattern, what, why in _KNOWN:
-        found = next((name for name in names if re.search(pattern, name.lower())), None)
-        if found is not None:
-            return _refusal(found, what, why)
+        match = next((name for name in names if re.search(pattern, name.lower())), None)
+        if match is not None:
+            return _refusal(match, what, why)
     return error
 
 

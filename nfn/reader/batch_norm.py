@@ -1,9 +1,9 @@
-"""Fold batch norm in its evaluation mode into a layer beside it (arXiv:1502.03167, section 3.1).
+"""Fold batch norm, in evaluation mode, into an adjacent layer (arXiv:1502.03167, section 3.1).
 
-Before the activation, `gamma * (W x + b - mean) / sqrt(var + eps) + beta` is the layer `scale * W`,
-`scale * (b - mean) + beta` with `scale = gamma / sqrt(var + eps)` per output. After the activation, batch norm is
-part of the next layer: `W (scale * x + shift) + b` with `shift = beta - scale * mean` per input, which is exact
-where that layer pads nothing; averages between the two do not matter.
+Before the activation, `gamma * (W x + b - mean) / sqrt(var + eps) + beta` is a layer with weight `scale * W` and
+bias `scale * (b - mean) + beta`, with `scale = gamma / sqrt(var + eps)` per output. After the activation, batch norm
+is folded into the next layer: `W (scale * x + shift) + b` with `shift = beta - scale * mean` per input, which is
+exact if that layer has no padding; average pooling in between makes no difference.
 """
 
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from nfn.wiring.batch_norms import BatchNorm
 from nfn.wiring.names import natural_key, numbers_of, template_of
 
 EPS = 1e-5
-"""The default of `torch.nn.BatchNorm2d`; a state_dict does not hold it."""
+"""The default of `torch.nn.BatchNorm2d`; it is not in a state_dict."""
 
 
 def place_batch_norms(
     norms: list[BatchNorm], tensors: Mapping[str, StoredTensor], order: list[str], in_order: bool
 ) -> dict[str, BatchNorm]:
-    """Weight name to the batch norm after it: by the file's order if it has one, else by names and sizes."""
+    """Weight name to the batch norm after it: by the file's order if `in_order`, else by names and sizes."""
     placed: dict[str, BatchNorm] = {}
     layers = {name: _Named.of(name) for name in order}
     for norm in norms:
@@ -47,7 +47,7 @@ def _before_in_file(norm: BatchNorm, tensors: Mapping[str, StoredTensor], order:
 
 @dataclass(frozen=True)
 class _Named:
-    """A layer's name, taken apart once: there may be as many comparisons as layers times batch norms."""
+    """A layer's name, parsed once, as it is compared with every batch norm."""
 
     name: str
     module: str
@@ -61,7 +61,7 @@ class _Named:
 
 
 def _before_by_name(norm: BatchNorm, fitting: list[_Named]) -> str | None:
-    """The only layer of its size or in its module, or the one with its numbers (`conv2`, `bn2`), or the one before."""
+    """The only layer of its size or in its module, or with its numbers (`conv2`, `bn2`), or the last one before."""
     module, numbers, key = _module_of(norm.mean), numbers_of(norm.stem), natural_key(norm.stem)
     template = template_of(norm.stem + ".weight")
     beside = [layer for layer in fitting if layer.module == module != ""]
@@ -74,20 +74,23 @@ def _before_by_name(norm: BatchNorm, fitting: list[_Named]) -> str | None:
 
 
 def _module_of(name: str) -> str:
-    """The module that holds a layer: `stem` of `stem.conv.weight`, `` of `conv.weight`."""
+    """The parent module of a layer: `stem` for `stem.conv.weight`, "" for `conv.weight`."""
     return ".".join(name.split(".")[:-2])
 
 
 def stands_after_activation(norm: BatchNorm, layer: str) -> bool:
-    """Whether the numbers of a Sequential leave room between the two: 0 (layer), 1 (activation), 2 (batch norm)."""
-    ours, theirs = _last_number(norm.stem), _last_number(layer.removesuffix(".weight"))
-    if not ours[1] or not theirs[1] or ours[0] != theirs[0]:
+    """Whether an index between the two in a Sequential is missing: 0 (layer), 1 (activation), 2 (batch norm)."""
+    (norm_stem, norm_index), (stem, index) = (
+        _last_number(norm.stem),
+        _last_number(layer.removesuffix(".weight")),
+    )
+    if not norm_index or not index or norm_stem != stem:
         return False
-    return int(ours[1][:18]) - int(theirs[1][:18]) > 1
+    return int(norm_index[:18]) - int(index[:18]) > 1
 
 
 def _last_number(name: str) -> tuple[str, str]:
-    """What stands before the digits that a name ends in, and these."""
+    """A name without its trailing digits, and these digits."""
     stem = name.rstrip("0123456789")
     return stem, name[len(stem) :]
 
@@ -100,7 +103,7 @@ def fold_into_next(
     bias: np.ndarray,
     out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The weight (out, in[, kh, kw]) and bias (out,) of a layer with the batch norm of its input; as `fold`."""
+    """Fold a batch norm of the inputs into a layer's weight (out, in[, kh, kw]) and bias (out,); see `fold`."""
     mean, variance, gamma, beta = _statistics(norm, tensors, weight.shape[1])
     scale = gamma / np.sqrt(variance + EPS)
     kernels = weight.reshape(*weight.shape[:2], -1)
@@ -116,9 +119,9 @@ def fold(
     bias: np.ndarray,
     out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The weight (out, in[, kh, kw]) and bias (out,) of layer and batch norm together, computed in float64.
+    """Fold a batch norm of the outputs into a layer's weight (out, in[, kh, kw]) and bias (out,), in float64.
 
-    The weight is written to `out` where that is given (it may be the weight itself), else it is a new array.
+    The weight is written to `out` if given (which may be `weight`), else to a new array.
     """
     mean, variance, gamma, beta = _statistics(norm, tensors, len(weight))
     scale = gamma / np.sqrt(variance + EPS)
@@ -127,7 +130,7 @@ def fold(
 
 
 def _scaled(weight: np.ndarray, scale: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-    """NumPy converts a few thousand values at a time: a large layer is never there in float64 as well."""
+    """`weight * scale` in float64; NumPy converts in small blocks, without a float64 copy of the weight."""
     return np.multiply(weight, scale, out=out, dtype=np.float64, casting="same_kind")
 
 
@@ -139,11 +142,11 @@ def _statistics(norm: BatchNorm, tensors: Mapping[str, StoredTensor], width: int
         )
         if array.shape != (width,):
             raise NetworkFileError(
-                f"Batch norm {quote(name)} has {array.size} values; wanted {width}, as the layer has outputs."
+                f"Batch norm {quote(name)} has {array.size} values; expected {width}, as the layer has outputs."
             )
         arrays.append(array)
     if (arrays[1] < 0).any():
         raise NetworkFileError(
-            f"Batch norm {quote(norm.variance)} holds a negative variance; wanted running variances."
+            f"Batch norm {quote(norm.variance)} holds a negative variance; expected running variances."
         )
     return arrays

@@ -1,4 +1,4 @@
-"""The order of a network's layers, from their shapes: each layer's outputs are the next one's inputs."""
+"""Find the order of a network's layers from their shapes: each layer's outputs are the next one's inputs."""
 
 import itertools
 import math
@@ -23,15 +23,15 @@ class LayerShape:
     shape: tuple[int, ...]
 
     def fits_before(self, other: "LayerShape") -> bool:
-        """Whether `other` can follow: equal widths, and no convolution after a linear layer."""
+        """Whether `other` can follow: it has as many inputs, and is no convolution after a linear layer."""
         return self.shape[0] == other.shape[1] and len(self.shape) >= len(other.shape)
 
 
 def order_layers(layers: list[LayerShape], in_order: bool) -> list[str]:
     """The layers' names from input to output.
 
-    The file's own order stands if it is a chain and `in_order`. Else layers whose names differ only in their
-    numbers keep those numbers' order, and shapes settle the rest.
+    With `in_order` the file's order is used if it is a chain. Otherwise layers whose names differ only in numbers
+    are in the order of these numbers, and shapes decide the rest.
 
     Raises:
         NetworkFileError: no order is a chain, or more than one is.
@@ -66,20 +66,20 @@ def _grouped(layers: list[LayerShape]) -> list[list[LayerShape]]:
 
 
 def _chains(groups: list[list[LayerShape]]) -> list[list[LayerShape]]:
-    """Up to two chains that use every layer once, each group in its own order (depth-first)."""
-    total, found, steps = sum(len(group) for group in groups), [], 0
+    """Up to two chains of all layers that keep the order in each group, by depth-first search."""
+    total, chains, steps = sum(len(group) for group in groups), [], 0
     pending: list[tuple[list[LayerShape], tuple[int, ...]]] = [([], (0,) * len(groups))]
-    while pending and len(found) < 2:
+    while pending and len(chains) < 2:
         chain, used = pending.pop()
         steps += 1
         if steps > limits.ORDER_STEPS:
             raise _too_many(total)
         if len(chain) == total:
-            found.append(chain)
+            chains.append(chain)
         for i in reversed(range(len(groups))):
             if used[i] < len(groups[i]) and (not chain or chain[-1].fits_before(groups[i][used[i]])):
                 pending.append(([*chain, groups[i][used[i]]], (*used[:i], used[i] + 1, *used[i + 1 :])))
-    return found
+    return chains
 
 
 def _ambiguous(one: list[LayerShape], other: list[LayerShape]) -> NetworkFileError:
@@ -100,7 +100,7 @@ def _too_many(total: int) -> NetworkFileError:
 
 def _no_chain(layers: list[LayerShape]) -> StructureError:
     at = _first_break(layers)
-    assert at is not None, "layers that are a chain in this order were not found by the search"
+    assert at is not None, "the search finds layers that are a chain in this order"
     before, after = layers[at - 1], layers[at]
     shapes = " ".join(show_shape(layer.shape) for layer in layers[:6]) + (" …" if len(layers) > 6 else "")
     return StructureError(
@@ -110,22 +110,21 @@ def _no_chain(layers: list[LayerShape]) -> StructureError:
 
 
 def _explain(before: LayerShape, after: LayerShape) -> str:
-    wanted, got = before.shape[0], after.shape[1]
+    outputs, inputs = before.shape[0], after.shape[1]
     if len(before.shape) < len(after.shape):
         return "a convolution after a linear layer"
-    if len(before.shape) == 4 and len(after.shape) == 2 and got % wanted == 0:
-        return _explain_flattening(wanted, got)
-    if len(after.shape) == 4 and got == 1:
-        return f"1 input channel after {wanted:,}, a grouped (depthwise) convolution"
-    return f"it takes {got:,} inputs, but {quote_some([before.name])} before it gives {wanted:,} outputs"
+    if len(before.shape) == 4 and len(after.shape) == 2 and inputs % outputs == 0:
+        return _explain_flattening(outputs, inputs)
+    if len(after.shape) == 4 and inputs == 1:
+        return f"1 input channel after {outputs:,}, a grouped (depthwise) convolution"
+    return f"it takes {inputs:,} inputs, but {quote_some([before.name])} before it gives {outputs:,} outputs"
 
 
 def _explain_flattening(channels: int, inputs: int) -> str:
-    """Flattening reads every place of the picture by weights of its own."""
-    places, side = inputs // channels, math.isqrt(inputs // channels)
-    size = f"{side}x{side}" if side * side == places else f"{places:,}"
+    pixels, side = inputs // channels, math.isqrt(inputs // channels)
+    size = f"{side}x{side}" if side * side == pixels else f"{pixels:,}"
     return (
-        f"{inputs:,} inputs after {channels:,} channels, which is flattening (a picture of {size} places); "
+        f"{inputs:,} inputs after {channels:,} channels, which is flattening (of {size} pixels); "
         f"use global average pooling (AdaptiveAvgPool2d(1)) before the linear layer, which then has "
         f"{channels:,} inputs, and train again"
     )

@@ -1,17 +1,17 @@
-"""From the tensors that stand together in a file to those of one network, in torch's layout and in one piece each."""
+"""Extract the tensors of one network, in torch's layout, without extra tensors and reparametrizations."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from nfn.reader import limits
-from nfn.reader.beside import notes_on, set_aside
 from nfn.reader.contents import ModuleFacts
 from nfn.reader.errors import NetworkFileError
+from nfn.reader.extras import notes_on, split_extras
 from nfn.reader.layouts import to_torch
-from nfn.reader.normal_inputs import Normalization, coordinate_facts, find_normalization
+from nfn.reader.normalization import Normalization, coordinate_facts, find_normalization
 from nfn.reader.omegas import module_omegas, omega_facts, split_omegas
-from nfn.reader.reparametrized import fold_parts
+from nfn.reader.reparametrized import fold_parametrizations
 from nfn.reader.roles import ALL, find_roles, pick
 from nfn.reader.tensors import StoredTensor, show_count
 
@@ -22,7 +22,7 @@ _WRAPPERS = re.compile(
 
 @dataclass(frozen=True)
 class Cleaned:
-    """The tensors of one network, and what became of the others; the fields as in `StoredFile`."""
+    """The tensors of one network, with the facts and notes from the others; fields as in `StoredFile`."""
 
     tensors: dict[str, StoredTensor]
     facts: dict[str, str]
@@ -39,33 +39,33 @@ def clean(
     part: str,
     declared: bool = False,
 ) -> Cleaned:
-    """The network called `part`, or the only one; all tensors as they are where the file declares what they do.
+    """The network called `part`, or the only one. If the file has `declared` its layers, all tensors are unchanged.
 
     Raises:
-        NetworkFileError: a tensor is refused, or it is unclear which network is meant.
+        NetworkFileError: a tensor is not valid, or it is unclear which network to read.
     """
     if declared:
         _check_budget(tensors)
         return Cleaned(dict(tensors), {}, (), dict(modules), (), _prefix(list(tensors)), None)
-    kept, beside = set_aside(tensors) if part != ALL else (dict(tensors), {})
+    kept, extras = split_extras(tensors) if part != ALL else (dict(tensors), {})
     roles = find_roles(list(kept))
     chosen = _pick(tensors, kept, roles, part)
     _check_budget(chosen)
-    whole, folded = fold_parts(chosen)
-    whole, turned = to_torch(whole)
-    layers, omegas = split_omegas(whole)
-    layers, told, omega_notes = omega_facts(layers, omegas)
-    normalization = find_normalization(beside.get("means and deviations of the inputs", {}))
+    weights, folding_notes = fold_parametrizations(chosen)
+    weights, layout_notes = to_torch(weights)
+    layers, omegas = split_omegas(weights)
+    layers, stored_omegas, omega_notes = omega_facts(layers, omegas)
+    normalization = find_normalization(extras.get("means and deviations of the inputs", {}))
     facts = {
         **(normalization.facts() if normalization else {}),
-        **coordinate_facts(beside.get("coordinates", {})),
+        **coordinate_facts(extras.get("coordinates", {})),
         **module_omegas(modules),
-        **told,
+        **stored_omegas,
     }
     return Cleaned(
         tensors=layers,
         facts=facts,
-        notes=(*notes_on(beside), *folded, *turned, *omega_notes),
+        notes=(*notes_on(extras), *folding_notes, *layout_notes, *omega_notes),
         modules=_modules_beside(modules, tensors, chosen),
         networks=(*roles, ALL) if roles else (),
         prefix=_prefix(list(layers)),
@@ -79,13 +79,13 @@ def _pick(
     roles: Mapping[str, list[str]],
     part: str,
 ) -> dict[str, StoredTensor]:
-    """A part may also be one of those that are usually set aside."""
-    known = part in roles or any(name.startswith((f"{part}.", f"{part}/")) for name in kept)
-    return pick(kept if known or part in ("", ALL) else tensors, roles, part)
+    """The tensors of a part, which may also be one of the extra tensors."""
+    is_part = part in roles or any(name.startswith((f"{part}.", f"{part}/")) for name in kept)
+    return pick(kept if is_part or part in ("", ALL) else tensors, roles, part)
 
 
 def _check_budget(tensors: Mapping[str, StoredTensor]) -> None:
-    """Of tensors that claim more than they hold, each is refused by its name later."""
+    """Raise NetworkFileError for too many values; tensors larger than their bytes are rejected later, by name."""
     total = sum(tensor.numel for tensor in tensors.values() if tensor.numel <= len(tensor.data))
     if total > limits.ELEMENTS:
         raise NetworkFileError(
@@ -98,7 +98,7 @@ def _modules_beside(
     tensors: Mapping[str, StoredTensor],
     chosen: Mapping[str, StoredTensor],
 ) -> dict[str, ModuleFacts]:
-    """The modules without those whose tensors, or those around them, were all left out."""
+    """The modules, without those whose tensors (or those of modules around them) were all left out."""
     if not modules:
         return {}
     kept = _around(chosen, modules)
@@ -111,7 +111,7 @@ def _modules_beside(
 
 
 def _around(names: Iterable[str], modules: Collection[str]) -> set[str]:
-    """Of the paths around each name (`a`, `a.b` of `a.b.weight`), those of modules."""
+    """The prefixes of each name (`a`, `a.b` of `a.b.weight`) that are module paths."""
     return {
         name[:at]
         for name in names
@@ -121,7 +121,7 @@ def _around(names: Iterable[str], modules: Collection[str]) -> set[str]:
 
 
 def _prefix(names: list[str]) -> str:
-    """What all names begin with, of the names that wrappers give the network that they hold."""
+    """The common prefix of all names that consists of wrapper names, such as `module.model.`."""
     longest = min((_WRAPPERS.match(name)[0] for name in names), key=len)  # type: ignore[index]
     while longest and not all(name.startswith(longest) for name in names):
         longest = longest.rstrip("./").rpartition(".")[0]

@@ -1,10 +1,11 @@
-"""Everything that a file holds, under its path: tensors, numbers and texts, and the modules of pickled objects."""
+"""Everything in a file by its path: tensors, numbers and strings, and the modules of pickled objects."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from nfn.reader import limits
+from nfn.reader.class_names import is_class_key, names_text
 from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote, quote_some
 from nfn.reader.numpy_rebuild import NumpyArray
 from nfn.reader.pickle_objects import Global, Inert, Instance
@@ -12,7 +13,7 @@ from nfn.reader.scalars import number_text, tensor_text
 from nfn.reader.tensors import StoredTensor
 
 Path = tuple[str, ...]
-"""The keys of the containers that something stands in, from the outermost, and its own name."""
+"""The keys of the enclosing containers, outermost first, and the entry's own key."""
 
 _TRAINING_STATE = ("optim", "opt_state", "sched", "scaler")
 _BATCH_NORM_LIST = ("weight", "bias", "running_mean", "running_var")
@@ -21,14 +22,14 @@ _BATCH_NORM_LIST = ("weight", "bias", "running_mean", "running_var")
 _TYPE_NAMES = {"LongText": "text", "str": "text", "memoryview": "row of bytes"}
 
 _OMEGACONF = ("_content", "_val")
-"""The attributes of OmegaConf's nodes that hold what is in them."""
+"""The attributes of OmegaConf nodes that have their content."""
 
 Attribute = None | bool | int | float | str | tuple
 
 
 @dataclass(frozen=True)
 class ModuleFacts:
-    """A module of a pickled network: its class, and those of its attributes that are plain numbers or texts."""
+    """A module of a pickled network: its class, and its attributes that are plain numbers or strings."""
 
     class_name: str
     attributes: dict[str, Attribute]
@@ -36,34 +37,34 @@ class ModuleFacts:
 
 @dataclass
 class Contents:
-    """What a file holds. `modules` end in the module's dotted path, which is empty for the outermost one."""
+    """The content of a file. Keys of `modules` end in the module's dotted path, "" for the outermost one."""
 
     tensors: dict[Path, StoredTensor] = field(default_factory=dict)
     facts: dict[Path, str] = field(default_factory=dict)
     modules: dict[Path, ModuleFacts] = field(default_factory=dict)
     objects: dict[Path, str] = field(default_factory=dict)
-    """The classes of objects that stand where tensors should."""
+    """The classes of objects in place of tensors."""
     training_state: list[str] = field(default_factory=list)
     description: str = "the file holds nothing"
 
 
 def contents_of(value: Any) -> Contents:
-    """What stands in an object that was pickled.
+    """The content of an unpickled object.
 
     Raises:
-        NetworkFileError: it has more parts than a network could have.
+        NetworkFileError: it has more parts than `limits.PARTS`.
     """
     walk = _Walk()
     walk.visit(value, ())
-    walk.found.description = _describe(value)
-    return walk.found
+    walk.contents.description = _describe(value)
+    return walk.contents
 
 
 class _Walk:
-    """Visits containers depth first; the same one may stand at many places, but not inside itself."""
+    """Visits containers depth first; a container may occur many times, but is not visited inside itself."""
 
     def __init__(self) -> None:
-        self.found = Contents()
+        self.contents = Contents()
         self._visited = 0
         self._around: set[int] = set()
 
@@ -84,13 +85,13 @@ class _Walk:
 
     def _tensor(self, tensor: StoredTensor, path: Path) -> None:
         if path:
-            self.found.tensors[path] = tensor
+            self.contents.tensors[path] = tensor
             if tensor.is_integer or "." not in path[-1]:
                 self._fact(tensor_text(tensor), path)
 
     def _fact(self, text: str | None, path: Path) -> None:
-        if text is not None and path and len(self.found.facts) < limits.FACTS:
-            self.found.facts[path] = text
+        if text is not None and path and len(self.contents.facts) < limits.FACTS:
+            self.contents.facts[path] = text
 
     def _enter(self, value: Any, path: Path) -> None:
         if id(value) in self._around or len(path) > limits.DEPTH:
@@ -109,8 +110,11 @@ class _Walk:
             name = key if isinstance(key, str) else str(key) if type(key) is int else None
             if name is None or (len(name) > limits.NAME_CHARACTERS and not isinstance(value, StoredTensor)):
                 continue
-            if isinstance(value, (dict, list, tuple, Inert)) and _is_training_state(name):
-                self.found.training_state.append(".".join((*path, name)))
+            names = names_text(value) if is_class_key(name) else None
+            if names is not None:
+                self._fact(names, (*path, name))
+            elif isinstance(value, (dict, list, tuple, Inert)) and _is_training_state(name):
+                self.contents.training_state.append(".".join((*path, name)))
             else:
                 self.visit(value, (*path, name))
 
@@ -126,7 +130,7 @@ class _Walk:
 
     def _object(self, value: Inert, path: Path) -> None:
         if path and path[-1].endswith(("weight", "bias")):
-            self.found.objects[path] = value.name
+            self.contents.objects[path] = value.name
         if isinstance(value, NumpyArray):
             self.visit(value.items[0] if len(value.items) == 1 else value.items, path)
         elif isinstance(value, Instance):
@@ -144,9 +148,9 @@ class _Walk:
                 self._sequence(value.items, path)
 
     def _module(self, module: Instance, path: Path, name: str) -> None:
-        """The tensors of a module and those inside it, under the names of its state_dict."""
+        """Collect the tensors of a module and its submodules by their state_dict names."""
         attributes = module.attributes
-        self.found.modules[(*path, name)] = ModuleFacts(module.name, dict(_plain(attributes)))
+        self.contents.modules[(*path, name)] = ModuleFacts(module.name, dict(_plain(attributes)))
         for key, tensor in [*attributes["_parameters"].items(), *attributes["_buffers"].items()]:
             if isinstance(tensor, StoredTensor):
                 self._tensor(tensor, (*path, _join(name, key)))
@@ -159,7 +163,7 @@ class _Walk:
             return
         if self._visited > limits.PARTS or len(name) > limits.NAME_CHARACTERS:
             raise NetworkFileError(
-                f"The checkpoint was refused: it holds modules without end. {EXPORT_ADVICE}"
+                f"The checkpoint was refused: its modules contain each other without end. {EXPORT_ADVICE}"
             )
         self._around.add(id(child))
         if _is_module(child.attributes):
@@ -193,7 +197,7 @@ def _join(path: str, key: Any) -> str:
 
 
 def _named_pairs(items: list | tuple) -> dict[str, StoredTensor] | None:
-    """The table that a list of pairs of name and tensor is: `list(model.named_parameters())`."""
+    """A list of pairs of name and tensor, such as `list(model.named_parameters())`, as a dict; else None."""
     pairs = [item for item in items if isinstance(item, tuple) and len(item) == 2]
     if not items or len(pairs) < len(items):
         return None
@@ -203,7 +207,7 @@ def _named_pairs(items: list | tuple) -> dict[str, StoredTensor] | None:
 
 
 def _names_of(items: list | tuple) -> list[str]:
-    """Names for what has none: numbers, and `0.weight`, `0.bias` where each weight is followed by its bias."""
+    """Names for unnamed tensors: `0.weight`, `0.bias` if each weight is followed by its bias, else numbers."""
     numbers = [str(i) for i in range(len(items))]
     ranks = [_rank(item) for item in items]
     if None in ranks:
@@ -225,7 +229,7 @@ def _names_of(items: list | tuple) -> list[str]:
 
 
 def _name_layer(parts: list[str]) -> list[str]:
-    """The parts of one layer in Keras's order: weight and bias; batch norm alone; or both."""
+    """Names for the tensors of one layer in Keras's order: weight and bias, batch norm, or both."""
     weight, vectors = parts.count("weight"), len(parts) - parts.count("weight")
     names = ["weight"][:weight]
     if vectors in (1, 5):
@@ -241,7 +245,7 @@ def _rank(item: Any) -> int | None:
 
 
 def _describe(root: Any) -> str:
-    """What a file holds, for a refusal because it holds no weights."""
+    """A description of a file's content, for the error that it has no weights."""
     if isinstance(root, (StoredTensor, NumpyArray)):
         return "this is a single tensor, without a name"
     if isinstance(root, Inert):

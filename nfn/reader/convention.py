@@ -1,4 +1,4 @@
-"""How a file says which kind of network it holds, and how a SIREN's numbers become a picture."""
+"""Read and write a network's kind and a `SirenConvention` as metadata."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from typing import get_args
 
 from nfn.network import Kind
 from nfn.reader import limits
+from nfn.reader.class_names import is_class_key
 from nfn.reader.errors import NetworkFileError
 from nfn.reader.facts import (
     KEY_CHARACTERS,
@@ -64,20 +65,20 @@ _TOPICS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     ((*_RANGE, *_LOW, *_MEAN), ("low", "high")),
     ((*_OUTPUT, *_LINEAR), ("output",)),
 )
-"""Which entries declare which parts of a convention; an order of coordinates alone means rows that go downwards."""
+"""Metadata keys, and the parts of a convention that they declare; a coordinate order implies downward rows."""
 SIREN_KEYS = tuple({*(name for names, _ in _TOPICS for name in names), *_HIGH, *_STD, *_CENTRES})
-"""What a file may call the parts of a convention, in one spelling (`facts.normal`)."""
+"""All normalized metadata keys of a SIREN's convention (`facts.normal`)."""
 _ALWAYS_WRITTEN = {"first_omega", "hidden_omega", "output_range", "coordinates"}
-"""Files that were written when a convention had no more parts have these four, and nothing about them is open."""
+"""Files of older versions have these four entries, which declare the whole convention."""
 LAYER_ORDER = "layer_order"
-"""The weights' names from input to output, as a JSON list: written where names and shapes do not tell it."""
+"""The weights' names from input to output, as a JSON list: written if names and shapes do not determine it."""
 
 
 def read_convention(metadata: Mapping[str, str]) -> SirenConvention:
-    """The convention that the metadata tells, with our defaults where it is silent.
+    """The convention in the metadata, with defaults for missing entries.
 
     Raises:
-        NetworkFileError: an entry is there but not readable, or half of one is missing.
+        NetworkFileError: an entry cannot be parsed, or one of a pair is missing.
     """
     facts = normalized(metadata)
     omega = first(facts, _OMEGA, _parse_omega) or OMEGA
@@ -100,20 +101,20 @@ def read_convention(metadata: Mapping[str, str]) -> SirenConvention:
 
 
 def undeclared_parts(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """The parts of `SirenConvention` of which the metadata says nothing."""
+    """The fields of `SirenConvention` that the metadata does not declare."""
     keys = normalized(metadata).keys()
     declared = {part for names, parts in _TOPICS if not keys.isdisjoint(names) for part in parts}
     return () if keys >= _ALWAYS_WRITTEN else tuple(part for part in FIELDS if part not in declared)
 
 
 def write_convention(metadata: Mapping[str, str], siren: SirenConvention) -> dict[str, str]:
-    """The metadata with the convention spelled out; entries that say something else are replaced."""
-    plain = {key: value for key, value in metadata.items() if normal(key) not in SIREN_KEYS}
-    return {**(metadata if _says(metadata, siren) else plain), **_spelled_out(siren)}
+    """The metadata with entries for the convention; entries that contradict it are removed."""
+    others = {key: value for key, value in metadata.items() if normal(key) not in SIREN_KEYS}
+    return {**(metadata if _agrees(metadata, siren) else others), **_entries(siren)}
 
 
-def _spelled_out(siren: SirenConvention) -> dict[str, str]:
-    """The four entries that most readers know; all others, too, where these four do not say everything."""
+def _entries(siren: SirenConvention) -> dict[str, str]:
+    """The four entries of all versions; and all others, if these four do not determine the convention."""
     levels = {"output_range": f"[{siren.low!r}, {siren.high!r}]"}
     if isinstance(siren.low, tuple) or isinstance(siren.high, tuple) or siren.low > siren.high:
         levels = {"output_low": _level_text(siren.low), "output_high": _level_text(siren.high)}
@@ -140,7 +141,7 @@ def _level_text(level: Level) -> str:
     return str([float(value) for value in level]) if isinstance(level, tuple) else repr(float(level))
 
 
-def _says(metadata: Mapping[str, str], siren: SirenConvention) -> bool:
+def _agrees(metadata: Mapping[str, str], siren: SirenConvention) -> bool:
     try:
         return read_convention(metadata) == siren
     except NetworkFileError:
@@ -148,7 +149,7 @@ def _says(metadata: Mapping[str, str], siren: SirenConvention) -> bool:
 
 
 def _read_levels(facts: Facts) -> tuple[Level, Level]:
-    """Black and white: as a range, one by one, or by the mean and deviation of pixels from 0 to 1."""
+    """The levels of black and white: from a range, from two entries, or from mean and std of pixels in [0, 1]."""
     pair = first(facts, _RANGE, parse_range)
     if pair is not None:
         return pair
@@ -162,17 +163,17 @@ def _read_levels(facts: Facts) -> tuple[Level, Level]:
 
 
 def _read_both(facts: Facts, one: tuple[str, ...], other: tuple[str, ...]):
-    """Two entries that are nothing without each other, a number or one per channel each; None for none of them."""
+    """Two entries of which both or neither must be present, a number or one per channel each; None if absent."""
     parse = _parse_positive if other is _STD else _parse_level
-    found = first(facts, one, _parse_level), first(facts, other, parse)
-    if found.count(None) == 1:
+    pair = first(facts, one, _parse_level), first(facts, other, parse)
+    if pair.count(None) == 1:
         raise NetworkFileError(
-            f"The metadata tells only one of {one[0]!r} and {other[0]!r}; wanted both, or neither. Add the other one."
+            f"The metadata has only one of {one[0]!r} and {other[0]!r}; expected both, or neither. Add the other one."
         )
-    if found[0] is None:
-        return found
-    channels = max(map(len, found))
-    return tuple(numbers_ if len(numbers_) == channels else numbers_ * channels for numbers_ in found)
+    if pair[0] is None:
+        return pair
+    channels = max(map(len, pair))
+    return tuple(numbers_ if len(numbers_) == channels else numbers_ * channels for numbers_ in pair)
 
 
 def _as_level(numbers_: tuple[float, ...]) -> Level:
@@ -180,13 +181,13 @@ def _as_level(numbers_: tuple[float, ...]) -> Level:
 
 
 def read_kind(metadata: Mapping[str, str]) -> Kind | None:
-    """The kind that the metadata names, if it is one of ours; an initialization ("init") is a classifier."""
+    """The `kind` in the metadata if valid, else None; an initialization ("init") is a classifier."""
     named = "classifier" if metadata.get("kind") == "init" else metadata.get("kind")
     return next((kind for kind in get_args(Kind) if named == kind), None)
 
 
 def read_layer_order(metadata: Mapping[str, str]) -> list[str] | None:
-    """The recorded order of the weights, or None."""
+    """The recorded order of the weights, or None; NetworkFileError if it is not a JSON list of names."""
     if LAYER_ORDER not in metadata:
         return None
     try:
@@ -199,9 +200,12 @@ def read_layer_order(metadata: Mapping[str, str]) -> list[str] | None:
 
 
 def cap_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    """The entries worth carrying along: not too many, none too long."""
+    """The metadata without `LAYER_ORDER`, limited in number and length of entries."""
     short = {
-        k: v for k, v in metadata.items() if len(k) <= KEY_CHARACTERS and len(v) <= limits.METADATA_CHARACTERS
+        k: v
+        for k, v in metadata.items()
+        if len(k) <= KEY_CHARACTERS
+        and len(v) <= (limits.CLASSES_CHARACTERS if is_class_key(k) else limits.METADATA_CHARACTERS)
     }
     short.pop(LAYER_ORDER, None)
     return dict(list(short.items())[: limits.METADATA_ENTRIES])
@@ -213,25 +217,25 @@ def _parse_omega(key: str, text: str) -> float:
 
 def _parse_places(key: str, text: str) -> tuple[float, float]:
     """The first and the last coordinate."""
-    found = numbers(text)
-    if len(found) != 2 or found[0] == found[1] or max(map(abs, found)) > MOST:
+    values = numbers(text)
+    if len(values) != 2 or values[0] == values[1] or max(map(abs, values)) > MOST:
         raise unreadable(key, text, "two different numbers such as [0, 1]")
-    return found[0], found[1]
+    return values[0], values[1]
 
 
 def _parse_level(key: str, text: str) -> tuple[float, ...]:
     """One number, or one for each of three channels."""
-    found = tuple(numbers(text))
-    if len(found) not in (1, 3) or max(map(abs, found)) > limits.PIXEL:
+    level = tuple(numbers(text))
+    if len(level) not in (1, 3) or max(map(abs, level)) > limits.PIXEL:
         raise unreadable(key, text, "a number, or three")
-    return found
+    return level
 
 
 def _parse_positive(key: str, text: str) -> tuple[float, ...]:
-    found = _parse_level(key, text)
-    if min(found) < limits.PIXEL_STD:
+    level = _parse_level(key, text)
+    if min(level) < limits.PIXEL_STD:
         raise unreadable(key, text, "a number above 0, or three")
-    return found
+    return level
 
 
 def _parse_pixels(key: str, text: str) -> int:
@@ -239,23 +243,23 @@ def _parse_pixels(key: str, text: str) -> int:
 
 
 def _parse_boolean(key: str, text: str) -> bool:
-    found = _BOOLEANS.get(text[:20].strip().lower())
-    if found is None:
+    value = _BOOLEANS.get(text[:20].strip().lower())
+    if value is None:
         raise unreadable(key, text, "True or False")
-    return found
+    return value
 
 
 def _parse_output(key: str, text: str) -> str:
     """`sigmoid`, `nn.Sigmoid()`, `<class 'torch.nn.modules.activation.Tanh'>`."""
-    found = {_OUTPUTS[word] for word in re.findall(r"[a-z]+", text[:200].lower()) if word in _OUTPUTS}
-    if len(found) != 1:
+    outputs = {_OUTPUTS[word] for word in re.findall(r"[a-z]+", text[:200].lower()) if word in _OUTPUTS}
+    if len(outputs) != 1:
         raise unreadable(key, text, "linear, sigmoid, tanh or sine")
-    return found.pop()
+    return outputs.pop()
 
 
 def _parse_coordinates(key: str, text: str) -> str:
     order = re.match(r"\W*([a-z_]+(?:\W*,\W*[a-z]+)?)", text[:100].lower())
-    found = _ORDERS.get(re.sub(r"[^a-z_,]", "", order[1])) if order else None
-    if found is None:
+    coordinates = _ORDERS.get(re.sub(r"[^a-z_,]", "", order[1])) if order else None
+    if coordinates is None:
         raise unreadable(key, text, "'row_col' or 'col_row'")
-    return found
+    return coordinates

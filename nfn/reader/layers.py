@@ -1,6 +1,6 @@
-"""From named tensors to layers in order. Shapes decide; names only help, and say where an error is.
+"""Convert named tensors to a chain of layers, by their shapes; names help where shapes are ambiguous.
 
-Weights are the tensors of two or four dimensions, biases the vectors that share their stem ("net.0" of
+Weights are the tensors of two or four dimensions, biases the vectors with the same prefix ("net.0" of
 "net.0.weight"), batch norm the vectors with running statistics.
 """
 
@@ -55,7 +55,7 @@ class Layer:
 
 @dataclass
 class _Sorted:
-    """The tensors of a file by their part in the network."""
+    """The names of a file's weights and vectors."""
 
     weights: list[str] = field(default_factory=list)
     vectors: list[str] = field(default_factory=list)
@@ -63,23 +63,27 @@ class _Sorted:
 
 @dataclass(frozen=True)
 class Chain:
-    """Weights from input to output; by weight, its bias, the batch norm before it and that of its input."""
+    """Weight names from input to output; by weight, its bias, its batch norm and the batch norm of its input.
+
+    `norms` are folded into the weight of their own layer, `input_norms` into the weight of the next one.
+    """
 
     order: list[str]
     biases: Mapping[str, str]
-    before: Mapping[str, BatchNorm]
-    inputs: Mapping[str, BatchNorm]
+    norms: Mapping[str, BatchNorm]
+    input_norms: Mapping[str, BatchNorm]
 
     def build(self, tensors: Mapping[str, StoredTensor]) -> list[Layer]:
-        """The layers with the values of these tensors; NetworkFileError where one of them is refused."""
+        """The layers with the values of these tensors; NetworkFileError if one of them is not valid."""
         return [
-            _build(tensors, n, self.biases.get(n), self.inputs.get(n), self.before.get(n)) for n in self.order
+            _build(tensors, n, self.biases.get(n), self.input_norms.get(n), self.norms.get(n))
+            for n in self.order
         ]
 
     def notes(self, tensors: Mapping[str, StoredTensor]) -> list[str]:
-        """What is done when these tensors become layers."""
+        """Sentences on what `build` does to these tensors."""
         floats = _without_counters(tensors)
-        return _notes(floats, self.order, self.biases, self.before, self.inputs)
+        return _notes(floats, self.order, self.biases, self.norms, self.input_norms)
 
 
 def find_chain(
@@ -88,14 +92,14 @@ def find_chain(
     known_order: list[str] | None = None,
     norm_after: bool | None = None,
 ) -> Chain:
-    """Which tensor has which part in the network, from names and shapes; no value is looked at.
+    """Arrange tensors as a chain of layers, by names and shapes; no values are read.
 
-    `in_order` says that the file keeps the order in which the modules were made; `known_order` names the
-    weights from input to output where the file records it; `norm_after` says whether batch norm stands after the
-    activation, where that is known.
+    `in_order` says that the file keeps the order in which modules were created; `known_order` has the weights
+    from input to output, if the file records it; `norm_after` says whether batch norm comes after the activation,
+    None if unknown.
 
     Raises:
-        NetworkFileError: a tensor is refused, or the tensors are not one chain of layers.
+        NetworkFileError: a tensor is not valid, or the tensors are not one chain of layers.
     """
     tensors = _without_counters(tensors)
     try:
@@ -122,9 +126,9 @@ def _find_chain(
         for name, norm in placed.items()
         if name != order[-1] and (stands_after_activation(norm, name) if norm_after is None else norm_after)
     }
-    before = {name: norm for name, norm in placed.items() if name not in after}
-    inputs = {next_: after[name] for name, next_ in itertools.pairwise(order) if name in after}
-    return Chain(order, biases, before, inputs)
+    own = {name: norm for name, norm in placed.items() if name not in after}
+    of_inputs = {next_: after[name] for name, next_ in itertools.pairwise(order) if name in after}
+    return Chain(order, biases, own, of_inputs)
 
 
 def _find_norms(vectors: list[str]) -> list[BatchNorm]:
@@ -144,7 +148,7 @@ def _order(
 
 
 def _without_counters(tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
-    """Drop single integers, such as batch norm's count of its batches: no weights, facts at most."""
+    """Drop single integers, such as batch norm's `num_batches_tracked`."""
     return {
         name: tensor
         for name, tensor in tensors.items()
@@ -161,7 +165,7 @@ def _sort(tensors: Mapping[str, StoredTensor]) -> _Sorted:
         rank = len(tensor.shape)
         if rank not in (1, 2, 4):
             raise StructureError(
-                f"Tensor {quote(name)} of shape {show_shape(tensor.shape)} belongs to no supported layer"
+                f"Tensor {quote(name)} of shape {show_shape(tensor.shape)} is of no supported layer"
                 f"{_RANKS.get(rank, '')}. "
                 f"Supported: linear weights [out, in], 2D convolutions [out, in, h, w], biases, batch norm."
             )
@@ -203,7 +207,7 @@ def _left_over(vectors: list[str], norms: list[BatchNorm]) -> list[str]:
 def _match_biases(
     tensors: Mapping[str, StoredTensor], weights: list[str], vectors: list[str]
 ) -> dict[str, str]:
-    """Weight name to bias name: by the same name but for one word, and the rest by order and length."""
+    """Weight name to bias name: names that differ in one word, and the rest by length."""
     matched, free = {}, dict.fromkeys(vectors)
     for weight in weights:
         bias = next((name for name in _bias_names(weight) if name in free), None)
@@ -230,21 +234,21 @@ def _bias_names(weight: str) -> list[str]:
 def _match_by_length(
     tensors: Mapping[str, StoredTensor], weights: list[str], free: list[str], matched: dict[str, str]
 ) -> None:
-    """Vectors with unknown names go to the only layer of their length that has no bias yet."""
+    """Match each other vector to the only layer of its length without a bias."""
     for vector in free:
         fitting = [w for w in weights if w not in matched and tensors[w].shape[0] == tensors[vector].shape[0]]
-        rivals = [v for v in free if tensors[v].shape == tensors[vector].shape]
-        if len(fitting) != 1 or len(rivals) != 1:
+        same_length = [v for v in free if tensors[v].shape == tensors[vector].shape]
+        if len(fitting) != 1 or len(same_length) != 1:
             raise StructureError(
-                f"Tensor {quote(vector)} of shape {show_shape(tensors[vector].shape)} belongs to no "
-                f"supported layer{_guess_vector(vector, free)}. Supported: a bias beside its weight, and batch norm "
+                f"Tensor {quote(vector)} of shape {show_shape(tensors[vector].shape)} is of no "
+                f"supported layer{_guess_vector(vector, free)}. Supported: a bias with its weight, and batch norm "
                 f"with running statistics. Export a network of linear layers and convolutions."
             )
         matched[fitting[0]] = vector
 
 
 def _guess_vector(name: str, vectors: list[str]) -> str:
-    """What a weight that is a vector may be: norms have a bias beside it, PReLU has none."""
+    """A hint on what a vector named weight may be: a norm if there is a bias, else PReLU."""
     stem = re.sub(r"(weight|bias)$", "", name)
     if stem == name or stem + "weight" not in vectors:
         return ""
@@ -262,7 +266,7 @@ def _check_bias(weight: str, weight_shape: tuple[int, ...], bias: str, bias_shap
         raise StructureError(
             f"The bias {quote(bias)} has {show_count(bias_shape[0])} values, but its weight {quote(weight)} "
             f"of shape {show_shape(weight_shape)} has {show_count(weight_shape[0])} outputs. "
-            f"Wanted weights stored as [out, in], as torch.nn.Linear does.{hint}"
+            f"Expected weights stored as [out, in], as torch.nn.Linear does.{hint}"
         )
 
 
@@ -278,7 +282,7 @@ def _build(
     tensors: Mapping[str, StoredTensor],
     name: str,
     bias_name: str | None,
-    norm_of_input: BatchNorm | None,
+    input_norm: BatchNorm | None,
     norm: BatchNorm | None,
 ) -> Layer:
     weight = read_array(name, tensors[name])
@@ -287,11 +291,11 @@ def _build(
         if bias_name is None
         else read_array(bias_name, tensors[bias_name])
     )
-    for found, into in ((norm_of_input, fold_into_next), (norm, fold)):
-        if found is not None:
-            weight, bias = into(found, tensors, weight, bias, weight)
-            check_finite(found.names[0], weight)
-            check_finite(found.names[0], bias)
+    for batch_norm, fold_in in ((input_norm, fold_into_next), (norm, fold)):
+        if batch_norm is not None:
+            weight, bias = fold_in(batch_norm, tensors, weight, bias, weight)
+            check_finite(batch_norm.names[0], weight)
+            check_finite(batch_norm.names[0], bias)
     layer = Layer(name, bias_name, weight, bias)
     return replace(layer, weight=to_float32(name, weight), bias=to_float32(bias_name or name, bias))
 
@@ -300,26 +304,26 @@ def _notes(
     tensors: Mapping[str, StoredTensor],
     order: list[str],
     biases: Mapping[str, str],
-    before: Mapping[str, BatchNorm],
-    inputs: Mapping[str, BatchNorm],
+    norms: Mapping[str, BatchNorm],
+    input_norms: Mapping[str, BatchNorm],
 ) -> list[str]:
     notes = []
     cast = sorted({tensor.dtype for tensor in tensors.values()} - {"float32"})
     if cast:
         notes.append(f"Values of type {' and '.join(cast)} were read as float32.")
-    bare = [name for name in order if not any(name in had for had in (biases, before, inputs))]
+    bare = [name for name in order if name not in {*biases, *norms, *input_norms}]
     if bare:
-        notes.append(f"No bias beside {quote_some(bare)}: zeros are used.")
-    if before:
+        notes.append(f"No bias for {quote_some(bare)}: zeros are used.")
+    if norms:
         notes.append(
-            f"Batch norm was folded into the layer right before it, with eps 1e-5 ({_pairs(before)}); "
-            f"a written copy has the folded weights and no batch norm. This is right where batch norm comes "
-            f"before the activation; if it comes after, say batch_norm = 'after' in the file's metadata."
+            f"Batch norm was folded into the layer right before it, with eps 1e-5 ({_pairs(norms)}); "
+            f"a written copy has the folded weights and no batch norm. This is correct if batch norm comes "
+            f"before the activation; if it comes after, set batch_norm = 'after' in the file's metadata."
         )
-    if inputs:
+    if input_norms:
         notes.append(
-            f"Batch norm after the activation was folded into the layer that follows, with eps 1e-5 "
-            f"({_pairs(inputs)}); a written copy has the folded weights and no batch norm."
+            f"Batch norm after the activation was folded into the next layer, with eps 1e-5 "
+            f"({_pairs(input_norms)}); a written copy has the folded weights and no batch norm."
         )
     return notes
 

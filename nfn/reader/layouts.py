@@ -1,4 +1,4 @@
-"""Layouts of other libraries: kernels `[in, out]` and `[h, w, in, out]` become torch's, which copies nothing."""
+"""Convert layouts of Flax, Keras and scikit-learn, such as kernels `[in, out]`, to torch's, without copies."""
 
 import re
 from collections.abc import Mapping
@@ -18,33 +18,35 @@ _NORM = {
 }  # fmt: skip
 _KERAS_EPSILON, _TORCH_EPSILON = 1e-3, 1e-5
 _WORDS = {"coefs_": "weights", "intercepts_": "biases"}
-"""scikit-learn's words for the weights and biases of an MLP."""
+"""scikit-learn's names for the weights and biases of an MLP."""
 
 
 def to_torch(tensors: Mapping[str, StoredTensor]) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
-    """The tensors in torch's layout under torch's words, and sentences on what was changed."""
+    """The tensors with torch's layout and names, and notes on what was changed."""
     tensors = {name.removesuffix(":0"): tensor for name, tensor in tensors.items()}
     tensors, norms = _rename_norms(tensors)
-    turned = _transposed(tensors)
-    found = {}
+    transposed = _find_transposed(tensors)
+    converted = {}
     for name, tensor in tensors.items():
-        changed = _turn(tensor) if name in turned else tensor
-        found[_torch_name(name, name in turned, tensors)] = changed
-    if len(found) < len(tensors):
+        if name in transposed:
+            converted[_torch_name(name, True)] = _transpose(tensor)
+        else:
+            converted[_torch_name(name, False)] = tensor
+    if len(converted) < len(tensors):
         raise NetworkFileError(
             "Two tensors have the same name but for 'kernel' and 'weight'. Give each layer one weight."
         )
     notes = [norms] if norms else []
-    if turned:
+    if transposed:
         notes.append(
             f"Weights stored as [in, out] or [h, w, in, out], as Flax and Keras do, were transposed "
-            f"({quote_some(list(turned))})."
+            f"({quote_some(list(transposed))})."
         )
-    return found, tuple(notes)
+    return converted, tuple(notes)
 
 
-def _transposed(tensors: Mapping[str, StoredTensor]) -> dict[str, None]:
-    """The weights whose outputs stand last: kernels, or all if the lengths of the biases say so."""
+def _find_transposed(tensors: Mapping[str, StoredTensor]) -> dict[str, None]:
+    """The weights with outputs on the last axis: kernels, or all if the lengths of the biases say so."""
     weights = [name for name, tensor in tensors.items() if len(tensor.shape) in (2, 4)]
     first, last = _evidence(weights, tensors)
     if first:
@@ -77,8 +79,8 @@ def _bias_of(name: str, tensors: Mapping[str, StoredTensor]) -> int | None:
     return None
 
 
-def _turn(tensor: StoredTensor) -> StoredTensor:
-    """[in, out] as [out, in], and [h, w, in, out] as [out, in, h, w]: other strides over the same bytes."""
+def _transpose(tensor: StoredTensor) -> StoredTensor:
+    """[in, out] to [out, in], and [h, w, in, out] to [out, in, h, w]: other strides over the same bytes."""
     axes = (1, 0) if len(tensor.shape) == 2 else (3, 2, 0, 1)
     if len(tensor.strides) != len(axes):
         return tensor
@@ -89,28 +91,28 @@ def _turn(tensor: StoredTensor) -> StoredTensor:
     )
 
 
-def _torch_name(name: str, turned: bool, tensors: Mapping[str, StoredTensor]) -> str:
-    """A transposed kernel is called a weight, so that it is not transposed again when it is read again."""
-    for word, ours in _WORDS.items():
-        name = name.replace(word, ours) if name.startswith(word) else name
+def _torch_name(name: str, transposed: bool) -> str:
+    """The name in torch; a transposed kernel is renamed to weight, so that it is not transposed again later."""
+    for word, torch_word in _WORDS.items():
+        name = name.replace(word, torch_word) if name.startswith(word) else name
     match = _KERNEL.fullmatch(name)
-    return f"{match[1]}weight{match[2]}" if turned and match else name
+    return f"{match[1]}weight{match[2]}" if transposed and match else name
 
 
 def _rename_norms(tensors: Mapping[str, StoredTensor]) -> tuple[dict[str, StoredTensor], str]:
-    """Batch norm of Flax and Keras under torch's words."""
+    """Rename batch norm of Flax and Keras to torch's names; return the tensors, and a note or ""."""
     stems = {re.sub(r"(?:moving_)?mean$", "", name) for name in tensors if _is_foreign_mean(name, tensors)}
-    found, keras = {}, False
+    renamed, keras = {}, False
     for name, tensor in tensors.items():
         stem = re.match(r"(.*[./])?", name)[0]  # type: ignore[index]
         part = name[len(stem) :]
         if stem in stems and part in _NORM:
             if part.startswith("moving_var") and not tensor.problem:
                 tensor, keras = _with_epsilon(name, tensor), True
-            found[stem + _NORM[part]] = tensor
+            renamed[stem + _NORM[part]] = tensor
         else:
-            found[name] = tensor
-    return found, "Keras's batch norm was read with its usual epsilon, 0.001." if keras else ""
+            renamed[name] = tensor
+    return renamed, "Keras's batch norm was read with its default epsilon, 0.001." if keras else ""
 
 
 def _is_foreign_mean(name: str, tensors: Mapping[str, StoredTensor]) -> bool:
@@ -122,5 +124,5 @@ def _is_foreign_mean(name: str, tensors: Mapping[str, StoredTensor]) -> bool:
 
 
 def _with_epsilon(name: str, tensor: StoredTensor) -> StoredTensor:
-    """A variance to which torch's epsilon is added where Keras adds its own."""
+    """A variance corrected for the difference between Keras's and torch's default epsilon."""
     return from_array(read_array(name, tensor) + np.float32(_KERAS_EPSILON - _TORCH_EPSILON))

@@ -1,7 +1,7 @@
-"""Read what `torch.save` wrote before PyTorch 1.6, and writes today with `_use_new_zipfile_serialization=False`.
+"""Read the format of `torch.save` before PyTorch 1.6, or with `_use_new_zipfile_serialization=False`.
 
-Five pickles one behind the other (a magic number, the protocol, facts about the machine, the object, the storages'
-keys), and then each storage: its number of values in 8 bytes, and the values.
+Five consecutive pickles (a magic number, the protocol, facts about the machine, the object, the storage keys), then
+each storage: its number of values in 8 bytes, and the values.
 """
 
 import struct
@@ -23,7 +23,7 @@ def read_legacy(data: memoryview) -> Any:
     """The object in the file, with tensors as views of its bytes.
 
     Raises:
-        NetworkFileError: a pickle is refused, or the storages do not fill the rest of the file.
+        NetworkFileError: a pickle is not valid, or the storages do not fill the rest of the file.
     """
     start = _skip_header(data)
     declared = _Declared()
@@ -35,7 +35,7 @@ def read_legacy(data: memoryview) -> Any:
 
 
 class _Declared:
-    """Bytes per value of each storage: they stand behind the pickle that tells what they are, so it is read twice."""
+    """Collects the bytes per value of each storage, in a first pass over the pickle, which is before the storages."""
 
     def __init__(self) -> None:
         self.sizes: dict[str, int] = {}
@@ -64,9 +64,9 @@ def _skip_header(data: memoryview) -> int:
 
 
 def _split_storages(data: memoryview, keys: list[str], sizes: Mapping[str, int]) -> dict[str, memoryview]:
-    """The bytes of each storage, as `torch_zip` names them; they must fill the rest of the file."""
-    known = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
-    if not known or len(keys) > limits.TENSORS or sorted(keys) != sorted(sizes):
+    """The bytes of each storage by its member name in `torch_zip`; they must fill the rest of the file."""
+    valid = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not valid or len(keys) > limits.TENSORS or sorted(keys) != sorted(sizes):
         raise _corrupt("the list of its storages is not that of its tensors")
     members, position = {}, 0
     for key in keys:

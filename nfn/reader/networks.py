@@ -1,13 +1,13 @@
-"""Which networks a file holds: tensors that stand together, and the one that is meant."""
+"""Group a file's tensors into candidate networks, and choose one."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nfn.reader import limits
-from nfn.reader.beside import is_copy
 from nfn.reader.contents import Contents, Path
 from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote, quote_some
+from nfn.reader.extras import is_copy
 from nfn.reader.tensors import StoredTensor
 
 _USUAL_KEYS = (
@@ -29,29 +29,29 @@ _LAYER_WORDS = frozenset(
         "weight_g", "weight_v", "weight_orig", "weight_mask", "bias_orig", "bias_mask", "weight_u",
     )
 )  # fmt: skip
-"""What the tensors of one layer are called where each layer is a container of its own."""
+"""Names of a layer's tensors in files with one dict per layer."""
 _LISTS = frozenset(("weights", "biases", "ws", "bs", "kernels", "coefs_", "intercepts_"))
-"""Lists of the weights, or of the biases, of all layers."""
+"""Names of lists with the weights, or biases, of all layers."""
 _WEIGHT_NAME = re.compile(r"(?i)(?:weight|kernel|(?:^|[._/])w)[s_]*(?:orig|original|v|bar)?[\d._]*$")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Tensors that may be one network: where they stand, and each under its name in there."""
+    """Tensors that may be one network: their path in the file, and each by its name below that path."""
 
     path: Path
     tensors: Mapping[str, StoredTensor]
     nested: bool
-    """Whether each layer is a container of its own."""
+    """Whether each layer has a container of its own."""
 
     @property
     def name(self) -> str:
-        """The keys that lead to it; `top` for none."""
+        """The dotted path; `top` if empty."""
         return ".".join(self.path) or "top"
 
 
 def find_candidates(contents: Contents) -> list[Candidate]:
-    """The groups of tensors of which some has two or more dimensions, in the file's order."""
+    """The groups of tensors that include one with two or more dimensions, in the file's order."""
     groups: dict[Path, dict[str, StoredTensor]] = {}
     nested: set[Path] = set()
     owners = _owners(contents.tensors)
@@ -68,15 +68,15 @@ def find_candidates(contents: Contents) -> list[Candidate]:
 
 
 def choose(candidates: list[Candidate], contents: Contents, part: str | None) -> tuple[Candidate, str]:
-    """The network that `part` names, or the usual one, and what `part` says beyond its name.
+    """The candidate that `part` names, or the default one, and the rest of `part` after its name.
 
     Raises:
-        NetworkFileError: there is none, or it is unclear which is meant.
+        NetworkFileError: there is none, or the choice is ambiguous.
     """
     if not candidates:
         vectors = [".".join(path) for path in contents.tensors]
-        found = f"only vectors ({quote_some(vectors)})" if vectors else contents.description
-        raise NetworkFileError(f"No weights found: {found}. Wanted a state_dict. {EXPORT_ADVICE}")
+        content = f"only vectors ({quote_some(vectors)})" if vectors else contents.description
+        raise NetworkFileError(f"No weights found: {content}. Expected a state_dict. {EXPORT_ADVICE}")
     if part is not None:
         named = [one for one in candidates if part == one.name or part.startswith(f"{one.name}.")]
         if named:
@@ -97,7 +97,7 @@ def _usual(candidates: list[Candidate]) -> Candidate:
 
 
 def unclear(names: list[str], what: str) -> NetworkFileError:
-    """The question which of several networks is meant; the first `names` are shown."""
+    """The error that says that `part` must choose one of several networks."""
     return NetworkFileError(
         f"The file holds {len(names)} {what} ({quote_some(names)}) and it is unclear which is the network. "
         f"Choose one by its name (part={quote(names[0])}), or save it alone. {EXPORT_ADVICE}"
@@ -105,12 +105,12 @@ def unclear(names: list[str], what: str) -> NetworkFileError:
 
 
 def _merged(path: Path) -> Path:
-    """Flax keeps the statistics of batch norm beside its parameters: both under one path."""
+    """Put Flax's batch norm statistics (`batch_stats`) under the same path as its parameters."""
     return tuple("params" if key == "batch_stats" else key for key in path)
 
 
 def _owners(tensors: Mapping[Path, StoredTensor]) -> dict[Path, Path]:
-    """Each container to the one that is the network: itself, or where each layer is a container, one around it."""
+    """Map each container to its network: itself or, if it is only a layer, a container around it."""
     leaves: dict[Path, list[str]] = {}
     for path in tensors:
         leaves.setdefault(path[:-1], []).append(path[-1])
@@ -140,7 +140,7 @@ def _is_weight(tensor: StoredTensor) -> bool:
 
 
 def check_count(tensors: Mapping[str, StoredTensor]) -> None:
-    """Refuse more tensors than any network has."""
+    """Raise NetworkFileError for more tensors than `limits.TENSORS`."""
     if len(tensors) > limits.TENSORS:
         raise NetworkFileError(
             f"The file holds {len(tensors):,} tensors; at most {limits.TENSORS:,} are read. {EXPORT_ADVICE}"

@@ -1,6 +1,6 @@
-"""Read the arrays of NumPy's `.npz` and `.npy`: headers are taken apart here, and Python objects are not read.
+"""Read arrays from NumPy's `.npz` and `.npy`; headers are parsed here, and Python objects are not supported.
 
-Layout of an array: `numpy.lib.format`, a magic number, the version, the header's length, the header, the values.
+Format: `numpy.lib.format` (a magic number, the version, the header's length, the header, the values).
 """
 
 import re
@@ -24,7 +24,7 @@ _FIELDS = {
 
 
 def is_npz(names: list[str]) -> bool:
-    """Whether an archive is one of arrays."""
+    """Whether an archive consists of arrays."""
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
@@ -32,7 +32,7 @@ def read_npz(archive: Archive) -> dict[str, StoredTensor]:
     """The arrays of an archive by name, in its order.
 
     Raises:
-        NetworkFileError: the archive or a header is refused, or an array holds Python objects.
+        NetworkFileError: the archive or a header is not valid, or an array has Python objects.
     """
     if len(archive.names) > limits.TENSORS:
         raise NetworkFileError(
@@ -44,7 +44,7 @@ def read_npz(archive: Archive) -> dict[str, StoredTensor]:
 
 
 def read_npy(data: memoryview) -> Any:
-    """The array of a file; or the object in it, if it is a single one (`numpy.save` of a dict)."""
+    """The array of a file, or the single object in it (`numpy.save` of a dict)."""
     code, fortran, shape, start = _read_header("the file", data)
     if code in _OBJECTS:
         return read_plan(data[start:], {})
@@ -55,14 +55,14 @@ def _read_array(name: str, data: memoryview) -> StoredTensor:
     code, fortran, shape, start = _read_header(name, data)
     if code in _OBJECTS:
         raise NetworkFileError(
-            f"The array {quote(name)} holds Python objects, which are not read; wanted numbers. "
+            f"The array {quote(name)} holds Python objects, which are not read; expected numbers. "
             f"Save each array of it under a name of its own: numpy.savez(path, **arrays)."
         )
     return make_array(describe_dtype(code), shape, fortran, data[start:])
 
 
 def _read_header(name: str, data: memoryview) -> tuple[str, bool, tuple[int, ...], int]:
-    """The code of the type, whether in Fortran's order, the shape, and where the values begin."""
+    """The dtype code, whether in Fortran order, the shape, and the offset of the values."""
     if bytes(data[:6]) != NPY_MAGIC or len(data) < 12 or data[6] not in (1, 2, 3):
         raise hostile(f"its member {quote(name)} is no array")
     width = 2 if data[6] == 1 else 4
@@ -71,15 +71,15 @@ def _read_header(name: str, data: memoryview) -> tuple[str, bool, tuple[int, ...
     if length > _HEADER_BYTES or start + length > len(data):
         raise _malformed(name, f"a header of {length:,} bytes")
     text = str(data[start : start + length], "latin-1")
-    found = {field: pattern.findall(text) for field, pattern in _FIELDS.items()}
+    matches = {field: pattern.findall(text) for field, pattern in _FIELDS.items()}
     rest = text
     for pattern in _FIELDS.values():
         rest = pattern.sub("", rest)
-    if any(len(values) != 1 for values in found.values()) or rest.strip(" ,{}\n\t"):
+    if any(len(values) != 1 for values in matches.values()) or rest.strip(" ,{}\n\t"):
         raise _malformed(name, f"the header {quote(text.strip())}")
-    sizes = re.findall(r"\d+", found["shape"][0])
+    sizes = re.findall(r"\d+", matches["shape"][0])
     shape = tuple(int(size) for size in sizes)
-    return found["descr"][0], found["fortran_order"][0] == "True", shape, start + length
+    return matches["descr"][0], matches["fortran_order"][0] == "True", shape, start + length
 
 
 def _malformed(name: str, what: str) -> NetworkFileError:

@@ -1,4 +1,4 @@
-"""The functions of NumPy that a pickle names, as descriptions: arguments in, an array's shape and bytes out."""
+"""Replacements for the NumPy functions that a pickle calls: arguments to an array's dtype, shape and bytes."""
 
 import math
 import re
@@ -14,14 +14,14 @@ from nfn.reader.tensors import FLOATS, INTEGERS, StoredTensor, contiguous_stride
 
 _KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
 SIZES = {**FLOATS, **INTEGERS, "bool": 1}
-"""Bytes per value of the types whose arrays are measured."""
+"""Bytes per value of the dtypes whose array sizes are checked."""
 _LAST_LATIN = 0xC3
-"""The highest byte of a text in UTF-8 all of whose characters are bytes."""
+"""The highest byte in the UTF-8 encoding of Latin-1 characters."""
 _SCALARS = re.compile(r"(?:float|u?int)(?:8|16|32|64)|bool")
 
 
 class NumpyDtype(Inert):
-    """A type of numbers; its byte order comes as its state."""
+    """A dtype; its byte order is set by its state."""
 
     __slots__ = ("code", "order")
 
@@ -35,12 +35,12 @@ class NumpyDtype(Inert):
 
     @property
     def description(self) -> str:
-        """`float32`; words for types that are no plain numbers."""
+        """The dtype's name, such as `float32`."""
         return describe_dtype(self.order + self.code.lstrip("<>|="))
 
 
 class NumpyArray(Inert):
-    """An array: `tensor` once its state has come; `items` where it holds Python objects."""
+    """An array: `tensor` after its state is set; `items` if it is an array of Python objects."""
 
     __slots__ = ("items", "tensor")
 
@@ -50,7 +50,7 @@ class NumpyArray(Inert):
         self.items: list[Any] = []
 
     def set_state(self, state: Any) -> None:
-        """(version, shape, dtype, whether in Fortran's order, values); the oldest have no version."""
+        """Set `(version, shape, dtype, is Fortran order, values)`; the oldest pickles have no version."""
         if not isinstance(state, tuple) or len(state) not in (4, 5):
             raise _malformed()
         shape, dtype, fortran, values = state[-4:]
@@ -63,7 +63,7 @@ class NumpyArray(Inert):
 
 
 def describe_dtype(code: str) -> str:
-    """The name of the type that NumPy writes as `<f4`; `big-endian float32` where its bytes are reversed."""
+    """The dtype name for NumPy's code: `float32` for `<f4`, `big-endian float32` for `>f4`."""
     order, kind = (code[:1], code[1:]) if code[:1] in "<>|=" else ("=", code)
     if kind in ("?", "b1"):
         return "bool"
@@ -76,7 +76,7 @@ def describe_dtype(code: str) -> str:
 
 
 def make_array(dtype: str, shape: Any, fortran: bool, data: memoryview) -> StoredTensor:
-    """The tensor of an array whose values stand in one piece; it is checked when it is used."""
+    """A `StoredTensor` for a contiguous array; its values are checked when it is used."""
     if not isinstance(shape, tuple) or len(shape) > 64 or any(type(size) is not int for size in shape):
         raise _malformed()
     if any(size < 0 or size >= 2**63 for size in shape):
@@ -99,7 +99,7 @@ def _dtype(code: Any = "", *_: Any) -> NumpyDtype:
 
 
 def _empty_array(*_: Any) -> NumpyArray:
-    """`numpy.core.multiarray._reconstruct(ndarray, (0,), b"b")`: everything comes with the state."""
+    """`numpy.core.multiarray._reconstruct(ndarray, (0,), b"b")`; the state follows."""
     return NumpyArray()
 
 
@@ -111,14 +111,14 @@ def _array_from_buffer(values: Any, dtype: Any, shape: Any, order: Any = "C", *_
 
 
 def _array_of_jax(function: Any, arguments: Any, state: Any, *_: Any) -> NumpyArray:
-    """`jax._src.array._reconstruct_array`: the parts of the array's copy in NumPy."""
+    """`jax._src.array._reconstruct_array`: the pickled parts of a NumPy copy."""
     array = NumpyArray()
     array.set_state(state)
     return array
 
 
 def _scalar(dtype: Any, values: Any = b"", *_: Any) -> Any:
-    """A single number, as Python has it."""
+    """A NumPy scalar as a Python number."""
     if not isinstance(dtype, NumpyDtype):
         raise _malformed()
     name = dtype.description
@@ -131,7 +131,7 @@ def _scalar(dtype: Any, values: Any = b"", *_: Any) -> Any:
 
 
 def _encode(text: Any, encoding: Any = "", *_: Any) -> memoryview:
-    """`_codecs.encode`: how protocol 2 writes bytes; each character of the text is one."""
+    """`_codecs.encode`, by which protocol 2 pickles bytes; each character is one byte."""
     if encoding not in ("latin1", "latin-1", "iso-8859-1"):
         raise NetworkFileError(f"The checkpoint encodes a text as {quote(encoding)}. {EXPORT_ADVICE}")
     if isinstance(text, LongText):
@@ -159,7 +159,7 @@ NUMPY_REBUILDERS: dict[str, Callable[..., Any]] = {
     **{f"numpy.{core}.numeric._frombuffer": _array_from_buffer for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray.scalar": _scalar for core in ("core", "_core")},
 }
-"""Name in the pickle to our function; as in `rebuild.REBUILDERS`, nothing of the file is called."""
+"""Name in the pickle to its replacement here, as `rebuild.REBUILDERS`."""
 
 
 def _malformed() -> NetworkFileError:

@@ -1,6 +1,6 @@
-"""Frequencies of a SIREN that a file holds as tensors or as attributes of its modules: facts, and no layers.
+"""Omegas of a SIREN that are stored as tensors, or as attributes of modules.
 
-Where the rows of a layer, or hidden layers among each other, differ in theirs, the difference goes into the weights:
+If omegas differ within a layer, or between hidden layers, the difference is folded into the weights:
 `sin(a (W x + b)) = sin(c (a/c W x + a/c b))`.
 """
 
@@ -20,7 +20,7 @@ from nfn.wiring.names import natural_key
 _OMEGA = re.compile(r"_?(?:omegas?(?:_?0)?|w_?0|omega_0_scale|omega_scale|freq(?:uency)?_scale)")
 _SCALE = "scale"
 _INNER = ("", "linear.", "fc.", "layer.", "net.", "dense.")
-"""Where a layer's weight may stand, seen from its omega."""
+"""Paths from an omega's module to the module of its weight."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Frequency:
 def split_omegas(
     tensors: Mapping[str, StoredTensor],
 ) -> tuple[dict[str, StoredTensor], dict[str, StoredTensor]]:
-    """The tensors without the omegas, and the omegas."""
+    """Split tensors into all others, and omegas."""
     names = sorted((name for name in tensors if _is_omega(name, tensors)), key=natural_key)
     omegas = {name: tensors[name] for name in names}
     left = {name: tensor for name, tensor in tensors.items() if name not in omegas}
@@ -45,46 +45,46 @@ def split_omegas(
 def omega_facts(
     tensors: Mapping[str, StoredTensor], omegas: Mapping[str, StoredTensor]
 ) -> tuple[dict[str, StoredTensor], dict[str, str], tuple[str, ...]]:
-    """The tensors with differences between omegas folded in, the omegas as metadata, and notes."""
+    """The tensors, with differences between omegas folded in; the omegas as metadata; and notes."""
     if not omegas:
         return dict(tensors), {}, ()
-    found = [frequency for name in omegas if (frequency := _frequency(name, omegas[name], tensors))]
-    notes = [f"Omegas stand in the file beside its layers ({quote_some(list(omegas))})."]
-    if not found:
+    frequencies = [frequency for name in omegas if (frequency := _frequency(name, omegas[name], tensors))]
+    notes = [f"Omegas were read from the file's tensors ({quote_some(list(omegas))})."]
+    if not frequencies:
         numbers = [_values(name, tensor) for name, tensor in omegas.items()]
         return (
             dict(tensors),
             _facts([values[0] for values in numbers if len(set(values)) == 1]),
             tuple(notes),
         )
-    usual = [float(np.median(frequency.omegas)) for frequency in found]
-    hidden = Counter(usual[1:]).most_common(1)[0][0] if usual[1:] else usual[0]
+    medians = [float(np.median(frequency.omegas)) for frequency in frequencies]
+    hidden = Counter(medians[1:]).most_common(1)[0][0] if medians[1:] else medians[0]
     changed = dict(tensors)
-    for frequency, omega in zip(found, [usual[0], *[hidden] * len(usual[1:])], strict=True):
+    for frequency, omega in zip(frequencies, [medians[0], *[hidden] * len(medians[1:])], strict=True):
         if np.any(frequency.omegas != omega):
             changed |= _scaled(frequency, omega, tensors)
             notes.append(f"Omegas that differ were folded into {quote_some([frequency.weight])}.")
-    return changed, _facts([usual[0], hidden]), tuple(notes)
+    return changed, _facts([medians[0], hidden]), tuple(notes)
 
 
 def module_omegas(modules: Mapping[str, ModuleFacts]) -> dict[str, str]:
-    """Omegas among the attributes of modules, as metadata: that of the first, and that of the others."""
-    found = []
+    """Omegas in the attributes of modules, as metadata; {} if the hidden layers differ."""
+    omegas = []
     for facts in modules.values():
         values = [value for key, value in facts.attributes.items() if _OMEGA.fullmatch(key)]
-        found += [float(v) for v in values[:1] if isinstance(v, (int, float)) and 0 < v <= limits.OMEGA]
-    return _facts(found[:2] if len(set(found[1:])) <= 1 else [])
+        omegas += [float(v) for v in values[:1] if isinstance(v, (int, float)) and 0 < v <= limits.OMEGA]
+    return _facts(omegas[:2] if len(set(omegas[1:])) <= 1 else [])
 
 
 def _facts(omegas: list[float]) -> dict[str, str]:
-    """Metadata for the first and the hidden omegas."""
+    """The first and the hidden omega as metadata."""
     if not omegas:
         return {}
     return {"first_omega": repr(omegas[0]), "hidden_omega": repr(omegas[-1])}
 
 
 def _is_omega(name: str, tensors: Mapping[str, StoredTensor]) -> bool:
-    """One number, or one per output of the layer beside it, under a name of omegas; `scale` only beside a weight."""
+    """Whether a tensor is an omega by its name: one value, or one per output of its layer (for `scale`)."""
     tensor, key = tensors[name], re.split(r"[./]", name)[-1].lower()
     if tensor.problem or tensor.dtype not in {**FLOATS, **INTEGERS}:
         return False
@@ -113,7 +113,7 @@ def _frequency(name: str, tensor: StoredTensor, tensors: Mapping[str, StoredTens
 
 
 def _values(name: str, tensor: StoredTensor) -> list[float]:
-    """The omegas, or none where they make no sense."""
+    """The omegas, or [] if they are not valid."""
     if tensor.numel > limits.LAYER_WIDTH:
         return []
     values = [float(str(value)) for value in read_mask(name, tensor).ravel()]
@@ -124,10 +124,10 @@ def _scaled(
     frequency: Frequency, omega: float, tensors: Mapping[str, StoredTensor]
 ) -> dict[str, StoredTensor]:
     factor = np.broadcast_to(frequency.omegas / omega, (tensors[frequency.weight].shape[0],))
-    found = {}
+    scaled = {}
     for name in (frequency.weight, frequency.bias):
         if name is not None:
             values = read_array(name, tensors[name])
-            shaped = factor.reshape(-1, *[1] * (values.ndim - 1))
-            found[name] = from_array((values * shaped).astype(values.dtype))
-    return found
+            column = factor.reshape(-1, *[1] * (values.ndim - 1))
+            scaled[name] = from_array((values * column).astype(values.dtype))
+    return scaled

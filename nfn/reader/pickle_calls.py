@@ -1,4 +1,4 @@
-"""What the names and calls of a pickle stand for: nothing of the file is imported or called."""
+"""Resolve the globals and calls of a pickle to stand-ins, without importing or calling anything."""
 
 from typing import Any
 
@@ -22,17 +22,17 @@ _HOSTILE_BUILTINS = frozenset(
 
 
 def safe_key(key: Any) -> Any:
-    """Texts and ordinary numbers stay; other keys become stand-ins (hashing nested tuples may never end)."""
+    """Keep strings and ordinary integers; replace other dict keys (hashing nested tuples can take forever)."""
     if isinstance(key, str) or key is None or (isinstance(key, int) and abs(key) < 2**60):
         return key
     return Inert("key")
 
 
 def name_global(module: str, name: str) -> Global:
-    """The stand-in for what a pickle imports; those that no checkpoint needs and that do harm are refused.
+    """The stand-in for a global that a pickle imports.
 
     Raises:
-        NetworkFileError: the module or function is one of those that run something.
+        NetworkFileError: the module or function can run code.
     """
     root = module.partition(".")[0]
     hostile_builtin = root in ("builtins", "__builtin__") and name in _HOSTILE_BUILTINS
@@ -50,7 +50,7 @@ def name_global(module: str, name: str) -> Global:
 
 
 def rebuild(function: Any, arguments: Any) -> Any:
-    """What a call gives: what a function of ours makes of the arguments, or another stand-in."""
+    """The result of a call: that of a replacement function (`REBUILDERS`), or another stand-in."""
     if not isinstance(function, Inert) or not isinstance(arguments, tuple):
         raise malformed()
     if not isinstance(function, Global):
@@ -70,17 +70,17 @@ def rebuild(function: Any, arguments: Any) -> Any:
 
 
 def _ordered(pairs: Any = ()) -> StateDict:
-    """Python 2 writes an OrderedDict as a call with a list of pairs."""
+    """An OrderedDict, which Python 2 pickles as a call with a list of pairs."""
     if not isinstance(pairs, (list, tuple)):
         raise malformed()
     return StateDict((safe_key(key), value) for key, value in pairs)
 
 
 def refused(what: str) -> NetworkFileError:
-    """The refusal of a pickle that does what no checkpoint needs."""
+    """The error for a pickle with content that no checkpoint needs."""
     return NetworkFileError(f"The checkpoint was refused: its pickle is {what}. {EXPORT_ADVICE}")
 
 
 def malformed() -> NetworkFileError:
-    """The refusal of a pickle that cannot be followed."""
+    """The error for a malformed pickle."""
     return NetworkFileError(f"The checkpoint is corrupt: its pickle cannot be followed. {EXPORT_ADVICE}")

@@ -1,10 +1,10 @@
-"""What stands where a pickle has an object: the name of its class, and its attributes as plain data."""
+"""Stand-ins for the objects in a pickle: the name of the class, and attributes as plain data."""
 
 from typing import Any
 
 
 class Inert:
-    """What stands where an object of a class or function that we do not know would be."""
+    """A stand-in for an object of an unknown class or function."""
 
     __slots__ = ("name",)
 
@@ -12,7 +12,7 @@ class Inert:
         self.name = name
 
     def set_state(self, state: Any) -> None:
-        """Take what a pickle sets as the object's attributes."""
+        """Ignore the attributes that the pickle sets."""
 
 
 class Global(Inert):
@@ -37,19 +37,19 @@ class Instance(Inert):
 
     @property
     def attributes(self) -> dict[Any, Any]:
-        """The attributes by name; of classes with slots, these come second."""
+        """The attributes by name, including slots."""
         parts = self.state if isinstance(self.state, tuple) else (self.state,)
-        found: dict[Any, Any] = {}
+        attributes: dict[Any, Any] = {}
         for part in parts[:2]:
             if isinstance(part, dict):
-                found.update(part)
-        return found
+                attributes.update(part)
+        return attributes
 
 
 class StateDict(dict):
-    """A dict that the file calls an OrderedDict: the only kind that may carry attributes (`_metadata`)."""
+    """A dict from an OrderedDict in the file: the only dict that may have attributes (`_metadata`)."""
 
 
 def class_name(kind: Any) -> str:
-    """The name of a class that stands in a pickle."""
+    """The class name of a stand-in or of a plain value."""
     return kind.name if isinstance(kind, Inert) else type(kind).__name__

@@ -1,9 +1,9 @@
-"""Read a pickle without running it.
+"""Interpret a pickle as data, without running code.
 
-`split_steps` gives its steps; the interpreter below knows what each does to a stack and builds plain containers,
-`StoredTensor` descriptions, and stand-ins for objects (`pickle_objects`). Nothing is imported and nothing from the
-file is ever called: REDUCE on a global looks the global's *name* up in a table of our own functions, and an unknown
-name yields another stand-in.
+`split_steps` yields opcodes; the interpreter below applies them to a stack and builds plain containers,
+`StoredTensor` descriptions, and stand-ins for objects (`pickle_objects`). Nothing is imported or called from the
+file: REDUCE on a global looks up the global's *name* in a table of replacement functions, and an unknown name yields
+another stand-in.
 """
 
 import struct
@@ -29,14 +29,14 @@ _NO_EFFECT = frozenset(("PROTO", "FRAME"))
 
 
 Storages = Callable[[str, Any, Any], StorageRef]
-"""From a storage's class, key and number of values to its bytes."""
+"""Maps a storage's class, key and number of values to its bytes."""
 
 
 def read_plan(data: memoryview, members: Mapping[str, memoryview]) -> Any:
-    """The object that the pickle describes, with tensors as `StoredTensor` views into `members`.
+    """The object in a pickle, with tensors as `StoredTensor` views into `members`.
 
     Raises:
-        NetworkFileError: malformed, above a cap, or naming a function that no checkpoint needs.
+        NetworkFileError: the pickle is malformed, above a limit, or names a function that can run code.
     """
     value, end = read_pickle(data, lambda kind, key, numel: make_storage_ref(kind, key, numel, members))
     if end != len(data):
@@ -45,7 +45,7 @@ def read_plan(data: memoryview, members: Mapping[str, memoryview]) -> Any:
 
 
 def read_pickle(data: memoryview, storages: Storages) -> tuple[Any, int]:
-    """The object that a pickle at the start of `data` describes, and the position behind it; as `read_plan`."""
+    """The object in a pickle at the start of `data`, and the position after the pickle; see `read_plan`."""
     machine = _Machine(storages)
     try:
         return machine.run(data)
@@ -56,7 +56,7 @@ def read_pickle(data: memoryview, storages: Storages) -> tuple[Any, int]:
 
 
 class _Machine:
-    """The pickle virtual machine, for the opcodes that describe data."""
+    """The pickle virtual machine, limited to opcodes that build data."""
 
     def __init__(self, storages: Storages):
         self.storages = storages
@@ -190,7 +190,7 @@ class _Machine:
             raise refused(f"setting an item of a {type(target).__name__}")
 
     def build(self, _: Any) -> None:
-        """Attributes of an object: taken by those that have any, refused elsewhere."""
+        """Set the state of a stand-in; ignored for state_dicts, an error for other objects."""
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, Inert):
             target.set_state(state)
@@ -231,9 +231,9 @@ class _Machine:
         self.stack.append(Instance(class_name(kind)))
 
     def persistent_id(self, _: Any) -> None:
-        """`torch.save` writes a storage as ("storage", class, key, device, number of values).
+        """Load a storage, which `torch.save` writes as ("storage", class, key, device, number of values).
 
-        Files in the old format have a sixth part, which is None but in the oldest; and ("module", class, path,
+        Files in the legacy format have a sixth part, None except in the oldest ones; and ("module", class, path,
         source) for a class.
         """
         parts = self.stack.pop()

@@ -1,7 +1,7 @@
-"""Split a pickle into its steps, as `pickletools.genops` does, but without a copy of what is long.
+"""Split a pickle into opcodes, as `pickletools.genops` does, but without copying long arguments.
 
-Bytes stay views of the file, and so do texts of more than 64 KiB (old pickles write arrays as texts): a text may
-take four times its bytes in memory, an array nothing. Steps that no checkpoint needs come without their argument.
+Bytes are views of the file, and so are strings of more than 64 KiB (old pickles write arrays as strings), which could
+take four times their size in memory. Opcodes that no checkpoint needs are yielded without their argument.
 """
 
 import codecs
@@ -14,26 +14,26 @@ from dataclasses import dataclass
 from typing import Any
 
 TEXT_BYTES = 1 << 16
-"""The longest text that is decoded."""
+"""The longest string that is decoded."""
 LINE_BYTES = 1 << 22
-"""The longest line of a pickle in protocol 0, which writes arrays as lines."""
+"""The longest line of a protocol 0 pickle, which writes arrays as lines."""
 _SHORT, _CHUNK = 1 << 6, 1 << 12
 
 _ESCAPE = re.compile(rb"\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}|[0-7]{1,3})")
 
 Reader = Callable[[memoryview, int], tuple[Any, int]]
-"""The argument at a position, and the position behind it."""
+"""From data and a position to the argument there, and the position after it."""
 
 
 @dataclass(frozen=True, eq=False)
 class LongText:
-    """A text too long to be decoded unless it is the values of an array."""
+    """A string too long to be decoded, unless it has the values of an array."""
 
     data: memoryview
 
 
 def split_steps(data: memoryview) -> Iterator[tuple[str, Any, int]]:
-    """Each step's name in `pickletools`, its argument, and the position behind it; ends after STOP.
+    """Yield each opcode's name in `pickletools`, its argument, and the position after it; ends after STOP.
 
     Raises:
         ValueError, IndexError, struct.error: the pickle is malformed or cut short.
@@ -66,19 +66,19 @@ def _counted(layout: str, convert: Callable[[memoryview], Any]) -> Reader:
 
 
 def _line(data: memoryview, at: int) -> tuple[bytes, int]:
-    """The bytes up to a line's end, and the position behind it."""
-    line, found, _ = bytes(data[at : at + _SHORT]).partition(b"\n")
-    if found:
+    """The bytes up to the end of a line, and the position after it."""
+    line, newline, _ = bytes(data[at : at + _SHORT]).partition(b"\n")
+    if newline:
         return line, at + len(line) + 1
     for start in range(at, min(len(data), at + LINE_BYTES), _CHUNK):
-        found = bytes(data[start : start + _CHUNK]).find(b"\n")
-        if found >= 0:
-            return bytes(data[at : start + found]), start + found + 1
+        offset = bytes(data[start : start + _CHUNK]).find(b"\n")
+        if offset >= 0:
+            return bytes(data[at : start + offset]), start + offset + 1
     raise ValueError("a line without an end")
 
 
 def _read_line(kind: str) -> Reader:
-    """An argument of one line, in the words of `pickletools`."""
+    """The reader of a one-line argument, by its name in `pickletools`."""
     descriptor: Any = getattr(pickletools, kind)
 
     def read(data: memoryview, at: int) -> tuple[Any, int]:
@@ -89,14 +89,14 @@ def _read_line(kind: str) -> Reader:
 
 
 def _two_lines(data: memoryview, at: int) -> tuple[str, int]:
-    """A module and a name in it, with a blank between."""
+    """A module and a name in it, separated by a space."""
     module, middle = _line(data, at)
     name, end = _line(data, middle)
     return f"{module.decode()} {name.decode()}", end
 
 
 def _quoted(data: memoryview, at: int) -> tuple[str, int]:
-    """A text of Python 2 in quotes; its characters are bytes."""
+    """A quoted Python 2 string, whose characters are bytes."""
     line, at = _line(data, at)
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
         raise ValueError("a text without its quotes")
@@ -110,7 +110,7 @@ def _text(data: memoryview) -> str | LongText:
 
 
 def _old_text(data: memoryview) -> str | memoryview:
-    """A text of Python 2, which may be the values of an array."""
+    """A Python 2 string, which may have the values of an array."""
     return str(data, "latin-1") if len(data) <= TEXT_BYTES else data
 
 
@@ -144,7 +144,7 @@ _ARGUMENTS: dict[str, Reader] = {
 }
 
 _UNREAD = ("LONG4", "PERSID", "EXT1", "EXT2", "EXT4")
-"""Steps that are always refused. LONG4 writes integers of more than 255 bytes, whose products would take minutes."""
+"""Opcodes that are always rejected. LONG4 has integers of more than 255 bytes, whose products could take minutes."""
 
 
 def _reader(opcode: pickletools.OpcodeInfo) -> Reader | None:

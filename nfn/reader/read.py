@@ -1,4 +1,4 @@
-"""`read_network`: from a file that anyone may have made to one checked `Network`."""
+"""`read_network`: read one checked `Network` from an untrusted file."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -51,20 +51,24 @@ def read_network(
     convention: Convention | None = None,
     part: str | None = None,
 ) -> Network:
-    """Read a network from a file, such as ONNX, safetensors or what `torch.save` writes; nothing in it is run.
+    """Read a network from an ONNX, safetensors, `torch.save` or NumPy file; no code in it is run.
 
-    `kind` and `convention` overrule what the file says of itself (a convention also says the kind); where neither
-    speaks, a chain of linear layers from 2 inputs to 1 or 3 outputs is a SIREN in the usual convention, and anything
-    else a classifier of an unknown activation and of pixels in [-1, 1].
+    `kind` and `convention` override the file's metadata (a convention implies its kind). Without either, a chain of
+    linear layers from 2 inputs to 1 or 3 outputs is read as a SIREN in the default convention, and anything else as a
+    classifier with an unknown activation and pixels in [-1, 1].
 
-    `part` names one of several networks in a file, such as "actor"; "all" takes everything in it for one. Of an ONNX
-    file it names an output.
+    `part` names one of several networks in a file, such as "actor"; "all" reads everything as one network. For an
+    ONNX file it names an output.
 
     Raises:
-        NetworkFileError: the file is not a network that is supported; the message is one for a visitor.
-        ValueError: `kind` or `convention` is not valid, or they differ.
+        NetworkFileError: the file is not a supported network; the message is for the visitor.
+        ValueError: `kind` or `convention` is not valid, or they contradict each other.
 
-    Example: `read_network("net.safetensors").spec.get_io()` is `(2, 1)` for a grayscale SIREN.
+        >>> import torch
+        >>> torch.save(torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 2)).state_dict(), "net.pt")
+        >>> network = read_network("net.pt")
+        >>> network.kind, network.parameters, network.spec.get_io()
+        ('classifier', 58, (4, 2))
     """
     kind = checked_kind(kind, convention)
     data, layout = load_file(Path(path))
@@ -74,9 +78,9 @@ def read_network(
 
 
 def checked_kind(kind: Kind | None, convention: Convention | None) -> Kind | None:
-    """The kind that a caller names, or that its convention is of; ValueError where one is not valid, or they differ."""
+    """The given kind, or that of the given convention; ValueError if one is not valid, or they contradict."""
     if kind is not None and kind not in get_args(Kind):
-        raise ValueError(f"Got the kind {kind!r}; wanted one of {', '.join(get_args(Kind))}.")
+        raise ValueError(f"Got the kind {kind!r}; expected one of {', '.join(get_args(Kind))}.")
     if convention is None:
         return kind
     if isinstance(convention, SirenConvention):
@@ -94,8 +98,8 @@ def from_onnx(
     convention: Convention | None = None,
     output: str | None = None,
 ) -> Network:
-    """The network in the bytes of an ONNX file; checked arguments and NetworkFileErrors as of `read_network`."""
-    from nfn.onnx_reader import read_onnx  # the onnx package is loaded only here
+    """The network in an ONNX file; arguments (already checked) and errors as for `read_network`."""
+    from nfn.onnx_reader import read_onnx  # imports the onnx package only when needed
 
     model = read_onnx(data, output)
     graph = Graph(model.architecture, model.tensors)
@@ -107,7 +111,7 @@ def to_network(
     kind: Kind | None = None,
     convention: Convention | None = None,
 ) -> Network:
-    """The network that a file's tensors are; checked arguments and NetworkFileErrors as of `read_network`."""
+    """The network of a file's tensors; arguments (already checked) and errors as for `read_network`."""
     graph = _declared(stored)
     if graph is not None:
         return from_graph(graph, stored.metadata, stored.notes, kind, convention)
@@ -116,7 +120,7 @@ def to_network(
         return _from_modules(stored, sequence, convention)
     try:
         chain = chain_of(stored)
-        if (chain.before or chain.inputs) and sum(
+        if (chain.norms or chain.input_norms) and sum(
             tensor.numel for tensor in stored.tensors.values()
         ) > limits.FOLDED:
             return _from_proposal(
@@ -133,7 +137,7 @@ def to_network(
 
 
 def _declared(stored: StoredFile) -> Graph | None:
-    """The graph that the file's metadata declares."""
+    """The graph declared in the file's metadata, or None."""
     try:
         architecture = read_declared(stored.metadata, stored.tensors)
     except ArchitectureError as error:
@@ -150,19 +154,19 @@ def from_graph(
     kind: Kind | None = None,
     convention: Convention | None = None,
 ) -> Network:
-    """The network of a graph that a file declares: a picture if it takes two coordinates and gives a pixel.
+    """The network of a declared graph: a SIREN if it maps two coordinates to a pixel value, else a classifier.
 
-    One that is a plain chain with sines has its layers in `chain`. Any other graph is a classifier.
+    A SIREN whose layers are a plain chain with sines also has them in `chain`.
     """
     undeclared = () if convention else tuple(p for p in undeclared_parts(metadata) if p not in _GRAPH_PARTS)
     view = None if kind == "classifier" else siren_view(graph.architecture, graph.tensors)
     if view is not None and _siren_fault(view.features) is None and len(set(view.omegas[1:])) < 2:
-        known = _siren_of(convention, metadata, view.features.weights[-1].shape[2])
+        siren = _siren_of(convention, metadata, view.features.weights[-1].shape[2])
         names = tuple(LayerNames(weight, bias) for weight, bias in view.names)
-        network = Network(view.features, _convention_of(view, known), names, undeclared=undeclared)
+        network = Network(view.features, _convention_of(view, siren), names, undeclared=undeclared)
     elif kind != "classifier" and _gives_pixels(graph):
-        known = _siren_of(convention, metadata, graph.architecture.output_shape[0])
-        network = Network(None, replace(known, output="linear"), undeclared=undeclared)
+        siren = _siren_of(convention, metadata, graph.architecture.output_shape[0])
+        network = Network(None, replace(siren, output="linear"), undeclared=undeclared)
     elif kind == "siren":
         raise NetworkFileError("This file declares a network that is not a SIREN of a picture.")
     else:
@@ -174,12 +178,12 @@ def _gives_pixels(graph: Graph) -> bool:
     return graph.architecture.input_shape == (2,) and graph.architecture.output_shape in ((1,), (3,))
 
 
-def _convention_of(view: SirenView, known: SirenConvention) -> SirenConvention:
-    """The convention with the sines and the outputs of the graph."""
+def _convention_of(view: SirenView, siren: SirenConvention) -> SirenConvention:
+    """The convention with omegas, levels and output activation of the graph."""
     first, *rest = (*view.omegas, *view.omegas[-1:])
-    low, high = (_before(view, level) for level in (known.low, known.high))
+    low, high = (_unscaled(view, level) for level in (siren.low, siren.high))
     return replace(
-        known,
+        siren,
         first_omega=first,
         hidden_omega=rest[0],
         low=low,
@@ -190,23 +194,23 @@ def _convention_of(view: SirenView, known: SirenConvention) -> SirenConvention:
 
 
 _GRAPH_PARTS = ("first_omega", "hidden_omega", "omega_scales_bias", "output")
-"""What a graph says of a SIREN's convention."""
+"""The parts of a SIREN's convention that a graph determines."""
 
 
-def _before(view: SirenView, level: Level) -> Level:
-    """A level as the last linear layer gives it, before the graph scales and shifts it."""
+def _unscaled(view: SirenView, level: Level) -> Level:
+    """A level as an output of the last linear layer, before the graph's scale and shift."""
     if isinstance(level, tuple):
         return tuple((value - view.shift) / view.scale for value in level)
     return (level - view.shift) / view.scale
 
 
 def _sequence(stored: StoredFile) -> Sequence | None:
-    """The modules of a pickled `nn.Sequential` for pictures, with their settings."""
+    """The modules of a pickled `nn.Sequential` image classifier, with their settings; None for other files."""
     try:
-        found = find_sequence(_modules(stored), _shapes_of(stored)[0])
+        sequence = find_sequence(_modules(stored), _shapes_of(stored)[0])
     except WiringError as error:
         raise NetworkFileError(f"{error}. {GRAPH_ADVICE}") from error
-    return found if found is not None and (found.channels or found.inputs > 4) else None
+    return sequence if sequence is not None and (sequence.channels or sequence.inputs > 4) else None
 
 
 def _modules(stored: StoredFile) -> dict[str, StoredModule]:
@@ -217,18 +221,18 @@ def _modules(stored: StoredFile) -> dict[str, StoredModule]:
 
 
 def _proposal(stored: StoredFile) -> Proposal:
-    """What the tensors may be, given what is known of their modules; WiringError as of `propose`."""
+    """The proposed wirings of the tensors, given the settings of their modules; WiringError as for `propose`."""
     return propose(*_shapes_of(stored), convolution_settings(_modules(stored)))
 
 
 def _classifier_of(stored: StoredFile) -> ClassifierConvention:
-    """What the file says of a classifier, by its metadata or by its modules."""
-    known = read_classifier_convention(stored.metadata)
-    return replace(known, activation=known.activation or only_activation(_modules(stored)))
+    """The classifier convention from the file's metadata, or else from its modules."""
+    classifier = read_classifier_convention(stored.metadata)
+    return replace(classifier, activation=classifier.activation or only_activation(_modules(stored)))
 
 
 def _from_modules(stored: StoredFile, sequence: Sequence, convention: Convention | None) -> Network:
-    """A network of which only the pictures are left open."""
+    """A network whose layers are all known, but not its input images."""
     tensors = {name: _load(name, stored.tensors[name]) for name in sequence.shapes}
     return Network(
         None,
@@ -242,7 +246,7 @@ def _from_modules(stored: StoredFile, sequence: Sequence, convention: Convention
 
 
 def _from_proposal(stored: StoredFile, convention: Convention | None, error: StructureError) -> Network:
-    """A network that is no plain chain: its layers, and what is left open of their wiring."""
+    """A network that is not a plain chain: its layers, and proposals for their wiring."""
     try:
         proposal = _proposal(stored)
     except WiringError as other:
@@ -253,7 +257,7 @@ def _from_proposal(stored: StoredFile, convention: Convention | None, error: Str
 
 
 def _with_proposal(stored: StoredFile, network: Network) -> Network:
-    """A chain, and what its wiring may be as well."""
+    """A chain, with proposals for other wirings if there are any."""
     try:
         return _propose(stored, network, _proposal(stored))
     except WiringError:
@@ -261,7 +265,7 @@ def _with_proposal(stored: StoredFile, network: Network) -> Network:
 
 
 def _propose(stored: StoredFile, network: Network, proposal: Proposal) -> Network:
-    """Tensors that the chain holds as they came are shared with it."""
+    """Add a proposal and its tensors; those that the chain has unchanged are shared with it."""
     shared = {} if network.chain is None or proposal.has_norms else network.tensors()
     tensors = {name: _load(name, stored.tensors[name]) for name in proposal.shapes if name not in shared}
     tensors |= {name: shared[name] for name in proposal.shapes if name in shared}
@@ -273,7 +277,7 @@ def _load(name: str, tensor: StoredTensor) -> torch.Tensor:
 
 
 def _shapes_of(stored: StoredFile) -> tuple[dict[str, tuple[int, ...]], bool]:
-    """Shapes by name but for counters, and whether they are in the order of the modules."""
+    """Shapes by name, without counters, and whether they are in the order of the modules."""
     floats = {name: tensor for name, tensor in stored.tensors.items() if not tensor.is_integer}
     order = _recorded_order(stored.metadata, stored.tensors)
     if order is not None:
@@ -282,7 +286,7 @@ def _shapes_of(stored: StoredFile) -> tuple[dict[str, tuple[int, ...]], bool]:
 
 
 def chain_of(stored: StoredFile) -> Chain:
-    """Which tensor of a file has which part in its network; no value is looked at."""
+    """Arrange a file's tensors as a chain of layers; no values are read. NetworkFileError if they are not one."""
     order = _recorded_order(stored.metadata, stored.tensors)
     return find_chain(stored.tensors, stored.in_order, order, read_norm_after(stored.metadata))
 
@@ -293,7 +297,7 @@ def from_chain(
     kind: Kind | None = None,
     convention: Convention | None = None,
 ) -> Network:
-    """The network that a file's tensors are when they have the parts of `chain`."""
+    """The network of a file's tensors, arranged as in `chain`."""
     notes = (*stored.notes, *chain.notes(stored.tensors))
     layers = chain.build(stored.tensors)
     features = WeightSpaceFeatures(
@@ -310,7 +314,7 @@ def from_chain(
 
 
 def _recorded_order(metadata: dict[str, str], tensors: dict[str, StoredTensor]) -> list[str] | None:
-    """The order that `write_network` recorded; it must name every weight once."""
+    """The order that `write_network` recorded, or None; NetworkFileError unless it names every weight once."""
     order = read_layer_order(metadata)
     weights = sorted(name for name, tensor in tensors.items() if len(tensor.shape) > 1)
     if order is not None and sorted(order) != weights:
@@ -330,35 +334,35 @@ def _chain_of_siren(
 ) -> Network:
     _check_siren(features)
     undeclared = () if convention else undeclared_parts(metadata)
-    known = _siren_of(convention, metadata, features.weights[-1].shape[2])
-    return Network(features, known, undeclared=undeclared)
+    siren = _siren_of(convention, metadata, features.weights[-1].shape[2])
+    return Network(features, siren, undeclared=undeclared)
 
 
 def _chain_of_classifier(
     features: WeightSpaceFeatures, metadata: dict[str, str], convention: Convention | None
 ) -> Network:
-    """What is assumed of a convolutional network that says nothing of its images stands in the notes."""
+    """A classifier; a note says so if the pixels of a convolutional network are assumed."""
     if convention is not None:
         return Network(features, convention)
-    known = read_classifier_convention(metadata)
-    told = known.pixels_known or features.weights[0].dim() != 6
-    return Network(features, known, notes=() if told else (PIXELS_ASSUMED,))
+    convention = read_classifier_convention(metadata)
+    assumed = not convention.pixels_known and features.weights[0].dim() == 6
+    return Network(features, convention, notes=(PIXELS_ASSUMED,) if assumed else ())
 
 
-PIXELS_ASSUMED = "The file does not tell which pixels the network was trained on: from -1 to 1 is assumed."
+PIXELS_ASSUMED = "The file does not say how pixels were normalized in training: from -1 to 1 is assumed."
 
 
 def _siren_of(convention: Convention | None, metadata: dict[str, str], outputs: int) -> SirenConvention:
-    """The caller's convention, or else the metadata's; it must fit a network of so many outputs."""
+    """The caller's convention, or else the metadata's, checked for a network with `outputs` outputs."""
     if isinstance(convention, SirenConvention):
         convention.check(outputs)
         return convention
-    known = read_convention(metadata)
+    siren = read_convention(metadata)
     try:
-        known.check(outputs)
+        siren.check(outputs)
     except ValueError as error:
         raise NetworkFileError(f"{error} Correct the metadata, or remove it.") from error
-    return known
+    return siren
 
 
 def _check_siren(features: WeightSpaceFeatures) -> None:

@@ -1,4 +1,4 @@
-"""The functions of torch that a checkpoint names, as descriptions: arguments in, `StoredTensor` out."""
+"""Replacements for the torch functions that a checkpoint's pickle calls: arguments to `StoredTensor`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ _OTHER_BYTES = {
     "quantised uint8": 1,
     "quantised int32": 4,
 }
-"""Of types that are never read, but whose bytes stand between others in old files."""
+"""Bytes per value of unsupported types, needed to find the storages after them in legacy files."""
 
 
 @dataclass(frozen=True, eq=False)
 class StorageRef:
-    """One storage of the archive; `fault` says why its bytes cannot be trusted."""
+    """One storage of the archive; `fault` says why it cannot be used."""
 
     dtype: str
     data: memoryview
@@ -46,18 +46,18 @@ class StorageRef:
 
 
 def storage_dtype(class_name: str) -> str:
-    """The type of a storage's values by its class: `torch.FloatStorage` holds float32."""
+    """The dtype of a storage class: float32 for `torch.FloatStorage`."""
     kind = class_name.rpartition(".")[2].removeprefix("_").removesuffix("Storage")
     return _STORAGE_DTYPES.get(kind, f"unknown {kind}")
 
 
 def item_bytes(dtype: str) -> int:
-    """Bytes per value of a storage; 0 where the type is unknown."""
+    """Bytes per value of a storage; 0 if the dtype is unknown."""
     return _ITEM_BYTES.get(dtype, _OTHER_BYTES.get(dtype, 0))
 
 
 def make_storage_ref(class_name: str, key: Any, numel: Any, members: Mapping[str, memoryview]) -> StorageRef:
-    """The storage that a persistent id names, checked against the archive's member."""
+    """The storage of a persistent id, checked against the archive's member."""
     dtype = storage_dtype(class_name)
     if not isinstance(key, str) or type(numel) is not int:
         raise _malformed()
@@ -79,7 +79,7 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> 
 
 
 def _tensor_v3(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> StoredTensor:
-    """`torch._utils._rebuild_tensor_v3`: an untyped storage and a dtype beside it."""
+    """`torch._utils._rebuild_tensor_v3`: an untyped storage with a dtype."""
     if not isinstance(storage, StorageRef) or len(rest) < 3 or not isinstance(rest[2], str):
         raise _malformed()
     return _view(storage, rest[2].removeprefix("torch."), offset, shape, strides, rest[3:4])
@@ -108,7 +108,7 @@ def _parameter(data: Any, *_: Any) -> StoredTensor:
 
 
 def _from_type(function: Any, kind: Any, arguments: Any, *_: Any) -> StoredTensor:
-    """A tensor with Python attributes, or of a subclass, which may mean anything."""
+    """A tensor with Python attributes, or of a subclass (which is not supported)."""
     if kind not in ("torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"):
         return refused_tensor(f"of the tensor subclass {quote(kind)}")
     if function not in _PLAIN_TENSORS or not isinstance(arguments, tuple):
@@ -148,7 +148,7 @@ REBUILDERS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_device_tensor_from_numpy": _refuse("a tensor of another device"),
     "torch._utils._rebuild_device_tensor_from_cpu_tensor": _refuse("a tensor of another device"),
 }
-"""Name in the pickle to our function; the table is closed, and none of these touches torch."""
+"""Name in the pickle to its replacement here; no other function is called, and none of these uses torch."""
 
 
 def _malformed() -> NetworkFileError:

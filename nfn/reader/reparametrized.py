@@ -1,7 +1,7 @@
-"""Weights that a file stores in parts, put together as the forward pass does: norms, masks, singular values.
+"""Compute reparametrized weights, as the forward pass does: weight norm, spectral norm, pruning masks.
 
 `weight_norm` (arXiv:1602.07868): `g * v / |v|`; `spectral_norm` (arXiv:1802.05957): `W / (u^T W v)`; pruning:
-`weight * mask`. Each in the spelling of `torch.nn.utils` and in that of `torch.nn.utils.parametrizations`.
+`weight * mask`. Each with the tensor names of `torch.nn.utils` and of `torch.nn.utils.parametrizations`.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,10 @@ from nfn.reader.tensors import StoredTensor, from_array, read_array, read_mask
 
 @dataclass(frozen=True)
 class _Spelling:
-    """How the parts of `stem + name` are called, and what is made of them."""
+    """The kind of a reparametrization, and the name suffix of each of its parts."""
 
     kind: str
     parts: Mapping[str, str]
-    """From a part to its name behind `stem + name`."""
 
 
 _ADVICE = "Save the network without the reparametrization (torch.nn.utils.remove_weight_norm and the like)."
@@ -38,16 +37,18 @@ _PARAMETRIZATIONS = (
 )
 
 
-def fold_parts(tensors: Mapping[str, StoredTensor]) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
-    """The tensors with every weight in one piece, and sentences on what was put together.
+def fold_parametrizations(
+    tensors: Mapping[str, StoredTensor],
+) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
+    """The tensors with plain weights in place of reparametrized ones, and notes.
 
     Raises:
-        NetworkFileError: a part is refused, or does not fit the others, or the parametrization is unknown.
+        NetworkFileError: a part is not valid or does not fit the others, or the parametrization is unknown.
     """
-    found: dict[str, StoredTensor] = {}
+    plain: dict[str, StoredTensor] = {}
     folded: dict[str, list[str]] = {}
     used: set[str] = set()
-    room = limits.PARTED
+    room = limits.REPARAMETRIZED
     for name in tensors:
         if name in used:
             continue
@@ -56,19 +57,19 @@ def fold_parts(tensors: Mapping[str, StoredTensor]) -> tuple[dict[str, StoredTen
             room -= max(tensors[part].numel for part in parts.values())
             if room < 0:
                 raise _too_many()
-            found[whole] = _fold(whole, kind, {part: (n, tensors[n]) for part, n in parts.items()})
+            plain[whole] = _fold(whole, kind, {part: (n, tensors[n]) for part, n in parts.items()})
             folded.setdefault(kind, []).append(whole)
             used |= set(parts.values())
         else:
-            found[name] = tensors[name]
-    _refuse_unknown(found)
+            plain[name] = tensors[name]
+    _refuse_unknown(plain)
     notes = [f"Folded {kind} into {quote_some(names)}." for kind, names in folded.items()]
     wholes = {name for names in folded.values() for name in names}
-    return {n: tensor for n, tensor in found.items() if n in wholes or n not in used}, tuple(notes)
+    return {n: tensor for n, tensor in plain.items() if n in wholes or n not in used}, tuple(notes)
 
 
 def _match(name: str, tensors: Mapping[str, StoredTensor]) -> tuple[str, str, dict[str, str]]:
-    """The name of the whole weight that this is the first part of, the kind, and the names of all parts."""
+    """The weight that `name` is a part of, the kind of reparametrization ("" for none), and the names of all parts."""
     for spelling in _SPELLINGS:
         for suffix in spelling.parts.values():
             if name.endswith(suffix):
@@ -114,7 +115,7 @@ def _fold(name: str, kind: str, parts: Mapping[str, tuple[str, StoredTensor]]) -
 
 
 def _normed(name: str, g: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """In place. The norm is taken over the axes along which `g` has one value."""
+    """`g * v / |v|`, in place; the norm is over the axes on which `g` has size 1."""
     if g.ndim and (g.ndim != v.ndim or any(a not in (1, b) for a, b in zip(g.shape, v.shape, strict=True))):
         raise _misfit(name, f"magnitudes of shape {list(g.shape)} and directions of shape {list(v.shape)}")
     kept = [axis for axis in range(v.ndim) if g.ndim and g.shape[axis] > 1]
@@ -124,7 +125,7 @@ def _normed(name: str, g: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def _spectral(name: str, weight: np.ndarray, u: np.ndarray, v: np.ndarray | None) -> np.ndarray:
-    """In place. Divided by the largest singular value as the file knows it; `u` belongs to the axis of outputs."""
+    """`W / (u^T W v)`, in place; `u` belongs to the axis of outputs."""
     if weight.ndim == 0:
         raise _misfit(name, "a weight that is a single number")
     axis = 0 if weight.ndim < 2 or len(weight) == u.size else 1
@@ -147,7 +148,7 @@ def _masked(name: str, weight: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def _too_many() -> NetworkFileError:
     return NetworkFileError(
-        f"The network has more than {limits.PARTED:,} values in weights that are stored in parts. {_ADVICE}"
+        f"The network has more than {limits.REPARAMETRIZED:,} values in weights that are stored in parts. {_ADVICE}"
     )
 
 

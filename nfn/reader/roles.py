@@ -1,28 +1,28 @@
-"""Several networks under one state_dict: actor and critic, generator and discriminator, two heads on one trunk."""
+"""Find several networks in one state_dict: actor and critic, generator and discriminator, two heads on one trunk."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nfn.reader.beside import keys_of
 from nfn.reader.errors import NetworkFileError, quote, quote_some
+from nfn.reader.extras import keys_of
 from nfn.reader.networks import unclear
 from nfn.reader.tensors import StoredTensor
 
 ALL = "all"
-"""The name under which everything together is asked for."""
+"""The value of `part` for all tensors together."""
 
 
 @dataclass(frozen=True)
 class _Family:
-    """Words for networks that come together, and whether what has no such word belongs to each of them."""
+    """Name patterns of networks that occur together, and whether other tensors belong to each of them."""
 
     words: Mapping[str, str]
     shared: bool
 
 
 _NUMBERED = "critic"
-"""The only networks that come in numbers; elsewhere a number counts layers."""
+"""The only networks that are numbered; elsewhere a number counts layers."""
 _FAMILIES = (
     _Family({"actor": "actor|policy|pi|action", "critic": "critics?|value|vf|v|qf?|baseline"}, True),
     _Family({"generator": "generator|gen|net_?g|g", "discriminator": "discriminator|disc|net_?d|d"}, False),
@@ -34,21 +34,21 @@ _HEAD = re.compile(r"(?!\w*(?:multi_?head|att))\w*heads?(?:_?\w+)?")
 
 
 def find_roles(names: list[str]) -> dict[str, list[str]]:
-    """The names of each network's tensors, by what the network is called; empty where there is but one."""
+    """Network name to the names of its tensors; empty if there is only one network."""
     for family in _FAMILIES:
-        found = _by_word(names, family)
-        if len(found) > 1:
-            return found
+        networks = _by_word(names, family)
+        if len(networks) > 1:
+            return networks
     return _by_head(names)
 
 
 def pick(
     tensors: Mapping[str, StoredTensor], roles: Mapping[str, list[str]], part: str
 ) -> dict[str, StoredTensor]:
-    """The tensors of one network; `part` may also be what its tensors' names begin with.
+    """The tensors of the network `part`, which may also be a prefix of tensor names.
 
     Raises:
-        NetworkFileError: there is no such network, or it is unclear which is meant.
+        NetworkFileError: there is no such network, or there are several and `part` is empty.
     """
     if (not part and not roles) or part == ALL:
         return dict(tensors)
@@ -56,13 +56,15 @@ def pick(
         raise unclear(list(roles), "networks")
     named = roles.get(part) or [name for name in tensors if name.startswith((f"{part}.", f"{part}/"))]
     if not named:
-        known = f"it holds {quote_some([*roles, ALL])}" if roles else "it holds one network"
-        raise NetworkFileError(f"The file has no part {quote(part)}: {known}. Choose one of these, or none.")
+        choices = f"it holds {quote_some([*roles, ALL])}" if roles else "it holds one network"
+        raise NetworkFileError(
+            f"The file has no part {quote(part)}: {choices}. Choose one of these, or none."
+        )
     return {name: tensors[name] for name in tensors if name in set(named)}
 
 
 def _by_word(names: list[str], family: _Family) -> dict[str, list[str]]:
-    """Names by the first of their keys that is one of the family's words."""
+    """Group names by the first of their keys that matches one of the family's patterns."""
     patterns = {
         word: re.compile(f"(?:{words})(?:{_NETWORK_AFFIX}|{_LAYER_AFFIX})")
         for word, words in family.words.items()
@@ -87,7 +89,7 @@ def _word_of(name: str, patterns: Mapping[str, re.Pattern[str]]) -> str | None:
 
 
 def _by_head(names: list[str]) -> dict[str, list[str]]:
-    """A trunk and each of its heads, where several modules are called heads."""
+    """The trunk with each of its heads, if several modules are named as heads; else {}."""
     heads: dict[str, list[str]] = {}
     trunk = []
     for name in names:
@@ -99,7 +101,7 @@ def _by_head(names: list[str]) -> dict[str, list[str]]:
 
 
 def _head_of(name: str) -> str | None:
-    """`cls_head`; `heads.0` where they are numbered."""
+    """The head in a name: `cls_head`, or `heads.0` if numbered; None if there is none."""
     keys = re.split(r"[./]", name)[:-1]
     for i, key in enumerate(keys):
         if _HEAD.fullmatch(key.lower()):

@@ -1,4 +1,4 @@
-"""Numbers and texts of a file as short texts, which is what facts are."""
+"""Convert numbers and single-value tensors of a file to strings, as in metadata."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ from nfn.reader.tensors import FLOATS, INTEGERS, StoredTensor
 
 
 def number_text(value: Any) -> str | None:
-    """The text of a number, a text, or up to three numbers; None for anything else."""
+    """A number, a string, or up to three numbers as a string; None for anything else."""
     if isinstance(value, (str, bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
         return str(value)
     if (
@@ -22,7 +22,7 @@ def number_text(value: Any) -> str | None:
 
 
 def tensor_text(tensor: StoredTensor) -> str | None:
-    """A single number that was saved as a tensor, such as a label or an omega."""
+    """The value of a tensor of shape `()` as a string, such as a label or an omega; None for other tensors."""
     if tensor.problem or tensor.shape != ():
         return None
     number = single_number(tensor)
@@ -30,7 +30,7 @@ def tensor_text(tensor: StoredTensor) -> str | None:
 
 
 def single_number(tensor: StoredTensor) -> int | float | None:
-    """The one value of a tensor, or None where it reaches beyond its bytes."""
+    """The one value of a tensor, or None if it is outside its bytes."""
     size = {**FLOATS, **INTEGERS}.get(tensor.dtype, 0)
     data = bytes(tensor.data[tensor.offset * size :][:size]) if tensor.offset >= 0 else b""
     if not size or len(data) != size:

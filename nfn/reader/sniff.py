@@ -1,4 +1,4 @@
-"""Decide what a file is from its first bytes; its name never counts."""
+"""Detect a file's format from its first bytes, never from its name."""
 
 import re
 import struct
@@ -10,10 +10,10 @@ from nfn.reader.legacy_file import LEGACY_MAGIC
 from nfn.reader.npz_file import NPY_MAGIC
 
 Format = Literal["safetensors", "zip", "legacy", "pickle", "npy", "onnx"]
-"""`zip` is what `torch.save` and `numpy.savez` write: the names of the members tell them apart."""
+"""`zip` is written by `torch.save` and `numpy.savez`, which differ in the names of their members."""
 
 _PICKLE = re.compile(rb"\x80[\x02-\x05]|[}\]][qr(.]|\([dlt](?:p\d|\.)|c[a-z_]\w*(?:\.\w+)*\n\w+\n")
-"""The first bytes of a pickle: of protocols 2 to 5, or of 0 and 1, which Python 2 wrote."""
+"""The first bytes of a pickle: of protocols 2 to 5, or of 0 and 1 (Python 2)."""
 
 _FOREIGN = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5?)"),
@@ -34,33 +34,31 @@ def sniff(data: bytes) -> Format:
     """The format of the file's bytes.
 
     Raises:
-        NetworkFileError: the file is of no format that is read; the message names what it is.
+        NetworkFileError: the format is not supported; the message names it if it is known.
     """
     if not data:
-        raise NetworkFileError(f"The file is empty (0 bytes). Wanted a network's weights. {EXPORT_ADVICE}")
+        raise NetworkFileError(f"The file is empty (0 bytes). Expected a network's weights. {EXPORT_ADVICE}")
     if data.startswith(b"PK\x03\x04"):
         return "zip"
     if _is_surely_safetensors(data):
         return "safetensors"
-    known = _known_format(data)
-    if known:
-        return known
+    supported = _supported_format(data)
+    if supported:
+        return supported
     foreign = _foreign_format(data)
     if foreign:
         raise NetworkFileError(f"This is {foreign}, not a network that can be read. {_advice(foreign)}")
     if len(data) < 10:
-        raise NetworkFileError(
-            f"The file is too short to hold a network ({len(data)} bytes). {EXPORT_ADVICE}"
-        )
+        raise NetworkFileError(f"The file is too short for a network ({len(data)} bytes). {EXPORT_ADVICE}")
     if _looks_like_safetensors(data):
         return "safetensors"
     raise NetworkFileError(
         f"The file's format is unknown (it begins with {data[:8].hex(' ')}). "
-        f"Wanted safetensors, or a state_dict saved by torch.save. {EXPORT_ADVICE}"
+        f"Expected safetensors, or a state_dict saved by torch.save. {EXPORT_ADVICE}"
     )
 
 
-def _known_format(data: bytes) -> Format | None:
+def _supported_format(data: bytes) -> Format | None:
     if data.startswith(LEGACY_MAGIC):
         return "legacy"
     if data.startswith(NPY_MAGIC):
@@ -71,7 +69,7 @@ def _known_format(data: bytes) -> Format | None:
 
 
 def _advice(foreign: str) -> str:
-    """What to do next."""
+    """How to convert a file of an unsupported format."""
     if "HDF5" in foreign:
         return KERAS_ADVICE
     if "sharded" in foreign:
@@ -82,11 +80,17 @@ def _advice(foreign: str) -> str:
         return "Save its flat parameters with numpy.savez or safetensors.flax.save_file, and use that file."
     if "archive" in foreign:
         return "Unpack it and choose the file with the weights."
+    if "HTML" in foreign:
+        return "Download the file itself, not the page that shows it."
+    if "picture" in foreign:
+        return "Open it in the Pictures tab, or with python -m zoo fit, to turn it into a network."
+    if "Git LFS" in foreign:
+        return "Download the real file with `git lfs pull`, and choose that."
     return EXPORT_ADVICE
 
 
 def _is_surely_safetensors(data: bytes) -> bool:
-    """A header's length may begin like another format (640 is a pickle's first two bytes): look further."""
+    """Whether bytes beyond the header's length fit: the length alone may look like another format's magic."""
     return data[4:8] == b"\0\0\0\0" and data[8:9] == b"{"
 
 
@@ -114,7 +118,7 @@ def _foreign_format(data: bytes) -> str | None:
 def _foreign_text(data: bytes) -> str | None:
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer (download the real file with `git lfs pull`)"
+        return "a Git LFS pointer"
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<body")):
         return "an HTML page (a failed download?)"
     if start.startswith((b"{", b"[")) and not _looks_like_safetensors(data.ljust(9, b"\0")):
@@ -124,7 +128,7 @@ def _foreign_text(data: bytes) -> str | None:
 
 
 def _is_onnx(data: bytes) -> bool:
-    """ONNX begins with field 1 (`ir_version`, a small number), then a field of text or of the graph."""
+    """Whether the file begins with field 1 (`ir_version`, a small number), then a text field or the graph."""
     return (
         len(data) > 4
         and data[0] == 0x08

@@ -1,6 +1,6 @@
-"""`read_networks`: many networks of one spec from one file, whose tensors all have the networks as their first axis.
+"""`read_networks`: read a stack of networks, whose tensors all have the networks as their first axis.
 
-Such files come from `torch.func.stack_module_state`, and from `torch.stack` over the entries of state_dicts.
+`torch.func.stack_module_state`, or `torch.stack` over the entries of state_dicts, make such files.
 """
 
 from collections.abc import Callable
@@ -17,23 +17,23 @@ from nfn.reader.stored import StoredFile, load_file, parse_file
 from nfn.reader.tensors import StoredTensor, check_tensor, show_count
 
 NETWORKS = 1_000
-"""Networks of one file."""
+"""The most networks in one file."""
 LAYERS = 4_000
-"""Layers of all networks of one file: each costs time and some memory, however small it is."""
+"""The most layers of all networks in one file; each costs time and some memory, however small."""
 STACKED_RANKS = (3, 5)
-"""A linear weight (n, out, in) or a convolution's (n, out, in, h, w): one network has neither."""
+"""Ranks of stacked linear weights (n, out, in) and convolutions (n, out, in, h, w)."""
 
 
 def read_networks(
     path: str | Path, convention: Convention | None = None, part: str | None = None
 ) -> list[Network | NetworkFileError]:
-    """The networks of a stack, in their order, or the one network of any other file that `read_network` takes.
+    """The networks of a stack, in order, or the one network of any other file that `read_network` takes.
 
-    `part` names one of several networks in a file, as for `read_network`. A network of a stack that cannot be read,
-    such as one with NaN, is replaced by its error.
+    `part` names one of several networks in a file, as for `read_network`. In place of a network of a stack that
+    cannot be read, such as one with NaN, is its error.
 
     Raises:
-        NetworkFileError: the file, or every network in it, is refused.
+        NetworkFileError: the file, or every network in it, is not valid.
         ValueError: `convention` is not valid.
     """
     kind = checked_kind(None, convention)
@@ -53,13 +53,13 @@ def read_networks(
 
 
 def _without_counters(stored: StoredFile) -> StoredFile:
-    """The stack without its integers: any but counters were refused with the chain."""
+    """The stack without integer tensors, which are all counters (`chain_of` rejects others)."""
     floats = {name: tensor for name, tensor in stored.tensors.items() if not tensor.is_integer}
     return replace(stored, tensors=floats)
 
 
 def _unless_all_fail(read: list[Network | NetworkFileError]) -> list[Network | NetworkFileError]:
-    """What is wrong with all networks is said once."""
+    """Raise the common error if all networks have the same one."""
     errors = [one for one in read if isinstance(one, NetworkFileError)]
     if len(errors) == len(read) and len({str(error) for error in errors}) == 1:
         raise errors[0]
@@ -67,9 +67,9 @@ def _unless_all_fail(read: list[Network | NetworkFileError]) -> list[Network | N
 
 
 def _check_stack(stored: StoredFile) -> None:
-    """Check whole tensors against their bytes, so that no part of a stack is used more than once."""
+    """Check whole tensors against their bytes, so that networks do not share memory."""
     for name, tensor in stored.tensors.items():
-        if not tensor.is_integer:  # counters of batch norm; any other is refused with its network
+        if not tensor.is_integer:  # batch norm counters; others are rejected with their network
             check_tensor(name, tensor)
     total = sum(tensor.numel for tensor in stored.tensors.values())
     if total > limits.ELEMENTS:
@@ -79,7 +79,7 @@ def _check_stack(stored: StoredFile) -> None:
 
 
 def _count(tensors: dict[str, StoredTensor]) -> int:
-    """How many networks the file stacks: the first size that all tensors share."""
+    """The number of stacked networks: the first size of all tensors."""
     counts = {tensor.shape[0] if tensor.shape else 0: name for name, tensor in tensors.items()}
     if len(counts) > 1:
         (one, first), (other, second), *_ = counts.items()
@@ -118,6 +118,6 @@ def _map(stored: StoredFile, part: Callable[[StoredTensor], StoredTensor]) -> St
 
 
 def _entry(tensor: StoredTensor, i: int) -> StoredTensor:
-    """Entry `i` of the first axis: another view of the same bytes."""
+    """Entry `i` of the first axis, a view of the same bytes."""
     offset = tensor.offset + i * tensor.strides[0]
     return replace(tensor, shape=tensor.shape[1:], strides=tensor.strides[1:], offset=offset)

@@ -1,4 +1,4 @@
-"""`open_file`: from a file that anyone may have made to the named tensors of one network, and what it says of them."""
+"""`open_file`: read the named tensors and metadata of one network from an untrusted file."""
 
 import stat
 from collections.abc import Mapping
@@ -13,20 +13,20 @@ from nfn.reader.convention import LAYER_ORDER
 from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
 from nfn.reader.legacy_file import read_legacy
 from nfn.reader.networks import Candidate, check_count, choose, find_candidates
-from nfn.reader.normal_inputs import Normalization
+from nfn.reader.normalization import Normalization
 from nfn.reader.npz_file import is_npz, read_npy, read_npz
 from nfn.reader.pickle_plan import read_plan
 from nfn.reader.roles import ALL
 from nfn.reader.safetensors_file import read_safetensors
+from nfn.reader.settings import direct_settings, nested_settings
 from nfn.reader.sniff import Format, sniff
 from nfn.reader.tensors import StoredTensor
-from nfn.reader.told import direct_facts, nested_facts
 from nfn.reader.torch_zip import read_torch_zip
 from nfn.reader.zip_file import Archive
 from nfn.wiring.names import natural_key
 
 PART = "part"
-"""The metadata that says that all tensors of a file are one network, though their names speak of several."""
+"""The metadata key that says that all tensors of a file are one network, though their names suggest several."""
 _SUFFIXES: dict[str, tuple[Format, ...]] = {
     ".safetensors": ("safetensors",),
     ".pt": ("zip", "legacy"),
@@ -49,11 +49,11 @@ _FORMAT_NAMES: dict[Format, str] = {
 
 @dataclass(frozen=True)
 class StoredFile:
-    """The tensors of one network under the names that the file gives them, not yet taken for a network.
+    """The tensors of one network by their names in the file, before they are arranged as layers.
 
-    `in_order` where the file keeps the order of the modules. `modules` are those of a pickled module, by path and in
-    order, the network itself under "". `networks` are the names that `open_file` takes as `part`, where there are
-    several; `prefix` is what all names begin with, such as "module.model.".
+    `in_order` says whether the file keeps the order of modules. `modules` are those of a pickled module by path, in
+    order, the network itself as "". `networks` are the valid values of `part` of `open_file`, if there are several;
+    `prefix` is the common prefix of all names, such as "module.model.".
     """
 
     tensors: dict[str, StoredTensor]
@@ -67,10 +67,10 @@ class StoredFile:
 
 
 def open_file(path: Path, part: str | None = None) -> StoredFile:
-    """Read a file and find the one network in it, or the one called `part`; nothing in it is run.
+    """Read a file and select its only network, or the one called `part`; no code in the file is run.
 
     Raises:
-        NetworkFileError: the file is of no known format, malformed, or holds no network or several.
+        NetworkFileError: the format is unknown, the file is malformed, or it has no network or several.
 
     Example: `open_file(Path("agent.pt"), part="actor").tensors`.
     """
@@ -78,16 +78,13 @@ def open_file(path: Path, part: str | None = None) -> StoredFile:
 
 
 def load_file(path: Path) -> tuple[bytes, Format]:
-    """The bytes of a file and their format, which its name does not decide; errors as of `open_file`.
-
-    This is where formats part that are more than tensors: a model in ONNX has its graph.
-    """
+    """The bytes of a file and their format, detected from the content; errors as for `open_file`."""
     data = _read_bytes(path)
     return data, sniff(data)
 
 
 def parse_file(path: Path, data: bytes, layout: Format, part: str | None = None) -> StoredFile:
-    """The network in bytes that `load_file` gave; errors as of `open_file`."""
+    """Parse bytes from `load_file`; errors as for `open_file`."""
     if layout == "safetensors":
         tensors, metadata = read_safetensors(data)
         contents = Contents({(name,): tensor for name, tensor in tensors.items()})
@@ -105,7 +102,7 @@ def _read_contents(data: bytes, layout: Format) -> Contents:
     if layout == "npy":
         return contents_of(read_npy(memoryview(data)))
     if layout == "onnx":
-        raise NetworkFileError(f"This is an ONNX model; wanted a file of tensors alone. {EXPORT_ADVICE}")
+        raise NetworkFileError(f"This is an ONNX model; expected a file of tensors only. {EXPORT_ADVICE}")
     archive = Archive(data)
     if is_npz(archive.names):
         return Contents({(name,): tensor for name, tensor in read_npz(archive).items()})
@@ -124,15 +121,15 @@ def _find_network(
     modules = _modules_of(contents, chosen)
     declared = ARCHITECTURE in metadata or LAYER_ORDER in metadata
     cleaned = clean(chosen.tensors, modules, rest, declared)
-    told = metadata or direct_facts(contents.facts, chosen.path)
-    told = {**cleaned.facts, **told}
-    told |= nested_facts({**{(key,): text for key, text in metadata.items()}, **contents.facts}, told)
+    settings = {**cleaned.facts, **(metadata or direct_settings(contents.facts, chosen.path))}
+    searched = {**{(key,): text for key, text in metadata.items()}, **contents.facts}
+    settings |= nested_settings(searched, settings)
     if rest == ALL:
-        told[PART] = ALL
+        settings[PART] = ALL
     others = [one.name for one in candidates] if len(candidates) > 1 else []
     return StoredFile(
         tensors=cleaned.tensors,
-        metadata=told,
+        metadata=settings,
         notes=(*_choice_notes(chosen, candidates, contents), *cleaned.notes),
         in_order=layout != "safetensors" and _keeps_order(chosen),
         modules=cleaned.modules,
@@ -143,7 +140,7 @@ def _find_network(
 
 
 def _keeps_order(chosen: Candidate) -> bool:
-    """Not if the weights stand in the order of the alphabet, as libraries sort nested tables."""
+    """Whether the file's order may be that of the modules: not if it is alphabetical, as of sorted nested dicts."""
     names = [name for name, tensor in chosen.tensors.items() if len(tensor.shape) > 1]
     if names != sorted(names):
         return True
@@ -151,7 +148,7 @@ def _keeps_order(chosen: Candidate) -> bool:
 
 
 def _modules_of(contents: Contents, chosen: Candidate) -> dict[str, ModuleFacts]:
-    """The modules among which the network's tensors stand, by their dotted paths."""
+    """The modules of the chosen network, by their dotted paths."""
     return {path[-1]: facts for path, facts in contents.modules.items() if path[:-1] == chosen.path}
 
 
@@ -160,7 +157,7 @@ def _refuse_objects(contents: Contents, chosen: Candidate) -> None:
         if path[: len(chosen.path)] == chosen.path and path not in contents.tensors:
             raise NetworkFileError(
                 f"{quote('.'.join(path[len(chosen.path) :]))} is an object of class {quote(name)}; "
-                f"wanted a tensor. {EXPORT_ADVICE}"
+                f"expected a tensor. {EXPORT_ADVICE}"
             )
 
 
@@ -170,11 +167,11 @@ def _choice_notes(chosen: Candidate, candidates: list[Candidate], contents: Cont
         notes.append(f"The network was read from the entry {quote(chosen.name)}.")
     others = [one.name for one in candidates if one is not chosen]
     if others:
-        notes.append(f"The file holds other networks, too: {', '.join(quote(name) for name in others[:5])}.")
+        notes.append(f"The file also has other networks: {', '.join(quote(name) for name in others[:5])}.")
     if contents.modules:
         notes.append(
-            "The file holds a whole module: its tensors were read, and the classes and settings of its layers; "
-            "its code was not."
+            "The file has a whole module: its tensors, and the classes and settings of its layers, were read; "
+            "no code was run."
         )
     return tuple(notes)
 
@@ -195,8 +192,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _name_note(path: Path, layout: Format) -> tuple[str, ...]:
-    wanted = _SUFFIXES.get(path.suffix.lower(), (layout,))
-    if layout in wanted:
+    if layout in _SUFFIXES.get(path.suffix.lower(), (layout,)):
         return ()
     return (
         f"The file name ends in {quote(path.suffix)}, but its content is {_FORMAT_NAMES[layout]}; "

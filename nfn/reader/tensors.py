@@ -1,4 +1,4 @@
-"""A tensor as a file describes it: checked against its bytes first, turned into an array after that."""
+"""`StoredTensor`: a tensor as described by a file, validated against its bytes before it becomes an array."""
 
 import math
 from collections.abc import Mapping
@@ -10,20 +10,22 @@ from nfn.reader import limits
 from nfn.reader.errors import EXPORT_ADVICE, NetworkFileError, quote
 
 FLOATS = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
-"""The types that can be read, with their bytes per value."""
+"""The supported dtypes and their bytes per value."""
 
 FINITE_ADVICE = "The training has most likely diverged: use a checkpoint from before that."
 
 INTEGERS = {"int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "uint16": 2, "uint32": 4, "uint64": 8}
 WHOLE = {**INTEGERS, "bool": 1}
-"""The types that masks may have besides, with their bytes per value."""
+"""Further dtypes of masks, and their bytes per value."""
+NUMBERS = {**WHOLE, "float16": 2, "float32": 4, "float64": 8}
+"""The dtypes of numbers that are not weights, and their bytes per value."""
 
 
 @dataclass(frozen=True, eq=False)
 class StoredTensor:
-    """A strided view, counted in values, of the bytes of one storage.
+    """A strided view of the bytes of one storage; strides and offset are in values.
 
-    `problem` says why a tensor cannot be read at all ("a sparse tensor"); the other fields are then void.
+    `problem` says why the tensor is not supported ("a sparse tensor"); the other fields are then meaningless.
     """
 
     dtype: str
@@ -43,14 +45,14 @@ class StoredTensor:
 
 
 def from_array(array: np.ndarray) -> StoredTensor:
-    """The tensor of values that were computed: float32 or float64."""
+    """A `StoredTensor` with the values of a float32 or float64 array."""
     flat = np.ascontiguousarray(array)
     data = memoryview(flat.reshape(-1).view(np.uint8).data)
     return StoredTensor(flat.dtype.name, array.shape, contiguous_strides(array.shape), 0, data)
 
 
 def refused_tensor(problem: str) -> StoredTensor:
-    """A tensor that the file holds in a form that is never read."""
+    """A tensor of an unsupported form."""
     return StoredTensor("", (), (), 0, memoryview(b""), problem)
 
 
@@ -60,19 +62,19 @@ def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def check_tensor(name: str, tensor: StoredTensor) -> None:
-    """Check one tensor against its bytes; nothing is allocated.
+    """Check one tensor against its bytes, without allocating memory.
 
     Raises:
-        NetworkFileError: not a dense floating-point tensor, or one that reaches beyond its bytes.
+        NetworkFileError: it is not a dense floating-point tensor, or extends beyond its bytes.
     """
     _check(name, tensor, FLOATS)
 
 
 def read_array(name: str, tensor: StoredTensor) -> np.ndarray:
-    """The values of a checked tensor: float64 where the file has float64, else float32.
+    """The values of a tensor: float64 if the file has float64, else float32.
 
     Raises:
-        NetworkFileError: the tensor fails `check_tensor`, or holds NaN or infinity.
+        NetworkFileError: the tensor fails `check_tensor`, or has NaN or infinity.
     """
     check_tensor(name, tensor)
     array = _widen(_view(tensor, FLOATS), tensor.dtype)
@@ -81,26 +83,36 @@ def read_array(name: str, tensor: StoredTensor) -> np.ndarray:
 
 
 def read_mask(name: str, tensor: StoredTensor) -> np.ndarray:
-    """The values of a mask, which may be booleans and integers as well; as `read_array`."""
+    """`read_array` for a mask, which may also be boolean or integer."""
     if tensor.dtype not in WHOLE:
         return read_array(name, tensor)
     _check(name, tensor, WHOLE)
     return _view(tensor, WHOLE).astype(np.float32)
 
 
+def read_numbers(name: str, tensor: StoredTensor) -> np.ndarray:
+    """The values of a tensor of floats, integers or booleans, as a view of the file (bfloat16 is refused).
+
+    Raises:
+        NetworkFileError: it has values of another type, or extends beyond its bytes.
+    """
+    _check(name, tensor, NUMBERS)
+    return _view(tensor, NUMBERS)
+
+
 def _check(name: str, tensor: StoredTensor, sizes: Mapping[str, int]) -> None:
     if tensor.problem:
-        raise _refusal(name, f"is {tensor.problem}; wanted a dense floating-point tensor")
+        raise _refusal(name, f"is {tensor.problem}; expected a dense floating-point tensor")
     if tensor.dtype not in sizes:
         raise _refusal(
-            name, f"has values of type {quote(tensor.dtype)}; wanted float32, float64, float16 or bfloat16"
+            name, f"has values of type {quote(tensor.dtype)}; expected float32, float64, float16 or bfloat16"
         )
     _check_shape(name, tensor)
     check_extent(name, tensor, sizes[tensor.dtype])
 
 
 def _view(tensor: StoredTensor, sizes: Mapping[str, int]) -> np.ndarray:
-    """The values in the file; bfloat16 as uint16."""
+    """The values in the file as a view; bfloat16 as uint16."""
     dtype = np.dtype("uint16" if tensor.dtype == "bfloat16" else tensor.dtype).newbyteorder("<")
     flat = np.frombuffer(tensor.data, dtype, len(tensor.data) // sizes[tensor.dtype])[tensor.offset :]
     strides = [stride * flat.itemsize for stride in tensor.strides]
@@ -108,22 +120,22 @@ def _view(tensor: StoredTensor, sizes: Mapping[str, int]) -> np.ndarray:
 
 
 def check_finite(name: str, array: np.ndarray) -> None:
-    """Refuse NaN and infinity by the tensor's name."""
+    """Raise NetworkFileError, naming the tensor, if it has NaN or infinity."""
     bad = array.size - int(np.count_nonzero(np.isfinite(array)))
     if bad:
         raise _refusal(
             name,
-            f"holds NaN or infinity in {bad:,} of {array.size:,} values; wanted finite weights",
+            f"has NaN or infinity in {bad:,} of {array.size:,} values; expected finite weights",
             FINITE_ADVICE,
         )
 
 
 def to_float32(name: str, array: np.ndarray) -> np.ndarray:
-    """A contiguous float32 copy; refused where a value is too large for it."""
+    """A contiguous float32 copy; NetworkFileError if a value is beyond the range of float32."""
     with np.errstate(over="ignore"):
         narrow = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(narrow).all():
-        raise _refusal(name, "holds values beyond the range of float32", FINITE_ADVICE)
+        raise _refusal(name, "has values beyond the range of float32", FINITE_ADVICE)
     return narrow
 
 
@@ -145,21 +157,21 @@ def _check_shape(name: str, tensor: StoredTensor) -> None:
 
 
 def check_extent(name: str, tensor: StoredTensor, size: int) -> None:
-    """No byte outside the storage, and no value used twice (an expanded view): else NetworkFileError.
+    """Raise NetworkFileError if a tensor extends beyond its storage, or is an expanded view.
 
-    `size` is the number of bytes of a value.
+    `size` is the number of bytes per value.
     """
-    held = len(tensor.data) // size
-    if tensor.numel > held:
+    available = len(tensor.data) // size
+    if tensor.numel > available:
         raise _corrupt(
             name,
-            f"it claims more data than the file holds ({show_count(tensor.numel)} values, {held:,} held)",
+            f"it claims more data than the file has ({show_count(tensor.numel)} values of {available:,})",
         )
     if tensor.offset < 0 or any(stride < 0 for stride in tensor.strides):
         raise _corrupt(name, "its offset or a stride is negative")
     last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
-    if last >= held:
-        raise _corrupt(name, f"it reaches value {show_count(last + 1)} of a storage of {held:,}")
+    if last >= available:
+        raise _corrupt(name, f"it extends to value {show_count(last + 1)} of a storage of {available:,}")
     if _overlaps(tensor):
         raise _refusal(
             name, "is an expanded view that uses values more than once; save a `.contiguous()` copy"
@@ -176,12 +188,12 @@ def _overlaps(tensor: StoredTensor) -> bool:
 
 
 def show_count(count: int) -> str:
-    """A count with separators; huge ones are not spelled out (they may have millions of digits)."""
+    """A count with thousands separators; huge ones, which may have millions of digits, are abbreviated."""
     return f"{count:,}" if abs(count) < 10**30 else "more than 10^30"
 
 
 def show_shape(shape: tuple[int, ...]) -> str:
-    """A shape for a message, cut after a few dimensions."""
+    """A shape for a message, truncated after a few dimensions."""
     sizes = [show_count(size) for size in shape[: limits.RANK]]
     return "[" + ", ".join(sizes + ["…"] * (len(shape) > limits.RANK)) + "]"
 

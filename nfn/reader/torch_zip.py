@@ -1,4 +1,4 @@
-"""The zip archive that `torch.save` writes: one folder with `data.pkl` and a member for each storage."""
+"""Read the zip archive of `torch.save`: one folder with `data.pkl` and a member per storage."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ _MEMBER_FOLDERS = ("data/", ".data/")
 
 
 def read_torch_zip(archive: Archive, checked: bool = True) -> Any:
-    """The object in the archive, with tensors as views of the file's bytes; their checksums are compared if `checked`.
+    """The object in the archive, with tensors as views of the file's bytes; verifies checksums if `checked`.
 
     Raises:
-        NetworkFileError: the archive or its pickle is refused, or is not one of `torch.save`.
+        NetworkFileError: the archive or its pickle is not valid, or not one of `torch.save`.
     """
     _refuse_foreign(archive.names)
     members = read_members(archive, checked)
@@ -23,13 +23,13 @@ def read_torch_zip(archive: Archive, checked: bool = True) -> Any:
 
 
 def read_members(archive: Archive, checked: bool = True, unpack: bool = False) -> dict[str, memoryview]:
-    """The members by their names below the archive's one folder; NetworkFileError unless numbers are little-endian."""
+    """The members by their names in the archive's one folder; NetworkFileError for big-endian archives."""
     contents = archive.members(unpack, checked)
     members = {name.partition("/")[2]: view for name, view in contents.items()}
     byteorder = bytes(members.get("byteorder", b"little")[:16])
     if byteorder != b"little":
         raise NetworkFileError(
-            f"The checkpoint's byte order is {quote(byteorder)}; wanted little. {EXPORT_ADVICE}"
+            f"The checkpoint's byte order is {quote(byteorder)}; expected little. {EXPORT_ADVICE}"
         )
     return members
 
@@ -47,12 +47,12 @@ def _refuse_foreign(names: list[str]) -> None:
 
 def _foreign_archive(names: list[str], inner: list[str]) -> tuple[str, str]:
     if any(name == "constants.pkl" or name.startswith("code/") for name in inner):
-        return "a TorchScript model, which holds code", EXPORT_ADVICE
+        return "a TorchScript model, which contains code", EXPORT_ADVICE
     if any(
         n.endswith(("archive_format", "serialized_exported_program.json")) or n.startswith("models/")
         for n in inner
     ):
-        return "an exported PyTorch program (.pt2), which holds code", EXPORT_ADVICE
+        return "an exported PyTorch program (.pt2), which contains code", EXPORT_ADVICE
     if is_torch_zip(names):
         return "", ""
     if any(name.endswith((".weights.h5", "keras_metadata.pb")) for name in names):
@@ -66,11 +66,11 @@ def _foreign_archive(names: list[str], inner: list[str]) -> tuple[str, str]:
 
 
 def _check_layout(names: list[str]) -> None:
-    """One top folder with `data.pkl`, and nothing in it that `torch.save` does not write."""
+    """Require one top folder, with only such members as `torch.save` writes."""
     inner = [name.partition("/")[2] for name in names]
     tops = sorted({name.partition("/")[0] for name in names})
     if len(tops) > 1:
         raise hostile(f"it has several top folders ({quote_some(tops)})")
     strange = [name for name in inner if name not in _PLAIN_MEMBERS and not name.startswith(_MEMBER_FOLDERS)]
     if strange:
-        raise hostile(f"it holds {quote_some(strange)}, which torch.save never writes")
+        raise hostile(f"it contains {quote_some(strange)}, which torch.save never writes")

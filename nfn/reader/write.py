@@ -1,4 +1,4 @@
-"""`write_network`: back to safetensors, under the names that came in."""
+"""`write_network`: write a network as safetensors, with its original tensor names."""
 
 import json
 import os
@@ -18,27 +18,27 @@ from nfn.siren_convention.convention import SirenConvention
 
 
 def write_network(network: Network, path: str | Path) -> None:
-    """Write a network as float32 safetensors: its own tensor names, its metadata, its kind and convention.
+    """Write a network as float32 safetensors with its tensor names, metadata, kind and convention.
 
-    Batch norm that the reader folded away is not written: the layer before it carries it. The graph of a network that
-    is no chain is written as `nfn.save` writes it.
+    Folded batch norm is written as part of its layer. The graph of a network that is not a chain is written as by
+    `nfn.save`.
 
     Raises:
-        ValueError: two tensors would have one name.
+        ValueError: two tensors have the same name.
 
     Example: `write_network(read_network("net.pt"), "net.safetensors")`.
     """
     tensors = network.tensors()
-    wanted = len(network.names) + sum(names.bias is not None for names in network.names)
-    if len(tensors) < wanted:
+    count = len(network.names) + sum(names.bias is not None for names in network.names)
+    if len(tensors) < count:
         raise ValueError(
-            f"Got {wanted} tensors under {len(tensors)} names {sorted(tensors)}: wanted each name once."
+            f"Got {count} tensors under {len(tensors)} names {sorted(tensors)}: expected each name once."
         )
     write_atomically(safetensors_bytes(tensors, _metadata(network)), Path(path))
 
 
 def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
-    """A safetensors file, the same each time: safetensors itself writes metadata in random order."""
+    """A safetensors file with sorted metadata, so that the bytes are reproducible."""
     content = save(tensors, metadata)
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:start])
@@ -50,7 +50,7 @@ def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> b
 
 def _metadata(network: Network) -> dict[str, str]:
     metadata = {**network.metadata, "kind": network.kind}
-    metadata.pop(KEY, None)  # of a chain, the convention says the rest; it may have been read from the graph
+    metadata.pop(KEY, None)  # a chain may have been read from a graph, but is written without it
     if isinstance(network.convention, SirenConvention):
         metadata = write_convention(metadata, network.convention)
     else:
@@ -65,7 +65,7 @@ def _metadata(network: Network) -> dict[str, str]:
 
 
 def _order_by_names(network: Network) -> list[str] | None:
-    """The order that a reader would find by names and shapes alone (safetensors sorts its names)."""
+    """The order that the reader would find by names and shapes only (safetensors sorts names)."""
     shapes = [tuple(weight.shape[2:]) for weight in network.features.weights]
     layers = [LayerShape(names.weight, shape) for names, shape in zip(network.names, shapes, strict=True)]
     try:
@@ -75,7 +75,7 @@ def _order_by_names(network: Network) -> list[str] | None:
 
 
 def write_atomically(data: bytes, path: Path) -> None:
-    """Write to a temporary name in the same folder, then rename."""
+    """Write to a temporary file in the same folder, then rename it."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -1,7 +1,7 @@
-"""Zip archives: their members as views of the file's bytes, or unpacked where they are small enough.
+"""Read zip archives: members are views of the file's bytes, or are decompressed if small enough.
 
-The directory is read here and not by `zipfile`, because the checks need what that hides: where every
-byte of the archive belongs. Layout of a zip file: PKWARE APPNOTE 4.3.
+The directory is parsed here rather than by `zipfile`, because the checks account for every byte of the archive.
+Format: PKWARE APPNOTE 4.3.
 """
 
 import stat
@@ -34,25 +34,33 @@ class _Entry:
     offset: int
 
 
+class ArchiveError(NetworkFileError):
+    """An archive that is damaged, or that no writer of checkpoints produces; `fault` is the reason alone."""
+
+    def __init__(self, text: str, fault: str):
+        super().__init__(text)
+        self.fault = fault
+
+
 class Archive:
-    """The directory of a zip archive; `names` in its order.
+    """The directory of a zip archive of at most `max_members`; `names` in its order.
 
     Raises:
-        NetworkFileError: the directory is cut short, damaged, above a cap, or not where it should be.
+        ArchiveError: the directory is truncated, damaged, above a limit, or misplaced.
     """
 
-    def __init__(self, data: bytes | memoryview):
+    def __init__(self, data: bytes | memoryview, max_members: int = limits.ZIP_MEMBERS):
         self._data = memoryview(data)
-        self._entries, self._directory_start = _read_directory(self._data)
+        self._entries, self._directory_start = _read_directory(self._data, max_members)
         self.names = [entry.name for entry in self._entries]
 
     def members(self, unpack: bool = False, checked: bool = True) -> dict[str, memoryview]:
-        """The members by their names; those that are compressed are unpacked or, if not `unpack`, refused.
+        """The members by name; compressed members are decompressed if `unpack`, else rejected.
 
-        If not `checked`, the checksums of stored members are left alone, which takes reading the whole file.
+        With `checked` the checksums of stored members are verified, which reads the whole file.
 
         Raises:
-            NetworkFileError: a member is encrypted, listed twice, misplaced or damaged, or too large.
+            ArchiveError: a member is encrypted, listed twice, misplaced or damaged, or too large.
         """
         for entry in self._entries:
             _check_entry(entry, unpack)
@@ -67,19 +75,19 @@ class Archive:
         }
 
     def verify(self, after_each: Callable[[], object]) -> None:
-        """Compare all checksums, and call `after_each` member; NetworkFileError where one is wrong."""
+        """Verify all checksums, calling `after_each` after each member; ArchiveError if one is wrong."""
         for entry, packed in _locate(self._data, self._entries, self._directory_start):
             _content(entry, packed, True)
             after_each()
 
 
-def _read_directory(data: memoryview) -> tuple[list[_Entry], int]:
+def _read_directory(data: memoryview, max_members: int) -> tuple[list[_Entry], int]:
     if len(data) < _END.size or b"PK\x05\x06" not in bytes(data[-65_557:]):
         raise _incomplete("its directory at the end is missing")
     signature, _, _, _, count, size, start, comment = _END.unpack(data[-_END.size :])
     if signature != b"PK\x05\x06" or comment:
         raise hostile("it has data appended after its end")
-    if count > limits.ZIP_MEMBERS or size > limits.ZIP_DIRECTORY_BYTES:
+    if count > max_members or size > max_members * limits.ZIP_ENTRY_BYTES:
         raise hostile(f"its directory lists {count:,} members in {size:,} bytes")
     tail = len(data) - _END.size - start - size
     if tail not in (0, _END64_BYTES) or (tail and data[start + size :][:4] != b"PK\x06\x06"):
@@ -122,9 +130,10 @@ def _check_entry(entry: _Entry, unpack: bool) -> None:
         raise hostile(f"its member {quote(name)} is a symbolic link")
     if (entry.method == _STORED and entry.packed == entry.size) or (entry.method == _DEFLATED and unpack):
         return
-    raise NetworkFileError(
+    raise ArchiveError(
         f"The zip member {quote(name)} is compressed, which torch.save never does: "
-        f"unpack an archive of files first. {EXPORT_ADVICE}"
+        f"unpack an archive of files first. {EXPORT_ADVICE}",
+        f"its member {quote(name)} is not stored or deflated",
     )
 
 
@@ -136,7 +145,7 @@ def _first_duplicate(names: list[str]) -> str:
 def _locate(
     data: memoryview, entries: list[_Entry], directory_start: int
 ) -> Iterator[tuple[_Entry, memoryview]]:
-    """Each member's bytes; together with their headers they must cover the file up to the directory."""
+    """Yield each member's bytes; with their headers they must cover the file up to the directory."""
     end = 0
     for entry in sorted(entries, key=lambda entry: entry.offset):
         if not _is_gap(data, end, entry.offset):
@@ -158,14 +167,13 @@ def _content(entry: _Entry, packed: memoryview, checked: bool) -> memoryview:
 
 def _check(entry: _Entry, content: memoryview) -> memoryview:
     if zlib.crc32(content) != entry.crc:
-        raise NetworkFileError(
-            f"The file is corrupt: the checksum of {quote(entry.name)} is wrong. Download it again."
-        )
+        fault = f"the checksum of {quote(entry.name)} is wrong"
+        raise ArchiveError(f"The file is corrupt: {fault}. Download it again.", fault)
     return content
 
 
 def _unpack(entry: _Entry, packed: memoryview) -> memoryview:
-    """What a compressed member holds: never more than its directory entry says."""
+    """Decompress a member, up to the size in its directory entry."""
     decompressor = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         content = decompressor.decompress(packed, entry.size + 1)
@@ -177,7 +185,7 @@ def _unpack(entry: _Entry, packed: memoryview) -> memoryview:
 
 
 def _is_gap(data: memoryview, end: int, start: int) -> bool:
-    """Members touch, or have a data descriptor between them."""
+    """Whether nothing, or only a data descriptor, is between two members."""
     return start == end or (
         start - end in _DESCRIPTOR_BYTES and (end > 0) and data[end : end + 4] == b"PK\x07\x08"
     )
@@ -194,12 +202,13 @@ def _check_local_header(data: memoryview, entry: _Entry) -> int:
     return name_start + name_bytes + extra_bytes
 
 
-def hostile(fault: str) -> NetworkFileError:
-    """The refusal of an archive that no program for checkpoints would write."""
-    return NetworkFileError(
-        f"This zip archive was refused: {fault}, as neither torch.save nor numpy.savez writes. {EXPORT_ADVICE}"
+def hostile(fault: str) -> ArchiveError:
+    """The error for an archive that no checkpoint writer would produce."""
+    return ArchiveError(
+        f"This zip archive was refused: {fault}, as neither torch.save nor numpy.savez writes. {EXPORT_ADVICE}",
+        fault,
     )
 
 
-def _incomplete(fault: str) -> NetworkFileError:
-    return NetworkFileError(f"This checkpoint is incomplete: {fault}. Download or save it again.")
+def _incomplete(fault: str) -> ArchiveError:
+    return ArchiveError(f"This checkpoint is incomplete: {fault}. Download or save it again.", fault)

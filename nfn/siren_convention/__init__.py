@@ -1,1 +1,1 @@
-"""How files write SIRENs down: what there is to say of one (`convention`), and how it is found (`search`)."""
+"""Conventions of SIRENs: their parameters (`convention`), and the search for undeclared ones (`search`)."""

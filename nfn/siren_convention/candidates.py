@@ -1,4 +1,4 @@
-"""The ways in which public code writes SIRENs down, each with how usual it is. No code here looks at a picture."""
+"""Candidate conventions in public SIREN code, each with a prior; no picture is looked at here."""
 
 import math
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ OMEGAS = {
     (60.0, 60.0): 0.1,
     (1.0, 1.0): 0.1,
 }
-"""First and hidden omega: 30 and 30 (Sitzmann), 30 and 1 (siren-pytorch), and what people change these to."""
+"""First and hidden omega: 30 and 30 (Sitzmann), 30 and 1 (siren-pytorch), and common changes of these."""
 PLACES = {(-1.0, 1.0): 1.0, (0.0, 1.0): 0.3, (-0.5, 0.5): 0.1, (-math.pi, math.pi): 0.1}
-"""Where the coordinates of the first and the last pixel are."""
+"""Coordinates of the first and the last pixel."""
 SCALES_BIAS = {True: 1.0, False: 0.1}
 TURNS = {("row_col", False): 1.0, ("col_row", False): 0.5, ("row_col", True): 0.03, ("col_row", True): 0.06}
-"""Order of coordinates, and whether rows grow upwards."""
+"""Coordinate order, and whether rows go upwards."""
 
 _MEANS = {  # of public code: MNIST, Fashion-MNIST, CIFAR-10 in gray and in colour, ImageNet
     (0.1307, 0.3081): 0.05,
@@ -54,25 +54,25 @@ LEVELS: dict[tuple[Output, Level, Level], float] = {
     ("sine", 1.0, -1.0): 0.004,
     ("sine", 1.0, 0.0): 0.003,
 }
-"""What is at the end, and the outputs of black and white pixels."""
+"""Output activation, and the outputs of black and white pixels."""
 
 GROWTH = (0.74, 8.0)
-"""How much larger than `sqrt(2 / n) / omega`, their deviation at the start, hidden weights are after fitting."""
+"""The range of the ratio of fitted to initial deviation, `sqrt(2 / n) / omega`, of hidden weights."""
 
 LEAST_USUAL = 2e-3
-"""What is unusual in many ways at once, by this much against the most usual, is not tried."""
+"""Candidates less common than this fraction of the most common one are dropped."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A convention, and the logarithm of how usual it is."""
+    """A convention and its log prior."""
 
     convention: SirenConvention
     prior: float
 
 
 def function_candidates(
-    features: WeightSpaceFeatures | None, known: SirenConvention, open_parts: Sequence[str]
+    features: WeightSpaceFeatures | None, declared: SirenConvention, open_parts: Sequence[str]
 ) -> list[Candidate]:
     """What the network may compute: its omegas, where they act, where the coordinates are, a sine at the end.
 
@@ -81,35 +81,35 @@ def function_candidates(
     """
     weights = () if features is None else features.weights
     expected, at_end = _expected_omega(weights[1:-1]), _expected_omega(weights[-1:])
-    found: dict[SirenConvention, float] = {}
-    for (first, hidden), omegas in _omegas(known, open_parts, expected).items():
-        for (start, end), places in _of(PLACES, (known.start, known.end), "start", open_parts).items():
-            scaled = _of(SCALES_BIAS, known.omega_scales_bias, "omega_scales_bias", open_parts)
+    priors: dict[SirenConvention, float] = {}
+    for (first, hidden), omegas in _omegas(declared, open_parts, expected).items():
+        for (start, end), places in _of(PLACES, (declared.start, declared.end), "start", open_parts).items():
+            scaled = _of(SCALES_BIAS, declared.omega_scales_bias, "omega_scales_bias", open_parts)
             for scales_bias, scales in scaled.items():
                 convention = replace(
-                    known,
+                    declared,
                     first_omega=first,
                     hidden_omega=hidden,
                     start=start,
                     end=end,
                     omega_scales_bias=scales_bias,
                 )
-                for output, share in _ends(known, open_parts, hidden, at_end).items():
+                for output, share in _ends(declared, open_parts, hidden, at_end).items():
                     candidate = _without_unused(replace(convention, output=output), len(weights))
                     prior = math.log(omegas * places * scales * share)
-                    found[candidate] = max(prior, found.get(candidate, -math.inf))
-    least = max(found.values()) + math.log(LEAST_USUAL)
-    candidates = [Candidate(convention, prior) for convention, prior in found.items() if prior >= least]
+                    priors[candidate] = max(prior, priors.get(candidate, -math.inf))
+    least = max(priors.values()) + math.log(LEAST_USUAL)
+    candidates = [Candidate(convention, prior) for convention, prior in priors.items() if prior >= least]
     return sorted(candidates, key=lambda candidate: -candidate.prior)
 
 
 def picture_candidates(
-    function: SirenConvention, outputs: int, known: SirenConvention, open_parts: Sequence[str]
+    function: SirenConvention, outputs: int, declared: SirenConvention, open_parts: Sequence[str]
 ) -> list[Candidate]:
-    """How the outputs of a function become a picture: what is at the end, black and white, and which way it is up."""
+    """The candidate conversions of a function's outputs to a picture: output activation, levels and orientation."""
     candidates = []
-    for (output, low, high), level in _levels(function, outputs, known, open_parts).items():
-        turns = _of(TURNS, (known.coordinates, known.upwards), "coordinates", open_parts)
+    for (output, low, high), level in _levels(function, outputs, declared, open_parts).items():
+        turns = _of(TURNS, (declared.coordinates, declared.upwards), "coordinates", open_parts)
         for (coordinates, upwards), turn in turns.items():
             convention = replace(
                 function, output=output, low=low, high=high, coordinates=coordinates, upwards=upwards
@@ -118,23 +118,24 @@ def picture_candidates(
     return candidates
 
 
-def _of(table: dict, known, part: str, open_parts: Sequence[str]) -> dict:
-    """The table's choices for an open part, or the only one."""
-    return table if part in open_parts else {known: 1.0}
+def _of(table: dict, declared, part: str, open_parts: Sequence[str]) -> dict:
+    """The table's choices for an undeclared part, or only the declared one."""
+    return table if part in open_parts else {declared: 1.0}
 
 
 def _omegas(
-    known: SirenConvention, open_parts: Sequence[str], expected: float | None
+    declared: SirenConvention, open_parts: Sequence[str], expected: float | None
 ) -> dict[tuple[float, float], float]:
     first_open, hidden_open = "first_omega" in open_parts, "hidden_omega" in open_parts
     if not hidden_open:
-        firsts = {first for first, _ in OMEGAS} if first_open else {known.first_omega}
+        firsts = {first for first, _ in OMEGAS} if first_open else {declared.first_omega}
         return {
-            (first, known.hidden_omega): OMEGAS.get((first, known.hidden_omega), 0.02) for first in firsts
+            (first, declared.hidden_omega): OMEGAS.get((first, declared.hidden_omega), 0.02)
+            for first in firsts
         }
     if not first_open:
-        hiddens = {known.first_omega: 0.5} | {hidden: 0.1 for _, hidden in OMEGAS}
-        table = {(known.first_omega, hidden): share for hidden, share in hiddens.items()}
+        hiddens = {declared.first_omega: 0.5} | {hidden: 0.1 for _, hidden in OMEGAS}
+        table = {(declared.first_omega, hidden): share for hidden, share in hiddens.items()}
     else:
         table = OMEGAS
     if expected is None:
@@ -144,31 +145,31 @@ def _omegas(
 
 
 def _ends(
-    known: SirenConvention, open_parts: Sequence[str], hidden: float, at_end: float | None
+    declared: SirenConvention, open_parts: Sequence[str], hidden: float, at_end: float | None
 ) -> dict[Output, float]:
-    """Linear stands for every end but a sine; a sine only where the last layer's weights are as small as it asks."""
+    """Output activations: "linear" for all but a sine; a sine only if the last weights are small enough for it."""
     if "output" not in open_parts:
-        return {known.output: 1.0}
+        return {declared.output: 1.0}
     fits = at_end is not None and at_end / 1.6 <= hidden <= at_end * 3
     return {"linear": 1.0, "sine": 0.4} if fits else {"linear": 1.0}
 
 
 def _without_unused(convention: SirenConvention, layers: int) -> SirenConvention:
-    """With one hidden layer, the hidden omega means nothing, unless a sine is at the end."""
+    """Replace a hidden omega that is not used (one hidden layer, and no sine output) by the first one."""
     if layers == 2 and convention.output != "sine":
         return replace(convention, hidden_omega=convention.first_omega)
     return convention
 
 
 def _levels(
-    function: SirenConvention, outputs: int, known: SirenConvention, open_parts: Sequence[str]
+    function: SirenConvention, outputs: int, declared: SirenConvention, open_parts: Sequence[str]
 ) -> dict[tuple[Output, Level, Level], float]:
-    """The usual ends that the function and what is known allow."""
+    """The common output activations that the function and the declared parts allow."""
     table = {
         key: share
         for key, share in LEVELS.items()
         if (key[0] == "sine") == (function.output == "sine")
-        and ("output" in open_parts or key[0] == known.output)
+        and ("output" in open_parts or key[0] == declared.output)
         and not (isinstance(key[1], tuple) and len(key[1]) not in (1, outputs))
     }
     if "low" in open_parts:
@@ -176,11 +177,12 @@ def _levels(
     ends: dict[Output, float] = {}
     for (output, _, _), share in table.items():
         ends.setdefault(output, share)
-    return {(output, known.low, known.high): share for output, share in ends.items()}
+    return {(output, declared.low, declared.high): share for output, share in ends.items()}
 
 
 def _expected_omega(weights: Sequence) -> float | None:
-    """The omega for which weights of this scale are made (arXiv:2006.09661, section 3.2); None for no weights."""
+    """The omega for which weights of this scale are initialized (arXiv:2006.09661, section 3.2), or None."""
+    weights = [w for w in weights if w.numel() > 1]  # one number has no scale
     if not weights:
         return None
     logs = [0.5 * math.log(2 / w.shape[3]) - math.log(max(float(w.std()), 1e-9)) for w in weights]

@@ -1,4 +1,4 @@
-"""`SirenConvention`: everything that a SIREN's numbers leave open, and the way to and from our own convention."""
+"""`SirenConvention`: the parameters of a SIREN that its weights do not determine, and conversion to the defaults."""
 
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
@@ -14,22 +14,21 @@ Layer = tuple[torch.Tensor, torch.Tensor]
 """Weight `(B, 1, out, in)` and bias `(B, 1, out)`."""
 
 OMEGA = 30.0
-"""Ours."""
+"""The default omega."""
 MOST = 10_000.0
-"""No omega, coordinate or pixel of any convention is larger."""
+"""The largest absolute omega, coordinate or pixel value."""
 MOST_PIXELS = 16_384
 
 
 @dataclass(frozen=True)
 class SirenConvention:
-    """How a file writes a SIREN down: `sin(omega * (W x + b))` per hidden layer, then a linear layer and `output`.
+    """The parameters of a SIREN: `sin(omega * (W x + b))` per hidden layer, then a linear layer and `output`.
 
-    The defaults are ours (arXiv:2006.09661): omega 30, inputs (row, column) from -1 to 1, a linear output.
+    The defaults (arXiv:2006.09661): omega 30, inputs (row, column) from -1 to 1, a linear output.
 
-    - Where `omega_scales_bias` is False the hidden layers are `sin(omega * W x + b)`. A sine at the end has the
-      hidden omega.
-    - `coordinates` says whether the first input is the row (`"row_col"`) or the column. Both run from `start` to
-      `end`, at the centres of the first and the last pixel, or, in a picture of `pixel_centres` pixels a side, at its
+    - If `omega_scales_bias` is False the hidden layers are `sin(omega * W x + b)`. A sine output has the hidden omega.
+    - `coordinates` says whether the first input is the row (`"row_col"`) or the column. Both range from `start` to
+      `end`, at the centres of the first and last pixel or, if the picture has `pixel_centres` pixels a side, at its
       edges. `upwards`: the row coordinate grows towards the top.
     - A pixel is black where the output is `low` and white where it is `high`, in all channels or one number each; an
       inverted picture has `low > high`.
@@ -53,65 +52,67 @@ class SirenConvention:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def normalize(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """The same network in our convention; where the output is not linear, all but that output (see `pixels`)."""
+        """Convert a network to the default convention; a non-linear output is not included (see `pixels`)."""
         return self._rescale(features, inverse=False)
 
     def denormalize(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """The inverse of `normalize`: from our convention back to the file's."""
+        """The inverse of `normalize`: from the default convention to this one."""
         return self._rescale(features, inverse=True)
 
     def inputs(self, points: torch.Tensor) -> torch.Tensor:
-        """The file's own coordinates of `points` `(P, 2)`, (row, col) on [-1, 1]."""
+        """The network's own coordinates of `points` `(P, 2)`, which are (row, col) on [-1, 1]."""
         half, middle = self._grid()
         inputs = points * self._signs(points) * half + middle
         return inputs.flip(1) if self.coordinates == "col_row" else inputs
 
     def pixels(self, outputs: torch.Tensor) -> torch.Tensor:
-        """What the outputs `(B, c, ...)` of a normalized network mean: pixels, -1 is black and 1 is white."""
+        """Pixels (-1 black, 1 white) from the outputs `(B, c, ...)` of a normalized network."""
         return outputs if self.output == "linear" else self.finished(outputs)
 
     def finished(self, values: torch.Tensor) -> torch.Tensor:
-        """Pixels from what the last layer itself gives `(B, c, ...)`: behind `output`, black at -1, white at 1."""
+        """Pixels (-1 black, 1 white) from the outputs `(B, c, ...)` of the last layer: applies `output` and levels."""
         squashed = values if self.output == "linear" else _SQUASH[self.output](values)
         scale, shift = (x.view(-1, *[1] * (values.ndim - 2)) for x in self._levels(values))
         return squashed * scale + shift
 
     def unfinished(self, pixels: torch.Tensor) -> torch.Tensor:
-        """What a network in this convention gives, behind `output`, for pixels `(B, c, ...)` from -1 to 1."""
+        """The network outputs, after `output`, for pixels `(B, c, ...)` from -1 to 1."""
         scale, shift = (x.view(-1, *[1] * (pixels.ndim - 2)) for x in self._levels(pixels))
         return (pixels - shift) / scale
 
     def pixel_slope(self, outputs: torch.Tensor) -> torch.Tensor:
-        """The derivative of `pixels` by the outputs, at `(B, c, ...)`."""
+        """The derivative of `pixels` with respect to the outputs `(B, c, ...)`."""
         if self.output == "linear":
             return torch.ones_like(outputs)
         scale, _ = self._levels(outputs)
         return _SLOPE[self.output](outputs) * scale.view(-1, *[1] * (outputs.ndim - 2))
 
     def check(self, outputs: int | None = None) -> None:
-        """Raise ValueError unless every part is possible, for a network of so many outputs."""
+        """Raise ValueError unless every parameter is valid, for a network with `outputs` outputs."""
         for omega in (self.first_omega, self.hidden_omega):
             _check_number("omega", omega, 0, MOST, f"a number above 0, at most {MOST:,.0f}")
         for place in (self.start, self.end):
             _check_number("coordinate", place, -MOST - 1, MOST, f"a number from {-MOST:,.0f} to {MOST:,.0f}")
         if self.start == self.end:
             raise ValueError(
-                f"Got coordinates from {self.start} to {self.end}; wanted two different numbers."
+                f"Got coordinates from {self.start} to {self.end}; expected two different numbers."
             )
         self._check_choices()
         self._check_levels(outputs)
 
     def _check_choices(self) -> None:
         if self.coordinates not in get_args(Coordinates):
-            raise ValueError(f"Got the coordinates {self.coordinates!r}; wanted 'row_col' or 'col_row'.")
+            raise ValueError(f"Got the coordinates {self.coordinates!r}; expected 'row_col' or 'col_row'.")
         if self.output not in get_args(Output):
-            raise ValueError(f"Got the output {self.output!r}; wanted one of {', '.join(get_args(Output))}.")
+            raise ValueError(
+                f"Got the output {self.output!r}; expected one of {', '.join(get_args(Output))}."
+            )
         for name in ("omega_scales_bias", "upwards"):
             if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"Got {getattr(self, name)!r} for {name}; wanted True or False.")
+                raise ValueError(f"Got {getattr(self, name)!r} for {name}; expected True or False.")
         centres = self.pixel_centres
         if centres is not None and not (type(centres) is int and 1 < centres <= MOST_PIXELS):
-            raise ValueError(f"Got {centres!r} pixels a side; wanted 2 to {MOST_PIXELS:,}, or None.")
+            raise ValueError(f"Got {centres!r} pixels a side; expected 2 to {MOST_PIXELS:,}, or None.")
 
     def _check_levels(self, outputs: int | None) -> None:
         lows, highs = _as_tuple(self.low), _as_tuple(self.high)
@@ -119,15 +120,17 @@ class SirenConvention:
             _check_number("pixel", level, -MOST - 1, MOST, f"a number from {-MOST:,.0f} to {MOST:,.0f}")
         if not {len(lows), len(highs)} <= {1, outputs or 3}:
             raise ValueError(
-                f"Got {len(lows)} lowest and {len(highs)} highest pixels; wanted one of each, or one for each of "
+                f"Got {len(lows)} lowest and {len(highs)} highest pixels; expected one of each, or one for each of "
                 f"{outputs or 3} outputs."
             )
         pairs = zip(lows * len(highs), highs * len(lows), strict=True)
         if any(low == high for low, high in pairs):
-            raise ValueError(f"Got the pixel range [{self.low}, {self.high}]; wanted low and high to differ.")
+            raise ValueError(
+                f"Got the pixel range [{self.low}, {self.high}]; expected low and high to differ."
+            )
 
     def _levels(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`scale` and `shift` `(c,)` or `(1,)` that take outputs to pixels in [-1, 1]."""
+        """`scale` and `shift` `(c,)` or `(1,)` that map outputs to pixels in [-1, 1]."""
         low, high = (torch.as_tensor(_as_tuple(x), dtype=torch.float64) for x in (self.low, self.high))
         return (2 / (high - low)).to(like), (-(high + low) / (high - low)).to(like)
 
@@ -148,7 +151,7 @@ class SirenConvention:
         return WeightSpaceFeatures.from_zipped(layers)
 
     def _factors(self, layer: int, last: int) -> tuple[float, float]:
-        """What takes a layer's weights and biases to ours: omega 30 in hidden layers, 1 at the end."""
+        """Factors of a layer's weights and biases to the default convention: omega 30 in hidden layers, then 1."""
         if layer == last and self.output != "sine":
             return 1.0, 1.0
         omega = self.first_omega if layer == 0 != last else self.hidden_omega
@@ -156,12 +159,12 @@ class SirenConvention:
         return omega / ours, (omega if self.omega_scales_bias else 1.0) / ours
 
     def _bias_units(self, is_last: bool) -> float:
-        """How much more than its bias the weights of the first layer count: omega, where it acts on weights only."""
+        """The first layer's ratio of weight scale to bias scale: omega if it multiplies weights only."""
         weights_by, biases_by = self._factors(0, 0 if is_last else 1)
         return weights_by / biases_by
 
     def _to_our_grid(self, layer: Layer, bias_units: float) -> Layer:
-        """The first layer for inputs (row, col) on [-1, 1]."""
+        """Convert the first layer to inputs (row, col) on [-1, 1]."""
         weight, bias = layer
         scale, middle = self._grid()
         moved = bias + weight.sum(3) * (middle * bias_units)
@@ -176,7 +179,7 @@ class SirenConvention:
         return weight, bias - weight.sum(3) * (middle * bias_units)
 
     def _grid(self) -> tuple[float, float]:
-        """Half the way between the centres of the first and the last pixel, and the middle."""
+        """Half the distance between the centres of the first and last pixel, and the midpoint."""
         half = (self.end - self.start) / 2
         if self.pixel_centres is not None:
             half *= (self.pixel_centres - 1) / self.pixel_centres
@@ -201,7 +204,7 @@ _SLOPE = {
 }
 
 FIELDS = tuple(field.name for field in fields(SirenConvention))
-"""The names of everything that a convention says."""
+"""The names of all parameters of a convention."""
 
 
 def convention_from_json(content: dict[str, Any]) -> SirenConvention:
@@ -218,7 +221,7 @@ def convention_from_json(content: dict[str, Any]) -> SirenConvention:
 
 
 def levels_of(mean: Level, std: Level) -> tuple[Level, Level]:
-    """`low` and `high` of networks fitted to `(pixel - mean) / std` with pixels from 0 to 1, per channel."""
+    """`low` and `high` of networks fitted to `(pixel - mean) / std` with pixels in [0, 1], per channel."""
     pairs = list(zip(_as_tuple(mean), _as_tuple(std), strict=True))
     low, high = tuple(-m / s for m, s in pairs), tuple((1 - m) / s for m, s in pairs)
     return (low, high) if len(pairs) > 1 else (low[0], high[0])
@@ -228,7 +231,7 @@ def _as_tuple(level: Level) -> tuple[float, ...]:
     return level if isinstance(level, tuple) else (level,)
 
 
-def _check_number(what: str, value: Any, above: float, most: float, wanted: str) -> None:
+def _check_number(what: str, value: Any, above: float, most: float, expected: str) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number and above < value <= most):
-        raise ValueError(f"Got {what} {value!r}; wanted {wanted}.")
+        raise ValueError(f"Got {what} {value!r}; expected {expected}.")

@@ -11,6 +11,7 @@ from nfn.features import WeightSpaceFeatures
 from nfn.network import Network
 from nfn.siren import evaluate
 from nfn.siren_convention.convention import SirenConvention
+from nfn.standardized_head import StandardizedHead
 
 INSIDE, MARGIN = 28, 6
 """Points a side of the field that is judged: over the picture, and beyond each of its edges."""
@@ -85,31 +86,24 @@ class FieldJudge(nn.Module):
         return self.net(seen.contiguous(memory_format=torch.channels_last))[:, 0]
 
 
-class PictureJudge(nn.Module):
+class PictureJudge(StandardizedHead):
     """How much more likely one way to show a picture is than another, as logits that only compare.
 
     It reads the maps of the classifier's head: which things stand where, how bright they are.
     """
 
     def __init__(self, channels: int, hidden: int = 24):
-        super().__init__()
-        inputs = 5 * channels
-        self.mean: Tensor
-        self.deviation: Tensor
-        self.register_buffer("mean", torch.zeros(inputs))
-        self.register_buffer("deviation", torch.ones(inputs))
-        self.net = nn.Sequential(
-            nn.Dropout(0.3), nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(0.4), nn.Linear(hidden, 1)
-        )
+        super().__init__(self.size(channels), hidden, dropouts=(0.3, 0.4))
+
+    @staticmethod
+    def size(channels: int) -> int:
+        """The number of inputs for maps of so many channels."""
+        return 5 * channels
 
     @staticmethod
     def inputs(maps: Tensor) -> Tensor:
         """The means of each quarter and the maximum of maps `(n, channels, h, w)`, as `(n, 5 * channels)`."""
         return torch.cat([F.adaptive_avg_pool2d(maps, 2).flatten(1), maps.amax((2, 3))], 1)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Logits of `inputs` `(..., 5 * channels)`."""
-        return self.net((inputs - self.mean) / self.deviation)[..., 0]
 
 
 class SirenJudges(nn.Module):

@@ -1,4 +1,4 @@
-"""`find_convention`: which of the usual conventions makes a picture of a SIREN, and how sure that is."""
+"""`find_convention`: find the common convention in which a SIREN is a picture, with its probability."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from nfn.classifier import InrClassifier
 
 BUDGET = 2 * 10**9
-"""Products of weights that trying functions may take: a third of a second of one core."""
+"""Multiply-adds for trying functions: a third of a second on one core."""
 FUNCTIONS = 3
-"""So many of the most likely functions are looked at as pictures."""
+"""The number of most likely functions that are tried as pictures."""
 LEAST, LEAST_BEST = 0.002, 0.05
-"""A function or a reading that is less likely is left out; so are all, where the best of them is less likely."""
+"""Functions and readings below this probability are dropped; so are all, if the best is below the second one."""
 LEAST_TYPICALITY = 0.02
-"""The weight of a reading whose picture is unlike all that the classifier knows; one that is like it weighs 1."""
+"""The least weight of a reading whose picture is out of distribution; the most is 1."""
 SURENESS = 1.0
-"""The power of the likeliest label's probability in the weight of a reading."""
+"""The exponent of the likeliest label's probability in the weight of a reading."""
 SAME_FIELD = 0.12
-"""Standardized fields that differ by less in the mean are one function, written in two ways."""
+"""Standardized fields with a smaller mean difference are the same function."""
 SMALLER = 28
-"""Pixels a side of gray pictures that are smaller than the classifier's grid."""
+"""Pixels a side of gray pictures smaller than the classifier's grid."""
 BEYOND, MOST_BEYOND, LEAST_CONTRAST = 1.3, 0.15, 0.4
-"""Of a picture: where pixels are too dark or bright, which share of them may be, and white less black at least."""
+"""Limits of plausible pictures: too dark or bright pixel values, their largest fraction, the least contrast."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read a SIREN: the convention, how likely it is (all readings and "none" sum to 1), and in words.
+    """One way to read a SIREN: the convention, its probability (all readings and "none" sum to 1), and a sentence.
 
-    `probabilities` are the classifier's for the picture that it gives.
+    `probabilities` are the classifier's for the resulting picture.
     """
 
     convention: SirenConvention
@@ -51,14 +51,14 @@ class Reading:
 
 @torch.no_grad()
 def find_convention(network: Network, classifier: "InrClassifier") -> tuple[Reading, ...]:
-    """The likely ways to read a SIREN whose convention is open in the parts `network.undeclared`, likeliest first.
+    """The likely readings of a SIREN whose convention is undeclared in `network.undeclared`, likeliest first.
 
-    First each usual function (omegas, coordinates) is evaluated in and around the picture, and judged by whether
-    there is one; then the likeliest functions are looked at with each usual range and orientation. What is declared
-    is not varied. The tuple is empty where no usual convention gives a picture.
+    First each common function (omegas, coordinates) is evaluated in and around the picture and judged; then the
+    likeliest functions are judged with each common range and orientation. Declared parameters are not varied. The
+    result is empty if no common convention gives a picture.
 
     Raises:
-        ValueError: the classifier was saved without the parts that judge conventions, or the network is no SIREN.
+        ValueError: the classifier was saved without judges of conventions, or the network is not a SIREN.
     """
     if classifier.judges is None:
         raise ValueError("This classifier cannot find conventions: it was trained without judges of them.")
@@ -77,7 +77,7 @@ def find_convention(network: Network, classifier: "InrClassifier") -> tuple[Read
 
 
 def _weighed_by_typicality(readings: list[Reading], none: float) -> list[Reading]:
-    """Readings, likeliest first, those that show what the classifier knows weighing more than those that do not.
+    """Reweight readings by how in-distribution their pictures are, and sort them by probability.
 
     The judges compare readings of one function; this compares the functions, of which the likelier may show nothing.
     """
@@ -89,12 +89,12 @@ def _weighed_by_typicality(readings: list[Reading], none: float) -> list[Reading
 
 
 def _weight(probabilities: Tensor) -> float:
-    """How much a reading's picture looks like one that the classifier knows: typical, and plainly of one label."""
+    """How in-distribution a reading's picture is, and how clearly of one label."""
     return max(1 - float(probabilities[-1]), LEAST_TYPICALITY) * float(probabilities[:-1].max()) ** SURENESS
 
 
 def _likeliest_label_first(readings: list[Reading]) -> list[Reading]:
-    """The first reading is the likeliest one of those with the label that all readings together make likeliest."""
+    """Move the likeliest reading that has the label with the highest total probability to the front."""
     if not readings:
         return []
     together = sum((r.probability * r.probabilities[:-1] for r in readings), torch.zeros(()))
@@ -104,7 +104,7 @@ def _likeliest_label_first(readings: list[Reading]) -> list[Reading]:
 
 
 def _likely_functions(network: Network, classifier: "InrClassifier") -> list[tuple[Candidate, float]]:
-    """The functions that the judge of fields takes for what was fitted, with their probabilities."""
+    """The likeliest functions by the judge of fields, with their probabilities."""
     assert classifier.judges is not None, "checked by find_convention"
     tried = function_candidates(network.chain, network.siren, network.undeclared)
     tried = tried[: max(8, BUDGET // (SIDE**2 * network.parameters))]
@@ -117,7 +117,7 @@ def _likely_functions(network: Network, classifier: "InrClassifier") -> list[tup
 
 
 def _without_copies(tried: list[Candidate], seen: Tensor, shares: Tensor) -> list[tuple[Candidate, float]]:
-    """The likeliest functions; those that look alike count as the most usual of them, with the sum of their shares."""
+    """The likeliest functions, with equal ones merged under the most common of them."""
     kept: list[tuple[int, float]] = []
     for i in shares.argsort(descending=True)[: 4 * FUNCTIONS].tolist():
         share = float(shares[i])
@@ -131,25 +131,25 @@ def _without_copies(tried: list[Candidate], seen: Tensor, shares: Tensor) -> lis
 
 
 def alike(one: Tensor, other: Tensor) -> bool:
-    """Whether two standardized fields are of one function."""
+    """Whether two standardized fields are the same function."""
     return bool((one - other).abs().mean() < SAME_FIELD)
 
 
 def _readings(
     network: Network, classifier: "InrClassifier", function: Candidate, share: float
 ) -> list[Reading]:
-    """One function with each usual range and orientation; none where none of them is plausible."""
+    """Readings of one function with each common level and orientation; [] if none is plausible."""
     assert classifier.judges is not None, "checked by find_convention"
     values = _on_smoother_grid(network, function.convention, classifier)
     tried = picture_candidates(function.convention, values.shape[1], network.siren, network.undeclared)
-    pictures = shown(values, [candidate.convention for candidate in tried])
+    pictures = pictures_in(values, [candidate.convention for candidate in tried])
     kept = plausible(pictures)
     if not kept:
         return []
-    tried, maps = [tried[i] for i in kept], classifier.maps(pictures[kept])
-    scores = classifier.judges.picture(classifier.judges.picture.inputs(maps))
+    tried, stages = [tried[i] for i in kept], classifier.stages(pictures[kept])
+    scores = classifier.judges.picture(classifier.judges.picture.inputs(stages[-1]))
     shares = (torch.softmax(scores + _priors(tried, scores), 0) * share).nan_to_num(0.0)
-    rows = zip(tried, shares.tolist(), classifier.probabilities_of(maps), strict=True)
+    rows = zip(tried, shares.tolist(), classifier.probabilities_of(stages), strict=True)
     return [Reading(candidate.convention, p, "", row) for candidate, p, row in rows]
 
 
@@ -168,7 +168,7 @@ def _on_smoother_grid(network: Network, function: SirenConvention, classifier: "
 
 
 def _roughness(values: Tensor) -> float:
-    """The mean square of second differences, from pixel to pixel."""
+    """The mean square of second differences between pixels."""
     return float(values.diff(n=2, dim=2).square().mean() + values.diff(n=2, dim=3).square().mean())
 
 
@@ -176,7 +176,7 @@ def _priors(tried: Sequence[Candidate], like: Tensor) -> Tensor:
     return torch.tensor([candidate.prior for candidate in tried]).to(like)
 
 
-def shown(values: Tensor, conventions: Sequence[SirenConvention]) -> Tensor:
+def pictures_in(values: Tensor, conventions: Sequence[SirenConvention]) -> Tensor:
     """The pictures `(n, c, size, size)` that the last layer's values `(1, c, size, size)` are in each convention.
 
     The values are those at (row, column), rows downwards; what is at the end has not been applied.
@@ -190,7 +190,7 @@ def _turned(picture: Tensor, convention: SirenConvention) -> Tensor:
 
 
 def plausible(pictures: Tensor) -> list[int]:
-    """The pictures that are about as bright as pictures are: few pixels far beyond black or white, some contrast."""
+    """Indices of plausible pictures: few pixels far beyond black or white, and some contrast."""
     pixels = pictures.flatten(1)
     beyond = (pixels.abs() > BEYOND).float().mean(1)
     contrast = pixels.quantile(0.99, 1) - pixels.quantile(0.01, 1)

@@ -1,4 +1,4 @@
-"""A convention in plain words."""
+"""Describe a convention in words."""
 
 import math
 from collections.abc import Sequence
@@ -9,20 +9,18 @@ _ENDS = {"linear": "", "sigmoid": ", behind a sigmoid", "tanh": ", behind a tanh
 
 
 def describe(convention: SirenConvention, parts: Sequence[str], probability: float) -> str:
-    """A sentence on the parts of a convention that were found rather than declared, and how sure that is."""
-    said = [text for names, text in _phrases(convention) if not set(names).isdisjoint(parts)]
-    return (
-        f"{_capital('; '.join(said))}: found by trying the usual conventions, {_percent(probability)} sure."
-    )
+    """A sentence on the found (not declared) parts of a convention, and their probability."""
+    phrases = [text for names, text in _phrases(convention) if not set(names).isdisjoint(parts)]
+    return f"{_capital('; '.join(phrases))}: found by trying the usual conventions, {_percent(probability)} sure."
 
 
 def describe_all(convention: SirenConvention) -> str:
-    """All of a convention, as a phrase."""
+    """A phrase that describes the whole convention."""
     return "; ".join(text for _, text in _phrases(convention))
 
 
 def _phrases(convention: SirenConvention) -> list[tuple[tuple[str, ...], str]]:
-    """Phrases, each with the parts that it is about."""
+    """Phrases, each with the parameters that it describes."""
     return [
         (("first_omega", "hidden_omega", "omega_scales_bias"), _omegas(convention)),
         (("coordinates", "upwards", "start", "end", "pixel_centres"), _coordinates(convention)),
@@ -77,5 +75,5 @@ _FIELDS = {
 
 
 def name_field(inputs: int, outputs: int) -> str | None:
-    """What a network of so few inputs and outputs is a function of, unless it is a plain picture or something else."""
+    """The kind of function for these numbers of inputs and outputs, such as a sound; None if unknown or a picture."""
     return _FIELDS.get((inputs, outputs))

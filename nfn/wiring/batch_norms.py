@@ -1,15 +1,15 @@
-"""Batch norm among the tensors of a state_dict."""
+"""Find the batch norms in a state_dict."""
 
 from dataclasses import dataclass
 
 
 class WiringError(ValueError):
-    """The tensors are not those of layers that could be put in a row; the message says which, for the visitor."""
+    """The tensors cannot be arranged as layers; the message names them, for the visitor."""
 
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """The tensor names of one batch norm; `weight` and `bias` are None where it has no affine part."""
+    """The tensor names of one batch norm; `weight` and `bias` are None if it is not affine."""
 
     stem: str
     mean: str

@@ -1,4 +1,4 @@
-"""Ways to wire layers that stand in a row: what a state_dict leaves open, and the architecture of each choice."""
+"""`Wiring`: everything about a chain of layers that a state_dict does not say, and the architecture of each choice."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,14 +21,14 @@ from nfn.wiring.modules import Layer, link
 
 Head = Literal["flatten", "average", "max"]
 NormPlace = Literal["before", "after", "after_pool", "before_pooled"]
-"""Batch norm before the activation, behind it, or behind the pooling; `before_pooled`: norm, pooling, activation."""
+"""Batch norm before the activation, after it, or after the pooling; `before_pooled`: norm, pooling, activation."""
 
 ACTIVATIONS: tuple[tuple[str, float], ...] = (
     ("relu", 1.0), ("tanh", 1.0), ("gelu", 1.0), ("silu", 1.0), ("leaky_relu", 0.01), ("leaky_relu", 0.1),
     ("leaky_relu", 0.2), ("elu", 1.0), ("sigmoid", 1.0), ("selu", 1.0), ("softplus", 1.0), ("hardswish", 1.0),
     ("mish", 1.0), ("relu6", 1.0),
 )  # fmt: skip
-"""What stands between layers, with slope or alpha; the usual first."""
+"""Activations between layers, with slope or alpha, the most common first."""
 
 
 HEADS: dict[Head, str] = {
@@ -40,7 +40,7 @@ HEADS: dict[Head, str] = {
 
 @dataclass(frozen=True)
 class Down:
-    """How a picture becomes smaller at a convolution: its stride, or pooling behind it."""
+    """Downsampling at a convolution: by its stride, or by pooling after it."""
 
     mode: Literal["stride", "max", "average"]
     kernel: int = 2
@@ -50,10 +50,10 @@ class Down:
 
 @dataclass(frozen=True)
 class Wiring:
-    """What a state_dict of layers in a row does not say.
+    """Everything about a chain of layers that its state_dict does not say.
 
-    `padding` has one number per convolution, `down` what makes the picture smaller at each (None: nothing). The
-    `head` is what stands between the last picture and the first linear layer.
+    `padding` has one number per convolution, `down` the downsampling at each (None: none). The `head` is the layer
+    between convolutions and linear layers.
     """
 
     activation: tuple[str, float] = ("relu", 1.0)
@@ -63,17 +63,13 @@ class Wiring:
     norm_place: NormPlace = "before"
 
     def sentences(self) -> list[str]:
-        """What is assumed, in words."""
+        """The wiring in words."""
         name, parameter = self.activation
         words = [f"activation {name}" + (f" ({parameter:g})" if name == "leaky_relu" else "")]
         if self.padding:
             words.append(f"padding {_each(self.padding)}")
             words.append(_downs(self.down))
-            words.append(
-                {"flatten": "flattening", "average": "global average pooling", "max": "global max pooling"}[
-                    self.head
-                ]
-            )
+            words.append(HEADS[self.head])
         return words
 
 
@@ -100,23 +96,23 @@ def _downs(downs: Sequence[Down | None]) -> str:
 
 
 class OpList:
-    """Ops that are added one after the other; each takes the value before it unless said otherwise."""
+    """A list of ops under construction; by default each takes the last value."""
 
     def __init__(self):
         self.ops: list[Op] = []
 
     @property
     def last(self) -> int:
-        """The number of the newest value."""
+        """The index of the last value."""
         return len(self.ops)
 
     def add(self, op: Op) -> int:
-        """Append an op; its value's number."""
+        """Append an op and return the index of its value."""
         self.ops.append(op)
         return self.last
 
     def activation(self, activation: tuple[str, float], slopes: str | None = None) -> None:
-        """The activation, or PReLU where the layer has slopes."""
+        """Add the activation, or PReLU if the layer has slopes."""
         before = (self.last,)
         if slopes is not None:
             self.add(PRelu(inputs=before, weight=slopes))
@@ -124,22 +120,22 @@ class OpList:
             self.add(Activation(inputs=before, function=activation[0], parameter=activation[1]))
 
     def norm(self, layer: Layer) -> None:
-        """Batch norm of a layer, if it has one."""
+        """Add the batch norm of a layer, if it has one."""
         norm = layer.norm
         if norm is not None:
             self.add(BatchNorm(inputs=(self.last,), mean=norm.mean, variance=norm.variance, weight=norm.weight,
                                bias=norm.bias))  # fmt: skip
 
     def pool(self, down: Down) -> None:
-        """Pooling behind a convolution."""
-        assert down.mode != "stride", "a stride is the convolution's own"
+        """Add pooling."""
+        assert down.mode != "stride", "a stride is part of the convolution"
         k, s, p = down.kernel, down.stride, down.padding
         self.add(
             Pool(inputs=(self.last,), mode=down.mode, kernel=(k, k), stride=(s, s), padding=(p, p, p, p))
         )
 
     def convolution(self, layer: Layer, padding: int, stride: int, groups: int = 1) -> None:
-        """A convolution with equal padding on all sides."""
+        """Add a convolution with equal padding on all sides."""
         self.add(Conv(inputs=(self.last,), weight=layer.weight, bias=layer.bias, stride=(stride, stride),
                       padding=(padding, padding, padding, padding), groups=groups))  # fmt: skip
 
@@ -147,7 +143,7 @@ class OpList:
 def build_chain(
     layers: Sequence[Layer], wiring: Wiring, input_shape: Shape, shapes: Mapping[str, Shape]
 ) -> Architecture:
-    """The architecture of layers in a row; ArchitectureError where the wiring does not fit their shapes."""
+    """The architecture of a chain of layers; ArchitectureError if the wiring does not fit their shapes."""
     ops, channels, convolution = OpList(), input_shape[0], 0
     if len(input_shape) == 3 and not layers[0].is_convolution:
         ops.add(Flatten(inputs=(0,)))
@@ -180,7 +176,7 @@ def _convolve(ops: OpList, layer: Layer, wiring: Wiring, number: int, groups: in
 
 
 def _activate(ops: OpList, layer: Layer, wiring: Wiring, down: Down | None) -> None:
-    """Norm, activation and pooling behind a layer, in the wiring's order."""
+    """Add norm, activation and pooling after a layer, in the wiring's order."""
     steps = {
         "before": ("norm", "activation", "pool"),
         "after": ("activation", "norm", "pool"),
@@ -197,7 +193,7 @@ def _activate(ops: OpList, layer: Layer, wiring: Wiring, down: Down | None) -> N
 
 
 def _bridge(ops: OpList, wiring: Wiring) -> None:
-    """From the last picture to a vector."""
+    """Convert the output of the convolutions to a vector."""
     if wiring.head != "flatten":
         ops.add(AdaptivePool(inputs=(ops.last,), mode=wiring.head))
     ops.add(Flatten(inputs=(ops.last,)))

@@ -1,4 +1,4 @@
-"""How a network answers labelled pictures in one setting: what was assumed of it, and how well that fits."""
+"""`Setting`: one way to read a classifier; `Fit`: how well the network classifies labelled images in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from nfn.wiring.propose import Choice
 
 TEMPERATURES = torch.tensor([0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 12.0, 40.0])
 LARGE = 1e4, -1e4
-"""What infinite scores count as."""
+"""Replacements for infinite scores."""
 
 
 @dataclass(frozen=True)
 class View:
-    """Pictures of a set, in a shape that the network takes."""
+    """The images of a set, in a shape that the network takes."""
 
     images: str
     shape: tuple[int, int, int]
@@ -26,7 +26,7 @@ class View:
 
 @dataclass(frozen=True)
 class Setting:
-    """All that was assumed: which pictures, in which shape and normalisation, and the wiring."""
+    """One way to read a classifier: the image set, input shape, normalization and wiring."""
 
     images: str
     shape: tuple[int, int, int]
@@ -35,27 +35,28 @@ class Setting:
 
     @property
     def view(self) -> View:
-        """The pictures and their shape."""
+        """The images and their shape."""
         return View(self.images, self.shape)
 
     def sentences(self) -> list[str]:
-        """What is assumed, in words, for the visitor."""
+        """The setting in words, for the visitor."""
         channels = "gray" if self.shape[0] == 1 else "colour"
-        looked = f"{channels} pictures of {self.shape[1]} x {self.shape[2]} pixels, from {self.pixels.name}"
-        return [looked, *self.choice.sentences()]
+        inputs = f"{channels} pictures of {self.shape[1]} x {self.shape[2]} pixels, from {self.pixels.name}"
+        return [inputs, *self.choice.sentences()]
 
     @property
     def words(self) -> str:
-        """The same in one line, which names the setting among others."""
+        """`sentences` in one line, which identifies the setting."""
         return "; ".join(self.sentences())
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How a network answers labelled pictures in one setting.
+    """How well a network classifies labelled images in one setting.
 
-    `log_likelihood` is the mean log-probability of the right class at the best of a few temperatures; `confidence` the
-    mean probability of the answer at temperature 1; accuracy from 0 to 1; `finite` whether every score was a number.
+    `log_likelihood` is the mean log-probability of the correct class at the best of a few temperatures; `confidence`
+    the mean probability of the predicted class at temperature 1; accuracy is from 0 to 1; `finite` says whether all
+    scores are finite.
     """
 
     setting: Setting
@@ -68,18 +69,18 @@ class Fit:
 
     @property
     def overconfidence(self) -> float:
-        """By how much the network is more sure than right, from -1 to 1."""
+        """Confidence minus accuracy, from -1 to 1."""
         return self.confidence - self.accuracy
 
 
 def class_scores(architecture: Architecture, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """As `logits`, with NaN counted as 0 and infinite scores as large ones."""
+    """As `logits`, with NaN replaced by 0 and infinite scores by large ones."""
     return logits(architecture, tensors, x).nan_to_num(0.0, *LARGE)
 
 
 @torch.inference_mode()
 def logits(architecture: Architecture, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """Logits `(N, classes)` of inputs `(N, c, H, W)`, or logarithms where the network gives probabilities."""
+    """Logits `(N, classes)` for inputs `(N, c, H, W)`; log-probabilities if the network ends in a softmax."""
     scores = architecture.run(tensors, x).flatten(1)
     last = architecture.ops[-1]
     if isinstance(last, Softmax) and not last.log:
@@ -87,19 +88,19 @@ def logits(architecture: Architecture, tensors: Mapping[str, Tensor], x: Tensor)
     return scores
 
 
-def fit_of(setting: Setting, given: Tensor, labels: Tensor) -> Fit:
-    """How logits `(N, classes)` answer pictures with these labels."""
-    scores = given.nan_to_num(0.0, *LARGE)
-    logs = torch.log_softmax(scores / TEMPERATURES[:, None, None], 2)
-    right = logs[:, torch.arange(len(labels)), labels].mean(1)
-    best = int(right.argmax())
-    at_one = logs[int((TEMPERATURES == 1).nonzero())].exp()
+def fit_of(setting: Setting, raw: Tensor, labels: Tensor) -> Fit:
+    """The fit of logits `(N, classes)` for images with these labels."""
+    scores = raw.nan_to_num(0.0, *LARGE)
+    log_probs = torch.log_softmax(scores / TEMPERATURES[:, None, None], 2)
+    log_likelihoods = log_probs[:, torch.arange(len(labels)), labels].mean(1)
+    best = int(log_likelihoods.argmax())
+    probs = log_probs[int((TEMPERATURES == 1).nonzero())].exp()
     return Fit(
         setting=setting,
-        log_likelihood=float(right[best]),
+        log_likelihood=float(log_likelihoods[best]),
         accuracy=float((scores.argmax(1) == labels).float().mean()),
-        confidence=float(at_one.amax(1).mean()),
+        confidence=float(probs.amax(1).mean()),
         temperature=float(TEMPERATURES[best]),
         pictures=len(labels),
-        finite=bool(given.isfinite().all()),
+        finite=bool(raw.isfinite().all()),
     )

@@ -1,4 +1,4 @@
-"""Where a picture becomes smaller: the strides, poolings and paddings that a row of convolutions may have."""
+"""Candidate geometries of a chain of convolutions: strides, poolings and paddings."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -12,11 +12,14 @@ DOWNS = (
 )  # fmt: skip
 """Ways to make a picture smaller, the usual first."""
 FREE = 6
-"""Up to so many convolutions every choice of places is tried; of longer rows the usual ones."""
+"""The most convolutions for which all sets of downsampling convolutions are tried."""
 
 
 def geometries(
-    convolutions: Sequence[Layer], size: int, area: int | None, known: Sequence[tuple[int, int]] | None = None
+    convolutions: Sequence[Layer],
+    size: int,
+    area: int | None,
+    declared: Sequence[tuple[int, int]] | None = None,
 ) -> list[Wiring]:
     """Wirings of the convolutions for pictures of `size` pixels a side, the most usual first.
 
@@ -24,23 +27,25 @@ def geometries(
     global pooling, average or maximum, and so whatever leaves a picture. `known` has stride and padding of each
     convolution where the file tells them.
     """
-    found: dict[Wiring, int] = {}
+    ranks: dict[Wiring, int] = {}
     rows = itertools.product(
-        enumerate(_paddings(convolutions) if known is None else [tuple(padding for _, padding in known)]),
-        enumerate(DOWNS if known is None else [down for down in DOWNS if down.mode != "stride"]),
+        enumerate(
+            _paddings(convolutions) if declared is None else [tuple(padding for _, padding in declared)]
+        ),
+        enumerate(DOWNS if declared is None else [down for down in DOWNS if down.mode != "stride"]),
         enumerate(_places(convolutions, area is not None)),
     )
     for (p, padding), (d, down), (n, places) in rows:
         downs: tuple[Down | None, ...] = tuple(
             down if i in places else None for i in range(len(convolutions))
         )
-        if known is not None:
-            downs = _with_strides(downs, [stride for stride, _ in known])
+        if declared is not None:
+            downs = _with_strides(downs, [stride for stride, _ in declared])
         side = side_after(convolutions, padding, downs, size)
         if side is not None and (area is None or side * side == area):
             for h, head in enumerate(_heads(area, side)):
-                found.setdefault(Wiring(padding=padding, down=downs, head=head), p + d + n + h)
-    return sorted(found, key=lambda wiring: found[wiring])
+                ranks.setdefault(Wiring(padding=padding, down=downs, head=head), p + d + n + h)
+    return sorted(ranks, key=lambda wiring: ranks[wiring])
 
 
 def _with_strides(downs: Sequence[Down | None], strides: Sequence[int]) -> tuple[Down | None, ...]:
@@ -70,7 +75,7 @@ def _heads(area: int | None, side: int) -> tuple[Head, ...]:
 
 
 def _paddings(convolutions: Sequence[Layer]) -> list[tuple[int, ...]]:
-    """None, as much as keeps the size, the latter at the first convolution only, and 1 everywhere."""
+    """Candidate paddings: same, none, same at the first convolution only, 1 everywhere, and same except the first."""
     same = tuple(max(layer.shape[2:]) // 2 for layer in convolutions)
     none = (0,) * len(same)
     one = tuple(min(1, half) for half in same)
@@ -78,7 +83,7 @@ def _paddings(convolutions: Sequence[Layer]) -> list[tuple[int, ...]]:
 
 
 def _places(convolutions: Sequence[Layer], flattened: bool) -> Iterator[frozenset[int]]:
-    """The convolutions at which the picture becomes smaller."""
+    """Candidate sets of convolutions with downsampling."""
     count = len(convolutions)
     wide = [i for i, layer in enumerate(convolutions) if max(layer.shape[2:]) > 1] or list(range(count))
     grows = [i for i in range(1, count) if convolutions[i].shape[0] > convolutions[i - 1].shape[0]]

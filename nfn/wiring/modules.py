@@ -1,4 +1,4 @@
-"""The layers of a state_dict in the order in which they run, by names and shapes."""
+"""Find the layers of a state_dict, in order of execution, by names and shapes."""
 
 import itertools
 import re
@@ -35,9 +35,9 @@ class Layer:
 
 
 def find_layers(shapes: Mapping[str, Shape], in_order: bool) -> list[Layer]:
-    """The layers by their names; `in_order` where the file keeps the order in which modules were made.
+    """The layers by their names; `in_order` says whether the file keeps the order in which modules were created.
 
-    Raises WiringError for a tensor that has no part.
+    Raises WiringError for a tensor that is of no layer.
     """
     weights = [name for name, shape in shapes.items() if len(shape) in (2, 4)]
     vectors = [name for name, shape in shapes.items() if len(shape) == 1]
@@ -59,7 +59,7 @@ def find_layers(shapes: Mapping[str, Shape], in_order: bool) -> list[Layer]:
 
 
 def _bias_of(weight: str, shapes: Mapping[str, Shape]) -> str | None:
-    """The vector beside a weight: `a.weight` and `a.bias`, `w1` and `b1`."""
+    """The bias of a weight, by name and size: `a.bias` for `a.weight`, `b1` for `w1`; None if there is none."""
     out = shapes[weight][0]
     for pattern, word in (("weight", "bias"), ("kernel", "bias"), ("W", "b"), ("w", "b")):
         for match in re.finditer(pattern, weight):
@@ -72,26 +72,26 @@ def _bias_of(weight: str, shapes: Mapping[str, Shape]) -> str | None:
 def _with_norms(
     layers: list[Layer], norms: list[BatchNorm], shapes: Mapping[str, Shape], order: list[str], in_order: bool
 ) -> list[Layer]:
-    """Each norm behind its layer: the one of its number, or the last one before it in the file."""
+    """The layers with their norms: that of the same number, or the next one in the file."""
     place: dict[str, BatchNorm] = {}
     in_a_row = _norms_in_a_row(layers, norms, order) if in_order else set()
     for norm in norms:
         size = shapes[norm.mean][0]
         fitting = [layer for layer in layers if layer.shape[0] == size and layer.weight not in place]
         if norm in in_a_row:
-            found = _counted(norm, fitting)
+            layer = _counted(norm, fitting)
         else:
-            found = _last_before(norm, fitting, order) if in_order else _by_name(norm, fitting)
-        if found is None:
+            layer = _last_before(norm, fitting, order) if in_order else _by_name(norm, fitting)
+        if layer is None:
             raise WiringError(
                 f"batch norm {norm.stem[:60]!r} of {size} channels stands beside no layer of that width"
             )
-        place[found.weight] = norm
+        place[layer.weight] = norm
     return [Layer(x.weight, x.bias, x.shape, place.get(x.weight)) for x in layers]
 
 
 def _norms_in_a_row(layers: list[Layer], norms: list[BatchNorm], order: list[str]) -> set[BatchNorm]:
-    """Norms that stand beside another norm in the file, as where a module lists its layers first and then its norms."""
+    """Norms next to another norm in the file, as if a module defines all layers first and then all norms."""
     at = {layer.weight: None for layer in layers} | {norm.mean: norm for norm in norms}
     modules = [at[name] for name in order if name in at]
     pairs = [
@@ -102,8 +102,8 @@ def _norms_in_a_row(layers: list[Layer], norms: list[BatchNorm], order: list[str
 
 def _counted(norm: BatchNorm, fitting: Sequence[Layer]) -> Layer | None:
     """The layer of the same number, or the first that has no norm yet."""
-    beside, same = _of_same_number(norm, fitting)
-    return next((found[0] for found in (beside, same) if len(found) == 1), fitting[0] if fitting else None)
+    siblings, same = _of_same_number(norm, fitting)
+    return next((x[0] for x in (siblings, same) if len(x) == 1), fitting[0] if fitting else None)
 
 
 def _last_before(norm: BatchNorm, fitting: Sequence[Layer], order: list[str]) -> Layer | None:
@@ -121,17 +121,17 @@ def _of_same_number(norm: BatchNorm, fitting: Sequence[Layer]) -> tuple[list[Lay
 
 def _by_name(norm: BatchNorm, fitting: Sequence[Layer]) -> Layer | None:
     key, parent = natural_key(norm.stem), norm.stem.rpartition(".")[0]
-    beside, same = _of_same_number(norm, fitting)
+    siblings, same = _of_same_number(norm, fitting)
     earlier = [layer for layer in fitting if natural_key(layer.path) < key]
     near = [layer for layer in earlier if layer.path.rpartition(".")[0] == parent]
     counted = near[-1:] if parent or norm.stem.isdecimal() else []
-    return next((found[0] for found in (beside, same, counted, fitting) if len(found) == 1), None)
+    return next((x[0] for x in (siblings, same, counted, fitting) if len(x) == 1), None)
 
 
 def _with_slopes(
     layers: list[Layer], free: list[str], shapes: Mapping[str, Shape], order: list[str], in_order: bool
 ) -> list[Layer]:
-    """Vectors that are left: a PReLU's slopes stand behind a layer, one or as many as it has channels."""
+    """Assign the remaining vectors as PReLU slopes, one or as many as channels, to the layers before them."""
     out = {layer.weight: layer for layer in layers}
     for name in free:
         size = shapes[name][0]
@@ -143,7 +143,7 @@ def _with_slopes(
         earlier = [x for x in out.values() if x.weight in before and x.slopes is None]
         fitting = [layer for layer in earlier if size in (1, layer.shape[0])]
         if not fitting or not name.endswith("weight"):
-            raise WiringError(f"{name[:60]!r} of shape {shapes[name]} belongs to no layer that is known here")
+            raise WiringError(f"{name[:60]!r} of shape {shapes[name]} is of no supported layer")
         last = fitting[-1]
         out[last.weight] = Layer(last.weight, last.bias, last.shape, last.norm, name)
     return list(out.values())
@@ -153,7 +153,7 @@ Link = Literal["same", "depthwise", "flatten", "break"]
 
 
 def link(channels: int, layer: Layer) -> Link:
-    """How a layer takes `channels` from the one before: as they are, one by one, or several places of each."""
+    """How a layer takes the previous layer's `channels`: directly, depthwise, or flattened; "break" if it cannot."""
     takes = layer.shape[1]
     if layer.is_convolution and takes == 1 < channels and layer.shape[0] % channels == 0:
         return "depthwise"

@@ -1,4 +1,4 @@
-"""Tensor names as hints of order."""
+"""Numbers in tensor names, which hint at the order of layers."""
 
 import re
 
@@ -12,7 +12,7 @@ def natural_key(name: str) -> tuple:
 
 
 def template_of(name: str) -> str:
-    """The name without its numbers: layers that share it are counted by them."""
+    """The name with its numbers replaced by `#`, which is the same for layers that differ in numbers only."""
     return _NUMBER.sub("#", name)
 
 

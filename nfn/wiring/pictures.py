@@ -1,4 +1,4 @@
-"""Labelled pictures that candidates are tried on, and the ways in which people hand pictures to a network."""
+"""Labelled images for trying candidate settings, and common input normalizations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True, eq=False)
 class PictureSet:
-    """Labelled training pictures of one image set: `images` `(n, c, H, W)` uint8, `labels` `(n,)`."""
+    """Labelled training images of one image set: `images` `(n, c, H, W)` uint8, `labels` `(n,)`."""
 
     name: str
     images: Tensor
     labels: Tensor
 
     def shaped(self, shape: tuple[int, int, int]) -> Tensor:
-        """The pictures as `(n, *shape)` in [0, 1]: gray by ITU-R BT.601 luma, or gray repeated; resized bilinearly."""
+        """The images as `(n, *shape)` in [0, 1]: colour to ITU-R BT.601 luma, gray repeated, resized bilinearly."""
         x = self.images.float() / 255
         channels, height, width = shape
         if channels == 1 and x.shape[1] == 3:
@@ -30,13 +30,13 @@ class PictureSet:
         return x.contiguous()
 
     def first(self, count: int) -> "PictureSet":
-        """The first `count` pictures."""
+        """The first `count` images."""
         return PictureSet(self.name, self.images[:count], self.labels[:count])
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """What a network sees: `(x - mean) / std` of pixels x from 0 to 1, one number each or one per channel."""
+    """An input normalization: `(x - mean) / std` of pixels x from 0 to 1, with one number or one per channel."""
 
     name: str
     mean: tuple[float, ...]
@@ -47,7 +47,7 @@ class Pixels:
         return (x - mean) / std
 
     def fits(self, channels: int) -> bool:
-        """Whether it can be applied to pictures of so many channels."""
+        """Whether it can be applied to images with `channels` channels."""
         return {len(self.mean), len(self.std)} <= {1, channels}
 
 
@@ -71,12 +71,12 @@ COMMON = (
     Pixels("-2 to 2", (0.5,), (0.25,)),
     *INVERTED,
 )
-"""The usual normalisations, the most usual first."""
+"""Common normalizations, the most common first."""
 
 
 @lru_cache(maxsize=64)
 def own_statistics(pictures: PictureSet, channels: int) -> Pixels:
-    """Mean and deviation of the set's own pixels, per channel."""
+    """Mean and standard deviation of the set's own pixels, per channel."""
     height, width = pictures.images.shape[2:]
     x = pictures.shaped((channels, height, width))
     mean, std = x.mean((0, 2, 3)).tolist(), x.std((0, 2, 3)).tolist()
@@ -86,6 +86,6 @@ def own_statistics(pictures: PictureSet, channels: int) -> Pixels:
 
 
 def normalisations(pictures: PictureSet, channels: int) -> Sequence[Pixels]:
-    """Every normalisation to try for pictures of so many channels, the most usual first."""
+    """All normalizations to try for images with `channels` channels, the most common first."""
     own = own_statistics(pictures, channels)
     return [own, *(pixels for pixels in COMMON if pixels.fits(channels))]

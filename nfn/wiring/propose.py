@@ -1,4 +1,4 @@
-"""Every architecture that a state_dict may be: what its names and shapes fix, and what they leave open."""
+"""`Proposal`: the possible architectures of a state_dict, given the names and shapes of its tensors."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,35 +15,35 @@ NORM_PLACES: tuple[NormPlace, ...] = ("before", "after", "after_pool", "before_p
 
 
 SIZES = (28, 32, 64, 24, 48, 96, 128, 224, 16)
-"""Pixels a side of usual pictures."""
+"""Common image sizes, in pixels a side."""
 
 DECLARED = "declared"
 
 
 @dataclass(frozen=True)
 class AsDeclared:
-    """Nothing is left open."""
+    """The only choice of an architecture that is fully declared."""
 
     activation: tuple[str, float] = (DECLARED, 1.0)
 
     def sentences(self) -> list[str]:
-        """Nothing is assumed of the wiring."""
+        """Nothing is assumed."""
         return []
 
 
 Choice = Wiring | ResidualWiring | AsDeclared
-"""What a proposal leaves open, decided in one way."""
+"""One way to complete a proposal."""
 
 
 @dataclass(frozen=True)
 class Declared:
-    """An architecture that the file declares: there is nothing to choose but the pictures."""
+    """An architecture that the file declares; only image set and normalization are open."""
 
     architecture: Architecture
 
     @property
     def channels(self) -> int:
-        """Channels of the input picture; 0 for a vector."""
+        """Channels of the input image; 0 for a vector."""
         shape = self.architecture.input_shape
         return shape[0] if len(shape) == 3 else 0
 
@@ -54,31 +54,31 @@ class Declared:
 
     @property
     def classes(self) -> int:
-        """Outputs."""
+        """The number of outputs."""
         return self.architecture.output_shape[0]
 
     def sizes(self, native: int) -> list[int]:
-        """The size that is declared; a vector may be a picture of the native size or of 32 pixels."""
+        """The declared image size; a vector may be a flattened image of the native size or of 32 pixels."""
         shape = self.architecture.input_shape
         if len(shape) == 1:
             return sorted({native, 32})
         return [shape[1]] if shape[1] == shape[2] else []
 
     def starts(self, size: int) -> list[Choice]:
-        """The one choice, if pictures have this size."""
+        """The only choice, if it takes images of this size."""
         shape = self.architecture.input_shape
         return [AsDeclared()] if len(shape) == 1 or shape[1:] == (size, size) else []
 
     def neighbours(self, choice: Choice) -> Iterator[Choice]:
-        """None."""
+        """There are no others."""
         yield from ()
 
     def same_geometry(self, choice: Choice, other: Choice) -> Choice:
-        """The one choice."""
+        """The only choice."""
         return choice
 
     def build(self, choice: Choice, input_shape: Shape) -> Architecture:
-        """The architecture; of a vector, with the picture flattened before it."""
+        """The architecture; for a vector input, with a flatten before it."""
         shape = self.architecture.input_shape
         if len(shape) == 3 or len(input_shape) == 1:
             return self.architecture
@@ -89,18 +89,18 @@ class Declared:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Layers in order. `starts` gives wirings to begin with, `neighbours` those that differ from one in one point."""
+    """Layers in order. `starts` has initial wirings, `neighbours` those that differ from a given one in one point."""
 
     shapes: Mapping[str, Shape]
     layers: tuple[Layer, ...]
     residual: ResidualNet | None = None
     assumed: tuple[str, ...] = ()
     settings: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Stride and padding of convolutions by their path, where the file tells them."""
+    """Stride and padding of convolutions by their path, as far as the file has them."""
 
     @property
     def channels(self) -> int:
-        """Channels of the input picture; 0 where the first layer is linear, see `inputs`."""
+        """Channels of the input image; 0 if the first layer is linear (see `inputs`)."""
         first = self._first
         return first.shape[1] if first.is_convolution else 0
 
@@ -120,11 +120,11 @@ class Proposal:
 
     @property
     def has_norms(self) -> bool:
-        """Whether some layer but the last has batch norm."""
+        """Whether any layer but the last has batch norm."""
         return any(layer.norm for layer in self.layers[:-1])
 
     def starts(self, size: int) -> list[Choice]:
-        """Wirings for pictures of `size` pixels a side that differ in geometry, the usual first."""
+        """Wirings for images of `size` pixels a side that differ in geometry, the most common first."""
         if self.residual is not None:
             stems = [(1, False), (2, True), (2, False), (1, True)]
             if self.residual.stem.shape[2] > 3:
@@ -133,25 +133,25 @@ class Proposal:
         convolutions = [layer for layer in self.layers if layer.is_convolution]
         if not convolutions:
             return [Wiring()]
-        known = [self.settings[layer.path] for layer in convolutions if layer.path in self.settings]
-        told = known if len(known) == len(convolutions) else None
-        return list(geometries(convolutions, size, self._area(convolutions), told))
+        declared = [self.settings[layer.path] for layer in convolutions if layer.path in self.settings]
+        settings = declared if len(declared) == len(convolutions) else None
+        return list(geometries(convolutions, size, self._area(convolutions), settings))
 
     def sizes(self, native: int) -> list[int]:
-        """Pixels a side of the pictures to try: their own, and 32 where the first linear layer fixes a size."""
+        """Image sizes to try: the native one, and 32 if the first linear layer fixes the size."""
         convolutions = [layer for layer in self.layers if layer.is_convolution]
         any_size = self.residual is not None or (bool(convolutions) and self._area(convolutions) is None)
         return [native] if any_size else sorted({native, 32})
 
     def _area(self, convolutions: list[Layer]) -> int | None:
-        """Places per channel that the first linear layer takes; None for one: that may be global pooling."""
+        """Pixels per channel that the first linear layer takes; None for one, which may be global pooling."""
         if len(convolutions) == len(self.layers):
             return None
         area = self.layers[len(convolutions)].shape[1] // convolutions[-1].shape[0]
         return area if area > 1 else None
 
     def neighbours(self, choice: Choice) -> Iterator[Choice]:
-        """Other activations, and other places of batch norm."""
+        """The choice with other activations, and with other positions of batch norm."""
         if isinstance(choice, AsDeclared):
             return
         for activation in ACTIVATIONS:
@@ -163,14 +163,14 @@ class Proposal:
                     yield replace(choice, norm_place=place)
 
     def same_geometry(self, choice: Choice, other: Choice) -> Choice:
-        """The geometry of another choice with this one's activation and place of batch norm."""
+        """`choice` with the geometry of `other`."""
         if isinstance(choice, Wiring) and isinstance(other, Wiring):
             return replace(choice, padding=other.padding, down=other.down, head=other.head)
         assert isinstance(other, ResidualWiring)
         return replace(other, activation=choice.activation)
 
     def build(self, choice: Choice, input_shape: Shape) -> Architecture:
-        """The architecture of a choice; ArchitectureError where it does not fit."""
+        """The architecture of a choice; ArchitectureError if it does not fit."""
         if self.residual is not None:
             assert isinstance(choice, ResidualWiring)
             return build_residual(self.residual, choice, input_shape, self.shapes)
@@ -181,9 +181,9 @@ class Proposal:
 def propose(
     shapes: Mapping[str, Shape], in_order: bool, settings: Mapping[str, tuple[int, int]] | None = None
 ) -> Proposal:
-    """What a state_dict may be, from names and shapes, and from the convolutions' settings where the file tells them.
+    """Propose architectures for a state_dict, from names, shapes, and settings of convolutions in the file.
 
-    Raises WiringError where no wiring that is known here fits: the message says at which tensor.
+    Raises WiringError, naming the tensor, if no supported wiring fits.
     """
     layers = find_layers(shapes, in_order)
     residual = find_residual(layers)
@@ -198,7 +198,7 @@ def propose(
 
 
 def _check_area(proposal: Proposal) -> None:
-    """WiringError where a first linear layer takes more places per channel than any usual picture leaves."""
+    """Raise WiringError if no common image size leads to the inputs of the first linear layer."""
     if not proposal.channels or any(proposal.starts(size) for size in SIZES):
         return
     first = next(layer for layer in proposal.layers if not layer.is_convolution)
@@ -209,24 +209,24 @@ def _check_area(proposal: Proposal) -> None:
 
 
 def _ordered(layers: list[Layer]) -> list[Layer]:
-    """Layers in a row: as they come, else convolutions first, else as their widths have it.
+    """The layers as a chain: in the given order, or convolutions first, or ordered by their widths.
 
-    A row that begins with pictures, of one or three channels, comes before one that does not: by name "stem" is last.
+    A chain whose first layer takes one or three channels is preferred (by name, "stem" would be last).
     """
     by_kind = sorted(layers, key=lambda layer: not layer.is_convolution)
     orders = (layers, by_kind, sorted(by_kind, key=lambda layer: not _takes_pictures(layer)))
     rows = [order for order in orders if _break(order) is None]
     if rows:
         return next((row for row in rows if _takes_pictures(row[0])), rows[0])
-    found = _by_width(layers)
-    if found is not None:
-        return found
+    chain = _by_width(layers)
+    if chain is not None:
+        return chain
     at = _break(layers)
-    assert at is not None, "an order without a break was not taken"
+    assert at is not None, "an order without a break is returned above"
     before, after = layers[at - 1], layers[at]
     raise WiringError(
         f"{after.weight[:60]!r} takes {after.shape[1]:,} inputs, and {before.weight[:60]!r} before it gives "
-        f"{before.shape[0]:,}: the layers do not stand in one row"
+        f"{before.shape[0]:,}: the layers are not one chain"
     )
 
 
@@ -235,7 +235,7 @@ def _takes_pictures(layer: Layer) -> bool:
 
 
 def _break(layers: list[Layer]) -> int | None:
-    """The first layer that cannot take what the one before gives."""
+    """The index of the first layer that cannot take the previous one's outputs; None if there is none."""
     for i in range(1, len(layers)):
         before, after = layers[i - 1], layers[i]
         if after.is_convolution and not before.is_convolution:
@@ -247,7 +247,7 @@ def _break(layers: list[Layer]) -> int | None:
 
 
 def _by_width(layers: list[Layer]) -> list[Layer] | None:
-    """The one order in which every layer fits behind the one before; None where there is none, or several."""
+    """The only order in which every layer fits the previous one; None if there is none, or several."""
     chains: list[list[Layer]] = [[]]
     for _ in layers:
         longer = [[*chain, x] for chain in chains for x in layers if x not in chain]

@@ -1,4 +1,4 @@
-"""Residual networks by the names of their tensors, as torchvision and its many followers write them.
+"""Recognise residual networks by tensor names as in torchvision.
 
 `layer<stage>.<block>.conv<k>`, `bn<k>`, `downsample.0`/`.1` or `shortcut.0`/`.1`, with a stem `conv1`/`bn1` and one
 linear layer at the end (arXiv:1512.03385). Strides, the stem's pooling and the activation are not in the names.
@@ -30,7 +30,7 @@ _SHORTCUT = re.compile(r"(downsample|shortcut|skip|residual|identity|proj)")
 
 @dataclass(frozen=True)
 class ResidualWiring:
-    """What the names leave open: the activation, the stem's stride and pooling, and the stages' stride."""
+    """What the names do not say: the activation, the stem's stride and pooling, and the stages' stride."""
 
     activation: tuple[str, float] = ("relu", 1.0)
     stem_stride: int = 1
@@ -38,7 +38,7 @@ class ResidualWiring:
     stage_stride: int = 2
 
     def sentences(self) -> list[str]:
-        """What is assumed, in words."""
+        """The wiring in words."""
         stem = f"stem of stride {self.stem_stride}" + (", then max pooling" if self.stem_pool else "")
         stages = f"stride {self.stage_stride} at the start of each later stage"
         return [
@@ -61,7 +61,7 @@ class Block:
 
 @dataclass(frozen=True)
 class ResidualNet:
-    """The layers of a residual network by their part."""
+    """The stem, blocks and head of a residual network."""
 
     stem: Layer
     blocks: tuple[Block, ...]
@@ -69,9 +69,9 @@ class ResidualNet:
 
 
 def find_residual(layers: Sequence[Layer]) -> ResidualNet | None:
-    """The parts of a residual network, or None where the names are not those of one.
+    """The parts of a residual network; None if the names are not those of one.
 
-    Raises WiringError where names say so, but layers are missing or left over.
+    Raises WiringError if a block is not of convolutions and at most one shortcut.
     """
     groups: dict[tuple[str, int, int], list[Layer]] = {}
     rest: list[Layer] = []
@@ -103,7 +103,7 @@ def _block(stage: int, group: list[Layer]) -> Block:
 def build_residual(
     net: ResidualNet, wiring: ResidualWiring, input_shape: Shape, shapes: Mapping[str, Shape]
 ) -> Architecture:
-    """The architecture of a residual network; ArchitectureError where the wiring does not fit."""
+    """The architecture of a residual network; ArchitectureError if the wiring does not fit."""
     ops = OpList()
     _conv(ops, net.stem, wiring.stem_stride)
     ops.activation(wiring.activation, net.stem.slopes)
@@ -121,7 +121,7 @@ def build_residual(
 
 
 def _conv(ops: OpList, layer: Layer, stride: int, at: int | None = None) -> int:
-    """A convolution that keeps the size but for its stride, and its batch norm."""
+    """Add a convolution with "same" padding, and its batch norm."""
     height, width = layer.shape[2] // 2, layer.shape[3] // 2
     ops.add(Conv(inputs=(ops.last if at is None else at,), weight=layer.weight, bias=layer.bias,
                  stride=(stride, stride), padding=(width, width, height, height)))  # fmt: skip
@@ -130,7 +130,7 @@ def _conv(ops: OpList, layer: Layer, stride: int, at: int | None = None) -> int:
 
 
 def _add_block(ops: OpList, block: Block, wiring: ResidualWiring, stride: int, channels: int) -> int:
-    """Convolutions, the shortcut, their sum, the activation. The stride stands at the first 3x3 convolution."""
+    """Add convolutions, shortcut, sum and activation; the stride is that of the first 3x3 convolution."""
     start, out = ops.last, block.convolutions[-1].shape[0]
     strided = next((i for i, x in enumerate(block.convolutions) if x.shape[2] > 1), 0)
     for number, layer in enumerate(block.convolutions):
@@ -148,7 +148,7 @@ def _add_block(ops: OpList, block: Block, wiring: ResidualWiring, stride: int, c
 
 
 def _plain_shortcut(ops: OpList, start: int, stride: int, missing: int) -> int:
-    """A shortcut without weights: every second pixel, and zeros for the channels that are new (option A)."""
+    """Add a shortcut without weights: subsampling, and zeros for new channels (option A)."""
     skip = start
     if stride > 1:
         skip = ops.add(Subsample(inputs=(skip,), stride=(stride, stride)))

@@ -1,9 +1,9 @@
-"""Find how a classifier was wired and fed, by how well it then answers labelled training pictures.
+"""Search for a classifier's wiring, image set and normalization, by its likelihood on labelled training images.
 
-A network in its own wiring answers pictures like those it learned from better than in any other, and is about as sure
-as it is right. First the usual geometries are tried on every set of pictures, with usual normalisations, then with rare
-ones and other activations where none fits clearly; then every geometry, with what was best of the rest; then one
-factor is varied after the other (coordinate ascent).
+In its true setting a network has the highest likelihood on images like those it was trained on, and is about
+calibrated. First, common geometries are tried on every image set with common normalizations; if none fits clearly,
+with rare normalizations and other activations. Then every geometry is tried with the best of the rest, and finally one
+factor after the other is varied (coordinate ascent).
 """
 
 import itertools
@@ -24,33 +24,34 @@ from nfn.wiring.pictures import PictureSet, Pixels, normalisations
 from nfn.wiring.propose import DECLARED, Choice
 
 GLANCE, FEW, MANY = 32, 80, 300
-"""Pictures of the first glance at every candidate, of the search among the better ones, and of the last comparison."""
+"""Numbers of images: in the first screening of all candidates, in the search, and in the final comparison."""
 USUAL, MOST = 16, 160
-"""Geometries that are tried with every activation, and all that are tried."""
+"""The number of geometries that are tried with every activation, and of all geometries."""
 UNLIKE_PIXELS = 3
-"""The first normalisations (a set's own, -1 to 1, 0 to 1) are unlike one another; most others are near one of them."""
+"""The first normalizations (the set's own, -1 to 1, 0 to 1) differ most; most others are similar to one of them."""
 STARTS, POLISHED, ROUNDS, GEOMETRIES = 3, 2, 3, 8
-LOOKED_AT_AGAIN = 24
+SCREENED = 24
+"""Settings that go from the screening to the search."""
 LISTED = 8
-"""Settings that are given of a network that answers nothing."""
+"""Settings that are returned for a network whose outputs do not depend on the image."""
 DOUBTFUL = 0.1
-"""More sure than right by so much, on pictures like those it learned from, is hardly any network in its own wiring."""
+"""Overconfidence on training images that hardly any network has in its true setting."""
 JUNK = math.log(0.1) + 0.3
-"""A log-likelihood of ten classes at which a setting says nothing yet."""
+"""A log-likelihood (of ten classes) below which a setting is not informative yet."""
 CLEAR = -1.4
-"""A log-likelihood at a glance at which a setting is worth following, whatever else there may be."""
+"""A log-likelihood in the screening above which other activations need not be tried."""
 NOTHING = math.log(0.1) + 0.01
-"""One that only a network has whose answers do not depend on the picture, however it is wired."""
+"""A log-likelihood below which outputs do not depend on the image, in any setting."""
 BEHIND = 0.4
-"""Nats a picture by which a setting at a glance is out of the question."""
+"""Nats per image behind the best at which a setting is dropped after the screening."""
 CLEARLY = 0.1
-"""Nats a picture by which a setting is clearly worse."""
+"""Nats per image by which a setting is clearly worse."""
 EFFORT = 5e8
-"""Multiply-adds of one look; of networks that need more, fewer pictures are shown."""
+"""Multiply-adds of one evaluation; more expensive networks run on fewer images."""
 BUDGET = 2e11
-"""Multiply-adds after which a search ends with what it has."""
+"""Multiply-adds after which a search stops."""
 CHEAP = 3e7
-"""Multiply-adds a picture up to which every activation is tried from the start."""
+"""Multiply-adds per image up to which every activation is tried from the start."""
 SMALLEST_LOOK = 24
 RARITY = {
     "relu": 0.0,
@@ -61,14 +62,14 @@ RARITY = {
     "hardswish": 0.02,
     "mish": 0.02,
 }
-"""How much more likely, in nats a picture, the right classes must be under a rare activation than under a usual one."""
+"""A penalty, in nats per image, on rare activations."""
 RELU = ("relu", 1.0)
 UNLIKE = (RELU, ("tanh", 1.0), ("silu", 1.0), ("leaky_relu", 0.2), ("elu", 1.0), ("sigmoid", 1.0))
-"""Activations that are unlike one another."""
+"""Activations that differ most from each other."""
 
 
 class Candidates(Protocol):
-    """What a network may be: a `Proposal`, or one architecture that is declared."""
+    """The possible architectures of a network: a `Proposal`, a `Sequence`, or a `Declared` one."""
 
     @property
     def channels(self) -> int: ...
@@ -85,14 +86,14 @@ class Candidates(Protocol):
 
 @dataclass(frozen=True)
 class Given:
-    """What is known of a network, and so not varied (None: to be found)."""
+    """What is known of a network and therefore not varied; None for parts to be found."""
 
     images: str | None = None
     pixels: Pixels | None = None
     activation: str | None = None
 
     def allows(self, setting: Setting) -> bool:
-        """Whether a setting agrees with all that is known."""
+        """Whether a setting agrees with the given parts."""
         return (
             self.images in (None, setting.images)
             and self.pixels in (None, setting.pixels)
@@ -104,7 +105,7 @@ NOTHING_GIVEN = Given()
 
 
 class Search:
-    """Tries settings on pictures, and remembers what it has seen."""
+    """Evaluates settings on images, and caches the results."""
 
     def __init__(
         self, proposal: Candidates, tensors: Mapping[str, Tensor], sets: Sequence[PictureSet], given: Given
@@ -117,13 +118,13 @@ class Search:
         self._starts: dict[View, list[Choice]] = {}
 
     def look(self, setting: Setting, count: int) -> Fit | None:
-        """One setting on `count` pictures of its set, fewer if the network is large; None where it does not fit."""
+        """Evaluate one setting on `count` images, fewer if the network is large; None if it does not fit."""
         if (setting, count) not in self.looked:
             self.look_at([setting], count)
         return self.looked.get((setting, count))
 
     def look_at(self, settings: Sequence[Setting], count: int) -> list[Fit]:
-        """Settings that differ in their normalisation only, run at once: the fit of each that can be built."""
+        """Evaluate settings that differ only in normalization at once; the fits of those that can be built."""
         allowed = [setting for setting in settings if self.given.allows(setting)]
         new = [setting for setting in allowed if (setting, count) not in self.looked]
         architecture = self.build(new[0].choice, new[0].shape) if new else None
@@ -133,7 +134,7 @@ class Search:
         return [self.looked[setting, count] for setting in allowed if (setting, count) in self.looked]
 
     def build(self, choice: Choice, shape: Shape) -> Architecture | None:
-        """The architecture of a choice; None where it does not fit."""
+        """The architecture of a choice; None if it does not fit."""
         try:
             return self.proposal.build(choice, shape)
         except ArchitectureError:
@@ -141,17 +142,17 @@ class Search:
 
     def _fits(self, architecture: Architecture, settings: Sequence[Setting], count: int) -> list[Fit]:
         room = int(EFFORT / max(1, architecture.multiplications * len(settings)))
-        shown = min(count, max(SMALLEST_LOOK, room))
-        self.spent += shown * len(settings) * architecture.multiplications
+        used = min(count, max(SMALLEST_LOOK, room))
+        self.spent += used * len(settings) * architecture.multiplications
         view = settings[0].view
-        x, labels = self._pictures(view)[:shown], self.sets[view.images].labels[:shown]
+        x, labels = self._pictures(view)[:used], self.sets[view.images].labels[:used]
         scores = logits(architecture, self.tensors, torch.cat([setting.pixels(x) for setting in settings]))
-        parts = scores.split(shown)
+        parts = scores.split(used)
         return [fit_of(setting, part, labels) for setting, part in zip(settings, parts, strict=True)]
 
     def best_seen(self, count: int) -> list[Fit]:
-        """Everything that was looked at on so many pictures, the best first."""
-        return sorted((fit for (_, seen), fit in self.looked.items() if seen == count), key=badness)
+        """All fits on `count` images, the best first."""
+        return sorted((fit for (_, images), fit in self.looked.items() if images == count), key=badness)
 
     @property
     def is_over(self) -> bool:
@@ -159,13 +160,13 @@ class Search:
         return self.spent > BUDGET
 
     def is_near(self, setting: Setting, best: Fit) -> bool:
-        """Whether a setting is worth more pictures: on few, it is not clearly worse than the best."""
+        """Whether a setting is not clearly worse than the best on few images, and so worth more images."""
         few, before = self.look(setting, FEW), self.look(best.setting, FEW)
         return few is not None and before is not None and badness(few) < badness(before) + CLEARLY
 
     @cached_property
     def views(self) -> list[View]:
-        """Pictures that the network takes and knows the classes of."""
+        """The image sets, and shapes, that fit the network's classes and inputs."""
         fitting = [
             pictures
             for pictures in self.sets.values()
@@ -177,14 +178,14 @@ class Search:
         ]
 
     def normalisations(self, view: View) -> Sequence[Pixels]:
-        """The normalisations to try: the one that is given, or the usual ones."""
+        """The normalizations to try: the given one, or the common ones."""
         channels = view.shape[0]
         if self.given.pixels is not None:
             return [self.given.pixels] if self.given.pixels.fits(channels) else []
         return normalisations(self.sets[view.images], channels)
 
     def starts(self, view: View) -> list[Choice]:
-        """Geometries for pictures, the usual first, with the activation that is given."""
+        """Geometries for images, the most common first, with the given activation if any."""
         if view not in self._starts:
             choices = self.proposal.starts(view.shape[1])[:MOST]
             self._starts[view] = [self._as_given(choice) for choice in choices]
@@ -208,9 +209,9 @@ def search_wiring(
     sets: Sequence[PictureSet],
     given: Given = NOTHING_GIVEN,
 ) -> list[Fit]:
-    """The settings that fit best, compared on the larger number of pictures, the best first.
+    """The settings that fit best, compared on `MANY` images, the best first.
 
-    `sets` are the image sets that the network may have learned from. Empty where it takes none of them.
+    `sets` are the candidate training sets. Empty if the network takes none of them.
     """
     search = Search(candidates, tensors, sets, given)
     for which in (slice(UNLIKE_PIXELS), slice(UNLIKE_PIXELS, None)):
@@ -221,48 +222,49 @@ def search_wiring(
             fit for fit in (search.look(one.setting, MANY) for one in search.best_seen(FEW)[:LISTED]) if fit
         ]
     if not _is_clear(search):
-        _glance(search, [_bent(search, view) for view in search.views], slice(UNLIKE_PIXELS))
+        activations = [_other_activations(search, view) for view in search.views]
+        _glance(search, activations, slice(UNLIKE_PIXELS))
     _glance_at_every_geometry(search)
     return _compare(search)
 
 
 def _is_clear(search: Search) -> bool:
-    """Whether some setting fits so well that the others need not be tried with every activation."""
+    """Whether a setting fits so well that other activations need not be tried."""
     best = search.best_seen(GLANCE)[:1]
     return any(fit.log_likelihood > CLEAR and fit.overconfidence < DOUBTFUL for fit in best)
 
 
 def _says_nothing(search: Search) -> bool:
-    """Whether the answers do not depend on the picture, as in no network that was trained; in what is near, neither."""
+    """Whether the outputs do not depend on the image, in the best setting and those near it."""
     for fit in search.best_seen(GLANCE)[:1]:
         if fit.log_likelihood >= NOTHING:
             return False
         start = search.look(fit.setting, FEW)
-        assert start is not None, "a setting that was looked at before fits"
+        assert start is not None, "a setting that was evaluated before fits"
         _climb(search, start, FEW)
     return all(fit.log_likelihood < NOTHING for fit in search.best_seen(FEW)[:1])
 
 
 def _compare(search: Search) -> list[Fit]:
-    """From what was glanced at to a comparison of the best."""
-    most = POLISHED if search.is_over else LOOKED_AT_AGAIN
+    """Search from the best of the screening, and compare the results on `MANY` images."""
+    most = POLISHED if search.is_over else SCREENED
     again = [search.look(fit.setting, FEW) for fit in search.best_seen(GLANCE)[:most]]
     for start in _spread(sorted((fit for fit in again if fit is not None), key=badness)):
         _climb(search, start, FEW)
     for start in _spread(search.best_seen(FEW))[:POLISHED]:
         best = search.look(start.setting, MANY)
-        assert best is not None, "a setting that was looked at before fits"
+        assert best is not None, "a setting that was evaluated before fits"
         _climb(search, best, MANY)
     return search.best_seen(MANY)
 
 
 def badness(fit: Fit) -> float:
-    """The lower, the better; a rare activation must fit clearly better than a usual one."""
+    """Negative log-likelihood plus a penalty on rare activations; lower is better."""
     return RARITY.get(fit.setting.choice.activation[0], 0.005) - fit.log_likelihood
 
 
 def input_shapes(candidates: Candidates, size: int) -> list[tuple[int, int, int]]:
-    """Shapes in which pictures of a set may be given: as they are, or as large as the network wants them."""
+    """The input shapes of a network for images of a set: the native size, or sizes that the network requires."""
     sides = candidates.sizes(size)
     if candidates.channels:
         return [(candidates.channels, s, s) for s in sides] if candidates.channels in (1, 3) else []
@@ -270,7 +272,7 @@ def input_shapes(candidates: Candidates, size: int) -> list[tuple[int, int, int]
 
 
 def _glance(search: Search, choices: Sequence[Iterable[Choice]], which: slice) -> None:
-    """Look at choices for each view, in turn, under some of the normalisations; until the budget is spent."""
+    """Screen choices for each view, alternating, with some of the normalizations, until the budget is spent."""
     views = search.views
     for several in itertools.zip_longest(*choices):
         for view, choice in zip(views, several, strict=True):
@@ -283,14 +285,14 @@ def _glance(search: Search, choices: Sequence[Iterable[Choice]], which: slice) -
 
 
 def _usual(search: Search, view: View) -> Iterator[Choice]:
-    """The usual geometries, with batch norm before the activation and behind it."""
+    """The most common geometries, with batch norm before and after the activation."""
     for start in search.starts(view)[:USUAL]:
         yield start
         yield from (c for c in search.proposal.neighbours(start) if _norm_place(c) == "after")
 
 
-def _bent(search: Search, view: View) -> Iterator[Choice]:
-    """The usual geometries with each of the activations that are unlike; not of large networks."""
+def _other_activations(search: Search, view: View) -> Iterator[Choice]:
+    """The most common geometries with other activations, for small networks."""
     for choice in _usual(search, view):
         architecture = search.build(choice, view.shape)
         if architecture is not None and architecture.multiplications <= CHEAP:
@@ -298,12 +300,12 @@ def _bent(search: Search, view: View) -> Iterator[Choice]:
 
 
 def _norm_place(choice: Choice) -> str:
-    """Where batch norm stands; "" where that is not open."""
+    """The position of batch norm; "" if it is fixed."""
     return choice.norm_place if isinstance(choice, Wiring) else ""
 
 
 def _glance_at_every_geometry(search: Search) -> None:
-    """Every geometry in the best few settings so far; and with ReLU, where these say nothing."""
+    """Screen every geometry with the rest of the best few settings; also with ReLU if these are not informative."""
     seen = search.best_seen(GLANCE)
     if not seen:
         return
@@ -318,14 +320,14 @@ def _glance_at_every_geometry(search: Search) -> None:
 
 
 def _worth_more(seen: Sequence[Fit]) -> list[Fit]:
-    """The best few ways to feed and bend, and the best with ReLU, whatever the geometry; none that is far behind."""
+    """The best few settings up to geometry, and the best with ReLU, without those far behind."""
     first: dict[tuple, Fit] = {}
     for fit in seen:
         first.setdefault(_but_for_geometry(fit.setting), fit)
-    ways = list(first.values())
-    relu = [fit for fit in ways if fit.setting.choice.activation == RELU]
-    chosen = dict.fromkeys((*ways[: STARTS - 1], *relu[:1], *ways[:STARTS]))
-    return [fit for fit in list(chosen)[:STARTS] if badness(fit) < badness(seen[0]) + BEHIND]
+    distinct = list(first.values())
+    relu = [fit for fit in distinct if fit.setting.choice.activation == RELU]
+    best = dict.fromkeys((*distinct[: STARTS - 1], *relu[:1], *distinct[:STARTS]))
+    return [fit for fit in list(best)[:STARTS] if badness(fit) < badness(seen[0]) + BEHIND]
 
 
 def _but_for_geometry(setting: Setting) -> tuple:
@@ -333,19 +335,19 @@ def _but_for_geometry(setting: Setting) -> tuple:
 
 
 def _spread(fits: Sequence[Fit]) -> list[Fit]:
-    """The best few that differ in geometry or pictures, and the best of each image set."""
+    """The best few that differ in geometry or input, and the best of each image set."""
     chosen: dict[tuple, Fit] = {}
     for fit in fits:
         geometry = replace(fit.setting.choice, activation=RELU)
         key = (fit.setting.view, geometry)
-        known = {view.images for view, _ in chosen}
-        if len(chosen) < STARTS or fit.setting.images not in known:
+        seen = {view.images for view, _ in chosen}
+        if len(chosen) < STARTS or fit.setting.images not in seen:
             chosen.setdefault(key, fit)
     return list(chosen.values())
 
 
 def _climb(search: Search, best: Fit, count: int) -> None:
-    """Vary one factor after the other, and keep what is best, until nothing gets better."""
+    """Coordinate ascent: vary one factor after the other and keep the best, until nothing improves."""
     for _ in range(ROUNDS):
         start = best
         for vary in (_other_pixels, _other_choices, _other_geometries):
@@ -368,7 +370,7 @@ def _other_choices(search: Search, setting: Setting) -> list[Setting]:
 
 
 def _other_geometries(search: Search, setting: Setting) -> list[Setting]:
-    """The geometries that were best at a glance, with what has been found of the rest since."""
+    """The setting with each of the best geometries of the screening."""
     choices = [f.setting.choice for f in search.best_seen(GLANCE) if f.setting.view == setting.view]
     moved = dict.fromkeys(search.proposal.same_geometry(setting.choice, choice) for choice in choices)
     return [replace(setting, choice=choice) for choice in itertools.islice(moved, GEOMETRIES)]

@@ -1,4 +1,4 @@
-"""Networks whose modules are stored with their settings, in the order in which they run: nothing is left open."""
+"""Pickled `nn.Sequential` networks, whose modules have all settings, so that the architecture is fully known."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ Attributes = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class StoredModule:
-    """A module of a pickled network: its path ("features.0"), its class without the package, and its settings."""
+    """A module of a pickled network: its path ("features.0"), its class name, and its attributes."""
 
     path: str
     kind: str
     attributes: Attributes
 
     def pair(self, name: str, default: Any = None) -> Pair:
-        """A setting that is one number, or one per axis."""
+        """An attribute that is one number, or one per axis; WiringError if it is neither."""
         value = self.attributes.get(name, default)
         value = default if value is None else value
         numbers = (value, value) if isinstance(value, int) else value
@@ -51,7 +51,7 @@ class StoredModule:
         return numbers
 
     def sides(self) -> Sides:
-        """The padding, equal on opposite sides."""
+        """The padding; WiringError for other modes than zeros."""
         if self.attributes.get("padding_mode", "zeros") != "zeros":
             raise WiringError(f"{self.path!r} pads with something else than zeros")
         padding = self.attributes.get("padding", 0)
@@ -69,7 +69,7 @@ ACTIVATIONS: dict[str, tuple[str, str | None]] = {
     "Sigmoid": ("sigmoid", None), "Hardsigmoid": ("hardsigmoid", None), "Softplus": ("softplus", "beta"),
     "Softsign": ("softsign", None),
 }  # fmt: skip
-"""PyTorch's activation modules: our name, and the setting that is its parameter."""
+"""PyTorch's activation modules: the name in `ops.FUNCTIONS`, and the attribute with its parameter."""
 PASSED_ON = {
     "Sequential",
     "Identity",
@@ -79,7 +79,7 @@ PASSED_ON = {
     "AlphaDropout",
     "FeatureAlphaDropout",
 }
-"""Modules that do nothing in evaluation."""
+"""Modules that do nothing in evaluation mode."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Sequence:
 
     @property
     def channels(self) -> int:
-        """Channels of the input picture; 0 where the first layer is linear."""
+        """Channels of the input image; 0 if the first layer is linear."""
         first = self._weights[0]
         return first[1] * self._groups if len(first) == 4 else 0
 
@@ -122,11 +122,11 @@ class Sequence:
         return [(f"{m.path}.weight", _name(m, "bias", self.shapes)) for m in layers]
 
     def sizes(self, native: int) -> list[int]:
-        """Pixels a side of the pictures to try: their own, and 32."""
+        """Image sizes to try: the native one, and 32."""
         return sorted({native, 32})
 
     def starts(self, size: int) -> list[Choice]:
-        """The one choice, if pictures of this size can be taken."""
+        """The only choice, if it takes images of this size."""
         try:
             self.build(AsDeclared(), (self.channels, size, size) if self.channels else (self.inputs,))
         except ArchitectureError:
@@ -134,15 +134,15 @@ class Sequence:
         return [AsDeclared()]
 
     def neighbours(self, choice: Choice) -> Iterator[Choice]:
-        """None."""
+        """There are no others."""
         yield from ()
 
     def same_geometry(self, choice: Choice, other: Choice) -> Choice:
-        """The one choice."""
+        """The only choice."""
         return choice
 
     def build(self, choice: Choice, input_shape: Shape) -> Architecture:
-        """The architecture for inputs of a shape; ArchitectureError where they do not fit."""
+        """The architecture for inputs of a shape; ArchitectureError if they do not fit."""
         ops: list[Op] = []
         linear_first = not self.channels
         if linear_first and len(input_shape) == 3 and self.modules[0].kind != "Flatten":
@@ -155,9 +155,9 @@ class Sequence:
 
 
 def find_sequence(modules: Mapping[str, StoredModule], shapes: Mapping[str, Shape]) -> Sequence | None:
-    """A network all of whose containers are `nn.Sequential`; None for any other.
+    """A network whose containers are all `nn.Sequential`; None for any other.
 
-    Raises WiringError for a module, or a setting, that is not read here.
+    Raises WiringError for a module that is not supported.
     """
     containers = {path.rpartition(".")[0] for path in modules if path}
     if "" not in modules or any(modules[path].kind != "Sequential" for path in containers if path in modules):
@@ -238,21 +238,21 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(ACTIVATIONS, _activation),
     **dict.fromkeys(PASSED_ON, lambda m, inputs, shapes: None),
 }
-"""By class of PyTorch, what a module is as an op; None for one that does nothing."""
+"""By PyTorch class name, a function from a module to its op; None for modules that do nothing."""
 
 
 def convolution_settings(modules: Mapping[str, StoredModule]) -> dict[str, tuple[int, int]]:
     """Stride and padding of the square convolutions among stored modules, by their path."""
-    found = {}
+    settings = {}
     for path, module in modules.items():
         if module.kind == "Conv2d":
             stride, sides = module.pair("stride", 1), module.sides()
             if stride[0] == stride[1] and len(set(sides)) == 1:
-                found[path] = (stride[0], sides[0])
-    return found
+                settings[path] = (stride[0], sides[0])
+    return settings
 
 
 def only_activation(modules: Mapping[str, StoredModule]) -> str | None:
-    """The activation of a network whose stored modules are all of one; None where there is none, or several."""
-    found = {ACTIVATIONS[module.kind][0] for module in modules.values() if module.kind in ACTIVATIONS}
-    return found.pop() if len(found) == 1 else None
+    """The common activation of a network's stored modules; None if there is none, or several."""
+    activations = {ACTIVATIONS[module.kind][0] for module in modules.values() if module.kind in ACTIVATIONS}
+    return activations.pop() if len(activations) == 1 else None

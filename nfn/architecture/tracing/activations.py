@@ -78,7 +78,9 @@ def _clamp(recorder: Recorder, call: Call) -> Value:
         or low is None
         or (high is not None and high <= low)
     ):
-        raise recorder.refuse(f"values are kept between {low} and {high}; wanted a lower and an upper number")
+        raise recorder.refuse(
+            f"values are kept between {low} and {high}; expected a lower and an upper number"
+        )
     if high is None or (low, high) == (0, 6):
         value = call.x if low == 0 else affine(recorder, call.x, 1, -low)
         value = recorder.apply(Activation, value, function="relu" if high is None else "relu6")

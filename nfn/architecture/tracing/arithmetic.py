@@ -98,7 +98,7 @@ def _scale(recorder: Recorder, value: Value, factor: tuple[float, ...], offset: 
 
 
 def _tensors(recorder: Recorder, value: Value, factor: Constant, offset: Constant) -> Value:
-    """As the bias of the layer before, where it has none, or as an op of their own."""
+    """Add constants to the bias of the previous layer if it has none, else as an op."""
     number = recorder.with_channels(value)
     recorder.check_not_expanded(value)
     before = recorder.maker(number)
@@ -110,7 +110,7 @@ def _tensors(recorder: Recorder, value: Value, factor: Constant, offset: Constan
 
 
 def _per_channel(recorder: Recorder, value: Value, given: Any) -> Constant:
-    """A constant beside a value as a number, or as one for each channel `(c,)`."""
+    """A constant operand as a number, or as one number per channel `(c,)`."""
     if not isinstance(given, Tensor):
         return float(given)
     if given.numel() == 1:
@@ -118,11 +118,11 @@ def _per_channel(recorder: Recorder, value: Value, given: Any) -> Constant:
     rank = len(value.view) + 1
     shape = (1,) * (rank - given.dim()) + tuple(given.shape)
     axis = 1 if value.order == "chw" else rank - 1
-    wanted = tuple(value.view[axis - 1] if i == axis else 1 for i in range(rank))
-    if shape != wanted:
+    expected = tuple(value.view[axis - 1] if i == axis else 1 for i in range(rank))
+    if shape != expected:
         raise recorder.refuse(
             f"a constant of shape {tuple(given.shape)} meets a value of shape (batch, "
-            f"{', '.join(map(str, value.view))}); wanted one number, or one for each channel"
+            f"{', '.join(map(str, value.view))}); expected one number, or one for each channel"
         )
     return given.detach().reshape(-1)
 

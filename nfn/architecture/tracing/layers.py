@@ -57,7 +57,7 @@ def _transposed(recorder: Recorder, matrix: Any) -> Tensor:
 def _multiply_matrix(recorder: Recorder, x: Any, weight: Any, bias: Any) -> Value:
     weight = constant(recorder, weight, "a linear layer's weight")
     if not isinstance(x, Value) or len(x.view) != 1:
-        raise recorder.refuse("a linear layer takes one vector for each input; wanted nn.Flatten before it")
+        raise recorder.refuse("a linear layer takes one vector for each input; expected nn.Flatten before it")
     bias = None if bias is None else constant(recorder, bias, "a bias")
     stored_transposed = not recorder.is_named(weight) and recorder.is_named(weight.t())
     name = recorder.name(weight.t() if stored_transposed else weight, "weight")
@@ -121,7 +121,7 @@ def _reduce(mode: Literal["max", "average"], total: bool = False) -> Handler:
         have = recorder.values[call.x.number]
         picture = rank == 3 or (rank == 2 and len(have) == 3 and have[0] == call.x.view[0])
         if not picture or not dims or not dims <= set(range(2, rank + 1)) or call.x.order == "hwc":
-            raise recorder.refuse(f"it goes over the axes {sorted(dims)}; wanted height, width or both")
+            raise recorder.refuse(f"it goes over the axes {sorted(dims)}; expected height, width or both")
         number, size = (recorder.shaped(call.x), call.x.view) if rank == 3 else (call.x.number, have)
         kept = _pair([1 if rank == 2 or axis in dims else size[axis - 1] for axis in (2, 3)])
         value = recorder.emit(AdaptivePool(inputs=(number,), mode=mode, size=kept), call.view)
@@ -134,7 +134,7 @@ def _reduce(mode: Literal["max", "average"], total: bool = False) -> Handler:
 def _softmax(log: bool) -> Handler:
     def handle(recorder: Recorder, call: Call) -> Value:
         if call["dim"] % (len(call.x.view) + 1) != 1:
-            raise recorder.refuse(f"it goes over axis {call['dim']}; wanted the classes, axis 1")
+            raise recorder.refuse(f"it goes over axis {call['dim']}; expected the classes, axis 1")
         return recorder.emit(Softmax(inputs=(recorder.shaped(call.x),), log=log))
 
     return handle

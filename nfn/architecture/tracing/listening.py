@@ -1,4 +1,4 @@
-"""Hear every operation of a module while it runs."""
+"""Intercept every operation of a module while it runs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +14,7 @@ from nfn.architecture.tracing.recorder import Recorder, Value
 
 @contextmanager
 def listening(recorder: Recorder, x: Tensor) -> Iterator[None]:
-    """While the recorder's module runs on `x` in here, its operations are recorded."""
+    """Record the operations of the recorder's module on `x` inside the block."""
     recorder.know(x, Value(0, recorder.input_shape))
     with ExitStack() as stack:
         for name, module in recorder.module.named_modules():
@@ -41,7 +41,7 @@ def _leave(recorder: Recorder) -> Callable:
 
 
 class _Dispatch(TorchDispatchMode):
-    """Hands every ATen operation to the recorder once it has run."""
+    """Passes every ATen operation to the recorder after it has run."""
 
     def __init__(self, recorder: Recorder):
         super().__init__()

@@ -1,8 +1,7 @@
-"""Listening to a module while it runs: every operation that the input passes through becomes an op.
+"""`Recorder`: convert the ATen operations of a running module, as far as they depend on the input, to ops.
 
-PyTorch reports each operation to a dispatch mode in one spelling (ATen), however it was written: `F.relu(x)`,
-`x.relu()` and `nn.ReLU()` are one. What does not depend on the input (masks, weight norm, standardised weights) is
-simply computed, and its result is a tensor of the network.
+A dispatch mode gets every operation in its ATen form: `F.relu(x)`, `x.relu()` and `nn.ReLU()` are the same. Results
+that do not depend on the input (masks, weight norm, standardized weights) are tensors of the network.
 """
 
 import itertools
@@ -21,15 +20,15 @@ from nfn.architecture.ops import ArchitectureError, Flatten, Op, Reshape, Scale,
 
 _TORCH, _OURS = Path(torch.__file__).parent, Path(__file__).parent.parent
 _TRACE = _OURS / "trace.py"
-"""Where the module is called: what lies outside is not the module's code."""
+"""The file that calls the module: stack frames outside of it are not the module's code."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """A value of the architecture as PyTorch sees it: `view` is its shape without the batch.
+    """A value of the architecture as seen by PyTorch: `view` is its shape without the batch.
 
-    Reshaping changes the view alone; an op that needs the entries in this shape has them brought there first. In
-    the order `"hwc"` the view has the channels last, and the architecture has them first.
+    Reshaping only changes the view; a reshape op is added when another op needs that shape. In the order `"hwc"`
+    the view has the channels last, while the architecture has them first.
     """
 
     number: int
@@ -39,7 +38,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Call:
-    """One operation: its ATen name, its arguments by name (`Value`s where they depend on the input), its shape."""
+    """One operation: its ATen name, its arguments by name (`Value` if input-dependent), and its output shape."""
 
     name: str
     arguments: Mapping[str, Any]
@@ -59,7 +58,7 @@ Handler = Callable[["Recorder", Call], Value]
 
 @dataclass
 class Recorder:
-    """The ops so far, and the tensors that they name."""
+    """The ops recorded so far, and their tensors by name."""
 
     module: nn.Module
     input_shape: Shape
@@ -75,19 +74,21 @@ class Recorder:
         self.function: Callable | None = None
 
     def output_number(self, outputs: Sequence[Tensor]) -> int:
-        """The number of the one output that is computed from the input."""
+        """The index of the only output that depends on the input; TraceError if there are none or several."""
         known = [self.known[id(y)][1] for y in outputs if id(y) in self.known]
         values = {value.number: value for value in known if value is not None and value.number}
         if len(values) != 1:
-            raise self.refuse(f"it returns {len(values)} values that are computed from the input; wanted one")
+            raise self.refuse(
+                f"it returns {len(values)} values that are computed from the input; expected one"
+            )
         return self.shaped(next(iter(values.values())))
 
     def know(self, tensor: Tensor, value: Value | None) -> None:
-        """`tensor` holds this value; None: what it holds depends on the input, and has no op."""
+        """Register the value of a tensor; None if it depends on the input but has no op."""
         self.known[id(tensor)] = (tensor, value)  # the tensor is kept, so that its id stays its own
 
     def record(self, func: Any, args: tuple, kwargs: Mapping[str, Any], out: Any) -> None:
-        """Note one operation and its result; the error for one without handler names it and its place."""
+        """Record one operation and its result; TraceError, with name and source line, if it is not supported."""
         arguments = self._bind(func, args, kwargs)
         if not any(isinstance(a, Value) for given in arguments.values() for a in flat(given)):
             return
@@ -108,7 +109,7 @@ class Recorder:
             raise error if isinstance(error, TraceError) else self.refuse(str(error).rstrip(".")) from error
 
     def _bind(self, func: Any, args: tuple, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """All arguments by the names of the schema, tensors that depend on the input as their values."""
+        """All arguments by their schema names, input-dependent tensors as their `Value`."""
         bound = {}
         for number, argument in enumerate(func._schema.arguments):
             given = args[number] if number < len(args) else kwargs.get(argument.name, argument.default_value)
@@ -136,7 +137,7 @@ class Recorder:
             )
 
     def emit(self, op: Op, view: Shape | None = None, order: Literal["chw", "hwc"] = "chw") -> Value:
-        """Add an op; `view` is the result's shape to PyTorch, where it is another than the op's."""
+        """Add an op; `view` is the result's shape in PyTorch, if it differs from the op's."""
         shapes = {name: tuple(self.tensors[name].shape) for name in op.tensors}
         shape = op.shape([self.values[i] for i in op.inputs], shapes)
         self.ops.append(op)
@@ -144,7 +145,7 @@ class Recorder:
         return Value(len(self.ops), shape if view is None else view, order)
 
     def apply(self, make: type[Op], value: Value, **fields: Any) -> Value:
-        """An op that changes every entry by itself: the view stays."""
+        """Add an elementwise op, which keeps the view."""
         self.check_not_expanded(value)
         return self.emit(make(inputs=(value.number,), **fields), value.view, value.order)
 
@@ -153,14 +154,14 @@ class Recorder:
         return self.ops[number - 1] if number else None
 
     def is_near_input(self, value: Value) -> bool:
-        """Whether only fixed numbers and changes of shape stand between the input and this value."""
+        """Whether only scales and reshapes are between the input and this value."""
         number = value.number
         while isinstance(op := self.maker(number), Scale | Flatten | Reshape):
             number = op.inputs[0]
         return number == 0
 
     def shaped(self, value: Value) -> int:
-        """The number of the value in the shape that its view has: a vector or a picture."""
+        """The index of the value in the shape of its view, a vector or an image; adds a reshape if needed."""
         self.check_not_expanded(value)
         have = self.values[value.number]
         if value.order == "hwc":
@@ -171,25 +172,25 @@ class Recorder:
             return self.emit(Flatten(inputs=(value.number,))).number
         if len(value.view) == 3:
             return self.emit(Reshape(inputs=(value.number,), to=value.view)).number
-        raise self.refuse(f"it takes {value.view}; wanted a vector or a picture (channels, height, width)")
+        raise self.refuse(f"it takes {value.view}; expected a vector or a picture (channels, height, width)")
 
     def with_channels(self, value: Value) -> int:
-        """The number of the value with its first axis as the channels of its view."""
+        """The index of the value with the channels of its view on the first axis."""
         channels = value.view[0 if value.order == "chw" else -1]
         return value.number if self.values[value.number][0] == channels else self.shaped(value)
 
     def broadcast(self, value: Value) -> int:
-        """The number of the value as a sum or product of two takes it: what was expanded is repeated there."""
+        """The index of the value as an operand of a sum or product, which broadcast expanded values."""
         expanded = math.prod(value.view) != math.prod(self.values[value.number])
         return value.number if expanded else self.shaped(value)
 
     def check_not_expanded(self, value: Value) -> None:
-        """Refuse a value that PyTorch repeats over the picture."""
+        """Raise TraceError for a value that PyTorch expanded over the image."""
         if math.prod(value.view) != math.prod(self.values[value.number]):
             raise self.refuse("it takes what was expanded; only sums and products can")
 
     def name(self, tensor: Tensor, role: str) -> str:
-        """The name of a tensor that does not depend on the input; a computed one gets its module's and a role."""
+        """The name of a constant tensor; a computed one is named by its module and role."""
         name = next((name for name, known in self.named if _same(known, tensor)), None)
         if name is None:
             flat = next((name for name, known in self.named if _same(known.detach().flatten(), tensor)), None)
@@ -199,22 +200,22 @@ class Recorder:
         return name
 
     def _new_name(self, tensor: Tensor, stem: str) -> str:
-        """A name that no other tensor has; the same one for the same numbers."""
+        """An unused name for a tensor; equal tensors get the same name."""
         taken = {name for name, _ in self.named}
         names = (stem if number == 1 else f"{stem}_{number}" for number in itertools.count(1))
         free = (name for name in names if name not in taken)
         return next(n for n in free if n not in self.tensors or torch.equal(self.tensors[n], tensor))
 
     def is_named(self, tensor: Tensor) -> bool:
-        """Whether this is a parameter or buffer of the module as it is."""
+        """Whether this is an unmodified parameter or buffer of the module."""
         return any(_same(known, tensor) for _, known in self.named)
 
     def is_parameter(self, tensor: Tensor) -> bool:
-        """Whether its numbers are those of a parameter."""
+        """Whether this is a parameter, possibly reshaped."""
         return any(_same(known.detach().flatten(), tensor.flatten()) for known in self.module.parameters())
 
     def refuse(self, why: str) -> "TraceError":
-        """An error that names the operation, the module and the line that called it."""
+        """A TraceError that names the operation, the module and the source line."""
         what = resolve_name(self.function) if self.function is not None else None
         shape = ", ".join(map(str, (1, *self.input_shape)))
         remark = next((text for word, text in _REMARKS.items() if word in (what or "")), "")
@@ -226,7 +227,7 @@ class Recorder:
         )
 
     def _where(self) -> str:
-        """The module that runs, and the line of the caller's code that is being executed, if any is."""
+        """The running module, and the line of the module's code that is being executed."""
         path = self.places[-1] if self.places else ""
         inside = (
             f" in {path!r} ({type(self.module.get_submodule(path)).__name__})" if path else " in the module"
@@ -241,7 +242,7 @@ class Recorder:
 
 
 class TraceError(ArchitectureError):
-    """A module that does what no architecture can say."""
+    """A module has an operation that an architecture cannot express."""
 
 
 _SHAPE_ONLY = {
@@ -254,7 +255,7 @@ _SHAPE_ONLY = {
     "new_full",
     "full_like",
 }
-"""Operations that take the input's shape and nothing else: their results are constants."""
+"""Operations that depend only on the shape of their input, so that their results are constants."""
 _REMARKS = {
     "dropout": " It drops entries in evaluation too: pass training=self.training, or use nn.Dropout.",
     "batch_norm": " In evaluation it needs running statistics (track_running_stats=True).",
@@ -262,19 +263,19 @@ _REMARKS = {
 
 
 def constant(recorder: Recorder, given: Any, what: str) -> Tensor:
-    """A tensor that does not depend on the input; `what` names it where it does."""
+    """The tensor, which must not depend on the input; otherwise a TraceError names it by `what`."""
     if not isinstance(given, Tensor):
         raise recorder.refuse(f"{what} depends on the input")
     return given
 
 
 def flat(given: Any) -> list[Any]:
-    """The parts of a list or tuple, or the one thing."""
+    """A list or tuple as a list; anything else as a list of one."""
     return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def _same(known: Tensor, tensor: Tensor) -> bool:
-    """Whether two tensors are one piece of memory in one shape (a detached or viewed parameter is the parameter)."""
+    """Whether two tensors are the same memory in the same shape (as a detached parameter)."""
     return (
         known.data_ptr() == tensor.data_ptr()
         and known.dtype == tensor.dtype

@@ -58,7 +58,7 @@ def _reciprocal(builder: Builder, call: Call) -> Operand:
 
 
 def _clip(builder: Builder, call: Call) -> Operand:
-    """Bounds are attributes up to opset 10, inputs from 11 on; either may be left out."""
+    """Clip: bounds are attributes up to opset 10 and inputs from 11 on; either may be missing."""
     x = builder.first(call)
     for index, name, kind in ((1, "min", "max"), (2, "max", "min")):
         bound = call.operand(index)
@@ -79,7 +79,7 @@ def _prelu(builder: Builder, call: Call) -> Operand:
 
 
 def _cast(builder: Builder, call: Call) -> Operand:
-    """Between kinds of floats nothing happens here; integers and booleans would round."""
+    """Cast between float types, which is ignored; casts to integers and booleans are rejected."""
     name = type_name(builder.whole(call, "to", 0))
     if name not in FLOATS:
         raise builder.refuse(f"it makes {name} of the network's values; only floats are known")
@@ -91,12 +91,14 @@ def _cast(builder: Builder, call: Call) -> Operand:
 def _dropout(builder: Builder, call: Call) -> Operand:
     training = call.operand(2)
     if training is not None and builder.scalar(training) != 0:
-        raise builder.refuse("it drops entries (training_mode); wanted a network in evaluation, model.eval()")
+        raise builder.refuse(
+            "it drops entries (training_mode); expected a network in evaluation, model.eval()"
+        )
     return builder.first(call)
 
 
 def same(builder: Builder, call: Call) -> Value:
-    """The input as it is."""
+    """Identity."""
     return builder.first(call)
 
 

@@ -23,7 +23,7 @@ def _binary(kind: str) -> Handler:
 
 
 def _many(kind: str) -> Handler:
-    """Operators that take any number of values."""
+    """Operators with any number of operands."""
 
     def handle(builder: Builder, call: Call) -> Operand:
         values = [v for v in call.inputs if isinstance(v, Value)]
@@ -40,16 +40,16 @@ def _mean(builder: Builder, call: Call) -> Operand:
 
 
 def _where(builder: Builder, call: Call) -> Operand:
-    """A choice by a comparison of the same value: part of an activation."""
+    """A choice by a comparison of the same value, as part of an activation."""
     operands = [o if isinstance(o, Value) else builder.scalar(o) for o in call.inputs]
-    known = [o for o in operands if o is not None]
-    if len(known) < 3 or not builder.fit([o for o in known if isinstance(o, Value)]):
+    present = [o for o in operands if o is not None]
+    if len(present) < 3 or not builder.fit([o for o in present if isinstance(o, Value)]):
         raise builder.refuse("it chooses between different values; only an activation's choice is known")
-    return builder.steps("where", known)
+    return builder.steps("where", present)
 
 
 def combine(builder: Builder, kind: str, left: Operand | None, right: Operand | None) -> Operand:
-    """`add`, `sub`, `mul`, `div` and comparisons of two operands, one of which at least is a value."""
+    """`add`, `sub`, `mul`, `div` and comparisons of two operands, at least one of which is a value."""
     if isinstance(left, Value) and isinstance(right, Value):
         fit = builder.fit([left, right])
         return builder.steps(kind, [left, right]) if fit else _two(builder, kind, left, right)
@@ -82,19 +82,19 @@ def _with_channels(builder: Builder, kind: str, value: Value, constant: Constant
 
 
 def per_channel(builder: Builder, value: Value, constant: Constant) -> np.ndarray:
-    """A constant beside a value as one number for each channel `(c,)`."""
+    """A constant operand as one number per channel `(c,)`."""
     shape, rank = constant.array.shape, len(builder.batch) + len(value.view)
     axis = len(builder.batch) + builder.channel_axis(value)
     channels = value.view[builder.channel_axis(value)]
     padded = (1,) * (rank - len(shape)) + shape
     if padded != tuple(channels if i == axis else 1 for i in range(rank)):
         raise builder.refuse(
-            f"a constant of shape {shape} meets a value of shape {builder.show(value.view)}; wanted one number, or one "
-            "for each channel"
+            f"a constant of shape {shape} meets a value of shape {builder.show(value.view)}; expected one number, or "
+            "one for each channel"
         )
     if constant.array.dtype not in (np.float32, np.float64):
         raise builder.refuse(
-            f"{quote(constant.name)} has values of type {constant.array.dtype}; wanted floats"
+            f"{quote(constant.name)} has values of type {constant.array.dtype}; expected floats"
         )
     return constant.array.reshape(-1)
 
@@ -118,7 +118,7 @@ def affine(
 def _scale(
     builder: Builder, value: Value, number: int, factor: Constant | None, offset: Constant | None
 ) -> Value:
-    """A normalisation of the input; one after another becomes one."""
+    """A normalization of the input; consecutive ones are merged."""
     channels = builder.values[number][0]
     multiply = np.ones(channels) if factor is None else factor.array.astype(np.float64)
     add = np.zeros(channels) if offset is None else offset.array.astype(np.float64)
@@ -158,14 +158,14 @@ def _two(builder: Builder, kind: str, left: Value, right: Value) -> Value:
 
 
 def _beside(builder: Builder, value: Value, larger: Value) -> int:
-    """The number of a value in the layout of a larger one: it may have one entry for each channel `(c, 1, 1)`."""
+    """The index of a value in the layout of a larger one; it may have one entry per channel `(c, 1, 1)`."""
     channels = larger.view[builder.channel_axis(larger)]
     if math.prod(builder.values[value.number]) == channels < math.prod(larger.view):
         axis = builder.channel_axis(larger)
-        wanted = tuple(channels if i == axis else 1 for i in range(len(larger.view)))
-        if len(wanted) != 3 or value.view not in (wanted, larger.view):
+        expected = tuple(channels if i == axis else 1 for i in range(len(larger.view)))
+        if len(expected) != 3 or value.view not in (expected, larger.view):
             raise builder.refuse(
-                f"{builder.show(value.view)} and {builder.show(larger.view)} came; wanted two values of one shape"
+                f"it takes {builder.show(value.view)} and {builder.show(larger.view)}; expected two values of one shape"
             )
         number = builder.number(value)
         to = (channels, 1, 1)
@@ -174,7 +174,7 @@ def _beside(builder: Builder, value: Value, larger: Value) -> int:
         )
     if value.view != larger.view or (value.order != larger.order):
         raise builder.refuse(
-            f"{builder.show(value.view)} and {builder.show(larger.view)} came; wanted two values of one shape and order"
+            f"it takes {builder.show(value.view)} and {builder.show(larger.view)}; expected two of one shape and order"
         )
     return builder.picture(value)[0] if len(value.view) == 3 else builder.shaped(value)
 

@@ -28,9 +28,9 @@ def _convolution(builder: Builder, call: Call) -> Operand:
     if weight.array.ndim != 4:
         raise builder.refuse(f"its weight has the shape {weight.array.shape}; only 2D convolutions are known")
     kernel = (weight.array.shape[2], weight.array.shape[3])
-    told = call.attribute("kernel_shape")
-    if told is not None and told != kernel:
-        raise builder.refuse(f"its kernel_shape is {told}, and its weight's {kernel}")
+    declared = call.attribute("kernel_shape")
+    if declared is not None and declared != kernel:
+        raise builder.refuse(f"its kernel_shape is {declared}, and its weight's {kernel}")
     stride, dilation, sides = _window(builder, call, kernel, builder.first(call))
     number, sides = _with_padding(builder, builder.shaped(builder.first(call)), sides)
     return builder.emit(
@@ -47,7 +47,7 @@ def _convolution(builder: Builder, call: Call) -> Operand:
 
 
 def _with_padding(builder: Builder, number: int, sides: Sides) -> tuple[int, Sides]:
-    """Zeros that were put around the picture before are padding of the convolution."""
+    """Merge preceding zero padding of the image into the convolution's padding."""
     pad = builder.maker(number)
     if not isinstance(pad, Pad) or pad.channels != (0, 0):
         return number, sides
@@ -74,7 +74,7 @@ def _window(builder: Builder, call: Call, kernel: Pair, x: Value) -> tuple[Pair,
 
 
 def _same_padding(size: int, kernel: int, stride: int, dilation: int, lower: bool) -> Pair:
-    """So much before and after that there are `ceil(size / stride)` places."""
+    """ "SAME" padding: the output size is `ceil(size / stride)`."""
     total = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
     return (total - total // 2, total // 2) if lower else (total // 2, total - total // 2)
 
@@ -100,12 +100,12 @@ def _matmul(builder: Builder, call: Call) -> Operand:
 
 
 def _linear(builder: Builder, x: Value, weight: Constant, transposed: bool, bias: Constant | None) -> Value:
-    """`transposed` where the matrix is `(in, out)`; the batch and axes of one entry stay."""
+    """A matrix product; `transposed` if the matrix is `(in, out)`."""
     if weight.array.ndim != 2:
-        raise builder.refuse(f"the matrix has the shape {weight.array.shape}; wanted two axes")
+        raise builder.refuse(f"the matrix has the shape {weight.array.shape}; expected two axes")
     if not x.view or math.prod(x.view[:-1]) != 1:
         raise builder.refuse(
-            f"it takes {builder.show(x.view)}; wanted one vector for each input (a Flatten before it)"
+            f"it takes {builder.show(x.view)}; expected one vector for each input (a Flatten before it)"
         )
     number = builder.shaped(replace(x, view=x.view[-1:]))
     if weight.flipped is not None:
@@ -117,14 +117,14 @@ def _linear(builder: Builder, x: Value, weight: Constant, transposed: bool, bias
 
 
 def _vector(builder: Builder, constant: Constant | None, size: int | None = None) -> str | None:
-    """The name of a constant as a vector; one number is repeated where a size is given."""
+    """The name of a constant vector; a single number is repeated to `size`, if given."""
     if constant is None:
         return None
     array = constant.array
     if size is not None and array.size == 1 != size:
         array = np.repeat(array.reshape(1), size)
     if array.shape not in ((array.size,), (1, array.size)):
-        raise builder.refuse(f"{quote(constant.name)} has the shape {array.shape}; wanted a vector")
+        raise builder.refuse(f"{quote(constant.name)} has the shape {array.shape}; expected a vector")
     return builder.name(constant, array.reshape(-1))
 
 
@@ -132,10 +132,10 @@ def _batch_norm(builder: Builder, call: Call) -> Operand:
     x = builder.first(call)
     if call.attribute("training_mode") or call.attribute("spatial") == 0:
         raise builder.refuse(
-            "it normalises each batch by its own mean; wanted a network in evaluation, model.eval()"
+            "it normalises each batch by its own mean; expected a network in evaluation, model.eval()"
         )
     if x.order == "hwc":
-        raise builder.refuse("it takes a picture with the channels last; wanted a Transpose before it")
+        raise builder.refuse("it takes a picture with the channels last; expected a Transpose before it")
     number = builder.with_channels(x)
     weight, bias, mean, variance = (
         _vector(builder, builder.constant(call, i, what)) or ""
@@ -207,7 +207,7 @@ def _over_picture(builder: Builder, x: Value, axes: set[int]) -> tuple[int, Pair
     number, places = builder.picture(x)
     over = {places[axis] for axis in axes}
     if 0 in over:
-        raise builder.refuse("it goes over the channels; wanted height, width or both")
+        raise builder.refuse("it goes over the channels; expected height, width or both")
     height, width = (1 if i in over else builder.values[number][i] for i in (1, 2))
     return number, (height, width)
 
@@ -219,7 +219,7 @@ def _softmax(log: bool) -> Handler:
         after = math.prod(x.view[axis:]) if call.opset < 13 else x.view[axis]
         if after != math.prod(x.view):
             raise builder.refuse(
-                f"it goes over axis {axis} of {builder.show(x.view)}; wanted the classes of each input"
+                f"it goes over axis {axis} of {builder.show(x.view)}; expected the classes of each input"
             )
         number = builder.shaped(replace(x, view=(after,)))
         return builder.emit(Softmax(inputs=(number,), log=log), x.view)

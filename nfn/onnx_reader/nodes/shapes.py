@@ -1,4 +1,4 @@
-"""Changes of shape, padding, taking every n-th row, joining; and the shape of a value, which is a constant."""
+"""Reshapes, padding, strided slices and concatenation; and the shape of a value, which is a constant."""
 
 import math
 from typing import Literal
@@ -11,7 +11,7 @@ from nfn.onnx_reader.values import Call, Constant, Handler, Operand, Value
 
 
 def reshape(builder: Builder, x: Value, view: Shape) -> Value:
-    """The same entries in the same order in another shape."""
+    """Reshape, keeping the order of entries."""
     if math.prod(view) != math.prod(x.view):
         raise builder.refuse(f"{builder.show(x.view)} cannot become {builder.show(view)}")
     if view == x.view or x.order == "chw":
@@ -28,7 +28,7 @@ def reshape(builder: Builder, x: Value, view: Shape) -> Value:
 
 
 def _reshape(builder: Builder, call: Call) -> Operand:
-    """In the shape, 0 is the size that is there, -1 what is left over."""
+    """The target shape, in which 0 copies a size and -1 is inferred."""
     x = builder.first(call)
     given = (
         call.attribute("shape")
@@ -36,14 +36,14 @@ def _reshape(builder: Builder, call: Call) -> Operand:
         else builder.integers(builder.constant(call, 1, "the shape"))
     )
     full = (*builder.batch, *x.view)
-    wanted = list(given) if isinstance(given, list | tuple) else []
+    expected = list(given) if isinstance(given, list | tuple) else []
     if not call.attribute("allowzero"):
-        wanted = [full[i] if n == 0 and i < len(full) else n for i, n in enumerate(wanted)]
-    known = math.prod(n for n in wanted if n != -1)
-    if wanted.count(-1) > 1 or any(n < 1 and n != -1 for n in wanted) or math.prod(full) % known:
-        raise builder.refuse(f"{builder.show(x.view)} cannot become {wanted[:8]}")
-    wanted = [math.prod(full) // known if n == -1 else n for n in wanted]
-    return reshape(builder, x, _without_batch(builder, wanted))
+        expected = [full[i] if n == 0 and i < len(full) else n for i, n in enumerate(expected)]
+    fixed = math.prod(n for n in expected if n != -1)
+    if expected.count(-1) > 1 or any(n < 1 and n != -1 for n in expected) or math.prod(full) % fixed:
+        raise builder.refuse(f"{builder.show(x.view)} cannot become {expected[:8]}")
+    expected = [math.prod(full) // fixed if n == -1 else n for n in expected]
+    return reshape(builder, x, _without_batch(builder, expected))
 
 
 def _without_batch(builder: Builder, shape: list[int]) -> Shape:
@@ -59,14 +59,14 @@ def _flatten(builder: Builder, call: Call) -> Operand:
     x, axis = builder.first(call), builder.whole(call, "axis", -8)
     rank, lead = len(builder.batch) + len(x.view), len(builder.batch)
     if axis % rank != lead or lead != 1:
-        raise builder.refuse(f"it flattens from axis {axis} on; wanted 1, one vector for each input")
+        raise builder.refuse(f"it flattens from axis {axis} on; expected 1, one vector for each input")
     return reshape(builder, x, (math.prod(x.view),))
 
 
 def _squeeze(builder: Builder, call: Call) -> Operand:
     x, given = builder.first(call), builder.axes(call, 1)
     if given is None and 1 in builder.batch:
-        raise builder.refuse("it may take the batch away; wanted the axes that it squeezes")
+        raise builder.refuse("it may take the batch away; expected the axes that it squeezes")
     axes = (
         [i for i, n in enumerate(x.view) if n == 1] if given is None else [builder.axis(a, x) for a in given]
     )
@@ -90,12 +90,12 @@ def _unsqueeze(builder: Builder, call: Call) -> Operand:
 
 
 def _transpose(builder: Builder, call: Call) -> Operand:
-    """Channels from first to last, or back; moving axes of one entry is a change of shape."""
+    """Transpose between channels first and last; moving axes of size 1 is a reshape."""
     x, lead = builder.first(call), len(builder.batch)
     rank = lead + len(x.view)
     perm = call.attribute("perm") or tuple(range(rank))[::-1]
     if not isinstance(perm, tuple) or sorted(perm) != list(range(rank)):
-        raise builder.refuse(f"its perm is {perm}; wanted an order of {rank} axes")
+        raise builder.refuse(f"its perm is {perm}; expected an order of {rank} axes")
     if perm[:lead] != tuple(range(lead)):
         raise builder.refuse("it moves the axis of the batch")
     order = [int(axis) - lead for axis in perm[lead:]]
@@ -113,7 +113,7 @@ def _transpose(builder: Builder, call: Call) -> Operand:
 
 
 def _slice(builder: Builder, call: Call) -> Operand:
-    """All of an axis, or every so-manyth row or column from the first."""
+    """Slice: a whole axis, or every n-th row or column from the first."""
     x = builder.first(call)
     for axis, (start, step, size) in slices(builder, call, (*builder.batch, *x.view)).items():
         whole = x.view[axis - len(builder.batch)] if axis >= len(builder.batch) else builder.batch[axis]
@@ -125,7 +125,7 @@ def _slice(builder: Builder, call: Call) -> Operand:
 
 
 def slices(builder: Builder, call: Call, shape: Shape) -> dict[int, tuple[int, int, int]]:
-    """For each axis that is sliced the start, the step, and the number of entries."""
+    """For each sliced axis the start, the step, and the number of entries."""
     given = [call.attribute(n) for n in ("starts", "ends", "axes")]
     if given[0] is None:
         given = [_list(builder, call, i) for i in (1, 2, 3)]
@@ -173,7 +173,7 @@ def _pad(builder: Builder, call: Call) -> Operand:
     if call.attribute("mode") != "constant" or given not in (0, None) or not isinstance(pads, list | tuple):
         raise builder.refuse("it pads with other numbers than zeros")
     if len(pads) != 2 * len(axes) or any(not isinstance(n, int) or not 0 <= n < 2**20 for n in pads):
-        raise builder.refuse(f"its pads are {list(pads)[:8]}; wanted two numbers from 0 on for each axis")
+        raise builder.refuse(f"its pads are {list(pads)[:8]}; expected two numbers from 0 on for each axis")
     if not any(pads):
         return x
     number, places = builder.picture(x)
@@ -241,10 +241,10 @@ def _expand(builder: Builder, call: Call) -> Operand:
     if len(sizes) > len(full):
         raise builder.refuse(f"{builder.show(x.view)} becomes {sizes[:8]}")
     sizes = [1] * (len(full) - len(sizes)) + sizes
-    wanted = [b if a == 1 else a for a, b in zip(full, sizes, strict=True)]
-    if any(b not in (1, a) for a, b in zip(wanted, sizes, strict=True)):
+    expected = [b if a == 1 else a for a, b in zip(full, sizes, strict=True)]
+    if any(b not in (1, a) for a, b in zip(expected, sizes, strict=True)):
         raise builder.refuse(f"{builder.show(x.view)} cannot become {sizes[:8]}")
-    view = _without_batch(builder, wanted)
+    view = _without_batch(builder, expected)
     if view == x.view:
         return x
     if len(view) != 3 or x.view != (view[0], 1, 1) or x.order == "hwc":

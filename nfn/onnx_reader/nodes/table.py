@@ -13,7 +13,7 @@ HANDLERS: dict[str, Handler] = {
     **shapes.HANDLERS,
 }
 
-_QUANTISED = "its numbers are quantised; wanted the network in float32, before quantisation"
+_QUANTISED = "its numbers are quantised; expected the network in float32, before quantisation"
 _NORMALISED = "it normalises each input by its own mean and variance, which is not known here; batch norm is"
 _RECURRENT = "it is recurrent; only networks that go forward once are known"
 

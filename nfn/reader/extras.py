@@ -1,6 +1,6 @@
-"""Tensors that stand beside a network in its file: found by their names, set aside, and named in a note.
+"""Separate tensors that are not part of a network, such as EMA copies or metrics, by their names.
 
-Nothing is set aside if no weight would be left.
+A kind of tensors is left in place if no weight would remain without it.
 """
 
 import re
@@ -35,16 +35,16 @@ _GRID = re.compile(r"(?:\w+_)?(?:coords?|coordinates|m?grid|mesh_?grid|xy|pixel_
 _AUXILIARY = re.compile(r"aux(?:iliary)?(?:_?(?:head|logits|classifier|fc|net)\w*|\d*)|auxlogits")
 _STATISTICS_OF_NORM = ("running_mean", "moving_mean")
 _KEYS, _KEY_CHARACTERS = 20, 60
-"""Of a tensor's name, for no pattern to take long over it."""
+"""Limits on the parts of a name that patterns are matched with, to bound matching time."""
 _WEIGHT_WORDS = re.compile(r"(?i)(?:weight|kernel|bias)\w*$")
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """One kind of thing that stands beside networks: what to call it, and which tensors are such."""
+    """One kind of extra tensors: its label, and a predicate."""
 
     label: str
-    holds: Callable[[list[str], StoredTensor, Mapping[str, StoredTensor]], bool]
+    matches: Callable[[list[str], StoredTensor, Mapping[str, StoredTensor]], bool]
 
 
 def _in_module(pattern: re.Pattern[str]) -> Callable[..., bool]:
@@ -55,9 +55,9 @@ def _named(pattern: re.Pattern[str]) -> Callable[..., bool]:
     return lambda keys, *_: bool(pattern.fullmatch(keys[-1]))
 
 
-def _is_statistic(keys: list[str], tensor: StoredTensor, beside: Mapping[str, StoredTensor]) -> bool:
-    """Mean or deviation of the inputs: at most one number per channel, and not those of a batch norm."""
-    if not _STATISTICS.fullmatch(keys[-1]) or keys[-1] in _STATISTICS_OF_NORM or "var" in beside:
+def _is_statistic(keys: list[str], tensor: StoredTensor, siblings: Mapping[str, StoredTensor]) -> bool:
+    """Mean or standard deviation of the inputs: at most one value per channel, and not part of a batch norm."""
+    if not _STATISTICS.fullmatch(keys[-1]) or keys[-1] in _STATISTICS_OF_NORM or "var" in siblings:
         return False
     return sum(size != 1 for size in tensor.shape) <= 1
 
@@ -81,47 +81,47 @@ KINDS = (
 
 
 def is_copy(name: str) -> bool:
-    """Whether one of the keys in a dotted name is that of an average, a target, or anything as large as a network."""
+    """Whether a dotted name is in a copy of the network, such as an EMA, a target network or gradients."""
     return any(_COPY.fullmatch(key) for key in keys_of(name))
 
 
 def keys_of(name: str) -> list[str]:
-    """The parts of a tensor's name, in small letters: the first ones, the last one, and of each what names need."""
+    """The parts of a tensor's name in lower case, limited in number and length; the last part is always kept."""
     keys = re.split(r"[./]", name.lower())
     if len(keys) > _KEYS:
         keys = [*keys[: _KEYS - 1], keys[-1]]
     return [key[:_KEY_CHARACTERS] for key in keys]
 
 
-def set_aside(
+def split_extras(
     tensors: Mapping[str, StoredTensor],
 ) -> tuple[dict[str, StoredTensor], dict[str, dict[str, StoredTensor]]]:
-    """The network's tensors, and the others by what they are."""
-    kept, beside = dict(tensors), {}
+    """The network's tensors, and the extra ones by the label of their kind."""
+    kept, extras = dict(tensors), {}
     for kind in KINDS:
-        found = {name: tensor for name, tensor in kept.items() if _holds(kind, name, tensor, kept)}
-        left = [name for name in kept if name not in found]
-        if found and any(len(kept[name].shape) > 1 or kept[name].problem for name in left):
-            beside[kind.label] = found
+        matches = {name: tensor for name, tensor in kept.items() if _is_of_kind(kind, name, tensor, kept)}
+        left = [name for name in kept if name not in matches]
+        if matches and any(len(kept[name].shape) > 1 or kept[name].problem for name in left):
+            extras[kind.label] = matches
             kept = {name: kept[name] for name in left}
-    return kept, beside
+    return kept, extras
 
 
-def _holds(kind: _Kind, name: str, tensor: StoredTensor, all_of: Mapping[str, StoredTensor]) -> bool:
+def _is_of_kind(kind: _Kind, name: str, tensor: StoredTensor, all_of: Mapping[str, StoredTensor]) -> bool:
     keys = keys_of(name)
     stem = name[: max(name.rfind("."), name.rfind("/")) + 1]
     siblings = {
         part: all_of[stem + part] for part in ("var", "weight", "kernel", "bias") if stem + part in all_of
     }
     masks_a_weight = keys[-1] == "mask" and "weight" in siblings and siblings["weight"].shape == tensor.shape
-    return not masks_a_weight and kind.holds(keys, tensor, siblings)
+    return not masks_a_weight and kind.matches(keys, tensor, siblings)
 
 
-def notes_on(beside: Mapping[str, Mapping[str, StoredTensor]]) -> tuple[str, ...]:
-    """One sentence on what was set aside; counters of batch norm go without saying."""
-    told = {
-        label: [name for name in found if not name.endswith("num_batches_tracked")]
-        for label, found in beside.items()
+def notes_on(extras: Mapping[str, Mapping[str, StoredTensor]]) -> tuple[str, ...]:
+    """One sentence on the extra tensors; batch norm's counters are not mentioned."""
+    named = {
+        label: [name for name in tensors if not name.endswith("num_batches_tracked")]
+        for label, tensors in extras.items()
     }
-    parts = [f"{label} ({quote_some(names)})" for label, names in told.items() if names]
-    return (f"Set aside, as no part of the network: {'; '.join(parts)}.",) if parts else ()
+    parts = [f"{label} ({quote_some(names)})" for label, names in named.items() if names]
+    return (f"Left out, as not part of the network: {'; '.join(parts)}.",) if parts else ()

@@ -1,4 +1,4 @@
-"""What tensors beside a network say of its inputs: their mean and deviation, and the order of coordinates."""
+"""Input conventions from extra tensors in a file: mean and std of the inputs, and stored coordinate grids."""
 
 import math
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ _BYTE = 255.0
 
 @dataclass(frozen=True)
 class Normalization:
-    """What a layer of the file does to its inputs first: `(x - mean) / std`, one number or one per channel."""
+    """Input normalization `(x - mean) / std`, one number or one per channel."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def facts(self) -> dict[str, str]:
-        """As metadata, for pixels from 0 to 1: one number, or one for each of three channels."""
+        """As metadata, for pixels from 0 to 1: one number, or one for each of three channels; {} otherwise."""
         if len(self.mean) not in (1, 3):
             return {}
         scale = _BYTE if max(map(abs, self.mean)) > 1 or max(self.std) > 1 else 1.0
@@ -31,7 +31,7 @@ class Normalization:
 
 
 def find_normalization(statistics: Mapping[str, StoredTensor]) -> Normalization | None:
-    """The one pair of a mean and a deviation, if there is but one and they make sense."""
+    """The pair of mean and std, if there is exactly one with valid values; else None."""
     pairs = []
     for name, tensor in statistics.items():
         for suffix in ("std", "stddev"):
@@ -53,7 +53,7 @@ def _numbers(name: str, tensor: StoredTensor) -> tuple[float, ...]:
 
 
 def coordinate_facts(grids: Mapping[str, StoredTensor]) -> dict[str, str]:
-    """Which coordinate of a stored grid `(..., 2)` counts a picture's rows, from where to where, and which way."""
+    """As metadata, the coordinate order, range and direction of a stored coordinate grid `(..., 2)`."""
     for name, tensor in grids.items():
         if tensor.problem or tensor.dtype not in FLOATS or tensor.shape[-1:] != (2,):
             continue

@@ -1,4 +1,4 @@
-"""What a file says of its network in settings of any depth: `args`, hydra configs, texts in YAML or JSON."""
+"""Find a network's convention in a file's settings: `args`, Hydra configs, YAML or JSON strings, nested dicts."""
 
 import re
 from collections.abc import Mapping
@@ -26,10 +26,10 @@ _OTHER_HALF = {
     "output_low": {"output_high": "1"},
     "output_high": {"output_low": "0"},
 }
-"""A mean makes sense only with a deviation, black only with white, and the other way round."""
+"""A value for the other entry of a pair (mean and std, low and high), to check a single entry."""
 _TEXT_CHARACTERS = 50_000
 _ALL_CHARACTERS = 200_000
-"""Of all texts together that are searched for settings."""
+"""The total length of searched strings."""
 _PAIR = re.compile(
     r"(?<![\w.])[\"']?(" + "|".join(sorted(_KNOWN, key=len, reverse=True)) + r")[\"']?\s{0,9}[:=]\s{0,9}"
     r"(\[[^\]\n]{0,80}\]|\([^)\n]{0,80}\)|[\"'][^\"'\n]{0,80}[\"']|[^\s,;)}\]]{1,80})",
@@ -37,21 +37,21 @@ _PAIR = re.compile(
 )
 
 
-def direct_facts(facts: Mapping[Path, str], network: Path) -> dict[str, str]:
-    """Numbers and texts beside the tensors, in the usual tables of settings, and at the top of the file."""
-    found: dict[str, str] = {}
+def direct_settings(facts: Mapping[Path, str], network: Path) -> dict[str, str]:
+    """Numbers and strings in the network's dict, in the usual dicts of settings, and at the top of the file."""
+    settings: dict[str, str] = {}
     for where in (network, *((name,) for name in _SETTINGS), ()):
-        found |= {path[-1]: text for path, text in facts.items() if path[:-1] == where}
-    return found
+        settings |= {path[-1]: text for path, text in facts.items() if path[:-1] == where}
+    return settings
 
 
-def nested_facts(facts: Mapping[Path, str], known: Mapping[str, str]) -> dict[str, str]:
-    """Entries of a network's convention at any depth, the outermost first, unless `known` has them.
+def nested_settings(facts: Mapping[Path, str], known: Mapping[str, str]) -> dict[str, str]:
+    """Entries of a network's convention at any depth, outermost first, except those in `known`.
 
-    What cannot be a convention's (`range: 5` of something else) is passed over.
+    Values that cannot be of a convention (`range: 5` of something else) are skipped.
     """
-    found = {normal(key): "" for key in known}
-    told: dict[str, str] = {}
+    seen = {normal(key) for key in known}
+    settings: dict[str, str] = {}
     room = _ALL_CHARACTERS
     for path, text in sorted(facts.items(), key=lambda item: len(item[0])):
         pairs = [(path[-1], text)] if len(path[-1]) <= KEY_CHARACTERS else []
@@ -59,12 +59,13 @@ def nested_facts(facts: Mapping[Path, str], known: Mapping[str, str]) -> dict[st
             pairs += _PAIR.findall(text[:_TEXT_CHARACTERS])
             room -= len(text[:_TEXT_CHARACTERS])
         for key, value in pairs:
-            if normal(key) in _KNOWN and normal(key) not in found and _makes_sense(normal(key), value):
-                found[normal(key)] = told[key] = value.strip("\"'")
-    return told
+            if normal(key) in _KNOWN and normal(key) not in seen and _is_valid(normal(key), value):
+                seen.add(normal(key))
+                settings[key] = value.strip("\"'")
+    return settings
 
 
-def _makes_sense(key: str, text: str) -> bool:
+def _is_valid(key: str, text: str) -> bool:
     text = text.strip("\"'")
     try:
         read_convention({key: text, **_OTHER_HALF.get(key, {})})
