@@ -1,4 +1,4 @@
-"""The command line, `python -m zoo --help`: the functions of `zoo.commands` get their names here."""
+"""The command line, `python -m zoo --help`: gives the functions of `zoo.commands` their command names."""
 
 import sys
 
@@ -18,75 +18,88 @@ from zoo.commands import (
     hub,
     import_,
     look,
-    predict,
-    predict_ticket,
+    measure,
+    predictions,
     reader,
+    score,
+    spectra,
     train,
+    typicality,
 )
+from zoo.commands.settings import settings
+from zoo.families import FAMILIES
 
-app = typer.Typer(help="The zoo of networks and predictors.", no_args_is_help=True, add_completion=False)
+commands = typer.Typer()
 
-building = typer.Typer(help="Build a collection of networks.", no_args_is_help=True)
-building.command("siren")(build.build_siren)
-building.command("cnn")(build.build_cnn)
-building.command("ticket")(build.build_ticket)
-building.command("wild")(build.build_wild)
-app.add_typer(building, name="build")
+
+def build_commands() -> typer.Typer:
+    """A command for each family of collections."""
+    building = typer.Typer(help="Build a collection of networks.", no_args_is_help=True)
+    for family in FAMILIES.values():
+        building.command(family.command)(family.build)
+    return building
+
+
+commands.add_typer(build_commands(), name="build")
 
 importing = typer.Typer(help="Turn a published folder of networks into a collection.", no_args_is_help=True)
 importing.command("small-cnn-zoo")(import_.import_small_cnn_zoo)
 importing.command("nfn-sirens")(import_.import_nfn_sirens)
 importing.command("dws-sirens")(import_.import_dws_sirens)
-app.add_typer(importing, name="import")
+commands.add_typer(importing, name="import")
 
-app.command("look")(look.show_look)
-app.command("health")(health.show_health)
-app.command("compare")(compare.show_comparison)
-app.command("fit")(fit.fit)
-app.command("sample")(build.sample)
-app.command("bundle")(bundle.bundle)
-app.command("list")(browse.list_zoo)
-app.command("show")(browse.show)
-app.command("index")(browse.index)
-app.command("push")(hub.push)
-app.command("pull")(hub.pull)
+commands.command("look")(look.show_look)
+commands.command("health")(health.show_health)
+commands.command("compare")(compare.show_comparison)
+commands.command("measure")(measure.measure_network)
+commands.command("fit")(fit.fit)
+commands.command("sample")(build.sample)
+commands.command("bundle")(bundle.bundle)
+commands.command("spectra")(spectra.spectra)
+commands.command("list")(browse.list_zoo)
+commands.command("show")(browse.show)
+commands.command("index")(browse.index)
+commands.command("score")(score.score)
+commands.command("push")(hub.push)
+commands.command("pull")(hub.pull)
 
-predicting = typer.Typer(help="Ask a predictor about networks: files or zoo ids.", no_args_is_help=True)
-predicting.command("inr")(predict.predict_inr)
-predicting.command("edit")(predict.predict_edit)
-predicting.command("generalization")(predict.predict_generalization)
-predicting.command("ticket")(predict_ticket.predict_ticket)
-app.add_typer(predicting, name="predict")
+predicting = typer.Typer(help="Run a predictor on networks: files or zoo ids.", no_args_is_help=True)
+for functions in predictions.COMMANDS.values():
+    for name, function in functions.items():
+        predicting.command(name)(function)
+predicting.command("with")(predictions.predict_with)
+commands.add_typer(predicting, name="predict")
 
 training = typer.Typer(help="Train a predictor.", no_args_is_help=True)
-training.command("inr-classifier")(train.train_classifier)
-training.command("conventions")(conventions.train_conventions)
-training.command("inr-editor")(train.train_editor)
-training.command("generalization")(train.train_generalization)
-training.command("accuracy")(train.train_accuracy)
-training.command("tickets")(train.train_tickets)
-training.command("reader")(reader.train_reader)
-app.add_typer(training, name="train")
-
 evaluating = typer.Typer(help="Measure a predictor and write its model card.", no_args_is_help=True)
-evaluating.command("inr-classifier")(evaluate.evaluate_classifier)
-evaluating.command("conventions")(conventions.evaluate_conventions)
-evaluating.command("inr-editor")(evaluate.evaluate_editor)
-evaluating.command("generalization")(evaluate.evaluate_generalization)
-evaluating.command("accuracy")(evaluate.evaluate_accuracy)
-evaluating.command("tickets")(evaluate.evaluate_tickets)
-evaluating.command("reader")(reader.evaluate_reader)
-app.add_typer(evaluating, name="evaluate")
+for name, (train_it, evaluate_it) in {
+    "inr-classifier": (train.train_classifier, evaluate.evaluate_classifier),
+    "conventions": (conventions.train_conventions, conventions.evaluate_conventions),
+    "typicality": (typicality.train_typicality, typicality.evaluate_typicality),
+    "inr-editor": (train.train_editor, evaluate.evaluate_editor),
+    "generalization": (train.train_generalization, evaluate.evaluate_generalization),
+    "accuracy": (train.train_accuracy, evaluate.evaluate_accuracy),
+    "tickets": (train.train_tickets, evaluate.evaluate_tickets),
+    "reader": (reader.train_reader, reader.evaluate_reader),
+}.items():
+    training.command(name)(train_it)
+    evaluating.command(name)(evaluate_it)
+commands.add_typer(training, name="train")
+commands.add_typer(evaluating, name="evaluate")
+
+app = typer.Typer(help="The zoo of networks and predictors.", no_args_is_help=True, add_completion=False)
+app.callback()(settings)
+app.add_typer(commands)
 
 
-def main() -> None:
-    """Run a command; a caller's mistake (ValueError, OSError) ends in one sentence and exit status 1."""
+def run_command(typed: typer.Typer, name: str) -> None:
+    """Run what was typed; a caller's mistake (ValueError, OSError) ends in one sentence and exit status 1."""
     try:
-        app(prog_name="python -m zoo")
+        typed(prog_name=name)
     except (ValueError, OSError) as error:
         Console(stderr=True).print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False)
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(app, "python -m zoo")

@@ -1,58 +1,59 @@
 """Run a build: resumable, one worker process per core on a CPU, the manifest (`spec.json`) written last."""
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import torch
 
 from zoo.errors import ZooError
+from zoo.executor import Executor
 from zoo.files import read_json, write_json
-from zoo.shards import Build, finish, is_built, shard_count, shard_numbers
+from zoo.shards import Build, finish, is_built, shard_count, shard_numbers, shard_paths, split_rows
 
 SETTINGS = "build.json"
-"""Names the settings of a folder whose build is under way; `spec.json` takes its place at the end."""
-
-_made: Any = None
-"""In a worker: how many networks all workers have made, shared with the parent."""
+"""The settings file of a build in progress; `spec.json` replaces it at the end."""
 
 
-def run_build(build: Build, folder: Path, device: str, workers: int, on_fit: Callable[[int], None]) -> None:
-    """Make every shard that is not there yet, then the manifest; the files do not depend on `workers`.
+class Growable(Build, Protocol):
+    """A build whose shards, except for a last one that is not full, do not depend on its `count`."""
 
-    `on_fit` hears how many networks each step adds, those of an earlier run first.
-    Raises ZooError for rows that the images do not have and for a folder that belongs to other settings.
+    @property
+    def count(self) -> int:
+        """What `--count` says: how many images, networks or runs."""
+        ...
+
+
+def run_build(
+    build: Build,
+    folder: Path,
+    device: str,
+    workers: int,
+    on_fit: Callable[[int], None],
+    ray: str | None = None,
+) -> None:
+    """Build the shards that do not exist yet, then the manifest; the files do not depend on `workers` and `ray`.
+
+    `on_fit` is called with the number of networks that each step adds, starting with those of an earlier run. With the
+    address `ray` of a cluster, or `local`, the shards are built there and written here.
+    Raises ZooError for rows that the image set does not have, and for a folder built with other settings.
     """
     build.check()
-    claim_folder(build, folder)
+    claim_folder(_settings(build), folder)
     if not (folder / "spec.json").exists():
-        _build_shards(build, folder, device, workers, on_fit)
+        done = [shard for shard in range(shard_count(build)) if is_built(folder, shard)]
+        todo = sorted({*range(shard_count(build))} - {*done})
+        on_fit(sum(len(shard_numbers(build, shard)) for shard in done))
+        Executor(device, workers, ray).run(build, folder, todo, on_fit)
         finish(build, folder)
     else:
         on_fit(build.total)
     (folder / SETTINGS).unlink(missing_ok=True)
 
 
-def _build_shards(
-    build: Build, folder: Path, device: str, workers: int, on_fit: Callable[[int], None]
-) -> None:
-    done = [shard for shard in range(shard_count(build)) if is_built(folder, shard)]
-    todo = [shard for shard in range(shard_count(build)) if shard not in done]
-    on_fit(sum(len(shard_numbers(build, shard)) for shard in done))
-    if device == "cpu" and min(workers, len(todo)) > 1:
-        _build_in_processes(build, folder, todo, min(workers, len(todo)), on_fit)
-    else:
-        _build_here(build, folder, todo, device, on_fit)
-
-
 def find_device(name: str) -> str:
-    """`cpu` or `cuda`; `auto` is the GPU where there is one. ZooError where it is asked for and missing."""
+    """Return `cpu` or `cuda`; `auto` is the GPU if there is one. Raises ZooError for a GPU that is not available."""
     if name not in ("auto", "cpu", "cuda"):
         raise ZooError(f"Unknown device {name!r}: choose auto, cpu or cuda.")
     available = torch.cuda.is_available()
@@ -61,109 +62,60 @@ def find_device(name: str) -> str:
     return "cuda" if available and name != "cpu" else "cpu"
 
 
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def claim_folder(build: Build, folder: Path) -> None:
-    """Write the settings into an empty folder, or check that the folder's settings are these."""
-    manifest, settings = folder / "spec.json", folder / SETTINGS
-    if manifest.exists() or settings.exists():
-        found = read_json(manifest).get("build") if manifest.exists() else read_json(settings)
-        return _check_same(found, _settings(build), folder)
+def claim_folder(settings: dict, folder: Path) -> None:
+    """Write the settings into an empty folder, or check that the folder was built with the same settings."""
+    existing = _existing_settings(folder)
+    if existing is not None:
+        return _check_same(existing, settings, folder)
     if folder.exists() and any(folder.iterdir()):
         raise ZooError(f"{folder.name} holds files, but no {SETTINGS} of a build: choose an empty folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(settings, _settings(build))
+    write_json(folder / SETTINGS, settings)
+
+
+def _existing_settings(folder: Path) -> object:
+    """The settings that a folder was built with, finished or not; None for any other folder."""
+    manifest, settings = folder / "spec.json", folder / SETTINGS
+    if manifest.exists():
+        return read_json(manifest).get("build", {})
+    return read_json(settings) if settings.exists() else None
 
 
 def _settings(build: Build) -> dict:
     return build.describe()["build"]
 
 
-def _check_same(found: object, wanted: dict, folder: Path) -> None:
-    found = found if isinstance(found, dict) else {}
+def _check_same(existing: object, requested: dict, folder: Path) -> None:
+    existing = existing if isinstance(existing, dict) else {}
     differences = [
-        f"{key} is {found.get(key)!r} there and {wanted.get(key)!r} here"
-        for key in {**wanted, **found}
-        if found.get(key) != wanted.get(key)
+        f"{key} is {existing.get(key)!r} there and {requested.get(key)!r} here"
+        for key in {**requested, **existing}
+        if existing.get(key) != requested.get(key)
     ]
     if differences:
         raise ZooError(
-            f"{folder.name} was built from other settings: {'; '.join(differences)}. "
-            "Repeat those settings to go on with it, or choose another folder."
+            f"{folder.name} was built with other settings: {'; '.join(differences)}. "
+            "Use the same settings to resume it, or choose another folder."
         )
 
 
-def _build_here(
-    build: Build, folder: Path, shards: list[int], device: str, on_fit: Callable[[int], None]
-) -> None:
-    with _one_thread():
-        for shard in shards:
-            build.make_shard(shard, device, on_fit).write(folder, shard)
+def grow(build: Growable, folder: Path) -> None:
+    """Extend a build with the same settings and a smaller count, finished or not, to the larger count.
 
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums are split by thread: one thread in every process, or the last bits depend on the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _build_in_processes(
-    build: Build, folder: Path, shards: list[int], workers: int, on_fit: Callable[[int], None]
-) -> None:
-    """One thread each: two such processes beat one process with two threads, the matrices being small."""
-    context = multiprocessing.get_context("spawn")
-    made, stop = context.Value("q", 0), context.Event()
-    with ProcessPoolExecutor(workers, context, _start_worker, (made, stop)) as pool:
-        futures = [pool.submit(_work, build, shard, folder) for shard in shards]
-        try:
-            _follow(futures, lambda: made.get_obj().value, on_fit)
-        except BaseException:  # Ctrl-C too; half-made shards are dropped
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _follow(futures: list[Future], count: Callable[[], int], on_fit: Callable[[int], None]) -> None:
-    """Pass the workers' progress on until every shard is done; raise the first shard's error."""
-    seen, pending = 0, set(futures)
-    while pending:
-        done, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
-        for future in done:
-            future.result()
-        now = count()
-        on_fit(now - seen)
-        seen = now
-
-
-def _start_worker(made, stop) -> None:
-    """What a worker does first: one thread, Ctrl-C left to the parent, an end when that says so or dies."""
-    global _made
-    _made = made
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
-
-
-def _work(build: Build, shard: int, folder: Path) -> None:
-    build.make_shard(shard, "cpu", _report).write(folder, shard)
-
-
-def _report(count: int) -> None:
-    with _made.get_lock():
-        _made.value += count
-
-
-def _end_with_parent(stop) -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "A worker has a parent."
-    while parent.is_alive() and not stop.wait(1):
-        pass
-    os._exit(1)
+    The shards stay, except for a last one that was not full. Does nothing if the folder holds no such build.
+    """
+    existing = _existing_settings(folder)
+    count = existing.get("count") if isinstance(existing, dict) else None
+    if not isinstance(count, int) or count >= build.count:
+        return
+    smaller: Growable = replace(build, count=count)  # pyright: ignore[reportArgumentType, reportAssignmentType] (a dataclass)
+    if existing != _settings(smaller):
+        return
+    manifest = folder / "spec.json"
+    if manifest.exists():
+        split_rows(folder)
+    if smaller.total % build.shard_size:
+        for path in shard_paths(folder, smaller.total // build.shard_size):
+            path.unlink(missing_ok=True)
+    write_json(folder / SETTINGS, _settings(build))
+    manifest.unlink(missing_ok=True)

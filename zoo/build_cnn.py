@@ -1,6 +1,6 @@
-"""Build a collection of small CNNs: trained under random hyperparameters, so that accuracies spread from chance up.
+"""Build a collection of small CNNs, trained with random hyperparameters so that accuracies spread from chance up.
 
-The architecture, and most of what is drawn, follows the Small CNN Zoo (arXiv:2002.11448).
+The architecture and most of the hyperparameter ranges follow the Small CNN Zoo (arXiv:2002.11448).
 """
 
 from collections.abc import Callable
@@ -15,13 +15,13 @@ from torch import Tensor
 from nfn.cnn import CnnRecipe, class_scores, init_cnns, small_cnn_spec, train_cnns
 from nfn.features import WeightSpaceFeatures
 from zoo.errors import ZooError
-from zoo.images import find_image_set, load_images, to_gray, to_pixels
+from zoo.images import find_image_set, load_images, to_float, to_gray
 from zoo.shards import Shard, shard_numbers
 
 GROUP = 8
-"""Networks trained at once on a CPU core: with more, their activations no longer fit its cache."""
+"""Networks trained together on a CPU core: the activations of more would no longer fit its cache."""
 CHECKPOINTS = (0.05, 0.3, 1.0)
-"""The shares of the training steps after which a network is kept."""
+"""The fractions of the training steps after which a checkpoint is kept."""
 MEASURED_TRAINING_IMAGES = 2_000
 SPLIT_OF_25 = ("train",) * 16 + ("validation",) * 4 + ("test",) * 5
 """The split of network i is entry i % 25; all checkpoints of a network share it."""
@@ -31,10 +31,10 @@ TENSOR_NAMES = tuple((f"{i}.weight", f"{i}.bias") for i in (0, 2, 4, 8))
 
 @dataclass(frozen=True)
 class CnnBuild:
-    """What to build: `count` networks, each kept `len(CHECKPOINTS)` times along its training.
+    """Settings of a build: `count` networks with `len(CHECKPOINTS)` checkpoints each.
 
-    A group of 8 draws activation, batch norm (30%), biases (85% of the others) and steps (log-uniform); each network
-    its optimizer, learning rate, weight decay, dropout, share of the training images, schedule, initialisation.
+    Each group of 8 draws activation, batch norm (30%), biases (85% of the others) and steps (log-uniform); each network
+    its optimizer, learning rate, weight decay, dropout, fraction of the training images, schedule and initialisation.
     """
 
     images: str
@@ -51,9 +51,11 @@ class CnnBuild:
     def check(self) -> None:
         """Raise ZooError unless the numbers make sense."""
         if self.count < GROUP or self.count % GROUP or self.shard_size % GROUP:
-            raise ZooError(f"{self.count} networks: they are trained {GROUP} at a time, choose a multiple.")
+            raise ZooError(
+                f"{self.count} networks: they are trained {GROUP} at a time; choose a multiple of it."
+            )
         if self.seed < 0 or not 1 <= self.min_steps <= self.max_steps:
-            raise ZooError("The seed starts at 0, the fewest steps at 1, and the most are no fewer.")
+            raise ZooError("The seed must be at least 0, and 1 <= min_steps <= max_steps.")
         find_image_set(self.images)
 
     def make_shard(self, shard: int, device: str, on_fit: Callable[[int], None]) -> Shard:
@@ -65,7 +67,7 @@ class CnnBuild:
             recipe = draw_recipe(self, generator)
             init = init_cnns(recipe, small_cnn_spec(), generator)
             images, labels = gray_images(self.images, "train")
-            keep = sorted({max(1, round(share * recipe.steps)) for share in CHECKPOINTS})
+            keep = sorted({max(1, round(fraction * recipe.steps)) for fraction in CHECKPOINTS})
             for step, networks in train_cnns(init, images, labels, recipe, keep, generator, device):
                 parts.append(networks)
                 rows += describe_networks(self.images, networks, recipe, first, step, device)
@@ -73,7 +75,7 @@ class CnnBuild:
         return Shard(WeightSpaceFeatures.cat(parts), rows, TENSOR_NAMES)
 
     def describe(self) -> dict:
-        """The facts of a collection: architecture, tensor names, settings, source of the images."""
+        """The content of `spec.json`: architecture, tensor names, settings, source of the images."""
         image_set = find_image_set(self.images)
         gray = " in grayscale" if image_set.channels == 3 else ""
         return {
@@ -89,7 +91,7 @@ class CnnBuild:
 
 
 def draw_recipe(build: CnnBuild, generator: torch.Generator) -> CnnRecipe:
-    """Random hyperparameters for a group."""
+    """Draw random hyperparameters for a group."""
 
     def draw(low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=generator))
@@ -121,7 +123,7 @@ def draw_recipe(build: CnnBuild, generator: torch.Generator) -> CnnRecipe:
 def describe_networks(
     images: str, networks: WeightSpaceFeatures, recipe: CnnRecipe, first: int, step: int, device: str
 ) -> list[dict]:
-    """A row of facts per network: its split, what it reaches, and how it was trained."""
+    """A table row for each network: its split, its accuracies and how it was trained."""
     networks = networks.to(device)
     test = measure(networks, *gray_images(images, "test"), recipe.activation)
     pixels, labels = gray_images(images, "train")
@@ -158,16 +160,16 @@ def measure(
     """Accuracy and mean cross entropy `(N,)` of each network on labelled images."""
     right, loss = 0, 0
     device = networks.weights[0].device
-    for pixels, wanted in zip(images.split(batch), labels.split(batch), strict=True):
+    for pixels, target in zip(images.split(batch), labels.split(batch), strict=True):
         scores = class_scores(networks, pixels.to(device), activation)
-        wanted = wanted.to(device).expand(len(scores), -1)
-        right = right + (scores.argmax(2) == wanted).sum(1)
-        loss = loss + F.cross_entropy(scores.transpose(1, 2), wanted, reduction="none").sum(1)
+        target = target.to(device).expand(len(scores), -1)
+        right = right + (scores.argmax(2) == target).sum(1)
+        loss = loss + F.cross_entropy(scores.transpose(1, 2), target, reduction="none").sum(1)
     return torch.as_tensor(right).cpu() / len(labels), torch.as_tensor(loss).cpu() / len(labels)
 
 
 @cache
 def gray_images(name: str, split: str) -> tuple[Tensor, Tensor]:
-    """All images of a split in gray, `(n, 1, size, size)` in [-1, 1], and their labels; read once per process."""
+    """All images of a split in grayscale, `(n, 1, size, size)` in [-1, 1], and their labels; cached per process."""
     images, labels = load_images(name, split, slice(None))
-    return to_pixels(to_gray(images)), labels
+    return to_float(to_gray(images)), labels

@@ -1,4 +1,4 @@
-"""Build a collection of SIRENs: one network per image and copy, in shards that can be made one by one."""
+"""Build a collection of SIRENs: one network per image and copy, in shards that are built independently."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ import torch
 from nfn.features import WeightSpaceFeatures
 from nfn.siren import FitRecipe, fit_sirens
 from zoo.errors import ZooError
-from zoo.images import find_image_set, load_images, split_size, to_pixels
+from zoo.images import find_image_set, load_images, split_size, to_float
 from zoo.shards import Shard, shard_numbers
 
 SHARD = 500
@@ -20,11 +20,11 @@ TENSOR_NAMES = tuple((f"net.{stem}.weight", f"net.{stem}.bias") for stem in ("0.
 
 @dataclass(frozen=True)
 class SirenBuild:
-    """What to build. `count` images from `first` on, `copies` random initialisations of each.
+    """Settings of a build: `count` images starting at row `first`, with `copies` random initialisations of each.
 
     `recipe` is `fixed` (Adam 4e-3, 100 steps: 34 dB), `quick` (1e-2, 50 steps: as good on digits in half the time, 31
-    dB on CIFAR-10) or `varied`: each 50 networks draw a learning rate from 5e-4..5e-3 (log-uniform) and 100..500 steps,
-    because visitors' SIRENs do not follow our recipe.
+    dB on CIFAR-10) or `varied`: each group of 50 networks draws a learning rate from 5e-4..5e-3 (log-uniform) and
+    100..500 steps, because uploaded SIRENs do not follow our recipe.
     """
 
     images: str
@@ -41,16 +41,16 @@ class SirenBuild:
         return self.count * self.copies
 
     def check(self) -> None:
-        """Raise ZooError unless the recipe is known and the split has every image that the build names."""
+        """Raise ZooError unless the recipe exists and the split has all the images that the build names."""
         if self.recipe not in RECIPES:
             raise ZooError(f"Unknown recipe {self.recipe!r}: choose one of {', '.join(RECIPES)}.")
         if self.count < 1 or self.copies < 1 or self.first < 0 or self.seed < 0:
-            raise ZooError("Count and copies start at 1, the first row and the seed at 0.")
+            raise ZooError("Count and copies must be at least 1, the first row and the seed at least 0.")
         size = split_size(self.images, self.split)
         if self.first + self.count > size:
             raise ZooError(
                 f"The {self.split} split of {self.images} has {size} images; rows {self.first} to "
-                f"{self.first + self.count - 1} were asked for. Lower --count or --first."
+                f"{self.first + self.count - 1} were requested. Lower --count or --first."
             )
 
     def make_shard(self, shard: int, device: str, on_fit: Callable[[int], None]) -> Shard:
@@ -64,7 +64,7 @@ class SirenBuild:
             group = slice(at, at + GROUP)
             recipe = draw_recipe(self.recipe, generator)
             chunk = 16 if device == "cpu" else GROUP
-            fitted, psnr = fit_sirens(to_pixels(images[group]), recipe, generator, device, chunk)
+            fitted, psnr = fit_sirens(to_float(images[group]), recipe, generator, device, chunk)
             parts.append(fitted)
             rows += [
                 {"split": self.split, "label": int(label), "image_row": row, "copy": number % self.copies,
@@ -76,7 +76,7 @@ class SirenBuild:
         return Shard(WeightSpaceFeatures.cat(parts), rows, TENSOR_NAMES)
 
     def describe(self) -> dict:
-        """The facts of a collection: architecture, convention, tensor names, settings, source of the images."""
+        """The content of `spec.json`: architecture, convention, tensor names, settings, source of the images."""
         image_set = find_image_set(self.images)
         return {
             "format": 1,
@@ -99,7 +99,7 @@ class SirenBuild:
 
 
 def draw_recipe(name: str, generator: torch.Generator) -> FitRecipe:
-    """The fixed recipe, the quick one, or a random one for visitors' sake."""
+    """Return the fixed recipe, the quick one, or draw a random one."""
     if name not in RECIPES:
         raise ValueError(f"Unknown recipe {name!r}: choose one of {', '.join(RECIPES)}.")
     if name != "varied":

@@ -1,6 +1,6 @@
 """Build a collection of (initialization, winning ticket) pairs: train, prune by magnitude, train again under the mask.
 
-One step of iterative magnitude pruning (IMP, arXiv:1803.03635) as in arXiv:2302.14040, section 3.3; more with `rounds`.
+One step of iterative magnitude pruning (IMP, arXiv:1803.03635) as in arXiv:2302.14040, section 3.3, or more (`rounds`).
 """
 
 import math
@@ -21,16 +21,16 @@ from zoo.shards import shard_numbers
 from zoo.tickets import TicketShard, checksum
 
 GROUP = 5
-"""Networks trained at once on a CPU core; they see the same batches."""
+"""Networks trained together on a CPU core, on the same batches."""
 HELD_OUT = 50
-"""How many networks at the end of a build are its test split."""
+"""The number of networks at the end of a build that form its test split."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained on an image set: shapes, names as `nn.Sequential` saves them, pixels, and the recipe.
+    """The network and its training for an image set: shapes, tensor names as in `nn.Sequential`, pixels, recipe.
 
-    The network sees `(pixel / 255 - pixel_mean) / pixel_std`.
+    The network's input is `(pixel / 255 - pixel_mean) / pixel_std`.
     """
 
     title: str
@@ -52,7 +52,7 @@ class Task:
         return tuple((f"{i}.weight", f"{i}.bias") for i in self.layers)
 
     def pixels(self, images: Tensor) -> Tensor:
-        """uint8 images as the network sees them."""
+        """Normalise uint8 images into the network's input."""
         return (images.float() / 255 - self.pixel_mean) / self.pixel_std
 
 
@@ -69,10 +69,10 @@ TASKS = {
 
 @dataclass(frozen=True)
 class TicketBuild:
-    """What to build: `count` networks of which the last 50 are held out, their tickets at `sparsity` after `rounds`.
+    """Settings of a build: `count` networks, the last 50 held out, with tickets at `sparsity` after `rounds`.
 
-    With several rounds the weights are pruned a bit at a time, and training starts from the initialization each time.
-    Without `measure_all` only held-out tickets are trained: the accuracy of the others is NaN.
+    With several rounds, weights are pruned gradually and training restarts from the initialization each time.
+    Without `measure_all`, only held-out tickets are trained: the accuracy of the others is NaN.
     """
 
     images: str
@@ -97,24 +97,26 @@ class TicketBuild:
         if self.images not in TASKS:
             raise ZooError(f"Tickets are built on {' or '.join(TASKS)}; got {self.images!r}.")
         if self.count <= HELD_OUT or self.count % GROUP or self.shard_size % GROUP:
-            raise ZooError(f"{self.count} networks: wanted more than {HELD_OUT}, and a multiple of {GROUP}.")
+            raise ZooError(
+                f"Got {self.count} networks; expected more than {HELD_OUT}, and a multiple of {GROUP}."
+            )
         if not 0 < self.sparsity < 1 or self.rounds < 1 or self.seed < 0:
-            raise ZooError("The sparsity lies between 0 and 1, rounds start at 1, the seed at 0.")
+            raise ZooError("The sparsity must be between 0 and 1, rounds at least 1, the seed at least 0.")
         find_image_set(self.images)
 
     def make_shard(self, shard: int, device: str, on_fit: Callable[[int], None]) -> TicketShard:
         """Find and measure the tickets of one shard."""
         numbers, masks, rows = shard_numbers(self, shard), [], []
         for first in range(numbers.start, numbers.stop, GROUP):
-            found, facts = self._find(range(first, min(first + GROUP, numbers.stop)), device)
-            masks.append(found)
+            group_masks, facts = self._find(range(first, min(first + GROUP, numbers.stop)), device)
+            masks.append(group_masks)
             rows += facts
             on_fit(len(facts))
         joined = [torch.cat(layer) for layer in zip(*masks, strict=True)]
         return TicketShard(joined, rows, [weight for weight, _ in self.task.tensor_names])
 
     def _find(self, group: range, device: str) -> tuple[list[Tensor], list[dict]]:
-        """The masks of a group of networks, and a row of facts for each."""
+        """The masks of a group of networks, and a table row for each."""
         seeds, order = [init_seed(self.seed, number) for number in group], init_seed(self.seed, group.start)
         init = default_init(self.task.spec, seeds).to(device)
         dense = train_networks(init, None, self.images, order)
@@ -134,7 +136,7 @@ class TicketBuild:
         return [mask.cpu() for mask in masks], rows
 
     def describe(self) -> dict:
-        """The facts of a collection: architecture, tensor names, settings, source of the images."""
+        """The content of `spec.json`: architecture, tensor names, settings, source of the images."""
         image_set, task = find_image_set(self.images), self.task
         return {
             "format": 1,
@@ -155,34 +157,34 @@ class TicketBuild:
 def find_tickets(
     init: WeightSpaceFeatures, dense: WeightSpaceFeatures, build: TicketBuild, order: int
 ) -> list[Tensor]:
-    """Prune trained networks by magnitude; train and prune again where there are rounds left."""
+    """Prune trained networks by magnitude, then train and prune again for the remaining rounds."""
     masks, trained = None, dense
     for number in range(1, build.rounds + 1):
         if number > 1:
             trained = train_networks(init, masks, build.images, order)
         kept = (1 - build.sparsity) ** (number / build.rounds)
         masks = top_masks([weight.abs() for weight in trained.weights], 1 - kept)
-    assert masks is not None, "There is a round at least."
+    assert masks is not None, "There is at least one round."
     return masks
 
 
 def train_networks(
     init: WeightSpaceFeatures, masks: Masks | None, images: str, order: int
 ) -> WeightSpaceFeatures:
-    """Networks after the recipe of their task; `order` seeds the batches."""
+    """Train networks with the recipe of their task; `order` seeds the batches."""
     pixels, labels = pixels_of(images, "train", str(init.weights[0].device))
     training = SparseTraining(init, masks, TASKS[images].recipe)
     return train(training, pixels, labels, torch.Generator().manual_seed(order))
 
 
 def test_accuracies(networks: WeightSpaceFeatures, images: str) -> Tensor:
-    """The share of all test images that each network names rightly `(N,)`."""
+    """Top-1 accuracy `(N,)` of each network on all test images."""
     return accuracies(networks, *pixels_of(images, "test", str(networks.weights[0].device)))
 
 
 @cache
 def pixels_of(name: str, split: str, device: str) -> tuple[Tensor, Tensor]:
-    """All images of a split as the task's networks see them, and their labels; read once per process."""
+    """All images of a split as inputs of the task's networks, and their labels; cached per process."""
     images, labels = load_images(name, split, slice(None))
     return TASKS[name].pixels(images).to(device), labels.to(device)
 

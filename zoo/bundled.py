@@ -1,4 +1,4 @@
-"""Real test images that ship with the zoo, so that a classifier can be measured where no data set can be reached."""
+"""Real test images that ship with the zoo, so that a classifier can be measured without downloading a data set."""
 
 import io
 from functools import cache
@@ -16,34 +16,38 @@ from zoo.images import IMAGE_SETS, ImageSet, decode_images, find_image_set, load
 
 FOLDER = EMBEDDED / "images"
 COUNT = 1_000
-"""How many images of each set ship: the first rows of its published test split."""
+"""How many images of each set are included: the first rows of its published test split."""
 COLOUR, COLOUR_COUNT, QUALITY = "cifar10", 1_000, 90
-"""The set of which some test images ship in colour too, as JPEG of this quality."""
+"""The set whose test images are also included in colour, as JPEG of this quality."""
 
 
 @cache
 def bundled_images(name: str, folder: Path = FOLDER) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first test images of a set in gray, `(1000, 1, size, size)` uint8, and their labels `(1000,)`.
+    """Return the first test images of a set in grayscale, `(1000, 1, size, size)` uint8, and their labels `(1000,)`.
 
-    Raises ValueError for an unknown set, and ZooError where its file is missing.
+    Raises ValueError for an unknown set, and ZooError if its file is missing.
     """
     path = _path(find_image_set(name), folder)
     if not path.is_file():
-        raise ZooError(f"{short_name(path)} is missing: `python -m zoo bundle` writes it.")
+        raise ZooError(
+            f"{short_name(path)} is missing: `python -m zoo bundle --out {path.parent}` writes it."
+        )
     return decode_images(pq.read_table(path), "image")
 
 
 @cache
 def test_images(name: str, folder: Path = FOLDER) -> tuple[torch.Tensor, torch.Tensor]:
-    """Test images of a set in its own colours `(n, c, size, size)` uint8, and their labels `(n,)`.
+    """Return test images of a set in its own colours, `(n, c, size, size)` uint8, and their labels `(n,)`.
 
-    Raises ValueError for an unknown set, and ZooError where its file is missing.
+    Raises ValueError for an unknown set, and ZooError if its file is missing.
     """
     if name != COLOUR:
         return bundled_images(name, folder)
     path = _colour_path(folder)
     if not path.is_file():
-        raise ZooError(f"{short_name(path)} is missing: `python -m zoo bundle` writes it.")
+        raise ZooError(
+            f"{short_name(path)} is missing: `python -m zoo bundle --out {path.parent}` writes it."
+        )
     return decode_images(pq.read_table(path), "image")
 
 
@@ -55,7 +59,7 @@ def write_colour_bundle(folder: Path = FOLDER) -> Path:
 
 
 def write_bundle(name: str, folder: Path = FOLDER, count: int = COUNT) -> Path:
-    """Write the first `count` test images of a set, in gray, as parquet of PNGs like those of the Hub."""
+    """Write the first `count` test images of a set in grayscale, as parquet of PNGs like those of the Hub."""
     image_set = find_image_set(name)
     images, labels = load_images(name, "test", slice(count))
     cells = [{"bytes": _png(image), "path": None} for image in to_gray(images)[:, 0]]

@@ -1,9 +1,9 @@
-"""The card of `GeneralizationPredictor`: every figure comes from what training and evaluation wrote down."""
+"""The card of `GeneralizationPredictor`, written from the figures of training and evaluation."""
 
 from typing import Any
 
-from zoo import hub
-from zoo.card import PAPER, percent, table
+from zoo.card import PAPER, percent, table, trained_on, usage
+from zoo.front_matter import Result, model_header
 
 ACCURACY = {
     "images": "images",
@@ -24,7 +24,7 @@ INTERVALS = {
     "widest_tenth": "a tenth is wider than",
     "typical": "called typical",
     "images_found": "image set found",
-    "activation_found": "activation found or told",
+    "activation_found": "activation found or given",
 }
 PUBLISHED = [
     {"model": "StatNN", "cifar": "0.915", "svhn": "0.843"},
@@ -68,49 +68,51 @@ def generalization_card(
     rows = [{**row, "spread": ", ".join(map(percent, row["accuracy_spread"])),
              **{key: percent(row[key]) for key in SHARES}} for row in metrics["accuracy"]]  # fmt: skip
     unlike = [{**row, "called_typical": percent(row["called_typical"])} for row in metrics["unlike_the_zoo"]]
-    results = [(f"held-out small CNNs on {row['images']}", row["images"], row["tau"])
+    results = [Result(f"held-out small CNNs on {row['images']}", row["images"], row["tau"], metric="kendall-tau")
                for row in metrics["accuracy"] if row["which"] == "finished"]  # fmt: skip
-    tags = ["weight-space-learning", "generalization"]
-    header = hub.card_header("Weightscope generalization predictor", tags, results, "kendall-tau")
+    header = model_header("Weightscope generalization predictor", "graph-ml", ["generalization"],
+                          trained_on(training), results)  # fmt: skip
     return f"""{header}
 # What test accuracy will this small CNN have?
 
 Takes the weights of a small image classifier (three 3x3 convolutions of stride 2, global average pooling, a linear
 layer; grayscale, ten classes; ReLU or tanh; batch norm folded) that was trained on CIFAR-10 in grayscale or on
-Fashion-MNIST, and says what test accuracy it has, with a {percent(metrics["coverage"])} interval, and whether it is
-unlike the networks that this is known for.
+Fashion-MNIST, and predicts its test accuracy with a {percent(metrics["coverage"])} interval, and whether the network
+is in-distribution.
 
-**What the answer rests on.** It shows the network {training["probes"]} stored training pictures of each image set
-(probe features), and an ensemble of {training["members"]} small networks reads the answers, knowing the pictures'
-labels; statistics of the weights tell image set, activation and whether the network is unlike the zoo. No test picture
-is used. So this is **not** a weights-only neural functional: those stand below, trained on the same networks.
+{usage("generalization", 'predict(zoo.network("cifar10-cnns/test/17")).test_accuracy')}
+
+**What the answer rests on.** The network is run on {training["probes"]} stored training pictures of each image set
+(probe features), and an ensemble of {training["members"]} small networks reads its answers and the pictures' labels;
+statistics of the weights identify image set, activation and whether the network is unlike the zoo. No test picture
+is used. So this is **not** a weights-only neural functional: those are below, trained on the same networks.
 
 ## Measured
 
-On held-out networks of the zoo; no part of their training runs was trained or calibrated on. The truth is the accuracy
-on 5,000 test images, itself uncertain by about half a point. The tie ceiling is the largest tau-b that predictions
-without ties can have.
+On held-out networks of the zoo; no part of their training runs was used in training or calibration. The truth is the
+accuracy on 5,000 test images, itself uncertain by about half a point. The tie ceiling is the largest tau-b that
+predictions without ties can have.
 
 {table(rows, ACCURACY)}
 
 Intervals: split conformal prediction with a learned scale, calibrated on finished validation networks, at a nominal
-{percent(metrics["coverage"])}; not valid for checkpoints along training, whose coverage is shown all the same.
+{percent(metrics["coverage"])}; not valid for checkpoints along training, whose coverage is listed too.
 
 {table(rows, INTERVALS)}
 
 Networks unlike the zoo's, and how often they are nevertheless called typical (untrained networks, separate
-permutations, shuffles and noise of *training* networks are the negatives of training; another width is never typical):
+permutations, shuffles and noise of *training* networks were negatives in training; another width is never typical):
 
 {table(unlike, {"kind": "networks", "networks": "number", "called_typical": "called typical"})}
 
 Permuting the neurons of {metrics["symmetry"]["networks"]} networks changes no prediction by more than
-{metrics["symmetry"]["permuted"]:.1e}. One prediction takes {metrics["milliseconds"]} ms (median, on the machine that
-evaluated).
+{metrics["symmetry"]["permuted"]:.1e}. One prediction takes {metrics["milliseconds"]} ms (median, on the evaluating
+machine).
 
-## Beside it: weights-only models, on the same networks
+## For comparison: weights-only models, on the same networks
 
 `statnn` and `hnp` follow the models of {PAPER} (`bench/cnn_baselines.py`), one model for both image sets, few epochs.
-With sinusoidal encodings in every layer, `np` and `hnp` answer all networks alike (docs/log.md):
+With sinusoidal encodings in every layer, `np` and `hnp` give all networks the same answer (docs/log.md):
 
 {table(baselines, BASELINES)}
 
@@ -126,13 +128,13 @@ trained 86 epochs; their accuracies spread wider than ours):
 ## Limits
 
 Networks trained in other ways than the zoo's (other augmentation, other pictures, padding or pooling) may be called
-typical and yet lie outside their interval: coverage is measured on the zoo's own recipes. "Measure it" in the app is
-the answer to doubt.
+typical and yet lie outside their interval: coverage is measured on the zoo's own recipes. In case of doubt, use
+"Measure it" in the app.
 """
 
 
 def training_text(training: dict[str, Any]) -> str:
-    """On what, how, where and how long it was trained."""
+    """Training data, recipe, duration and machine, as Markdown."""
     recipe = ", ".join(f"{key} {value}" for key, value in training["recipe"].items())
     rows = table(training["collections"], TRAINED_ON)
     return (f"{rows}\n\nRecipe: {recipe}. {training['seconds'] / 60:.0f} minutes on {training['device']} "

@@ -1,10 +1,10 @@
-"""The card of a reader of weights alone, and the picture of its validation curve."""
+"""The card of a weights-only reader, and the plot of its validation curve."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from zoo import hub
-from zoo.card import PAPER, TAGS, percent, table, training_facts
+from zoo.card import PAPER, TAGS, percent, table, trained_on, training_facts, usage
+from zoo.front_matter import Result, model_header
 
 LABELS = {
     "collection": "networks of",
@@ -12,7 +12,7 @@ LABELS = {
     "recipe": "recipe",
     "networks": "number",
     "psnr": "mean PSNR, dB",
-    "accuracy": "accuracy, image set told",
+    "accuracy": "accuracy, image set given",
     "accuracy_auto": "image set found",
     "confidence": "mean confidence",
 }
@@ -29,30 +29,34 @@ PUBLISHED = [
         "cifar": "16.9",
     },
 ]
-"""Of the paper, on its own SIRENs; copies: fits of each training image from other initial weights."""
+"""From the papers, on their own SIRENs; copies: fits of each training image from different initial weights."""
 
 
 def reader_card(training: dict[str, Any], metrics: dict[str, Any], baselines: list[dict[str, Any]]) -> str:
     """The card of `WeightReader`."""
-    header = hub.card_header(f"Weightscope reader of weights alone: {metrics['task']}", TAGS, [])
+    labels = "accuracy" in metrics["rows"][0]
+    results = [Result(f"SIRENs of held-out {row['images']} images, {row['recipe']} recipe, weights alone",
+                      row["images"], row["accuracy"], row["recipe"]) for row in metrics["rows"] if labels]  # fmt: skip
+    title = f"Weightscope reader of weights alone: {metrics['task']}"
+    task = "image-classification" if labels else "graph-ml"
+    header = model_header(title, task, TAGS, trained_on(training), results)
     permuted = ", ".join(f"{row['permuted']:.0e}" for row in metrics["symmetry"])
     return f"""{header}
 # What weights alone say: {metrics["task"]}
 
-Reads the weights and biases of a network and nothing else: no coordinate and no image is put into it, no gradient is
-taken. Units are made canonical (signs, phases, scales), then products of weights with what units know pass along the
+Reads the weights and biases of a network and nothing else: the network is not run and no gradient is taken. Units are
+made canonical (signs, phases, scales), then features of the units are multiplied with weights and passed along the
 layers ({PAPER} has linear layers; products
-as in neural graphs, arXiv:2403.12143), and a small head reads the sums. Labels are averages over {metrics["views"]}
-copies, moved a little in their weights. {metrics["parameters"]:,} parameters; one network takes
-{metrics["milliseconds"]} ms (median, on the machine that evaluated).
-
+as in neural graphs, arXiv:2403.12143), and a small head reads their sums. Labels are averages over {metrics["views"]}
+copies whose weights were changed a little. {metrics["parameters"]:,} parameters; one network takes
+{metrics["milliseconds"]} ms (median, on the evaluating machine).
+{usage_of(metrics)}
 ## Measured, on networks that no training step saw
 
 {figures(metrics)}
 
 Largest change of any output for permuted copies: {permuted}.
 
-{agreement(metrics)}
 {beside(metrics, baselines)}
 ## Training
 
@@ -62,32 +66,28 @@ Largest change of any output for permuted copies: {permuted}.
 
 ## Limits
 
-It reads networks of the shape that it learned from, and has no class for networks that show nothing: it names something
-for every one of them. `python -m zoo train reader` makes another for any collection.
+It reads networks of the shape that it was trained on, and has no class for networks that show nothing: it gives each of
+them a label. Next to the classifier, the classifier's verdict tells which networks show none of the labels.
+`python -m zoo train reader` makes another for any collection.
 """
 
 
+def usage_of(metrics: dict[str, Any]) -> str:
+    """Code that uses a reader of labels; other readers have no common example."""
+    question = 'predict(zoo.network("mnist-sirens/test/17")).label'
+    return f"\n{usage('reader-gray', question)}\n" if metrics["task"] == "label" else ""
+
+
 def figures(metrics: dict[str, Any]) -> str:
-    """The table of one task."""
+    """The results table of the reader's task."""
     if "accuracy" not in metrics["rows"][0]:
         return table(metrics["rows"], NUMBERS)
     shares = ("accuracy", "accuracy_auto", "confidence")
     return table([{**row, **{key: percent(row[key]) for key in shares}} for row in metrics["rows"]], LABELS)
 
 
-def agreement(metrics: dict[str, Any]) -> str:
-    """How often this reader and the classifier that looks at pictures say the same, and of what."""
-    if "agreement" not in metrics:
-        return ""
-    shares = ("typical", "typical_and_alike")
-    rows = [{**row, **{key: percent(row[key]) for key in shares}} for row in metrics["agreement"]]
-    shown = table(rows, {"kind": "networks", "networks": "number", "typical": "typical to the classifier",
-                         "typical_and_alike": "and both name the same"})  # fmt: skip
-    return f"Beside the classifier, which looks at the picture that a network draws:\n\n{shown}\n"
-
-
 def beside(metrics: dict[str, Any], baselines: list[dict[str, Any]]) -> str:
-    """What others have: published figures for SIRENs, baselines on the same networks."""
+    """For comparison: published figures for SIRENs, baselines on the same networks."""
     if "accuracy" in metrics["rows"][0]:
         columns = {
             "model": "model",
@@ -103,7 +103,7 @@ def beside(metrics: dict[str, Any], baselines: list[dict[str, Any]]) -> str:
 
 
 def facts_of(training: dict[str, Any]) -> str:
-    """On what, how, where and how long."""
+    """Training data, recipe, duration and machine, as Markdown."""
     if any("psnr" in row for row in training["collections"]):
         return training_facts(training)
     recipe = ", ".join(f"{key} {value}" for key, value in training["recipe"].items())
@@ -116,7 +116,7 @@ WIDTH, HEIGHT, EDGE = 480, 220, 40
 
 
 def curve_svg(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
-    """Validation over networks seen, a line for each image set, as an SVG picture."""
+    """The validation score by networks seen, a line for each image set, as an SVG plot."""
     last, highest = rows[-1]["samples"], max(max(row["validation"]) for row in rows) or 1
     lines = []
     for i, name in enumerate(names):

@@ -1,9 +1,9 @@
-"""The card of `TicketPredictor`: every figure comes from what training and evaluation wrote down."""
+"""The card of `TicketPredictor`, written from the figures of training and evaluation."""
 
 from typing import Any
 
-from zoo import hub
-from zoo.card import PAPER, percent, table
+from zoo.card import PAPER, percent, table, usage
+from zoo.front_matter import Result, model_header
 
 MASKS = {
     "mask": "mask",
@@ -47,17 +47,23 @@ def tickets_card(training: dict[str, Any], metrics: dict[str, Any], others: list
     """The card, as Markdown with front matter."""
     rows = [_show(row) for row in metrics["methods"]]
     shipped = next(row for row in metrics["methods"] if row["mask"] == metrics["shipped"])
-    results = [("masks for held-out initializations", metrics["images"], shipped["accuracy"])]
-    tags = ["weight-space-learning", "lottery-ticket", "pruning"]
-    header = hub.card_header(f"Weightscope winning tickets, {metrics['images']}", tags, results, "accuracy")
+    images = metrics["images"]
+    results = [
+        Result("held-out initializations, trained under its masks", images, round(shipped["accuracy"], 4))
+    ]
+    header = model_header(f"Weightscope winning tickets, {images}", "graph-ml", ["lottery-ticket", "pruning"],
+                          [images], results)  # fmt: skip
     trained = metrics["called_trained"]
     recipe = ", ".join(f"{key} {value}" for key, value in metrics["recipe"].items())
     return f"""{header}
 # Which weights of this untrained network are worth training?
 
 Takes an *initialization* of a {SIZES[metrics["images"]]} (hidden layers of any width) for {metrics["images"]} and
-gives every weight a score. The {percent(1 - metrics["sparsity"])} of the highest scores are its winning ticket:
-trained alone, from the same initial values, they should come close to the whole network. After section 3.3 of {PAPER}.
+gives every weight a score. The {percent(1 - metrics["sparsity"])} with the highest scores are its winning ticket:
+trained alone, from the same initial values, they should reach nearly the accuracy of the whole network. After section
+3.3 of {PAPER}.
+
+{usage(f"tickets-{images}", f'predict(zoo.network("{images}-inits/test/3")).scores[0].shape')}
 
 **What the answer rests on.** {rests_on(training, metrics)}
 
@@ -65,7 +71,7 @@ trained alone, from the same initial values, they should come close to the whole
 
 {metrics["networks"]} held-out initializations, each trained under each mask with one recipe ({recipe}; same batches in
 the same order for all masks of a network), then measured on the whole test split. Gap closed: from random (Bernoulli)
-to IMP, one round of iterative magnitude pruning, which trains the network to the end first.
+to IMP, one round of iterative magnitude pruning, which first trains the network completely.
 
 {table(rows, MASKS)}
 
@@ -73,7 +79,7 @@ The paper's figures, on its own recipe (not stated there in full) and sizes:
 
 {table(PUBLISHED, PUBLISHED_COLUMNS)}
 
-One prediction takes {metrics["seconds"]:.2f} s (median, on the machine that evaluated, other work running beside it).
+One prediction takes {metrics["seconds"]:.2f} s (median, on the evaluating machine, other work running beside it).
 Permuting the hidden neurons of an initialization permutes its scores: {metrics["symmetry"]["different"]} of
 {metrics["symmetry"]["weights"]:,} differ by any bit. Called "trained": {percent(trained["initializations"])} of
 {trained["networks"][0]} initializations, {percent(trained["trained"])} of {trained["networks"][1]} trained networks.
@@ -89,20 +95,20 @@ Permuting the hidden neurons of an initialization permutes its scores: {metrics[
 ## Limits
 
 Learned from one initialization scheme (torch's default, uniform within 1/sqrt(fan-in)) and one recipe; other widths and
-schemes are read, and were not measured. The scores were learned at {percent(metrics["sparsity"])} sparsity; other
-sparsities rank by the same scores. Biases are never pruned.
+schemes are accepted, but were not measured. The scores were learned at {percent(metrics["sparsity"])} sparsity; other
+sparsities use the same ranking. Biases are never pruned.
 """
 
 
 def rests_on(training: dict[str, Any], metrics: dict[str, Any]) -> str:
-    """What the scores are made from, and why this way."""
+    """How the scores are computed and why, as Markdown."""
     images = f"{training['images']:,} stored training images{_smaller(training)}"
     if training["model"] == "magnitude":
         return f"""No neural functional: the network is trained for {max(training["moments"])} steps on {images},
-and the score of a weight is its size then, in a unit of its layer. The units, one number per layer, are all that was
-learned: cut at one unit, a layer keeps on average as many weights as IMP's masks of the training pairs keep of it.
-Without them ("magnitude after the short training") the same cut takes too much from some layers. Neural functionals
-trained on such pairs measured worse: see the rows below."""
+and the score of a weight is then its magnitude, in a unit of its layer. The units, one number per layer, are all that
+was learned: cut at one unit, a layer keeps on average as many weights as IMP's masks of the training pairs keep of it.
+Without them ("magnitude after the short training") the same cut removes too much of some layers. Neural functionals
+trained on such pairs were less accurate: see the rows below."""
     moments = ", ".join(map(str, training["moments"]))
     return f"""{MODEL_KINDS[training["model"]]} reads the weights and, as further channels, gradients: of the loss at
 the initialization, and summed up over a short training on {images} (after {moments} steps; the zoo's own training takes
@@ -111,21 +117,21 @@ model, "gradients at the initialization only" what a model is worth without it."
 
 
 def _smaller(training: dict[str, Any]) -> str:
-    """How much smaller the short training sees images than they are."""
+    """By how much the images of the short training are reduced, as Markdown."""
     size = training.get("shrink", 1) * training.get("coarse", 1)
     return f" at 1/{size} of their width and height" if size > 1 else ""
 
 
 def _show(row: dict[str, Any]) -> dict[str, Any]:
-    shown = {key: percent(row[key]) for key in ("accuracy", "overlap", "gap_closed") if key in row}
+    percentages = {key: percent(row[key]) for key in ("accuracy", "overlap", "gap_closed") if key in row}
     return {
-        **row, **shown, "standard_error": f"{100 * row['standard_error']:.2f}",
+        **row, **percentages, "standard_error": f"{100 * row['standard_error']:.2f}",
         "kept": ", ".join(f"{n:,}" for n in row.get("kept", [])), "dead": ", ".join(map(str, row.get("dead", []))),
     }  # fmt: skip
 
 
 def training_text(training: dict[str, Any]) -> str:
-    """On what, how, where and how long it was trained, or its rivals."""
+    """Training data, recipe, duration and machine, as Markdown."""
     recipe = ", ".join(f"{key} {value}" for key, value in training["recipe"].items())
     pairs = training["pairs"]
     accuracies = (

@@ -1,32 +1,33 @@
-"""The way into a zoo: `Zoo`, and by name what its users need besides.
+"""`Zoo`, the entry point to a zoo, and re-exports of what its users need.
 
-To add a predictor, see `zoo.predictors`; to add a collection, put its folder under `collections/`; then run
-`python -m zoo index`, which writes what `zoo.index` reads.
+To add a predictor or a collection, put its folder under `predictors/` or `collections/`; then run
+`python -m zoo index FOLDER`, which writes what `zoo.index` reads. New kinds: see `nfn.predictor` and `zoo.families`.
 """
 
+import logging
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar, overload
 
+from nfn.architecture.words import architecture_words
 from nfn.network import Network
 from nfn.predictor import CONFIG_FILE, WEIGHTS_FILE, Predictor
 from zoo.collection import Collection
 from zoo.errors import ZooError, did_you_mean, shorten
 from zoo.ids import WHOLE_ID, ZooId, parse_zoo_id
 from zoo.index import CollectionInfo, PredictorInfo, listed_file, read_catalog, write_catalog
-from zoo.predictors import PREDICTORS, PredictorKind, predictor_kind
+from zoo.own_architectures import read_architecture
+from zoo.predictors import load_predictor
 from zoo.source import EMBEDDED, FileInfo, Files, LocalFiles, ZooSource, check_file
 from zoo.stacked import Stacked
 
 __all__ = [
     "EMBEDDED",
-    "PREDICTORS",
     "WHOLE_ID",
     "CollectionInfo",
     "PredictorInfo",
-    "PredictorKind",
     "Zoo",
     "ZooId",
     "parse_zoo_id",
@@ -34,15 +35,16 @@ __all__ = [
     "write_catalog",
 ]
 
+log = logging.getLogger(__name__)
 CARD_FILE = "README.md"
 P = TypeVar("P", bound=Predictor)
 
 
 class Zoo:
-    """A folder with `catalog.json`, `collections/` and `predictors/`; all of it is found through the catalog.
+    """A folder with `catalog.json`, `collections/` and `predictors/`; only what the catalog lists is used.
 
-    `files` bring what is not in the folder yet. What is missing, damaged or misspelled raises ZooError; what cannot
-    be fetched, HubError.
+    `files` provides what is not in the folder yet. Raises ZooError for what is missing, damaged or misspelled, and
+    HubError for what cannot be downloaded.
     """
 
     def __init__(self, root: Path = EMBEDDED, files: Files | None = None):
@@ -55,7 +57,7 @@ class Zoo:
 
     @property
     def source(self) -> ZooSource:
-        """Where this zoo comes from."""
+        """The source of this zoo."""
         return self.files.source
 
     def collections(self) -> list[CollectionInfo]:
@@ -67,11 +69,11 @@ class Zoo:
         return list(self._predictor_infos.values())
 
     def collection(self, name: str) -> Collection:
-        """A collection, opened once."""
+        """A collection, opened once and then reused."""
         info = _find(self._collection_infos, name, "collection")
         with self._lock:
             if name not in self._opened:
-                opened = self._open_collection(info)
+                opened = self.open_collection(name)
                 if len(opened) != info.count:
                     raise ZooError(
                         f"The catalog lists {info.count} networks in {name}, its table has {len(opened)}."
@@ -81,19 +83,35 @@ class Zoo:
                 self._opened[name] = opened
             return self._opened[name]
 
-    def _open_collection(self, info: CollectionInfo) -> Collection:
-        """A collection whose shards the catalog lists, so that only files of known size and checksum are read."""
+    def open_collection(self, name: str) -> Collection:
+        """A collection of which nothing but `spec.json` has been read, to read parts of it (`Collection.part`).
+
+        Its files must have the size and checksum that the catalog lists.
+        """
+        info = _find(self._collection_infos, name, "collection")
         folder = f"collections/{info.name}"
-        for needed in ("spec.json", "networks.parquet"):
-            self.files.need(f"{folder}/{needed}", listed_file(info, needed))
+        for file in ("spec.json", "networks.parquet"):
+            self.files.ensure(f"{folder}/{file}", listed_file(info, file))
 
         def open_shard(path: Path, places: Sequence[int]) -> Stacked:
             return self.files.open_shard(f"{folder}/{path.name}", listed_file(info, path.name), places)
 
         return Collection(self.root / folder, open_shard, self.files.limits)
 
+    def collection_file(self, name: str, file: str) -> Path | None:
+        """The path of a further file of a collection, checked against the catalog; None if there is none."""
+        info = _find(self._collection_infos, name, "collection")
+        listed = next((one for one in info.files if one.name == file), None)
+        if listed is None:
+            return None
+        self.files.ensure(f"collections/{name}/{file}", listed)
+        return self.root / "collections" / name / file
+
     def rows(self, collection: str, limit: int | None = None) -> list[dict[str, Any]]:
-        """The facts of the first `limit` networks: whole id, split, recipe, label (its name) and PSNR or accuracy."""
+        """The facts of the first `limit` networks: full id, split, recipe, label (its name) and PSNR or accuracy.
+
+        An architecture of its own is given in words; the column of `collection(name).rows` has it as JSON.
+        """
         if limit is not None and limit < 0:
             raise ZooError(f"The limit must be 0 or more, got {limit}.")
         opened = self.collection(collection)
@@ -112,7 +130,7 @@ class Zoo:
         return self.collection(parsed.collection).network(parsed.network_id)
 
     def parse(self, zoo_id: ZooId | str) -> ZooId:
-        """An id whose collection is in this zoo; ZooError offers the nearest names."""
+        """Parse an id of a collection in this zoo; ZooError suggests the nearest names."""
         parsed = parse_zoo_id(zoo_id) if isinstance(zoo_id, str) else zoo_id
         _find(self._collection_infos, parsed.collection, "collection")
         return parsed
@@ -120,16 +138,18 @@ class Zoo:
     @overload
     def predictor(self, name: str) -> Predictor: ...
     @overload
-    def predictor(self, name: str, wanted: type[P]) -> P: ...
+    def predictor(self, name: str, expected: type[P]) -> P: ...
 
-    def predictor(self, name: str, wanted: type[Predictor] = Predictor) -> Predictor:
-        """A predictor, loaded once, after its files were found to be those of the catalog.
+    def predictor(self, name: str, expected: type[Predictor] = Predictor) -> Predictor:
+        """A predictor, loaded once, after checking its files against the catalog.
 
-        Raises ZooError where it is none of `wanted`, or not in this zoo.
+        Raises ZooError if it is not an `expected` one, or not in this zoo.
         """
         model = self._load(name)
-        if not isinstance(model, wanted):
-            raise ZooError(f"The predictor {name!r} is a {type(model).__name__}; wanted a {wanted.__name__}.")
+        if not isinstance(model, expected):
+            raise ZooError(
+                f"The predictor {name!r} is a {type(model).__name__}; expected a {expected.__name__}."
+            )
         return model
 
     def _load(self, name: str) -> Predictor:
@@ -137,21 +157,22 @@ class Zoo:
         with self._lock:
             if name not in self._loaded:
                 folder = self.root / "predictors" / name
-                for needed in (CONFIG_FILE, WEIGHTS_FILE):
-                    self.files.need(f"predictors/{name}/{needed}", listed_file(info, needed))
-                self._loaded[name] = _load(name, folder)
+                for file in (CONFIG_FILE, WEIGHTS_FILE):
+                    self.files.ensure(f"predictors/{name}/{file}", listed_file(info, file))
+                self._loaded[name] = load_predictor(folder)
+                log.debug("predictor %s from %s", name, folder)
             return self._loaded[name]
 
     def card(self, name: str = "") -> str:
-        """The card of a predictor, or with no name that of the whole zoo: Markdown, "" where there is none."""
+        """The card of a predictor, or of the whole zoo if no name is given: Markdown, "" if there is none."""
         if not name:
             return self.files.card()
         info = _find(self._predictor_infos, name, "predictor")
-        found = [file for file in info.files if file.name == CARD_FILE]
-        for file in found:
-            self.files.need(f"predictors/{name}/{CARD_FILE}", file)
+        matches = [file for file in info.files if file.name == CARD_FILE]
+        for file in matches:
+            self.files.ensure(f"predictors/{name}/{CARD_FILE}", file)
         path = self.root / "predictors" / name / CARD_FILE
-        return path.read_text(encoding="utf-8", errors="replace") if found and path.is_file() else ""
+        return path.read_text(encoding="utf-8", errors="replace") if matches and path.is_file() else ""
 
     def listed(self) -> dict[str, FileInfo]:
         """Every file that the catalog lists, by its path in the zoo."""
@@ -164,13 +185,15 @@ class Zoo:
         }
 
     def verify(self) -> None:
-        """Check size and SHA-256 of every file that the catalog lists."""
+        """Check size and SHA-256 of every file in the catalog."""
         for path, file in self.listed().items():
             check_file((self.root / path).parent, file)
 
     def _describe(self, name: str, opened: Collection, row: dict[str, Any]) -> dict[str, Any]:
-        place = ("id", "label", "shard", "row")
-        facts = {key: value for key, value in row.items() if key not in place}
+        location = ("id", "label", "shard", "row")
+        facts = {key: value for key, value in row.items() if key not in location}
+        if opened.spec.family.own_architectures:
+            facts["architecture"] = architecture_words(read_architecture(row))
         if "label" not in row:
             return {"id": f"{name}/{row['id']}", **facts}
         label = row["label"]
@@ -179,13 +202,6 @@ class Zoo:
                 f"{name}/{row['id']} has label {label}; spec.json names {len(opened.spec.label_names)}."
             )
         return {"id": f"{name}/{row['id']}", "label": opened.spec.label_names[label], **facts}
-
-
-def _load(name: str, folder: Path) -> Predictor:
-    try:
-        return predictor_kind(name).load(folder)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ZooError(f"The predictor {name} cannot be used: {error}") from error
 
 
 def _find(infos: dict[str, Any], name: str, what: str):

@@ -1,4 +1,4 @@
-"""What goes wrong with a zoo: one exception, whose text is a sentence for the person who asked."""
+"""The exceptions of a zoo, whose text is written for the user."""
 
 from collections.abc import Iterable
 
@@ -6,9 +6,9 @@ MAX_TEXT = 600
 
 
 class ZooError(ValueError):
-    """A zoo, a collection or a name in it is not as it should be; the text says what to do next.
+    """A problem with a zoo, a collection or a name in it; the text says what to do next.
 
-    It is one printable line, whatever of strangers' is quoted in it.
+    The text is one printable line, even if it quotes untrusted text.
     """
 
     def __init__(self, text: str):
@@ -17,15 +17,15 @@ class ZooError(ValueError):
 
 
 class HubError(ZooError):
-    """The Hub, the way to it or the disk for what comes from it is not as it should be. The embedded zoo needs none."""
+    """A problem with the Hub, the connection to it, or the disk for downloads. The embedded zoo needs none of these."""
 
 
 def shorten(text: str, width: int = 60) -> str:
-    """Someone else's text as a quoted piece that fits into an error message."""
+    """Quote untrusted text, shortened to fit into an error message."""
     return repr(text if len(text) <= width else text[:width] + "…")
 
 
 def did_you_mean(names: Iterable[str]) -> str:
-    """A question to end an error message with, " Did you mean a or b?"; "" where there are no names to offer."""
-    found = " or ".join(names)
-    return f" Did you mean {found}?" if found else ""
+    """The end of an error message, " Did you mean a or b?"; "" if there are no names to suggest."""
+    options = " or ".join(names)
+    return f" Did you mean {options}?" if options else ""

@@ -1,4 +1,4 @@
-"""Measure `AccuracyPredictor` on wild networks held out, on families never trained on, and on another zoo."""
+"""Measure `AccuracyPredictor` on held-out wild networks, on families never trained on, and on another zoo."""
 
 import json
 import time
@@ -9,37 +9,51 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nfn.accuracy.answers import angle
 from nfn.accuracy.predictor import AccuracyEstimate, AccuracyPredictor
 from nfn.architecture.graph import Architecture
 from nfn.cnn import class_scores
 from zoo.build_wild import GRAY
 from zoo.collection import Collection
 from zoo.evaluate_generalization import kendall_tau
-from zoo.images import to_pixels
-from zoo.train_accuracy import Examples, read_folders
+from zoo.images import to_float
+from zoo.train_accuracy import (
+    AccuracyRecipe,
+    Examples,
+    group_quantiles,
+    left_out_errors,
+    read_folders,
+    relative_errors,
+)
 from zoo.wild_collection import WildNetwork, wild_networks
 from zoo.wild_recipe import UNSEEN, WildRecipe
 
 BATCH = 100
+LEVELS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+"""The nominal coverages of the reliability plot."""
+SPLITS = {"test": "held out", "unseen": "families never trained on"}
 BY_HEART = 0.05
-"""How much better on its training pictures than on test pictures is a network that learned by heart."""
+"""How much better than on test pictures a memorizing network is on its training pictures."""
 
 
 def evaluate_accuracy(
     model: AccuracyPredictor, folders: Sequence[Path], small: Sequence[Path], work: Path
 ) -> dict[str, Any]:
-    """All figures of the model card; `small` are collections of small CNNs, which no part of this was trained on."""
+    """All figures of the model card; `small` are collections of small CNNs, none of which was trained on."""
     held_out = read_folders(model, folders, work).where(lambda facts: facts["split"] in ("test", "unseen"))
     confidence = read_confidence(model, folders)
     for facts in held_out.facts:
         facts["confidence"] = confidence[facts["collection"], facts["run"], facts["step"]]
         facts["activation"] = WildRecipe.from_json(facts["recipe"]).activation
-    rows = [{"which": which, **figures(model, held_out.where(wanted))} for which, wanted in groups(held_out)]
+    rows = [
+        {"which": which, **figures(model, held_out.where(belongs))} for which, belongs in groups(held_out)
+    ]
     return {
         "accuracy": rows,
+        "reliability": reliability(model, held_out),
         "fewer_pictures": [
-            {"which": which, "pictures": model.config.looks[1].pictures, **figures(model, held_out.where(wanted), 1)}
-            for which, wanted in groups(held_out)[:2]
+            {"which": which, "pictures": model.config.looks[1].pictures, **figures(model, held_out.where(belongs), 1)}
+            for which, belongs in groups(held_out)[:2]
         ],
         "small_cnns": [small_row(model, path) for path in small],
         "pictures": model.config.looks[0].pictures,
@@ -49,14 +63,14 @@ def evaluate_accuracy(
 
 
 def groups(examples: Examples) -> list[tuple[str, Callable[[dict[str, Any]], bool]]]:
-    """The groups of networks that are measured, by name; only those with a network in them."""
+    """The groups of networks to measure, by name, without empty groups."""
 
     def is_(key: str, value: Any, split: str = "test") -> Callable[[dict[str, Any]], bool]:
         return lambda facts: facts["split"] == split and facts[key] == value
 
     images = dict.fromkeys(facts["images"] for facts in examples.facts)
     activations = sorted({facts["activation"] for facts in examples.facts})
-    found: list[tuple[str, Callable[[dict[str, Any]], bool]]] = [
+    result: list[tuple[str, Callable[[dict[str, Any]], bool]]] = [
         ("all held out", lambda facts: facts["split"] == "test"),
         ("all of families never trained on", lambda facts: facts["split"] == "unseen"),
         *((name, is_("images", name)) for name in images),
@@ -67,39 +81,67 @@ def groups(examples: Examples) -> list[tuple[str, Callable[[dict[str, Any]], boo
             "at the end of training",
             lambda facts: facts["split"] == "test" and facts["step"] == facts["steps"],
         ),
-        ("learned by heart", learned_by_heart),
+        ("learned by heart", memorized),
     ]
-    return [(name, wanted) for name, wanted in found if any(map(wanted, examples.facts))]
+    return [(name, belongs) for name, belongs in result if any(map(belongs, examples.facts))]
 
 
-def learned_by_heart(facts: dict[str, Any]) -> bool:
-    """Whether a held-out network knows its training pictures better than others, all its labels being right."""
-    honest = json.loads(facts["training"])["shuffled_labels"] == 0
-    return honest and facts["train_accuracy"] - facts["test_accuracy"] > BY_HEART
+def memorized(facts: dict[str, Any]) -> bool:
+    """Whether a network with correct training labels is far more accurate on training pictures than on test ones."""
+    correct_labels = json.loads(facts["training"])["shuffled_labels"] == 0
+    return correct_labels and facts["train_accuracy"] - facts["test_accuracy"] > BY_HEART
 
 
 def figures(model: AccuracyPredictor, examples: Examples, look: int = 0) -> dict[str, Any]:
-    """Kendall's tau and its ceiling, R2, mean error, coverage and width; the same of what one would do without it."""
+    """Kendall's tau and its ceiling, R2, mean error, coverage and width; the same for two simpler estimates."""
     results = model.explain(examples.read[look], examples.groups, look)
     truth = examples.accuracy
     confidence = torch.tensor([facts["confidence"] for facts in examples.facts], dtype=torch.float64)
     return {
         **compare(results, truth),
         "runs": len(set(examples.runs.tolist())),
-        "pictures_tau": round(kendall_tau(seen_of(results), truth), 4),
-        "pictures_mae": round(float((seen_of(results) - truth).abs().mean()), 4),
+        "pictures_tau": round(kendall_tau(picture_accuracies(results), truth), 4),
+        "pictures_mae": round(float((picture_accuracies(results) - truth).abs().mean()), 4),
         "confidence_tau": round(kendall_tau(confidence, truth), 4),
         "confidence_mae": round(float((confidence - truth).abs().mean()), 4),
     }
 
 
-def seen_of(results: list[AccuracyEstimate]) -> Tensor:
-    """The accuracy on the stored pictures, the plainest estimate `(n,)`."""
+def reliability(model: AccuracyPredictor, held_out: Examples) -> list[dict[str, Any]]:
+    """For held-out runs and for families never trained on: how many networks lie in the intervals of each of `LEVELS`,
+    without those that are not called typical, and the predicted and measured accuracies of all."""
+    errors = left_out_errors(model, 0, AccuracyRecipe().folds)
+    quantiles = {level: group_quantiles(model, 0, errors, level) for level in LEVELS}
+    rows = []
+    for split, which in SPLITS.items():
+        examples = held_out.where(lambda facts, split=split: facts["split"] == split)
+        results = model.explain(examples.read[0], examples.groups)
+        rows.append({
+            "which": which,
+            "levels": {str(level): observed(model, examples, of_level) for level, of_level in quantiles.items()},
+            "predicted": [round(result.test_accuracy, 4) for result in results],
+            "measured": [round(accuracy, 4) for accuracy in examples.accuracy.tolist()],
+        })  # fmt: skip
+    return rows
+
+
+def observed(model: AccuracyPredictor, examples: Examples, quantiles: dict[str, float]) -> float:
+    """The fraction of the typical examples that lie in the intervals of these quantiles, one for each group."""
+    features, groups = model.features(examples.read[0]), examples.groups
+    shift, deviation = model.processes[0](features, groups)
+    errors = relative_errors(model, shift, deviation, angle(examples.accuracy) - features[:, 0])
+    largest = torch.tensor([quantiles.get(model.config.groups[group], 0.0) for group in groups.tolist()])
+    typical = deviation <= model.config.looks[0].farthest
+    return round(float((errors <= largest)[typical].double().mean()), 4)
+
+
+def picture_accuracies(results: list[AccuracyEstimate]) -> Tensor:
+    """The accuracies on the stored pictures `(n,)`, the simplest estimate."""
     return torch.tensor([r.seen for r in results], dtype=torch.float64)
 
 
 def compare(results: list[AccuracyEstimate], truth: Tensor) -> dict[str, Any]:
-    """Estimates beside true accuracies `(n,)`."""
+    """Figures of estimates compared with the true accuracies `(n,)`."""
     predicted = torch.tensor([r.test_accuracy for r in results], dtype=torch.float64)
     inside = [r.low <= t <= r.high for r, t in zip(results, truth.tolist(), strict=True) if r.typical]
     widths = torch.tensor([r.high - r.low for r in results if r.typical] or [1.0])
@@ -121,7 +163,7 @@ def compare(results: list[AccuracyEstimate], truth: Tensor) -> dict[str, Any]:
 
 
 def noise_ceiling(truth: Tensor, pictures: int = 5_000, draws: int = 20) -> float:
-    """Kendall's tau between accuracies and what is counted of them on so many pictures: no predictor does better."""
+    """Kendall's tau between accuracies and their measurement on `pictures` images: the best any predictor can do."""
     generator = torch.Generator().manual_seed(0)
     deviation = (truth * (1 - truth) / pictures).sqrt()
     counted = [
@@ -133,8 +175,8 @@ def noise_ceiling(truth: Tensor, pictures: int = 5_000, draws: int = 20) -> floa
 
 @torch.inference_mode()
 def read_confidence(model: AccuracyPredictor, folders: Sequence[Path]) -> dict[tuple[str, int, int], float]:
-    """The mean probability that each held-out network gives to its answer on the stored pictures."""
-    found = {}
+    """The mean confidence of each held-out network on the stored pictures."""
+    result = {}
     for folder in folders:
         for network in wild_networks(folder):
             facts = network.facts
@@ -145,19 +187,19 @@ def read_confidence(model: AccuracyPredictor, folders: Sequence[Path]) -> dict[t
             x = model.pictures(facts["images"].removesuffix(GRAY)).shaped(shape)
             scores = torch.cat([network.scores(part) for part in x.split(BATCH)])
             chances = torch.softmax(scores, 1).amax(1)
-            found[folder.name, facts["run"], facts["step"]] = float(chances.mean())
-    return found
+            result[folder.name, facts["run"], facts["step"]] = float(chances.mean())
+    return result
 
 
 def small_row(model: AccuracyPredictor, path: Path) -> dict[str, Any]:
-    """The held-out networks of a collection of small CNNs in gray, trained by another script."""
+    """Figures on the held-out networks of a collection of small grayscale CNNs, trained by another script."""
     collection = Collection(path)
     table = collection.rows.to_pylist()
     chosen = [i for i, row in enumerate(table) if row["split"] == "test"]
     truth = torch.tensor([table[i]["test_accuracy"] for i in chosen], dtype=torch.float64)
     results = [small_estimate(model, collection, i, table[i]) for i in chosen]
-    plain = {"pictures_tau": round(kendall_tau(seen_of(results), truth), 4),
-             "pictures_mae": round(float((seen_of(results) - truth).abs().mean()), 4)}  # fmt: skip
+    plain = {"pictures_tau": round(kendall_tau(picture_accuracies(results), truth), 4),
+             "pictures_mae": round(float((picture_accuracies(results) - truth).abs().mean()), 4)}  # fmt: skip
     return {"collection": path.name, **compare(results, truth), **plain}
 
 
@@ -169,7 +211,7 @@ def small_estimate(
     size = model.config.stored[collection.images].size
 
     def scores(x: Tensor) -> Tensor:
-        return class_scores(features, to_pixels(255 * x), row["activation"])[0]
+        return class_scores(features, to_float(255 * x), row["activation"])[0]
 
     return model.estimate(collection.images, (1, size, size), scores)
 

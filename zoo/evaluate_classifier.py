@@ -1,8 +1,8 @@
-"""Measure `InrClassifier` on SIRENs of held-out images, on their mirror copies, and on networks that show nothing."""
+"""Measure `InrClassifier` on SIRENs of held-out images, and on equivalent copies of them."""
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,8 @@ import torch
 
 from nfn.classifier import InrClassifier
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
-from nfn.permutation import permute, permute_uncoupled, random_permutations
-from nfn.siren import FitRecipe, apply_signs, fit_sirens, random_sirens
-from nfn.spec import NetworkSpec
+from nfn.permutation import permute, random_permutations
+from nfn.siren import apply_signs
 from zoo.collection import Collection
 
 BATCH = 500
@@ -25,8 +24,6 @@ def evaluate_classifier(model: InrClassifier, collections: Sequence[Path], seed:
     return {
         "accuracy": [accuracy_row(model, collection) for collection in opened],
         "symmetry": [symmetry_row(model, collection, generator) for collection in opened],
-        "unlike_the_zoo": unlike_rows(model, opened, generator),
-        "typical_from": model.config.typical_from,
         "milliseconds": latency(model, opened[0]),
     }
 
@@ -40,94 +37,46 @@ def probabilities(model: InrClassifier, features: WeightSpaceFeatures) -> torch.
 
 
 def accuracy_row(model: InrClassifier, collection: Collection) -> dict[str, Any]:
-    """Accuracy with the domain told and found, and of the worst-fitted tenth; mean confidence; share called typical."""
+    """Accuracy with the domain given and detected, and of the worst-fitted tenth; mean confidence."""
     results, domain = probabilities(model, collection.normalized()), collection.spec.images["name"]
-    told = [model.explain(row, domain) for row in results]
-    found = [model.explain(row) for row in results]
+    given = [model.explain(row, domain) for row in results]
+    detected = [model.explain(row) for row in results]
     names = [collection.spec.label_names[label] for label in collection.labels.tolist()]
-    right = [r.label == name for r, name in zip(told, names, strict=True)]
-    right_found = [r.label == name and r.domain == domain for r, name in zip(found, names, strict=True)]
-    blurred = torch.tensor(collection.rows["psnr"].to_numpy()).argsort()[: max(1, len(right) // 10)].tolist()
+    correct = [r.label == name for r, name in zip(given, names, strict=True)]
+    correct_detected = [
+        r.label == name and r.domain == domain for r, name in zip(detected, names, strict=True)
+    ]
+    blurred = (
+        torch.tensor(collection.rows["psnr"].to_numpy()).argsort()[: max(1, len(correct) // 10)].tolist()
+    )
     return {
-        **describe(collection),
-        "accuracy": mean(right),
-        "accuracy_blurred": mean([right[i] for i in blurred]),
+        **collection.describe(),
+        "accuracy": mean(correct),
+        "accuracy_blurred": mean([correct[i] for i in blurred]),
         "psnr_blurred": round(float(collection.rows["psnr"].to_numpy()[blurred].max()), 1),
-        "accuracy_auto": mean(right_found),
-        "confidence": mean([max(r.probabilities.values()) for r in told]),
-        "typical": mean([r.typical for r in found]),
-    }
-
-
-def describe(collection: Collection) -> dict[str, Any]:
-    """What a row of figures was measured on."""
-    build = collection.spec.build
-    return {
-        "collection": collection.folder.name,
-        "images": collection.spec.images["name"],
-        "split": build["split"],
-        "recipe": build["recipe"],
-        "networks": len(collection),
-        "psnr": round(float(collection.rows["psnr"].to_numpy().mean()), 1),
+        "accuracy_auto": mean(correct_detected),
+        "confidence": mean([max(r.probabilities.values()) for r in given]),
     }
 
 
 def symmetry_row(model: InrClassifier, collection: Collection, generator: torch.Generator) -> dict[str, Any]:
-    """The largest change of any probability when hidden neurons are permuted and their signs flipped."""
+    """The largest change of any probability when hidden neurons are permuted or their signs flipped."""
     features = collection.normalized(slice(0, BATCH))
     before = probabilities(model, features)
     changes = {
         name: float((probabilities(model, copy) - before).abs().max())
-        for name, copy in disguises(features, generator).items()
+        for name, copy in equivalent_copies(features, generator).items()
     }
     return {"collection": collection.folder.name, "networks": len(before), **changes}
 
 
-def disguises(features: WeightSpaceFeatures, generator: torch.Generator) -> dict[str, WeightSpaceFeatures]:
-    """Copies of SIRENs that compute the same: with hidden neurons permuted, and with their signs flipped."""
+def equivalent_copies(
+    features: WeightSpaceFeatures, generator: torch.Generator
+) -> dict[str, WeightSpaceFeatures]:
+    """Copies of SIRENs that compute the same function: with hidden neurons permuted, and with their signs flipped."""
     order = random_permutations(network_spec_from_wsfeat(features, set_all_dims=True), generator)
     signs = [(torch.rand(b.shape, generator=generator) < 0.5) * 2.0 - 1 for b in features.biases[:-1]]
     return {"permuted": permute(features, order), "sign_flipped": apply_signs(features, signs)}
-
-
-def unlike_rows(
-    model: InrClassifier, collections: Sequence[Collection], generator: torch.Generator
-) -> list[dict[str, Any]]:
-    """How often networks that show nothing are called typical; the last two kinds were never trained on."""
-    return [unlike_row(model, kind, features) for kind, features in unlike_networks(collections, generator)]
-
-
-def unlike_networks(
-    collections: Sequence[Collection], generator: torch.Generator
-) -> Iterator[tuple[str, WeightSpaceFeatures]]:
-    """Networks that show nothing, by kind: untrained, fitted to noise, and made of the collections' own."""
-    for channels in sorted({c.spec.network.get_io()[1] for c in collections}):
-        yield (
-            f"untrained, {channels} channel(s)",
-            random_sirens(BATCH, NetworkSpec.mlp(2, 32, 32, channels), generator),
-        )
-        noise = torch.rand(50, channels, 28, 28, generator=generator) * 2 - 1
-        yield f"fitted to noise, {channels} channel(s)", fit_sirens(noise, FitRecipe(), generator)[0]
-    for collection in collections:
-        features = collection.normalized(slice(0, BATCH))
-        order = random_permutations(network_spec_from_wsfeat(features, set_all_dims=True), generator)
-        broken = permute_uncoupled(features, (*order, None), (None,) * len(features))
-        yield f"{collection.folder.name}, neurons permuted on one side only", broken
-    for collection in collections:
-        mixed = collection.normalized(slice(0, BATCH)).map(lambda x: shuffle_entries(x, generator))
-        yield f"{collection.folder.name}, entries permuted within each tensor", mixed
-
-
-def shuffle_entries(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """The same numbers in each network's tensor, in another order."""
-    order = torch.randperm(x[0].numel(), generator=generator)
-    return x.flatten(1)[:, order].view_as(x)
-
-
-def unlike_row(model: InrClassifier, kind: str, features: WeightSpaceFeatures) -> dict[str, Any]:
-    """The share of these networks that the predictor calls typical."""
-    typical = [model.explain(row).typical for row in probabilities(model, features)]
-    return {"kind": kind, "networks": len(typical), "called_typical": mean(typical)}
 
 
 def latency(model: InrClassifier, collection: Collection) -> float:

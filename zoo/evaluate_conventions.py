@@ -1,4 +1,4 @@
-"""How well conventions are found: SIRENs fitted in many, read without a word about any, beside the same declared."""
+"""Measure how well conventions are found: SIRENs of many conventions, read without a declaration and with one."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,54 +13,56 @@ from zoo.images import find_image_set
 
 @dataclass(frozen=True)
 class Outcome:
-    """One network: its label, what is answered where its convention is declared, and where it has to be found."""
+    """One network: its label, and the answers with its convention declared and with its convention unknown."""
 
     images: str
     label: str
     declared: InrClassification
-    found: InrClassification
+    detected: InrClassification
 
     @property
     def right_if_declared(self) -> bool:
-        """Whether the classifier names it where nothing has to be found."""
+        """Whether the label is correct if the convention is declared."""
         return (self.declared.domain, self.declared.label) == (self.images, self.label)
 
     @property
     def right(self) -> bool:
-        """Whether it is named although its convention is open."""
-        return (self.found.domain, self.found.label) == (self.images, self.label)
+        """Whether the label is correct although the convention is unknown."""
+        return (self.detected.domain, self.detected.label) == (self.images, self.label)
 
     @property
     def misled(self) -> bool:
-        """Whether a wrong label is called typical that is right where the convention is declared."""
-        return self.found.typical and not self.right and self.right_if_declared
+        """Whether a wrong label is called typical that is correct if the convention is declared."""
+        return self.detected.typical and not self.right and self.right_if_declared
 
 
-def outcomes(model: InrClassifier, fits: Iterable[ForeignFits]) -> list[Outcome]:
-    """What the model makes of each network."""
-    found = []
+def measure(model: InrClassifier, fits: Iterable[ForeignFits]) -> list[Outcome]:
+    """The model's answers for each network."""
+    outcomes = []
     for part in fits:
         names = find_image_set(part.images).labels
         for i, label in enumerate(part.labels.tolist()):
             network = as_network(part, i)
-            open_ = replace(network, convention=SirenConvention(), undeclared=FIELDS)
-            found.append(Outcome(part.images, names[label], model.predict(network), model.predict(open_)))
-    return found
+            undeclared = replace(network, convention=SirenConvention(), undeclared=FIELDS)
+            outcomes.append(
+                Outcome(part.images, names[label], model.predict(network), model.predict(undeclared))
+            )
+    return outcomes
 
 
-def convention_rows(found: Sequence[Outcome]) -> list[dict[str, Any]]:
+def convention_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """The figures of the card, per image set."""
     rows = []
-    for images in sorted({outcome.images for outcome in found}):
-        part = [outcome for outcome in found if outcome.images == images]
+    for images in sorted({outcome.images for outcome in outcomes}):
+        part = [outcome for outcome in outcomes if outcome.images == images]
         rows.append({
             "images": images,
             "networks": len(part),
             "right_if_declared": mean([outcome.right_if_declared for outcome in part]),
             "right": mean([outcome.right for outcome in part]),
             "typical_if_declared": mean([outcome.declared.typical for outcome in part]),
-            "typical": mean([outcome.found.typical for outcome in part]),
-            "wrong_and_typical": mean([outcome.found.typical and not outcome.right for outcome in part]),
+            "typical": mean([outcome.detected.typical for outcome in part]),
+            "wrong_and_typical": mean([outcome.detected.typical and not outcome.right for outcome in part]),
             "misled": mean([outcome.misled for outcome in part]),
         })  # fmt: skip
     return rows

@@ -11,8 +11,8 @@ from nfn.features import WeightSpaceFeatures
 from nfn.operators import STYLES, apply_style
 from nfn.siren import error_gradient, render
 from zoo.collection import Collection
-from zoo.evaluate_classifier import describe, disguises, median_milliseconds
-from zoo.images import load_images, to_pixels
+from zoo.evaluate_classifier import equivalent_copies, median_milliseconds
+from zoo.images import load_images, to_float
 
 ADAM_RATES = (1e-3, 2e-3, 4e-3, 8e-3)
 
@@ -26,7 +26,7 @@ def evaluate_editor(
     return {
         "styles": [style_row(model, c, style, count) for c in opened for style in STYLES],
         "strengths": [strength_row(model, c, s, count) for c in opened for s in (0.0, 0.5, 1.0, 1.5, 2.0)],
-        "symmetry": [symmetry_row(model, c, generator) for c in opened],
+        "symmetry": [symmetry_row(model, c, generator, min(count, 50)) for c in opened],
         "milliseconds": latency(model, opened[0]),
     }
 
@@ -43,7 +43,7 @@ def style_row(model: InrEditor, collection: Collection, style: str, count: int) 
     target, truth = apply_style(pictures, style), apply_style(true_images(collection, count), style)
     edited, gradients = edit_all(model, features, target), model.config.steps * model.config.rounds
     return {
-        **describe(collection), "networks": len(pictures), "style": style,
+        **collection.describe(), "networks": len(pictures), "style": style,
         "unedited": error(pictures, target),
         "mse": error(edited, target),
         "mse_true_image": error(edited, truth),
@@ -53,7 +53,7 @@ def style_row(model: InrEditor, collection: Collection, style: str, count: int) 
 
 
 def strength_row(model: InrEditor, collection: Collection, strength: float, count: int) -> dict[str, Any]:
-    """How close dilation comes at one strength, and how far the picture has moved."""
+    """The error of dilation at one strength, and how far the picture has moved."""
     features, size = collection.normalized(slice(0, count)), collection.spec.images["size"]
     pictures = render(features, size, size).clamp(-1, 1)
     target = apply_style(pictures, "dilate", strength)
@@ -76,7 +76,7 @@ def edit_all(model: InrEditor, features: WeightSpaceFeatures, target: torch.Tens
 def true_images(collection: Collection, count: int) -> torch.Tensor:
     """The images that the first `count` networks were fitted to, in [-1, 1]."""
     rows = collection.rows["image_row"].to_pylist()[:count]
-    return to_pixels(load_images(collection.spec.images["name"], collection.spec.build["split"], rows)[0])
+    return to_float(load_images(collection.spec.images["name"], collection.spec.build["split"], rows)[0])
 
 
 @torch.no_grad()
@@ -97,14 +97,16 @@ def error(pictures: torch.Tensor, target: torch.Tensor) -> float:
     return round(float((pictures - target).square().mean()), 5)
 
 
-def symmetry_row(model: InrEditor, collection: Collection, generator: torch.Generator) -> dict[str, Any]:
+def symmetry_row(
+    model: InrEditor, collection: Collection, generator: torch.Generator, count: int
+) -> dict[str, Any]:
     """The largest pixel difference between edits of a network and of its permuted, and sign-flipped, copy."""
-    features, size = collection.normalized(slice(0, 50)), collection.spec.images["size"]
+    features, size = collection.normalized(slice(0, count)), collection.spec.images["size"]
     target = apply_style(render(features, size, size), "dilate")
     edited = edit_all(model, features, target)
     differences = {
         name: float((edit_all(model, copy, target) - edited).abs().max())
-        for name, copy in disguises(features, generator).items()
+        for name, copy in equivalent_copies(features, generator).items()
     }
     return {"collection": collection.folder.name, "networks": len(edited), **differences}
 

@@ -1,4 +1,4 @@
-"""Measure `GeneralizationPredictor` on the test splits of its collections, on disguised copies, on odd networks."""
+"""Measure `GeneralizationPredictor` on the test splits of its collections, permuted copies and unusual networks."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,8 +13,6 @@ from nfn.generalization import Generalization, GeneralizationPredictor
 from nfn.permutation import permute, random_permutations
 from zoo.collection import Collection
 from zoo.train_generalization import noise_like, shuffle, uncouple, untrained
-
-BATCH = 32
 
 
 def evaluate_generalization(
@@ -47,34 +45,23 @@ def tested_networks(collection: Collection) -> tuple[WeightSpaceFeatures, list[d
     return collection.features(chosen), [table[i] for i in chosen], collection.images
 
 
-def predictions(
-    model: GeneralizationPredictor, features: WeightSpaceFeatures, activations: Sequence[str | None]
-) -> list[Generalization]:
-    """Predictions for many networks."""
-    starts = range(0, len(activations), BATCH)
-    parts = [
-        model.predict_batch(features.select(slice(i, i + BATCH)), activations[i : i + BATCH]) for i in starts
-    ]
-    return [result for part in parts for result in part]
-
-
 def accuracy_rows(
     model: GeneralizationPredictor, features: WeightSpaceFeatures, facts: list[dict[str, Any]], images: str
 ) -> list[dict[str, Any]]:
-    """Rows for networks that ended training (all, ReLU, tanh; activation not told), and for checkpoints before."""
-    told = predictions(model, features, [fact["activation"] for fact in facts])
-    found = predictions(model, features, [None] * len(facts))
+    """Rows for finished networks (all, ReLU, tanh, activation not given), and for earlier checkpoints."""
+    given = model.predict_features(features, [fact["activation"] for fact in facts])
+    detected = model.predict_features(features, [None] * len(facts))
     groups: list[tuple[str, list[Generalization], Callable[[dict], bool]]] = [
-        ("finished", told, lambda fact: fact["final"]),
-        ("finished, ReLU", told, lambda fact: fact["final"] and fact["activation"] == "relu"),
-        ("finished, tanh", told, lambda fact: fact["final"] and fact["activation"] == "tanh"),
-        ("finished, activation not told", found, lambda fact: fact["final"]),
-        ("checkpoints along training", told, lambda fact: not fact["final"]),
+        ("finished", given, lambda fact: fact["final"]),
+        ("finished, ReLU", given, lambda fact: fact["final"] and fact["activation"] == "relu"),
+        ("finished, tanh", given, lambda fact: fact["final"] and fact["activation"] == "tanh"),
+        ("finished, activation not told", detected, lambda fact: fact["final"]),
+        ("checkpoints along training", given, lambda fact: not fact["final"]),
     ]
     rows = []
     for title, results, belongs in groups:
-        mine = [i for i, fact in enumerate(facts) if belongs(fact)]
-        row = figures([results[i] for i in mine], [facts[i] for i in mine], images)
+        selected = [i for i, fact in enumerate(facts) if belongs(fact)]
+        row = figures([results[i] for i in selected], [facts[i] for i in selected], images)
         rows.append({"images": images, "which": title, **row})
     return rows
 
@@ -106,12 +93,12 @@ def figures(results: list[Generalization], facts: list[dict[str, Any]], images: 
 
 
 def kendall_tau(a: Tensor, b: Tensor) -> float:
-    """Kendall's tau-b of two vectors `(n,)`; 0 where all entries of one are equal, which orders nothing.
+    """Kendall's tau-b of two vectors `(n,)`; 0 if all entries of one are equal.
 
-    Raises ValueError for numbers that are not finite: of these, too, every pair would count as tied.
+    Raises ValueError for numbers that are not finite, which would all count as tied.
     """
     if not (a.isfinite().all() and b.isfinite().all()):
-        raise ValueError("Kendall's tau wants finite numbers; got infinite ones, or none at all (NaN).")
+        raise ValueError("Kendall's tau expects finite numbers; got infinity or NaN.")
     first, second = (a[:, None] - a).sign(), (b[:, None] - b).sign()
     pairs = ((first != 0).sum() * (second != 0).sum()).double()
     return float((first * second).sum() / pairs.sqrt()) if pairs else 0.0
@@ -126,7 +113,7 @@ def tie_ceiling(truth: Tensor) -> float:
 def unlike_rows(
     model: GeneralizationPredictor, features: WeightSpaceFeatures, generator: torch.Generator
 ) -> list[dict[str, Any]]:
-    """Networks unlike the zoo's, and how often they are nevertheless called typical."""
+    """How often networks unlike the zoo's are nevertheless called typical, by kind."""
     some = features.select(slice(0, 200))
     count = len(some.weights[0])
     wide = WeightSpaceFeatures(
@@ -142,14 +129,14 @@ def unlike_rows(
     }
     rows = []
     for kind, networks in kinds.items():
-        results = predictions(model, networks, [None] * count)
-        share = sum(r.typical for r in results) / count
-        rows.append({"kind": kind, "networks": count, "called_typical": round(share, 4)})
+        results = model.predict_features(networks, [None] * count)
+        fraction = sum(r.typical for r in results) / count
+        rows.append({"kind": kind, "networks": count, "called_typical": round(fraction, 4)})
     return rows
 
 
 def duplicate(weight: Tensor, layer: int, layers: int) -> Tensor:
-    """A layer's weight in the network with every hidden channel doubled, which computes the same."""
+    """A layer's weight after doubling every hidden channel, which leaves the computed function unchanged."""
     weight = torch.cat([weight, weight], 3) / 2 if layer else weight
     return weight if layer == layers - 1 else torch.cat([weight, weight], 2)
 
@@ -161,17 +148,17 @@ def symmetry(
     count = len(features.weights[0])
     spec = network_spec_from_wsfeat(features, set_all_dims=True)
     copies = permute(features, random_permutations(spec, generator))
-    before, after = (predictions(model, f, [None] * count) for f in (features, copies))
+    before, after = (model.predict_features(f, [None] * count) for f in (features, copies))
     change = max(abs(a.test_accuracy - b.test_accuracy) for a, b in zip(before, after, strict=True))
     return {"networks": count, "permuted": change}
 
 
 def milliseconds(model: GeneralizationPredictor, features: WeightSpaceFeatures) -> float:
     """Median time of one prediction."""
-    model.predict_batch(features, [None])
+    model.predict_features(features, [None])
     times = []
     for _ in range(21):
         start = time.perf_counter()
-        model.predict_batch(features, [None])
+        model.predict_features(features, [None])
         times.append(time.perf_counter() - start)
     return round(1000 * sorted(times)[len(times) // 2], 1)

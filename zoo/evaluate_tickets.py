@@ -1,4 +1,4 @@
-"""Measure masks for held-out initializations: every network is trained under every mask, by the zoo's own recipe."""
+"""Measure masks for held-out initializations by training every network under every mask with the zoo's own recipe."""
 
 import math
 import time
@@ -40,7 +40,7 @@ from zoo.training import progress_bar
 SNIP_IMAGES = 1024
 SPARSITY = 0.95
 EARLY = "magnitude after the short training"
-"""What one gets from the training that the first predictor looks at, and without that predictor."""
+"""The baseline that uses the first predictor's short training, but not the predictor."""
 
 
 def evaluate_tickets(
@@ -50,11 +50,11 @@ def evaluate_tickets(
     workers: int = 1,
     earlier: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Figures of every way to mask, on the held-out networks of a collection.
+    """Figures of every pruning method on the held-out networks of a collection.
 
-    `predictors` are folders by the name that the table shall have for them, the shipped one first. One file of results
-    per group of networks stays in `work`: an interrupted run goes on from there. What `earlier` figures of the same
-    networks say of other masks is kept, and not measured again; ZooError where they are of others.
+    `predictors` are folders by their name in the table, the shipped one first. A results file per group of networks is
+    stored in `work`, so that an interrupted run can resume. Figures of other masks in `earlier` are reused; raises
+    ZooError if they belong to other networks.
     """
     collection = Collection(folder)
     rows = rows_of(collection, "test")
@@ -64,16 +64,16 @@ def evaluate_tickets(
         "sparsity": SPARSITY,
         "recipe": asdict(TASKS[collection.images].recipe),
     }
-    known = [row for row in _rows_about(about, earlier) if row["mask"] not in (*predictors, EARLY)]
+    reused = [row for row in _rows_about(about, earlier) if row["mask"] not in (*predictors, EARLY)]
     groups = [rows[i : i + GROUP] for i in range(0, len(rows), GROUP)]
-    skipped = frozenset(row["mask"] for row in known)
+    skipped = frozenset(row["mask"] for row in reused)
     results = _measure_all(folder, predictors, groups, skipped, work, workers)
     methods = {name: _join([result[name] for result in results]) for name in results[0]}
     model = _load(next(iter(predictors.values())))
     return {
         **about,
         "shipped": next(iter(predictors)),
-        "methods": _table(known, methods),
+        "methods": _table(reused, methods),
         "symmetry": _symmetry(model, collection.features(rows[:2])),
         "seconds": _seconds(model, collection.features(rows[:1])),
         "called_trained": _called_trained(model, collection, rows),
@@ -85,7 +85,7 @@ def _rows_about(about: dict[str, Any], earlier: dict[str, Any] | None) -> list[d
         return []
     if any(earlier[key] != value for key, value in about.items()):
         raise ZooError(
-            "The earlier figures are of other networks, or of another recipe: measure all masks anew."
+            "The earlier figures are of other networks, or of another recipe: measure all masks again."
         )
     return earlier["methods"]
 
@@ -109,7 +109,7 @@ def _measure_all(
 
 
 def _run(jobs: list[tuple], workers: int) -> Iterator[None]:
-    """Do the jobs, here or in processes of one thread each; gives as often as one is done."""
+    """Run the jobs here, or in processes of one thread each; yield after each job."""
     if workers == 1:
         for job in jobs:
             yield _measure_group(*job)
@@ -122,20 +122,20 @@ def _run(jobs: list[tuple], workers: int) -> Iterator[None]:
 def _measure_group(
     folder: Path, predictors: dict[str, Path], skipped: frozenset[str], rows: list[int], path: Path
 ) -> None:
-    """Train one group under the masks, and write what it reaches; dense and under IMP's the build has done so."""
+    """Train one group under the masks and write the results; the build has already trained it dense and under IMP's."""
     collection = Collection(folder)
     init, order = collection.features(rows), collection.rows["batch_order"][rows[0]].as_py()
     imp = collection.masks(rows)
-    known = collection.rows.take(rows)
-    result: dict[str, Any] = {"dense": {"accuracy": known["dense_accuracy"].to_pylist()}}
-    models = {name: _load(place) for name, place in predictors.items()}
-    tried: dict[str, tuple[Masks, list[float]]] = {"IMP": (imp, known["ticket_accuracy"].to_pylist())}
+    facts = collection.rows.take(rows)
+    result: dict[str, Any] = {"dense": {"accuracy": facts["dense_accuracy"].to_pylist()}}
+    models = {name: _load(folder_) for name, folder_ in predictors.items()}
+    measured: dict[str, tuple[Masks, list[float]]] = {"IMP": (imp, facts["ticket_accuracy"].to_pylist())}
     for name, masks in all_masks(init, imp, models).items():
         if name in skipped:
             continue
-        same = (found for other, found in tried.values() if _equal(other, masks))
-        accuracy = next(same, None) or _reached(init, masks, collection, order)
-        tried[name] = masks, accuracy
+        same = (accuracies for other, accuracies in measured.values() if _equal(other, masks))
+        accuracy = next(same, None) or _train_under(init, masks, collection, order)
+        measured[name] = masks, accuracy
         result[name] = {
             "accuracy": accuracy, "overlap": overlap(imp, masks).tolist(),
             "kept": kept_per_layer(masks).tolist(), "dead": dead_neurons(masks).tolist(),
@@ -147,19 +147,19 @@ def _equal(one: Masks, other: Masks) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def _reached(init: WeightSpaceFeatures, masks: Masks, collection: Collection, order: int) -> list[float]:
+def _train_under(init: WeightSpaceFeatures, masks: Masks, collection: Collection, order: int) -> list[float]:
     return test_accuracies(train_networks(init, masks, collection.images, order), collection.images).tolist()
 
 
 @cache
 def _load(folder: Path) -> TicketPredictor:
-    """A predictor of either kind."""
+    """Load a predictor of either kind."""
     name = read_json(folder / CONFIG_FILE)["predictor"]
     return (TicketVae if name == TicketVae.name else TicketPredictor).load(folder)
 
 
 def all_masks(init: WeightSpaceFeatures, imp: Masks, models: dict[str, TicketPredictor]) -> dict[str, Masks]:
-    """Every way to mask networks `(N, 1, ...)`, by name."""
+    """The masks of every pruning method for networks `(N, 1, ...)`, by name."""
     first, generator = next(iter(models.values())), torch.Generator().manual_seed(0)
     pixels, labels = pixels_of(first.config.task, "train", "cpu")
     snip = gradients(init, pixels[:SNIP_IMAGES], labels[:SNIP_IMAGES])
@@ -175,8 +175,8 @@ def all_masks(init: WeightSpaceFeatures, imp: Masks, models: dict[str, TicketPre
 
 
 def _early(init: WeightSpaceFeatures, model: TicketPredictor) -> list[Tensor]:
-    """What one gets without any predictor from the short training that the predictor looks at."""
-    trained = init + model.descend(init)[-1]
+    """The weights' magnitudes after the predictor's short training, without the predictor itself."""
+    trained = init + model.training_deltas(init)[-1]
     return [weight.abs() for weight in trained.weights]
 
 
@@ -184,42 +184,44 @@ def _join(parts: Sequence[dict[str, list]]) -> dict[str, Tensor]:
     return {key: torch.cat([torch.tensor(part[key]) for part in parts]) for key in parts[0]}
 
 
-def _table(known: list[dict[str, Any]], methods: dict[str, dict[str, Tensor]]) -> list[dict[str, Any]]:
-    """A row per method: mean and standard error over the networks, and the share of the gap closed."""
-    rows = {row["mask"]: row for row in known} | {name: _row(name, found) for name, found in methods.items()}
+def _table(reused: list[dict[str, Any]], methods: dict[str, dict[str, Tensor]]) -> list[dict[str, Any]]:
+    """A row per method: mean and standard error over the networks, and the fraction of the gap closed."""
+    rows = {row["mask"]: row for row in reused} | {
+        name: _row(name, figures) for name, figures in methods.items()
+    }
     low, high = (rows[name]["accuracy"] for name in ("random, Bernoulli", "IMP"))
     return [{**row, "gap_closed": (row["accuracy"] - low) / (high - low)} for row in rows.values()]
 
 
-def _row(name: str, found: dict[str, Tensor]) -> dict[str, Any]:
-    accuracy = found["accuracy"]
+def _row(name: str, figures: dict[str, Tensor]) -> dict[str, Any]:
+    accuracy = figures["accuracy"]
     row = {
         "mask": name,
         "accuracy": float(accuracy.mean()),
         "standard_error": float(accuracy.std()) / math.sqrt(len(accuracy)),
     }
-    if "overlap" in found:
+    if "overlap" in figures:
         row |= {
-            "overlap": float(found["overlap"].mean()),
-            "kept": [round(x) for x in found["kept"].float().mean(0).tolist()],
-            "dead": [round(x, 1) for x in found["dead"].float().mean(0).tolist()],
+            "overlap": float(figures["overlap"].mean()),
+            "kept": [round(x) for x in figures["kept"].float().mean(0).tolist()],
+            "dead": [round(x, 1) for x in figures["dead"].float().mean(0).tolist()],
         }
     return row
 
 
 def _symmetry(model: TicketPredictor, init: WeightSpaceFeatures) -> dict[str, Any]:
-    """How many scores of permuted copies differ from the permuted scores."""
+    """The number of scores of permuted copies that differ from the permuted scores."""
     network = init.select(0)
     spec = network_spec_from_wsfeat(network, set_all_dims=True)
     orders = random_permutations(spec, torch.Generator().manual_seed(1))
-    wanted = permute(WeightSpaceFeatures(model.scores(network), network.biases), orders)
-    found = model.scores(permute(network, orders))
-    different = sum(int((a != b).sum()) for a, b in zip(wanted.weights, found, strict=True))
-    return {"weights": sum(w.numel() for w in found), "different": different}
+    expected = permute(WeightSpaceFeatures(model.scores(network), network.biases), orders)
+    scores = model.scores(permute(network, orders))
+    different = sum(int((a != b).sum()) for a, b in zip(expected.weights, scores, strict=True))
+    return {"weights": sum(w.numel() for w in scores), "different": different}
 
 
 def _seconds(model: TicketPredictor, init: WeightSpaceFeatures) -> float:
-    """How long one prediction takes: the median of five."""
+    """The median time of five predictions, in seconds."""
     times = []
     for _ in range(5):
         start = time.perf_counter()
@@ -229,19 +231,19 @@ def _seconds(model: TicketPredictor, init: WeightSpaceFeatures) -> float:
 
 
 def _called_trained(model: TicketPredictor, collection: Collection, rows: list[int]) -> dict[str, Any]:
-    """How often initializations, and the same networks after the full training, are called trained."""
+    """The fraction of initializations, and of the same networks after full training, that are called trained."""
     chosen = rows[:GROUP]
     init = collection.features(chosen)
     order = collection.rows["batch_order"][rows[0]].as_py()
     trained = train_networks(init, None, collection.images, order)
-    everyone = collection.features(rows)
+    all_inits = collection.features(rows)
 
-    def share(networks: WeightSpaceFeatures) -> float:
+    def fraction(networks: WeightSpaceFeatures) -> float:
         count = len(networks.weights[0])
         return sum(bool(model.signs_of_training(networks.select(i))) for i in range(count)) / count
 
     return {
-        "initializations": share(everyone),
-        "trained": share(trained),
+        "initializations": fraction(all_inits),
+        "trained": fraction(trained),
         "networks": [len(rows), len(chosen)],
     }

@@ -112,45 +112,47 @@ def fit_foreign(recipe: ForeignRecipe, images: str, split: str, rows: list[int],
     """Fit one network to each image."""
     pixels, labels = load_images(images, split, rows)
     pixels = to_gray(pixels) if recipe.gray else pixels
-    told = recipe.convention
-    target = (told.low + pixels.float() / 255 * (told.high - told.low)).flatten(2)  # type: ignore[operator]
+    convention = recipe.convention
+    target = (convention.low + pixels.float() / 255 * (convention.high - convention.low)).flatten(2)  # type: ignore[operator]
     layers = _initial(recipe, len(rows), target.shape[1], torch.Generator().manual_seed(seed))
-    inputs = file_coordinates(told, pixels.shape[-1]).T.expand(len(rows), 2, -1)
+    inputs = file_coordinates(convention, pixels.shape[-1]).T.expand(len(rows), 2, -1)
     optimizer = torch.optim.Adam([x for layer in layers for x in layer], recipe.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
     for _ in range(recipe.steps):
-        loss = (run_foreign(told, layers, inputs) - target).square().mean((1, 2)).sum()
+        loss = (run_foreign(convention, layers, inputs) - target).square().mean((1, 2)).sum()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        error = (run_foreign(told, layers, inputs) - target).square().mean((1, 2))
+        error = (run_foreign(convention, layers, inputs) - target).square().mean((1, 2))
     features = WeightSpaceFeatures.from_zipped(
         [(w.detach()[:, None], b.detach()[:, None, :, 0]) for w, b in layers]
     )
-    psnr = 10 * torch.log10((told.high - told.low) ** 2 / error)  # type: ignore[operator]
+    psnr = 10 * torch.log10((convention.high - convention.low) ** 2 / error)  # type: ignore[operator]
     return ForeignFits(recipe, features, images, rows, labels, psnr)
 
 
-def run_foreign(told: SirenConvention, layers: list[Layer], x: torch.Tensor) -> torch.Tensor:
+def run_foreign(convention: SirenConvention, layers: list[Layer], x: torch.Tensor) -> torch.Tensor:
     """Outputs `(n, c, P)` at the file's own coordinates `(n, 2, P)`, straight from the definition."""
     for i, (weight, bias) in enumerate(layers):
-        if i == len(layers) - 1 and told.output != "sine":
+        if i == len(layers) - 1 and convention.output != "sine":
             x = torch.bmm(weight, x) + bias
-            return {"linear": torch.clone, "sigmoid": torch.sigmoid, "tanh": torch.tanh}[told.output](x)
-        omega = told.first_omega if i == 0 else told.hidden_omega
+            return {"linear": torch.clone, "sigmoid": torch.sigmoid, "tanh": torch.tanh}[convention.output](x)
+        omega = convention.first_omega if i == 0 else convention.hidden_omega
         product = torch.bmm(weight, x)
-        x = torch.sin(omega * (product + bias) if told.omega_scales_bias else omega * product + bias)
+        x = torch.sin(omega * (product + bias) if convention.omega_scales_bias else omega * product + bias)
     return x
 
 
-def file_coordinates(told: SirenConvention, size: int) -> torch.Tensor:
+def file_coordinates(convention: SirenConvention, size: int) -> torch.Tensor:
     """The inputs `(size * size, 2)` of all pixels, row by row, in a (row, col) convention that grows downwards."""
     steps = (
-        torch.arange(size) / (size - 1) if told.pixel_centres is None else (torch.arange(size) + 0.5) / size
+        torch.arange(size) / (size - 1)
+        if convention.pixel_centres is None
+        else (torch.arange(size) + 0.5) / size
     )
-    axis = told.start + (told.end - told.start) * steps
+    axis = convention.start + (convention.end - convention.start) * steps
     return torch.cartesian_prod(axis, axis)
 
 
@@ -223,7 +225,7 @@ def load_fits(path: Path) -> ForeignFits:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         facts = json.loads(file.metadata()["facts"])
     layers = [(tensors[f"{i}.w"], tensors[f"{i}.b"]) for i in range(len(tensors) // 2 - 1)]
-    told = facts["recipe"]
-    recipe = ForeignRecipe(**{**told, "convention": SirenConvention(**told["convention"])})
+    settings = facts["recipe"]
+    recipe = ForeignRecipe(**{**settings, "convention": SirenConvention(**settings["convention"])})
     features = WeightSpaceFeatures.from_zipped(layers)
     return ForeignFits(recipe, features, facts["images"], facts["rows"], tensors["labels"], tensors["psnr"])

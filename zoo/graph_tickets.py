@@ -1,4 +1,4 @@
-"""Which graph of a network gets a general ticket, and the stored images that it is trained on for a moment."""
+"""Set up the short training behind a general ticket: the graph of a network, and the stored images to train it on."""
 
 import math
 from collections.abc import Mapping
@@ -22,27 +22,26 @@ from nfn.architecture.ops import (
 from nfn.features import WeightSpaceFeatures
 from nfn.graph_tickets import fit_recipe, graph_ticket, on_device, signs_of_training, weight_names
 from nfn.network import ClassifierConvention, Graph, LayerNames, Network
-from nfn.tickets import LOOKED_AT, Ticket, TicketPredictor
+from nfn.tickets import CHECK_IMAGES, TITLES, Ticket, TicketPredictor
 from nfn.wiring.identify import candidates_of
 from nfn.wiring.search import Candidates
 from zoo.errors import ZooError
+from zoo.images import IMAGE_SETS
+from zoo.tickets import PREDICTORS
 
-RULE = "size after a short training"
-"""The rule by its name, beside those of the predictors."""
+RULE = "magnitude after a short training"
+"""The name of the general rule, listed next to those of the predictors."""
 CLASSES = 10
-CHANNELS = {"tickets-mnist": (1, 28), "tickets-cifar10": (3, 32)}
-"""Predictor to the channels and the side of the pictures that are stored in it."""
-TITLES = {"tickets-mnist": "MNIST", "tickets-cifar10": "CIFAR-10"}
 SIDES = (28, 32)
 SUPPORTED = (
     "Supported: classifiers into 10 classes of MNIST digits (784 inputs, or 1×28×28) or of CIFAR-10 pictures "
-    "(3,072 inputs, or 3×32×32), whatever lies between."
+    "(3,072 inputs, or 3×32×32), with any layers in between."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What is scored, and the predictor whose stored images it is trained on; `assumed` says what was not told."""
+    """The network to score, and the predictor that stores its training images; `assumed` lists what was assumed."""
 
     graph: Graph
     predictor: str
@@ -52,26 +51,26 @@ class Setup:
 
     @property
     def names(self) -> list[str]:
-        """The weights that are scored, in order of use."""
+        """The names of the weights to score, in order of use."""
         return weight_names(self.graph.architecture)
 
     def images(self, model: TicketPredictor, pixels: Tensor) -> Tensor:
-        """Stored or equally small images `(n, c, H, W)` uint8 as the network sees them `(n, *input_shape)`."""
-        told = self.convention.pixels_known
-        mean = self.convention.pixel_mean if told else model.config.pixel_mean
-        std = self.convention.pixel_std if told else model.config.pixel_std
-        shades = _as_large(pixels, self.shape[1]).to(model.device).float().div_(255)
-        numbers = (shades.new_tensor(x).view(-1, 1, 1) for x in (mean, std))
-        shades = shades.sub_(next(numbers)).div_(next(numbers))
-        return shades.view(len(shades), *self.graph.architecture.input_shape)
+        """Turn stored images `(n, c, H, W)` uint8 into inputs of the network `(n, *input_shape)`."""
+        known = self.convention.pixels_known
+        mean = self.convention.pixel_mean if known else model.config.pixel_mean
+        std = self.convention.pixel_std if known else model.config.pixel_std
+        inputs = _enlarge(pixels, self.shape[1]).to(model.device).float().div_(255)
+        numbers = (inputs.new_tensor(x).view(-1, 1, 1) for x in (mean, std))
+        inputs = inputs.sub_(next(numbers)).div_(next(numbers))
+        return inputs.view(len(inputs), *self.graph.architecture.input_shape)
 
     def stored(self, model: TicketPredictor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Stored images as the network sees them, and their labels."""
+        """Stored images as inputs of the network, and their labels."""
         return self.images(model, model.pixels.index_select(0, rows)), model.labels[rows].long()
 
 
-def _as_large(pixels: Tensor, side: int) -> Tensor:
-    """Images as they are, their pixels doubled, or with a margin of black, to be `side` pixels a side."""
+def _enlarge(pixels: Tensor, side: int) -> Tensor:
+    """Enlarge images to `side` pixels a side, by repeating pixels and then padding with black."""
     factor = side // pixels.shape[-1]
     larger = pixels.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     margin = (side - larger.shape[-1]) // 2
@@ -79,16 +78,17 @@ def _as_large(pixels: Tensor, side: int) -> Tensor:
 
 
 def set_up(network: Network) -> Setup:
-    """What a network computes, and on which images; ZooError, a sentence for the visitor, where either is not known."""
+    """Find what a network computes and on which images. Raises ZooError, with a message for the user, if it cannot."""
     candidates = _candidates(network)
     if candidates.classes != CLASSES:
         raise ZooError(f"This network has {candidates.classes} outputs. {SUPPORTED}")
-    for name, (channels, side) in CHANNELS.items():
+    for name, images in PREDICTORS.items():
+        channels, side = IMAGE_SETS[images].channels, IMAGE_SETS[images].size
         for size in candidates.sizes(side):
-            if size in SIDES and size >= side and _takes(candidates, channels, size):
-                found = _first(candidates, (channels, size, size))
-                if found is not None:
-                    architecture, wiring = found
+            if size in SIDES and size >= side and _accepts(candidates, channels, size):
+                wiring_ = _first_wiring(candidates, (channels, size, size))
+                if wiring_ is not None:
+                    architecture, wiring = wiring_
                     return _setup(network, name, architecture, (channels, size, size), wiring)
     takes = f"{candidates.channels} channels" if candidates.channels else f"{candidates.inputs:,} inputs"
     raise ZooError(f"This network takes {takes}, and no stored images fit. {SUPPORTED}")
@@ -97,18 +97,20 @@ def set_up(network: Network) -> Setup:
 def _candidates(network: Network) -> Candidates:
     candidates = candidates_of(network)
     if candidates is None or network.kind == "siren" or network.outputs is None:
-        raise ZooError(f"This network is not known to classify images. {SUPPORTED}")
+        raise ZooError(f"This network is not recognised as an image classifier. {SUPPORTED}")
     return candidates
 
 
-def _takes(candidates: Candidates, channels: int, size: int) -> bool:
+def _accepts(candidates: Candidates, channels: int, size: int) -> bool:
     if candidates.channels:
         return candidates.channels == channels
     return candidates.inputs == channels * size * size
 
 
-def _first(candidates: Candidates, shape: tuple[int, int, int]) -> tuple[Architecture, list[str]] | None:
-    """The most usual wiring that can be built."""
+def _first_wiring(
+    candidates: Candidates, shape: tuple[int, int, int]
+) -> tuple[Architecture, list[str]] | None:
+    """The most common wiring that can be built."""
     for choice in candidates.starts(shape[1]):
         try:
             return candidates.build(choice, shape), choice.sentences()
@@ -118,9 +120,9 @@ def _first(candidates: Candidates, shape: tuple[int, int, int]) -> tuple[Archite
 
 
 def assume_images(predictor: str, shape: Shape) -> str:
-    """The sentence that says which images are taken for granted; `shape` is one input's."""
+    """A sentence that states which images are assumed; `shape` is that of one input."""
     inputs = f"{shape[0]:,} inputs" if len(shape) == 1 else f"inputs of {'×'.join(map(str, shape))}"
-    return f"{TITLES[predictor]} is assumed: {inputs} and {CLASSES} classes."
+    return f"{TITLES[PREDICTORS[predictor]]} is assumed: {inputs} and {CLASSES} classes."
 
 
 def _setup(
@@ -133,18 +135,18 @@ def _setup(
         assumed.append(f"The file does not say how its layers are connected; assumed: {', '.join(wiring)}.")
     if not network.classifier.pixels_known:
         assumed.append(
-            "The file does not say which pixels it takes: a mean of 0 and a deviation of 1 are assumed."
+            "The file does not state its pixel normalisation: a mean of 0 and a standard deviation of 1 are assumed."
         )
     return Setup(Graph(architecture, tensors), name, shape, network.classifier, tuple(assumed))
 
 
 MLP = (Linear, Activation) * 2 + (Linear,)
 CNN = (Conv, Activation) * 3 + (AdaptivePool, Flatten, Linear, Activation, Linear)
-"""The ops of the families that the predictors know."""
+"""The ops of the architectures that the predictors support."""
 
 
 def as_family(network: Network) -> Network | None:
-    """A declared network of a family that a predictor knows, as the chain that it reads; None for any other."""
+    """Convert a declared network of a supported architecture into a chain; None for any other."""
     if network.graph is None:
         return None
     ops, tensors = list(network.graph.architecture.ops), network.graph.tensors
@@ -184,13 +186,13 @@ def _bias(op: Conv | Linear, tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 def find_ticket(setup: Setup, model: TicketPredictor) -> Ticket:
-    """The scores `(1, 1, ...)` of the weights of `setup.names`, by a short training on the stored images.
+    """Score the weights of `setup.names`, shapes `(1, 1, ...)`, by a short training on the stored images.
 
-    Raises ValueError, a sentence for the visitor, where that would take too long or ends in no numbers.
+    Raises ValueError, with a message for the user, if that would take too long or does not give finite numbers.
     """
     recipe = fit_recipe(setup.graph.architecture)
     graph = on_device(setup.graph, model.device)
-    looked_at = min(LOOKED_AT, model.config.images, 4 * recipe.batch)
-    sentence = signs_of_training(graph, *setup.stored(model, torch.arange(looked_at)))
+    image_count = min(CHECK_IMAGES, model.config.images, 4 * recipe.batch)
+    sentence = signs_of_training(graph, *setup.stored(model, torch.arange(image_count)))
     scores = graph_ticket(graph, lambda rows: setup.stored(model, rows), model.config.images, recipe)
     return Ticket([scores[name][None, None].cpu() for name in setup.names], sentence)

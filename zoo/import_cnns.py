@@ -1,8 +1,8 @@
-"""Import the published Small CNN Zoo (arXiv:2002.11448) as a collection of ours.
+"""Import the published Small CNN Zoo (arXiv:2002.11448) as a collection.
 
 A folder of it, one per image set, holds `weights.npy` (a flat row of parameters per checkpoint), `metrics.csv.gz` (a
 row of facts for each) and `layout.csv` (`varname,start_idx,end_idx,shape` per parameter: Keras kernels (kh, kw, in,
-out) and (in, out), biases). Its networks see pixels in [-1, 1], as ours do, and colours averaged to gray.
+out) and (in, out), biases). Its networks take pixels in [-1, 1], as ours do, and grayscale as the mean of the colours.
 """
 
 import math
@@ -42,14 +42,14 @@ FACTS = {
     "init": "config.w_init",
     "init_std": "config.init_std",
 }
-"""Our columns by theirs; steps are epochs there."""
+"""Our column names and the corresponding ones of the zoo; steps are epochs there."""
 SVHN = {"name": "svhn_cropped", "repo": "ufldl-stanford/svhn", "size": 32, "licence": "other"}
 _VARIABLE = re.compile(r"(.+)/(kernel|bias)(?::0)?")
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One parameter of the flat rows: its layer, whether it is a kernel, where it lies, its shape in Keras."""
+    """One parameter in the flat rows: its layer, whether it is a kernel, its position, its Keras shape."""
 
     layer: str
     is_kernel: bool
@@ -58,7 +58,7 @@ class Variable:
     shape: tuple[int, ...]
 
     def read(self, rows: np.ndarray) -> torch.Tensor:
-        """`(n, 1, out, in[, kh, kw])` or `(n, 1, out)` of flat rows `(n, parameters)`."""
+        """Return `(n, 1, out, in[, kh, kw])` or `(n, 1, out)` from flat rows `(n, parameters)`."""
         values = torch.from_numpy(np.array(rows[:, self.start : self.stop], np.float32))
         values = values.view(-1, 1, *self.shape)
         order = {4: (0, 1, 5, 4, 2, 3), 2: (0, 1, 3, 2), 1: (0, 1, 2)}[len(self.shape)]
@@ -67,7 +67,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class CnnImport:
-    """What to import: the checkpoints of these steps (epochs) of a folder, the first `limit` of them."""
+    """What to import: the checkpoints of some steps (epochs) of a folder, at most the first `limit` of them."""
 
     folder: str
     steps: tuple[int, ...] = (86,)
@@ -80,22 +80,22 @@ class CnnImport:
 
     @property
     def chosen(self) -> np.ndarray:
-        """The rows of `weights.npy` to take, in its order: of these steps, sound, and of ReLU or tanh."""
-        return _sound_rows(Path(self.folder), self.steps)[: self.limit]
+        """The rows of `weights.npy` to import, in order: of these steps, finite, and with ReLU or tanh."""
+        return _valid_rows(Path(self.folder), self.steps)[: self.limit]
 
     @property
     def left_out(self) -> int:
-        """How many checkpoints of these steps are not sound (NaN), or of another activation."""
+        """The number of checkpoints of these steps that are not finite (NaN), or have another activation."""
         steps = _metrics(Path(self.folder))["step"].to_numpy()
-        return int(np.isin(steps, self.steps).sum()) - len(_sound_rows(Path(self.folder), self.steps))
+        return int(np.isin(steps, self.steps).sum()) - len(_valid_rows(Path(self.folder), self.steps))
 
     def check(self) -> None:
-        """Raise ZooError unless the folder is one of the Small CNN Zoo and has such checkpoints."""
+        """Raise ZooError unless the folder is in the format of the Small CNN Zoo and has such checkpoints."""
         if self.limit is not None and self.limit < 1:
-            raise ZooError(f"A limit of {self.limit} networks: it starts at 1.")
+            raise ZooError(f"The limit must be at least 1 network, got {self.limit}.")
         if not self.total:
-            found = sorted(set(_metrics(Path(self.folder))["step"].to_pylist()))
-            raise ZooError(f"No sound checkpoint of the steps {list(self.steps)}: choose among {found}.")
+            steps = sorted(set(_metrics(Path(self.folder))["step"].to_pylist()))
+            raise ZooError(f"No finite checkpoint of the steps {list(self.steps)}: choose among {steps}.")
 
     def make_shard(self, shard: int, device: str, on_fit: Callable[[int], None]) -> Shard:
         """Read the networks of one shard."""
@@ -108,7 +108,7 @@ class CnnImport:
         return Shard(WeightSpaceFeatures.from_zipped(pairs), facts, _names(Path(self.folder)))
 
     def describe(self) -> dict:
-        """The facts of the collection."""
+        """The content of `spec.json`."""
         name = str(_metrics(Path(self.folder))["config.dataset"][0])
         title, images, labels = _images(name)
         layers = _layers(Path(self.folder))
@@ -133,7 +133,7 @@ def _images(name: str) -> tuple[str, dict[str, Any], list[str]]:
         return "SVHN digits in grayscale", SVHN, list("0123456789")
     if name not in IMAGE_SETS:
         raise ZooError(
-            f"The networks were trained on {shorten(name)}: wanted one of {', '.join(IMAGE_SETS)}, svhn_cropped."
+            f"The networks were trained on {shorten(name)}: expected one of {', '.join(IMAGE_SETS)}, svhn_cropped."
         )
     images = IMAGE_SETS[name]
     title = images.title + (" in grayscale" if images.channels == 3 else "")
@@ -142,7 +142,7 @@ def _images(name: str) -> tuple[str, dict[str, Any], list[str]]:
 
 
 def _describe(metrics: pa.Table, row: int) -> dict[str, Any]:
-    """Our row of facts of one checkpoint; all checkpoints of a run share its split."""
+    """The table row of one checkpoint; all checkpoints of a run share its split."""
     theirs = metrics.slice(row, 1).to_pylist()[0]
     facts = {ours: theirs.get(name) for ours, name in FACTS.items()}
     return {
@@ -157,10 +157,10 @@ def _describe(metrics: pa.Table, row: int) -> dict[str, Any]:
 
 @cache
 def _metrics(folder: Path) -> pa.Table:
-    """`metrics.csv.gz`, with the number of each run and whether a checkpoint is its last."""
+    """Read `metrics.csv.gz`, adding the number of each run and whether a checkpoint is its last."""
     table = _read_csv(folder / "metrics.csv.gz")
-    wanted = ("step", "modeldir", "config.dataset", "config.activation", "test_accuracy")
-    _check_columns(table, wanted, folder / "metrics.csv.gz")
+    expected = ("step", "modeldir", "config.dataset", "config.activation", "test_accuracy")
+    _check_columns(table, expected, folder / "metrics.csv.gz")
     runs = table["modeldir"].combine_chunks().dictionary_encode().indices.to_numpy()
     steps, last = table["step"].to_numpy(), np.full(runs.max(initial=0) + 1, -1)
     np.maximum.at(last, runs, steps)
@@ -170,7 +170,7 @@ def _metrics(folder: Path) -> pa.Table:
 
 
 @cache
-def _sound_rows(folder: Path, steps: tuple[int, ...]) -> np.ndarray:
+def _valid_rows(folder: Path, steps: tuple[int, ...]) -> np.ndarray:
     metrics, weights = _metrics(folder), _weights(folder)
     if len(metrics) != len(weights):
         raise ZooError(
@@ -189,25 +189,25 @@ def _sound_rows(folder: Path, steps: tuple[int, ...]) -> np.ndarray:
 
 @cache
 def _weights(folder: Path) -> np.ndarray:
-    """`weights.npy` `(n, parameters)`, mapped into memory."""
+    """`weights.npy` `(n, parameters)`, memory-mapped."""
     path = folder / "weights.npy"
     _check_exists(path)
     try:
         weights = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
         raise ZooError(f"{short_name(path)} is not an array of numbers ({error}).") from error
-    wanted = max(variable.stop for pair in _layers(folder) for variable in pair)
-    if weights.ndim != 2 or weights.shape[1] != wanted or weights.dtype.kind != "f":
+    expected = max(variable.stop for pair in _layers(folder) for variable in pair)
+    if weights.ndim != 2 or weights.shape[1] != expected or weights.dtype.kind != "f":
         raise ZooError(
             f"{short_name(path)} is of shape {weights.shape} and type {weights.dtype}; "
-            f"wanted floats of shape (n, {wanted}), as layout.csv says."
+            f"expected floats of shape (n, {expected}), as layout.csv says."
         )
     return weights
 
 
 @cache
 def _layers(folder: Path) -> tuple[tuple[Variable, Variable], ...]:
-    """Kernel and bias of each layer, from input to output, as `layout.csv` has them."""
+    """Kernel and bias of each layer, from input to output, according to `layout.csv`."""
     path = folder / "layout.csv"
     table = _read_csv(path)
     _check_columns(table, ("varname", "start_idx", "end_idx", "shape"), path)
@@ -216,7 +216,7 @@ def _layers(folder: Path) -> tuple[tuple[Variable, Variable], ...]:
     biases = {v.layer: v for v in variables if not v.is_kernel}
     widths = {layer: kernel.shape[-1] for layer, kernel in kernels.items()}
     if not kernels or {layer: bias.shape[-1] for layer, bias in biases.items()} != widths:
-        raise ZooError(f"{short_name(path)}: wanted a kernel and a bias of its width for each layer.")
+        raise ZooError(f"{short_name(path)}: expected a kernel and a bias of matching width for each layer.")
     return tuple((kernel, biases[layer]) for layer, kernel in kernels.items())
 
 
@@ -228,13 +228,13 @@ def _variable(row: dict[str, Any], path: Path) -> Variable:
     numbers = isinstance(start, int) and isinstance(stop, int) and 0 <= start <= stop
     if match is None or len(shape) not in ranks or not numbers or stop - start != math.prod(shape):
         raise ZooError(
-            f"{short_name(path)}: the row {shorten(str(row))} is not a kernel or bias whose shape fits its place."
+            f"{short_name(path)}: the row {shorten(str(row))} is not a kernel or bias whose shape fits its position."
         )
     return Variable(match[1], match[2] == "kernel", start, stop, shape)
 
 
 def _names(folder: Path) -> list[tuple[str, str]]:
-    """Tensor names as PyTorch has them: `conv2d.weight`, `dense.bias`."""
+    """Tensor names in PyTorch style: `conv2d.weight`, `dense.bias`."""
     stems = [kernel.layer.rpartition("/")[2] for kernel, _ in _layers(folder)]
     return [(f"{stem}.weight", f"{stem}.bias") for stem in stems]
 
@@ -244,18 +244,16 @@ def _read_csv(path: Path) -> pa.Table:
     try:
         return pyarrow.csv.read_csv(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise ZooError(
-            f"{short_name(path)} is damaged: it is not a table of comma-separated values."
-        ) from error
+        raise ZooError(f"{short_name(path)} is damaged: it is not a comma-separated table.") from error
 
 
-def _check_columns(table: pa.Table, wanted: tuple[str, ...], path: Path) -> None:
-    missing = [name for name in wanted if name not in table.column_names]
+def _check_columns(table: pa.Table, expected: tuple[str, ...], path: Path) -> None:
+    missing = [name for name in expected if name not in table.column_names]
     if missing:
         raise ZooError(f"{short_name(path)} has no column {', '.join(missing)}.")
-    empty = [name for name in wanted if table[name].null_count and name != "test_accuracy"]
+    empty = [name for name in expected if table[name].null_count and name != "test_accuracy"]
     if empty:
-        raise ZooError(f"{short_name(path)} has gaps in the column {', '.join(empty)}.")
+        raise ZooError(f"{short_name(path)} has empty values in the column {', '.join(empty)}.")
 
 
 def _check_exists(path: Path) -> None:

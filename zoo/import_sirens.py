@@ -1,9 +1,9 @@
-"""Import published folders of SIRENs, a `.pth` file each, as a collection of ours.
+"""Import published folders of SIRENs, one `.pth` file each, as a collection.
 
 NFN (arXiv:2302.14040): `randinit_smaller_<label>s/net<image>.pth`, copies under `randinit_smaller_aug<copy>_<label>s`;
-the image is a row of the training and test images in one. DWS (arXiv:2301.12780): either
+the image number counts through the training and the test images. DWS (arXiv:2301.12780): either
 `mnist_png_<training or testing>_<label>_<image>/checkpoints/*.pth`, or `<train or test>/model_<number>.pth` with the
-label inside and `splits.json` beside. The files are read by our own reader; nothing in them is run.
+label inside and a `splits.json`. The files are read by our own reader, which executes nothing in them.
 """
 
 import json
@@ -27,15 +27,15 @@ CONVENTIONS: dict[Layout, SirenConvention] = {
     "nfn": SirenConvention(),
     "dws": SirenConvention(low=-0.5, high=0.5, coordinates="col_row"),
 }
-"""DWS adds 0.5 to the output for a pixel from 0 to 1, and asks for (x, y)."""
+"""DWS adds 0.5 to the output to get a pixel from 0 to 1, and takes coordinates (x, y)."""
 SOURCES: dict[Layout, str] = {
     "nfn": "SIRENs of NFN (arXiv:2302.14040)",
     "dws": "SIRENs of DWS (arXiv:2301.12780), biases zero before fitting",
 }
 NFN_SPLITS = ((45_000, "train"), (50_000, "validation"))
-"""NFN's own splits: images below each bound; those beyond are for testing."""
+"""NFN's own splits: images below each bound; the remaining ones are for testing."""
 DWS_VALIDATION = 12
-"""Of the DWS folders without splits, one training image in twelve is for validation: 5,000 of 60,000, as there."""
+"""In DWS folders without splits, one training image in twelve is used for validation: 5,000 of 60,000."""
 
 _NFN_FILE = re.compile(r"(?:.*?_)?(?:aug(?P<copy>\d+)_)?(?P<label>\d)s/net(?P<image>\d+)\.pth")
 _DWS_FOLDER = re.compile(r"\w+_png_(?P<split>train|test)(?:ing)?_(?P<label>\w+)_(?P<image>\d+)")
@@ -44,7 +44,7 @@ _DWS_FILE = re.compile(r"(?P<split>train|test)/model_(?P<image>\d+)\.pth")
 
 @dataclass(frozen=True)
 class Entry:
-    """One file: the split and number of its image, which copy it is, and its label where the path tells it."""
+    """One file: the split and number of its image, its copy number, and its label if the path contains it."""
 
     path: Path
     split: str
@@ -76,11 +76,11 @@ class SirenImport:
         """Raise ZooError unless the folder has files of that layout."""
         find_image_set(self.images)
         if self.limit is not None and self.limit < 1:
-            raise ZooError(f"A limit of {self.limit} networks: it starts at 1.")
+            raise ZooError(f"The limit must be at least 1 network, got {self.limit}.")
         if not Path(self.folder).is_dir():
             raise ZooError(f"There is no folder {Path(self.folder).name}.")
         if not self.entries:
-            raise ZooError(f"{Path(self.folder).name} has no such file: wanted {_WANTED[self.layout]}.")
+            raise ZooError(f"{Path(self.folder).name} has no such file: expected {_EXPECTED[self.layout]}.")
 
     def make_shard(self, shard: int, device: str, on_fit: Callable[[int], None]) -> Shard:
         """Read the networks of one shard."""
@@ -90,7 +90,7 @@ class SirenImport:
             network = self._read(entry)
             if network.spec != first.spec:
                 raise ZooError(
-                    f"{short_name(entry.path)} is of another shape than {short_name(self.entries[0].path)}; "
+                    f"{short_name(entry.path)} has another shape than {short_name(self.entries[0].path)}; "
                     f"a collection holds networks of one shape."
                 )
             networks.append(network.features)
@@ -99,7 +99,7 @@ class SirenImport:
         return Shard(WeightSpaceFeatures.cat(networks), rows, _names(first))
 
     def describe(self) -> dict:
-        """The facts of the collection, with the folder's own convention."""
+        """The content of `spec.json`, with the folder's own convention."""
         images, first = find_image_set(self.images), self._read(self.entries[0])
         widths = [weight.shape[2] for weight in first.features.weights]
         return {
@@ -125,25 +125,25 @@ class SirenImport:
             raise ZooError(f"{short_name(entry.path)} cannot be imported: {error}") from error
 
     def _describe(self, entry: Entry, network: Network) -> dict:
-        """A row of facts. Nobody wrote down how well these SIRENs fit their images: the PSNR is not a number."""
-        told = network.metadata.get("label") if entry.label is None else entry.label
+        """A table row. How well these SIRENs fit their images was not published, so the PSNR is NaN."""
+        label = network.metadata.get("label") if entry.label is None else entry.label
         return {
-            "split": entry.split, "label": self._label(told, entry), "image_row": entry.image, "copy": entry.copy,
+            "split": entry.split, "label": self._label(label, entry), "image_row": entry.image, "copy": entry.copy,
             "psnr": float("nan"),
         }  # fmt: skip
 
-    def _label(self, told: str | None, entry: Entry) -> int:
+    def _label(self, label: str | None, entry: Entry) -> int:
         labels = find_image_set(self.images).labels
-        if told in labels:
-            return labels.index(told)
-        if told is None or not told.isdecimal() or int(told[:9]) >= len(labels):
+        if label in labels:
+            return labels.index(label)
+        if label is None or not label.isdecimal() or int(label[:9]) >= len(labels):
             raise ZooError(
-                f"{short_name(entry.path)} has the label {shorten(str(told))}; wanted 0 to {len(labels) - 1}."
+                f"{short_name(entry.path)} has the label {shorten(str(label))}; expected 0 to {len(labels) - 1}."
             )
-        return int(told)
+        return int(label)
 
 
-_WANTED: dict[Layout, str] = {
+_EXPECTED: dict[Layout, str] = {
     "nfn": "randinit_smaller_7s/net123.pth and the like",
     "dws": "mnist_png_training_7_123/checkpoints/model_final.pth, or train/model_123.pth, and the like",
 }
@@ -151,9 +151,9 @@ _WANTED: dict[Layout, str] = {
 
 @cache
 def _find(folder: Path, layout: Layout) -> tuple[Entry, ...]:
-    found = _find_nfn(folder) if layout == "nfn" else _find_dws(folder)
+    entries = _find_nfn(folder) if layout == "nfn" else _find_dws(folder)
     order = {"train": 0, "validation": 1, "test": 2}
-    return tuple(sorted(found, key=lambda e: (order[e.split], e.image, e.copy, e.path.name)))
+    return tuple(sorted(entries, key=lambda e: (order[e.split], e.image, e.copy, e.path.name)))
 
 
 def _find_nfn(folder: Path) -> list[Entry]:
@@ -169,7 +169,7 @@ def _find_nfn(folder: Path) -> list[Entry]:
 
 
 def _find_dws(folder: Path) -> list[Entry]:
-    """Both layouts of DWS."""
+    """Find the files of both DWS layouts."""
     entries = []
     for path in folder.glob("*_png_*/**/*.pth"):
         match = _DWS_FOLDER.fullmatch(path.relative_to(folder).parts[0])
@@ -189,7 +189,7 @@ def _find_dws(folder: Path) -> list[Entry]:
 
 
 def _read_splits(folder: Path) -> dict[str, str]:
-    """`folder/file` to our name of its split; the paths in the file are those of its authors' machine."""
+    """Map `folder/file` to our split name; the paths in `splits.json` are those of its authors' machine."""
     path = folder / "splits.json"
     if not path.is_file():
         return {}
@@ -203,7 +203,7 @@ def _read_splits(folder: Path) -> dict[str, str]:
         }
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ZooError(
-            f"{short_name(path)} is damaged: wanted lists of files under train, val and test."
+            f"{short_name(path)} is damaged: expected lists of files under train, val and test."
         ) from error
 
 

@@ -1,15 +1,16 @@
-"""Reading and writing `catalog.json`, the table of what is in a zoo: sizes, checksums, counts."""
+"""Read and write `catalog.json`, the table of contents of a zoo: sizes, checksums, counts."""
 
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from zoo.collection import COLUMNS_OF_KIND, Collection
+from zoo.collection import Collection
 from zoo.errors import ZooError, shorten
+from zoo.families import FAMILIES
 from zoo.files import read_json, sha256, short_name, write_json
 from zoo.ids import NAME
-from zoo.predictors import predictor_kind
+from zoo.predictors import load_predictor
 from zoo.source import FileInfo
 
 FORMAT = 1
@@ -19,7 +20,7 @@ MAX_NAME, MAX_TEXT = 100, 500
 
 @dataclass(frozen=True)
 class CollectionInfo:
-    """A collection's line in the catalog; `size` is in bytes."""
+    """A collection's entry in the catalog; `size` is in bytes."""
 
     name: str
     title: str
@@ -33,7 +34,7 @@ class CollectionInfo:
 
 @dataclass(frozen=True)
 class PredictorInfo:
-    """A predictor's line in the catalog; `size` is in bytes."""
+    """A predictor's entry in the catalog; `size` is in bytes."""
 
     name: str
     title: str
@@ -43,7 +44,7 @@ class PredictorInfo:
 
 
 def read_catalog(root: Path) -> tuple[dict[str, CollectionInfo], dict[str, PredictorInfo]]:
-    """The two tables of `catalog.json`, by name."""
+    """The collections and the predictors in `catalog.json`, by name."""
     path = root / "catalog.json"
     if not path.is_file():
         raise ZooError(f"{root.name} has no catalog.json: it is not a zoo. `python -m zoo index` writes one.")
@@ -55,12 +56,12 @@ def read_catalog(root: Path) -> tuple[dict[str, CollectionInfo], dict[str, Predi
     try:
         collections = [_parse_info(CollectionInfo, line) for line in content["collections"]]
         predictors = [_parse_info(PredictorInfo, line) for line in content["predictors"]]
-        kinds = {info.kind for info in collections} - set(COLUMNS_OF_KIND)
+        kinds = {info.kind for info in collections} - set(FAMILIES)
         if kinds:
-            raise ValueError(f"{shorten(min(kinds))} is no kind of networks")
+            raise ValueError(f"{shorten(min(kinds))} is not a kind of networks")
     except (KeyError, TypeError, ValueError) as error:
         raise ZooError(
-            f"{short_name(path)} is damaged: {error}. `python -m zoo index` writes it anew."
+            f"{short_name(path)} is damaged: {error}. `python -m zoo index` writes it again."
         ) from error
     return {info.name: info for info in collections}, {info.name: info for info in predictors}
 
@@ -72,15 +73,15 @@ def _parse_info(kind: type, line: dict[str, Any]):
         for field in fields(record):
             _check_field(field.name, getattr(record, field.name), field.type)
     if not NAME.fullmatch(info.name) or len(info.name) > MAX_NAME:
-        raise ValueError(f"{shorten(info.name)} is no name for an entry")
+        raise ValueError(f"{shorten(info.name)} is not a valid name of an entry")
     for file in files:
         if not FILE_NAME.fullmatch(file.name):
-            raise ValueError(f"{shorten(file.name)} is no name for a file")
+            raise ValueError(f"{shorten(file.name)} is not a valid name of a file")
     return info
 
 
 def _check_field(name: str, value: Any, kind: Any) -> None:
-    """ValueError where a value is of another type than its field, or longer or larger than any that is shown."""
+    """Raise ValueError if a value has another type than its field, or is longer or larger than displayable."""
     good = {
         str: lambda: isinstance(value, str) and len(value) <= MAX_TEXT,
         int: lambda: type(value) is int and 0 <= value < 2**53,
@@ -93,15 +94,15 @@ def _check_field(name: str, value: Any, kind: Any) -> None:
 
 
 def listed_file(info: CollectionInfo | PredictorInfo, name: str) -> FileInfo:
-    """A file of an entry; ZooError where the catalog does not list it."""
+    """A file of an entry; raises ZooError if the catalog does not list it."""
     for file in info.files:
         if file.name == name:
             return file
-    raise ZooError(f"The catalog lists no {name} for {info.name}: `python -m zoo index` writes it anew.")
+    raise ZooError(f"The catalog lists no {name} for {info.name}: `python -m zoo index` writes it again.")
 
 
 def write_catalog(root: Path) -> None:
-    """Write `catalog.json` from the folders under `collections/` and `predictors/`."""
+    """Write `catalog.json` from the folders in `collections/` and `predictors/`."""
     collections = [_collection_info(folder) for folder in _folders(root / "collections")]
     collections.sort(key=_display_order)
     predictors = [_predictor_info(folder) for folder in _folders(root / "predictors")]
@@ -114,7 +115,7 @@ def write_catalog(root: Path) -> None:
 
 
 def _display_order(info: CollectionInfo) -> tuple[bool, str]:
-    """Digits first, being the easiest to look at; then by name."""
+    """Sort digits first, as they are easiest to recognise, then by name."""
     return not info.name.startswith("mnist"), info.name
 
 
@@ -123,14 +124,14 @@ def _folders(parent: Path) -> list[Path]:
     for folder in folders:
         if not NAME.fullmatch(folder.name):
             raise ZooError(
-                f"{shorten(folder.name)} is no name for an entry: use a-z, 0-9 and single hyphens."
+                f"{shorten(folder.name)} is not a valid name of an entry: use a-z, 0-9 and single hyphens."
             )
     return folders
 
 
 def _collection_info(folder: Path) -> CollectionInfo:
     collection = Collection(folder)
-    collection.features()  # a collection that cannot be read does not get into the catalog
+    collection.read_all()  # a collection that cannot be read must not get into the catalog
     files = _file_infos(folder)
     return CollectionInfo(
         name=folder.name,
@@ -145,9 +146,9 @@ def _collection_info(folder: Path) -> CollectionInfo:
 
 
 def _predictor_info(folder: Path) -> PredictorInfo:
-    kind = predictor_kind(folder.name)
+    model = load_predictor(folder)  # as above
     files = _file_infos(folder)
-    return PredictorInfo(kind.name, kind.title, kind.task, sum(file.size for file in files), files)
+    return PredictorInfo(folder.name, model.title, model.task, sum(file.size for file in files), files)
 
 
 def _file_infos(folder: Path) -> tuple[FileInfo, ...]:

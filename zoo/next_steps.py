@@ -1,4 +1,4 @@
-"""What can be done here with a file that was looked at: which predictors take it, or why none does."""
+"""Find out which predictors can read a checkpoint file, or why none can."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +9,14 @@ from nfn.reader import NetworkFileError, read_network
 
 @dataclass(frozen=True)
 class NextSteps:
-    """`network` is the one that the reader makes of the file; where it makes none, `why` says so."""
+    """`network` is what the reader makes of the file; if it cannot read it, `why` is the reason."""
 
     network: Network | None
     why: str = ""
 
-    @property
-    def kind(self) -> str:
-        """What the network is read as: siren, classifier, or "" where it is not read."""
-        return "" if self.network is None else self.network.kind
-
 
 def next_steps(path: Path) -> NextSteps:
-    """What can be done with a file next; OSError where it cannot be opened."""
+    """Find what can be done with a file next; OSError if it cannot be opened."""
     try:
         return NextSteps(read_network(path))
     except NetworkFileError as error:

@@ -1,4 +1,4 @@
-"""A zoo to the Hub and back: `push` makes one commit per repository, `pull` a folder that is a zoo again."""
+"""Upload a zoo to the Hub and download one: `push` makes one commit per repository, `pull` a complete zoo folder."""
 
 import hashlib
 import json
@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo import cache, hub, remote
-from zoo.card import table
 from zoo.catalog import Zoo
+from zoo.dataset_card import dataset_card
 from zoo.errors import HubError
 from zoo.files import sha256
 from zoo.hub import HubRepo, Listing, RemoteFile
 from zoo.remote import CARD, CATALOG, HOMES, HubFiles
+from zoo.viewer import viewer_tables
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A file to be in a repository: its size in bytes, and whether the Hub lacks it, has another, or has this one."""
+    """A file of a repository: its size in bytes, and whether the Hub lacks it, has another version, or has this one."""
 
     repo: HubRepo
     path: str
@@ -26,24 +27,32 @@ class Upload:
 
 
 class Push:
-    """Bring the zoo in `folder` to the dataset repository `repo`, and each predictor to `repo-<predictor>`.
+    """Push the zoo in `folder` to the dataset repository `repo`, and each predictor to `repo-<predictor>`.
 
-    What the Hub has already is not sent again, so that a push that failed goes on. HubError where something fails.
+    Files that the Hub already has are not sent again, so a failed push can be repeated. Raises HubError on failure.
+    `token` is used for writing; without one, that of HF_TOKEN or `hf auth login`.
     """
 
-    def __init__(self, folder: Path, repo: str, private: bool = False):
-        self.zoo, self.private = Zoo(folder), private
+    def __init__(
+        self,
+        folder: Path,
+        repo: str,
+        private: bool = False,
+        token: str | None = None,
+        message: str = "Push a zoo with Weightscope",
+    ):
+        self.zoo, self.private, self.message = Zoo(folder), private, message
         self.zoo.verify()
-        self.repo, revision = remote.parse_hub_id(repo)
+        self.repo, revision = remote.parse_hub_id(repo, token)
         homes = {info.name: f"{repo}-{info.name}" for info in self.zoo.predictors()}
         if revision or not all(map(hub.is_repo_id, homes.values())):
             raise HubError(
-                f"A push goes to owner/name, at most 96 characters with the predictors' names; got {repo}."
+                f"The target must be owner/name, at most 96 characters including the predictors' names; got {repo}."
             )
-        self.homes = {name: HubRepo(home, "model") for name, home in homes.items()}
+        self.homes = {name: HubRepo(home, "model", token) for name, home in homes.items()}
 
     def plan(self) -> Iterator[Upload]:
-        """What `run` would do, without doing it."""
+        """The uploads that `run` would make."""
         homes = {}
         for name, repo in self.homes.items():
             listing = hub.find_files(repo)
@@ -52,7 +61,7 @@ class Push:
         yield from self._uploads(self.repo, self._dataset_files(homes), hub.find_files(self.repo))
 
     def run(self, on_done: Callable[[HubRepo, str, int], None]) -> str:
-        """Push the predictors, then what names them; the commit. `on_done(repo, commit, files sent)` hears of each."""
+        """Push the predictors, then the dataset, calling `on_done(repo, commit, files sent)`; return its commit."""
         homes = {}
         for name, repo in self.homes.items():
             homes[name] = (repo, self._send(repo, self._predictor_files(name), on_done))
@@ -64,11 +73,13 @@ class Push:
         listing = hub.find_files(repo)
         if listing is None:
             hub.create_repo(repo, self.private)
-            listing = hub.list_files(repo, token=None)
+            listing = hub.list_files(repo)
         changed = {upload.path: files[upload.path] for upload in self._uploads(repo, files, listing)
                    if upload.state != "there"}  # fmt: skip
-        gone = [path for path in listing.files if path.startswith("collections/") and path not in files]
-        sha = hub.commit(repo, changed, gone, listing.sha) if changed or gone else listing.sha
+        gone = [
+            path for path in listing.files if path.startswith(("collections/", "data/")) and path not in files
+        ]
+        sha = hub.commit(repo, changed, gone, listing.sha, self.message) if changed or gone else listing.sha
         on_done(repo, sha, len(changed))
         return sha
 
@@ -94,8 +105,11 @@ class Push:
         lines = {name: {"repo": repo.id, "revision": sha} for name, (repo, sha) in homes.items()}
         collections = [path for path in self.zoo.listed() if path.startswith("collections/")]
         return {
-            CARD: dataset_card(self.zoo, self.repo.id, self.homes).encode(),
+            CARD: dataset_card(
+                self.zoo, self.repo.id, {name: repo.id for name, repo in self.homes.items()}
+            ).encode(),
             HOMES: (json.dumps({"format": 1, "predictors": lines}, indent=2) + "\n").encode(),
+            **viewer_tables(self.zoo),
             **{path: self.zoo.root / path for path in collections},
             CATALOG: self.zoo.root / CATALOG,
         }
@@ -113,9 +127,9 @@ def _is_same(content: Path | bytes, there: RemoteFile) -> bool:
     return hub.blob_id(content) == there.blob_id
 
 
-def pull(where: str, folder: Path, on_file: Callable[[str, int], None]) -> Zoo:
-    """Fetch a whole zoo from the Hub into a folder, the catalog last; files that are there already stay."""
-    repo, revision = remote.parse_hub_id(where)
+def pull(where: str, folder: Path, on_file: Callable[[str, int], None], token: str | None = None) -> Zoo:
+    """Download a whole zoo from the Hub into a folder, the catalog last; existing files are kept."""
+    repo, revision = remote.parse_hub_id(where, token)
     listing = hub.list_files(repo, revision)
     if CATALOG not in listing.files:
         raise HubError(f"The {repo} has no {CATALOG}: it is not a zoo.")
@@ -130,7 +144,7 @@ def pull(where: str, folder: Path, on_file: Callable[[str, int], None]) -> Zoo:
     for path, file in zoo.listed().items():
         target = folder / path
         if not (target.is_file() and target.stat().st_size == file.size and sha256(target) == file.sha256):
-            files.need(path, file)
+            files.ensure(path, file)
             with cache.disk():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 (waiting / path).replace(target)
@@ -146,40 +160,3 @@ def _finish(folder: Path, waiting: Path) -> Zoo:
             rest.rmdir()
         waiting.rmdir()
     return Zoo(folder)
-
-
-def dataset_card(zoo: Zoo, repo: str, homes: dict[str, HubRepo]) -> str:
-    """The card of the dataset repository; its viewer shows each collection's `networks.parquet`."""
-    infos = zoo.collections()
-    tables = {info.name: f"collections/{info.name}/networks.parquet" for info in infos}
-    header = hub.dataset_header(f"Weightscope zoo {repo.split('/')[1]}", _licences(zoo), tables)
-    lines = [{**vars(info), "splits": ", ".join(info.splits)} for info in infos]
-    predictors = [{**vars(info), "repo": f"`{homes[info.name].id}`"} for info in zoo.predictors()]
-    columns = {
-        "name": "collection", "title": "what", "count": "networks", "splits": "splits", "licence": "images' licence"
-    }  # fmt: skip
-    return f"""{header}
-# Networks to be read by networks
-
-A zoo of trained networks. A collection has its facts, one row a network, in `networks.parquet`, what all of them
-share in `spec.json`, and their weights as stacked tensors in `weights-*.safetensors`; the first axis is the network.
-
-{table(lines, columns)}
-
-Predictors that read them:
-
-{table(predictors, {"title": "predictor", "task": "task", "repo": "repository"})}
-
-```python
-from zoo.remote import open_zoo
-
-zoo = open_zoo("{repo}")
-network = zoo.network("{zoo.rows(infos[0].name, limit=1)[0]["id"] if infos else "collection/test/0"}")
-```
-
-Images and networks fitted to them stay under the licences of the images.
-"""
-
-
-def _licences(zoo: Zoo) -> list[str]:
-    return sorted({info.licence.lower() for info in zoo.collections()})

@@ -1,62 +1,88 @@
-"""A smaller collection out of larger ones: what ships with the app, what a test needs."""
+"""Sample a smaller collection from larger ones, for the app or for a test."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from nfn.features import WeightSpaceFeatures
 from nfn.reader import write_network
 from zoo.collection import Collection
 from zoo.errors import ZooError
 from zoo.files import read_json
-from zoo.shards import Shard, Writable, complete
-from zoo.tickets import TicketShard
+from zoo.shards import complete
 
 EXAMPLE = "example.safetensors"
+Candidate = tuple[Collection, int, dict[str, Any]]
+"""A network of a source: its collection, its place in the table, and its row."""
 
 
-def sample_collection(
-    sources: Sequence[Path], out: Path, split: str, count: int, final_only: bool = False, seed: int = 0
-) -> None:
-    """Write `count` random networks of a split of `sources`, collections of one kind and shape, as one collection.
+@dataclass(frozen=True)
+class Sample:
+    """Which networks to take: `count` of these splits.
 
-    `final_only` leaves out the checkpoints along training. ZooError where there are too few.
+    They are random or, if `smallest`, those with the fewest weights, at least one of each of the family's groups.
+    `final_only` leaves out earlier checkpoints of a training.
+    """
+
+    split: tuple[str, ...] = ("test",)
+    count: int = 100
+    final_only: bool = False
+    smallest: bool = False
+    seed: int = 0
+
+
+def sample_collection(sources: Sequence[Path], out: Path, sample: Sample) -> None:
+    """Write networks of `sources`, collections of one kind, image set and shape, as one collection.
+
+    Raises ZooError if there are too few networks, or the sources differ.
     """
     opened = [Collection(source) for source in sources]
-    wanted = [
-        (collection, place, row)
+    _check_alike(opened)
+    candidates = [
+        (collection, row_index, row)
         for collection in opened
-        for place, row in enumerate(collection.rows.to_pylist())
-        if row["split"] == split and (not final_only or row["final"])
+        for row_index, row in enumerate(collection.rows.to_pylist())
+        if row["split"] in sample.split and (not sample.final_only or row["final"])
     ]
-    if len(wanted) < count:
-        raise ZooError(f"There are {len(wanted)} such networks; {count} were asked for.")
-    order = torch.randperm(len(wanted), generator=torch.Generator().manual_seed(seed))
-    chosen = [wanted[i] for i in sorted(order[:count].tolist())]
-    facts = [{k: v for k, v in row.items() if k not in ("id", "shard", "row")} for _, _, row in chosen]
+    if len(candidates) < sample.count:
+        raise ZooError(f"There are only {len(candidates)} such networks; {sample.count} were requested.")
+    chosen = _smallest(candidates) if sample.smallest else _shuffled(candidates, sample.seed)
+    sampled = [candidates[i] for i in sorted(chosen[: sample.count])]
+    facts = [{k: v for k, v in row.items() if k not in ("id", "shard", "row")} for _, _, row in sampled]
     spec = read_json(opened[0].folder / "spec.json")
-    build = {"split": split, "count": count, "final_only": final_only, "seed": seed,
-             "sample_of": [collection.spec.build for collection in opened]}  # fmt: skip
+    build = {**asdict(sample), "sample_of": [collection.spec.build for collection in opened]}
     out.mkdir(parents=True, exist_ok=True)
-    places = [(collection, place) for collection, place, _ in chosen]
-    _shard(places, facts, spec).write(out, 0)
+    locations = [(collection, row_index) for collection, row_index, _ in sampled]
+    family = opened[0].spec.family
+    family.shard(locations, facts, spec.get("tensor_names", ())).write(out, 0)
     complete(out, 1, {**spec, "build": build})
-    if spec["kind"] == "init":
+    if family.regenerate is not None:
         _write_example(out)
 
 
-def _shard(places: Sequence[tuple[Collection, int]], facts: list[dict], spec: dict) -> Writable:
-    """The networks at these places, in the form that their kind is kept in."""
-    if spec["kind"] == "init":
-        masks = [collection.masks([place]) for collection, place in places]
-        joined = [torch.cat(layer) for layer in zip(*masks, strict=True)]
-        return TicketShard(joined, facts, [weight for weight, _ in spec["tensor_names"]])
-    features = WeightSpaceFeatures.cat([collection.features([place]) for collection, place in places])
-    return Shard(features, facts, spec["tensor_names"])
+def _check_alike(opened: Sequence[Collection]) -> None:
+    kinds = {(collection.spec.kind, collection.images) for collection in opened}
+    if len(kinds) > 1:
+        listed = ", ".join(f"{kind} on {images}" for kind, images in sorted(kinds))
+        raise ZooError(f"The sources differ ({listed}): sample from collections of one kind and image set.")
+
+
+def _shuffled(candidates: Sequence[Candidate], seed: int) -> list[int]:
+    return torch.randperm(len(candidates), generator=torch.Generator().manual_seed(seed)).tolist()
+
+
+def _smallest(candidates: Sequence[Candidate]) -> list[int]:
+    """The indices by number of weights, the smallest of each group before all others."""
+    sizes = [collection.parameters(row) for collection, _, row in candidates]
+    ordered = sorted(range(len(candidates)), key=sizes.__getitem__)
+    group = candidates[0][0].spec.family.group
+    firsts = {candidates[i][2][group]: i for i in reversed(ordered)}.values()
+    return [*firsts, *(i for i in ordered if i not in firsts)]
 
 
 def _write_example(folder: Path) -> None:
-    """One initialization as a file, for all others are kept as seeds: whoever reads these can check that they agree."""
+    """Write one initialization as a file, so that readers of the seeds can check their regenerated weights."""
     collection = Collection(folder)
     write_network(collection.network(collection.rows["id"][0].as_py()), folder / EXAMPLE)

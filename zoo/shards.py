@@ -1,10 +1,12 @@
-"""Shards of a collection under construction: which networks each holds, and its files, whole or not there."""
+"""The shards of a collection under construction: which networks each holds, and its files, written atomically."""
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -13,26 +15,29 @@ from safetensors.torch import save_file
 from nfn.features import WeightSpaceFeatures
 from zoo.files import write_json, write_whole
 
+ROW_GROUP = 8192
+"""Rows of a table that are read and written together."""
+
 
 class Build(Protocol):
-    """What `zoo.build.run_build` makes: a frozen dataclass of settings that can make each of its shards."""
+    """What `zoo.build.run_build` builds: a frozen dataclass of settings that can make each of its shards."""
 
     @property
     def total(self) -> int:
-        """How many networks are trained in all."""
+        """The total number of networks to train."""
         ...
 
     @property
     def shard_size(self) -> int:
-        """How many of them a shard holds."""
+        """The number of networks in a shard."""
         ...
 
     def check(self) -> None:
-        """Raise ZooError where the settings cannot be."""
+        """Raise ZooError if the settings are invalid."""
         ...
 
     def make_shard(self, shard: int, device: str, on_fit: Callable[[int], None]) -> "Writable":
-        """One shard, a pure function of (settings, shard number); `on_fit` hears how many networks each step adds."""
+        """Make one shard, a pure function of (settings, shard number); `on_fit` gets each step's number of networks."""
         ...
 
     def describe(self) -> dict:
@@ -44,12 +49,12 @@ class Writable(Protocol):
     """A finished shard."""
 
     def write(self, folder: Path, number: int) -> None:
-        """Write its two files, whole or not at all."""
+        """Write its two files atomically."""
         ...
 
 
 class Shard:
-    """The networks `(n, 1, ...)` of a shard, a row of facts for each (its split among them), their tensor names."""
+    """The networks `(n, 1, ...)` of a shard, a table row for each (with its split), and their tensor names."""
 
     def __init__(self, features: WeightSpaceFeatures, rows: list[dict], names: Sequence[tuple[str, str]]):
         self.features, self.rows, self.names = features, rows, names
@@ -64,62 +69,81 @@ class Shard:
 
 
 def write_rows(folder: Path, number: int, rows: list[dict]) -> None:
-    """Write the facts of a shard's networks, after its tensors: where these are, the shard is whole."""
+    """Write the table rows of a shard after its tensors, so that a shard with rows is complete."""
     places = [{"shard": number, "row": row} for row in range(len(rows))]
     table = pa.Table.from_pylist([{**row, **at} for row, at in zip(rows, places, strict=True)])
     write_whole(shard_paths(folder, number)[1], lambda part: pq.write_table(table, part))
 
 
 def shard_count(build: Build) -> int:
-    """How many shards a build has."""
+    """The number of shards of a build."""
     return math.ceil(build.total / build.shard_size)
 
 
 def shard_numbers(build: Build, shard: int) -> range:
-    """Which networks of the build a shard holds."""
+    """The numbers of the networks in a shard."""
     return range(shard * build.shard_size, min((shard + 1) * build.shard_size, build.total))
 
 
 def shard_paths(folder: Path, shard: int) -> tuple[Path, Path]:
-    """Where a shard's stacked tensors and its rows of facts go."""
+    """The paths of a shard's stacked tensors and of its table rows."""
     return folder / f"weights-{shard:05d}.safetensors", folder / f"networks-{shard:05d}.parquet"
 
 
 def is_built(folder: Path, shard: int) -> bool:
-    """Whether a shard is there; its files are written whole or not at all."""
+    """Whether a shard exists; its files are written atomically."""
     return all(path.exists() for path in shard_paths(folder, shard))
 
 
 def finish(build: Build, folder: Path) -> None:
-    """Join the rows of all shards and write `spec.json` last: where it is, the collection is complete."""
+    """Join the rows of all shards and write `spec.json` last, which marks the collection as complete."""
     complete(folder, shard_count(build), build.describe())
 
 
 def complete(folder: Path, shards: int, spec: dict) -> None:
-    """Make a collection of a folder of written shards, whose `spec.json` gets the content `spec`."""
+    """Turn a folder of written shards into a collection with `spec` as its `spec.json`."""
     parts = [shard_paths(folder, shard)[1] for shard in range(shards)]
-    table = pa.concat_tables([pq.read_table(part) for part in parts])
-    table = table.add_column(0, "id", pa.array(_number_by_split(table["split"].to_pylist())))
-    write_whole(folder / "networks.parquet", lambda part: pq.write_table(table, part))
+    join_tables(_with_ids(parts), folder / "networks.parquet")
     write_json(folder / "spec.json", spec)
     for part in parts:
         part.unlink()
 
 
-def split_rows(folder: Path) -> None:
-    """Undo the joining of `complete`: a file of rows for every shard again. `spec.json` stays as it is."""
-    table = pq.read_table(folder / "networks.parquet")
-    shards = table["shard"].to_numpy()
-    for shard in set(shards.tolist()):
-        rows = table.filter(pa.array(shards == shard)).drop_columns(["id"])
-        write_whole(shard_paths(folder, shard)[1], lambda part, rows=rows: pq.write_table(rows, part))
+def join_tables(tables: Iterable[pa.Table], out: Path) -> None:
+    """Write tables of one schema as one parquet file, in row groups of `ROW_GROUP`, holding one of these in memory."""
+    write_whole(out, lambda part: _write_row_groups(tables, part))
 
 
-def _number_by_split(splits: list[str]) -> list[str]:
-    """`split/number`, counted within each split."""
+def _write_row_groups(tables: Iterable[pa.Table], path: str) -> None:
+    tables = iter(tables)
+    waiting = [next(tables)]
+    with pq.ParquetWriter(path, waiting[0].schema) as writer:
+        for table in tables:
+            waiting.append(table)
+            if sum(map(len, waiting)) >= ROW_GROUP:
+                joined = pa.concat_tables(waiting)
+                writer.write_table(joined.slice(0, ROW_GROUP))
+                waiting = [joined.slice(ROW_GROUP)]
+        writer.write_table(pa.concat_tables(waiting), ROW_GROUP)
+
+
+def _with_ids(parts: Iterable[Path]) -> Iterator[pa.Table]:
+    """The tables of these files, with ids `split/number` that count within each split."""
     seen: dict[str, int] = {}
-    ids = []
-    for split in splits:
-        ids.append(f"{split}/{seen.get(split, 0)}")
-        seen[split] = seen.get(split, 0) + 1
-    return ids
+    for part in parts:
+        table, ids = pq.read_table(part), []
+        for split in table["split"].to_pylist():
+            ids.append(f"{split}/{seen.get(split, 0)}")
+            seen[split] = seen.get(split, 0) + 1
+        yield table.add_column(0, "id", pa.array(ids))
+
+
+def split_rows(folder: Path) -> None:
+    """Undo the joining of `complete`: write a file of rows for every shard again. `spec.json` is unchanged."""
+    table = pq.read_table(folder / "networks.parquet").drop_columns(["id"])
+    shards = table["shard"].to_numpy()
+    starts = np.flatnonzero(np.diff(shards, prepend=-1))
+    for start, stop in itertools.pairwise([*starts.tolist(), len(table)]):
+        rows = table.slice(start, stop - start)
+        path = shard_paths(folder, int(shards[start]))[1]
+        write_whole(path, lambda part, rows=rows: pq.write_table(rows, part))

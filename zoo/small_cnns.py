@@ -1,4 +1,4 @@
-"""Small CNNs that people bring: which ones the predictor takes, what is told of them, and many predicted at once."""
+"""Predictions for uploaded image classifiers, one or many at once, with facts that the user gives."""
 
 import math
 from collections.abc import Sequence
@@ -8,27 +8,25 @@ from pathlib import Path
 import torch
 
 from nfn.architecture.ops import FUNCTIONS
-from nfn.features import WeightSpaceFeatures
 from nfn.generalization import Generalization, GeneralizationPredictor
 from nfn.network import NO_CLASSIFIER, ClassifierConvention, Network
 from nfn.reader import NetworkFileError
 from nfn.reader.classifier_convention import read_classifier_convention
 from nfn.reader.stack import read_networks
+from nfn.wiring.identify import NO_NUMBER
 from nfn.wiring.pictures import IMAGENET
-from zoo.classifiers import NO_NUMBER, AccuracyReaders, found_classifier, predict_accuracy
+from zoo.classifiers import AccuracyPredictors, Classifier, identify_classifier, predict_accuracy
 from zoo.errors import shorten
 
 ACTIVATIONS = ("auto", *(name for name in FUNCTIONS if name not in ("cosine", "exp", "square", "abs")))
-AT_ONCE = 8
-"""Networks that are predicted together: with more, their answers to the probes no longer fit a CPU core's cache."""
 
 
-def tell(network: Network, activation: str = "auto", pixels: str = "auto") -> Network:
-    """The network with its activation told, or what black and white become for it; auto leaves it as it is.
+def override_convention(network: Network, activation: str = "auto", pixels: str = "auto") -> Network:
+    """Override the activation or the pixel normalisation of a network; `auto` leaves it unchanged.
 
-    `pixels` is a range such as "0,1", or one of `PIXELS`: a usual mean and deviation.
+    `pixels` is a range such as "0,1" (the inputs for black and white), or the name of a mean and deviation in `PIXELS`.
 
-    Raises ValueError where either makes no sense.
+    Raises ValueError if either is invalid.
     """
     if activation not in ACTIVATIONS:
         raise ValueError(
@@ -36,12 +34,12 @@ def tell(network: Network, activation: str = "auto", pixels: str = "auto") -> Ne
         )
     if activation == pixels == "auto":
         return network
-    told = network.classifier
+    convention = network.classifier
     if pixels != "auto":
-        told = replace(_of_pixels(pixels), activation=told.activation)
+        convention = replace(_of_pixels(pixels), activation=convention.activation)
     if activation != "auto":
-        told = replace(told, activation=activation)
-    return replace(network, convention=told)
+        convention = replace(convention, activation=activation)
+    return replace(network, convention=convention)
 
 
 PIXELS = {
@@ -52,7 +50,7 @@ PIXELS = {
     "imagenet": (IMAGENET.mean, IMAGENET.std),
     "inverted": ((1.0,), (-1.0,)),
 }
-"""Mean and deviation of pixels from 0 to 1 that can be told by name."""
+"""Named means and standard deviations of pixels in [0, 1]."""
 
 
 def _of_pixels(pixels: str) -> ClassifierConvention:
@@ -62,13 +60,13 @@ def _of_pixels(pixels: str) -> ClassifierConvention:
     try:
         return read_classifier_convention({"pixel_range": str(pixels)})
     except NetworkFileError as error:
-        wanted = f"what black and white become, such as 0,1 or -1,1, one of {', '.join(PIXELS)}, or auto"
-        raise ValueError(f"Got the pixels {shorten(str(pixels))}; wanted {wanted}.") from error
+        expected = f"the inputs for black and white, such as 0,1 or -1,1, one of {', '.join(PIXELS)}, or auto"
+        raise ValueError(f"Got the pixels {shorten(str(pixels))}; expected {expected}.") from error
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One network's prediction, or the sentence that says why there is none."""
+    """One network's prediction, or the reason why there is none."""
 
     name: str
     result: Generalization | None = None
@@ -77,40 +75,46 @@ class Answer:
 
 
 def predict_file(
-    readers: AccuracyReaders,
+    predictors: AccuracyPredictors,
     path: str | Path,
     activation: str = "auto",
     pixels: str = "auto",
     part: str | None = None,
 ) -> list[Answer]:
-    """An answer for the one network of a file, under the file's name, or one per network of a stack, as `name[i]`.
+    """Predict the one network of a file, under the file's name, or each network of a stack, as `name[i]`.
 
-    `part` names one of several networks in the file. What the one network computes is looked for; a stack is of small
-    CNNs of the zoo's family.
+    `part` names one of several networks in the file. The wiring of a single network is searched; a stack must contain
+    small CNNs like the zoo's.
 
-    Raises ValueError for an activation or pixels that make no sense, OSError where the file cannot be opened.
+    Raises ValueError for an invalid activation or pixels, OSError if the file cannot be opened.
     """
     name = Path(path).name
     try:
         networks = read_networks(path, part=part)
     except NetworkFileError as error:
         return [Answer(name, error=str(error))]
-    networks = [tell(n, activation, pixels) if isinstance(n, Network) else n for n in networks]
+    networks = [override_convention(n, activation, pixels) if isinstance(n, Network) else n for n in networks]
     if len(networks) == 1 and isinstance(networks[0], Network):
-        return [predict_one(readers, name, networks[0])]
-    return predict_alike(readers.small, [f"{name}[{i}]" for i in range(len(networks))], networks)
+        return [predict_one(predictors, name, networks[0])]
+    return predict_alike(predictors.small, [f"{name}[{i}]" for i in range(len(networks))], networks)
 
 
 @torch.no_grad()
-def predict_one(readers: AccuracyReaders, name: str, network: Network) -> Answer:
-    """An answer for one uploaded classifier of any architecture."""
+def predict_one(predictors: AccuracyPredictors, name: str, network: Network) -> Answer:
+    """The prediction for one uploaded classifier of any architecture."""
     if network.kind != "classifier":
         return Answer(name, error=NO_CLASSIFIER)
     try:
-        classifier = found_classifier(network, readers.pictures)
+        classifier = identify_classifier(network, predictors.pictures)
     except ValueError as error:
         return Answer(name, error=str(error))
-    result = predict_accuracy(classifier, readers)
+    return predict_classifier(predictors, name, classifier)
+
+
+@torch.no_grad()
+def predict_classifier(predictors: AccuracyPredictors, name: str, classifier: Classifier) -> Answer:
+    """The prediction for a classifier whose wiring and setting are known."""
+    result = predict_accuracy(classifier, predictors)
     if not math.isfinite(result.test_accuracy):
         return Answer(name, error=result.reason)
     return Answer(name, result, assumed=classifier.assumed)
@@ -119,10 +123,12 @@ def predict_one(readers: AccuracyReaders, name: str, network: Network) -> Answer
 def predict_alike(
     predictor: GeneralizationPredictor, names: Sequence[str], networks: Sequence[Network | NetworkFileError]
 ) -> list[Answer]:
-    """An answer for each of some networks of one spec, or for the error that came in its place."""
+    """A prediction for each network of one spec, or the error that replaces it."""
     faults = [predictor.fault(n) if isinstance(n, Network) else str(n) for n in networks]
-    good = [n for n, fault in zip(networks, faults, strict=True) if isinstance(n, Network) and fault is None]
-    results = iter(_predict(predictor, good))
+    readable = [
+        n for n, fault in zip(networks, faults, strict=True) if isinstance(n, Network) and fault is None
+    ]
+    results = iter(predictor.predict_batch(readable))
     return [
         Answer(name, error=fault) if fault is not None else _answer(name, next(results))
         for name, fault in zip(names, faults, strict=True)
@@ -131,19 +137,3 @@ def predict_alike(
 
 def _answer(name: str, result: Generalization) -> Answer:
     return Answer(name, result) if math.isfinite(result.test_accuracy) else Answer(name, error=NO_NUMBER)
-
-
-def _predict(predictor: GeneralizationPredictor, networks: list[Network]) -> list[Generalization]:
-    if not networks:
-        return []
-    features = WeightSpaceFeatures.cat([network.normalized for network in networks])
-    return predict_many(predictor, features, [network.classifier.activation for network in networks])
-
-
-@torch.no_grad()
-def predict_many(
-    predictor: GeneralizationPredictor, features: WeightSpaceFeatures, activations: Sequence[str | None]
-) -> list[Generalization]:
-    """Predictions for networks `(n, 1, ...)` of pixels in [-1, 1], a few at a time, which bounds the memory."""
-    parts = [slice(i, i + AT_ONCE) for i in range(0, len(activations), AT_ONCE)]
-    return [r for part in parts for r in predictor.predict_batch(features.select(part), activations[part])]

@@ -1,4 +1,4 @@
-"""Where a zoo comes from, and how its files come to its folder."""
+"""Where a zoo comes from, and how its files get into its folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Protocol
 from zoo.collection import open_stacked
 from zoo.errors import ZooError
 from zoo.files import sha256, short_name
-from zoo.limits import OWN, ZooLimits
+from zoo.limits import TRUSTED, ZooLimits
 from zoo.stacked import Stacked
 
 EMBEDDED = Path(__file__).parent / "embedded"
@@ -25,7 +25,7 @@ class FileInfo:
 
 @dataclass(frozen=True)
 class ZooSource:
-    """Where a zoo comes from: `embedded`, `folder` or `hub`; for the Hub `owner/name`, the commit and the page."""
+    """The source of a zoo: `embedded`, `folder` or `hub`; for the Hub `owner/name`, the commit and the URL."""
 
     kind: str
     repo: str | None = None
@@ -35,7 +35,7 @@ class ZooSource:
 
     @property
     def where(self) -> str:
-        """What opens exactly this zoo again: "", a folder, or `owner/name@commit`."""
+        """The argument that opens exactly this zoo again: "", a folder, or `owner/name@commit`."""
         if self.kind == "hub":
             return f"{self.repo}@{self.revision}"
         return str(self.folder.resolve()) if self.folder else ""
@@ -47,50 +47,50 @@ class ZooSource:
 
 
 class Files(Protocol):
-    """How a zoo's files come to its folder; paths are like `collections/mnist-sirens/spec.json`."""
+    """How a zoo's files get into its folder; paths are like `collections/mnist-sirens/spec.json`."""
 
     source: ZooSource
     limits: ZooLimits
-    """How much is read of them at most."""
+    """Limits on how much of them is read."""
 
-    def need(self, path: str, file: FileInfo) -> None:
-        """Make sure that a file is in the folder, and is the one that the catalog lists."""
+    def ensure(self, path: str, file: FileInfo) -> None:
+        """Make sure that a file is in the folder and matches the catalog."""
         ...
 
-    def open_shard(self, path: str, file: FileInfo, places: Sequence[int]) -> Stacked:
-        """A shard, to read these rows from."""
+    def open_shard(self, path: str, file: FileInfo, indices: Sequence[int]) -> Stacked:
+        """Open a shard to read the rows at these indices."""
         ...
 
     def card(self) -> str:
-        """The text about the whole zoo, "" where there is none."""
+        """The card of the whole zoo, "" if there is none."""
         ...
 
 
 def check_file(folder: Path, file: FileInfo) -> None:
-    """Check size and SHA-256 of a file in `folder`; ZooError where it is missing or another."""
+    """Check size and SHA-256 of a file in `folder`; ZooError if it is missing or different."""
     path = folder / file.name
     if not path.is_file():
         raise ZooError(f"{short_name(path)} is missing, though the catalog lists it: download it again.")
     if path.stat().st_size != file.size or sha256(path) != file.sha256:
         raise ZooError(
-            f"{short_name(path)} is not the file that the catalog lists (its SHA-256 differs): "
+            f"{short_name(path)} is not the file in the catalog (its SHA-256 differs): "
             "download it again, or run `python -m zoo index` if you changed it yourself."
         )
 
 
 class CheckedFiles:
-    """Which files of a folder are those of the catalog: their SHA-256 is computed anew only where they have changed."""
+    """Checks files of a folder against the catalog, computing a SHA-256 again only if the file has changed."""
 
     def __init__(self, root: Path):
         self._root = root
         self._good: dict[str, tuple[FileInfo, int, int]] = {}
 
     def holds(self, path: str, file: FileInfo) -> bool:
-        """Whether the file at `path` below the folder is there and has the size and the checksum that are listed."""
+        """Whether the file at `path` exists and has the listed size and checksum."""
         target = self._root / path
-        if not target.is_file() or (found := target.stat()).st_size != file.size:
+        if not target.is_file() or (info := target.stat()).st_size != file.size:
             return False
-        state = (file, found.st_mtime_ns, found.st_ctime_ns)
+        state = (file, info.st_mtime_ns, info.st_ctime_ns)
         if self._good.get(path) != state:
             if sha256(target) != file.sha256:
                 return False
@@ -99,22 +99,22 @@ class CheckedFiles:
 
 
 class LocalFiles:
-    """Files that are there already, or missing."""
+    """Files of a local folder."""
 
-    limits = OWN
+    limits = TRUSTED
 
     def __init__(self, root: Path):
         self._root, self._checked = root, CheckedFiles(root)
         self.source = ZooSource("embedded") if root == EMBEDDED else ZooSource("folder", folder=root)
 
-    def need(self, path: str, file: FileInfo) -> None:
+    def ensure(self, path: str, file: FileInfo) -> None:
         """As in `Files`."""
         if not self._checked.holds(path, file):
             check_file((self._root / path).parent, file)
 
-    def open_shard(self, path: str, file: FileInfo, places: Sequence[int]) -> Stacked:
+    def open_shard(self, path: str, file: FileInfo, indices: Sequence[int]) -> Stacked:
         """As in `Files`."""
-        self.need(path, file)
+        self.ensure(path, file)
         return open_stacked(self._root / path)
 
     def card(self) -> str:

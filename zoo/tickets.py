@@ -1,4 +1,4 @@
-"""How a collection keeps pairs of an initialization and its winning ticket: a seed with a checksum, and packed bits."""
+"""The storage of pairs of an initialization and its winning ticket: a seed with a checksum, and packed bits."""
 
 import hashlib
 import math
@@ -23,39 +23,39 @@ from zoo.shards import shard_paths, write_rows
 
 
 class TicketShard:
-    """The masks of a shard's networks, a row of facts for each (its seed among them), and the names of the weights."""
+    """The masks of a shard's networks, a table row for each (with its seed), and the names of the weights."""
 
     def __init__(self, masks: Masks, rows: list[dict], names: Sequence[str]):
         self.masks, self.rows, self.names = masks, rows, names
 
     def write(self, folder: Path, number: int) -> None:
-        """Write the masks as stacked rows of bits `(n, bytes)`, then the rows of facts."""
+        """Write the masks as stacked rows of bits `(n, bytes)`, then the table rows."""
         tensors = {name: pack(mask) for name, mask in zip(self.names, self.masks, strict=True)}
         write_whole(shard_paths(folder, number)[0], lambda part: save_file(tensors, part))
         write_rows(folder, number, self.rows)
 
 
-PREDICTORS = ("tickets-mnist", "tickets-cifar10")
-"""The predictors that score initializations, each those of one family."""
+PREDICTORS = {"tickets-mnist": "mnist", "tickets-cifar10": "cifar10"}
+"""The predictors that score initializations, one for each architecture, with their image sets."""
 
 
 def predictor_for(network: Network, load: Callable[[str], TicketPredictor]) -> tuple[str, TicketPredictor]:
-    """The predictor that knows the family of a network, and its name; `load` gives each by name.
+    """The name of the predictor for a network's architecture, and the predictor; `load` returns each by name.
 
-    Raises ZooError where none does.
+    Raises ZooError if there is none.
     """
     models = {name: load(name) for name in PREDICTORS}
     faults = {name: model.fault(network) for name, model in models.items()}
     name = next((name for name, fault in faults.items() if fault is None), None)
     if name is None:
         raise ZooError(
-            f"No ticket predictor knows this network. {' '.join(map(str, dict.fromkeys(faults.values())))}"
+            f"No ticket predictor supports this network. {' '.join(map(str, dict.fromkeys(faults.values())))}"
         )
     return name, models[name]
 
 
 def write_mask(names: Sequence[str], masks: Masks, sparsity: float, path: Path) -> None:
-    """Write the mask of one network as safetensors: uint8, 1 where a weight is kept, under the names that came in."""
+    """Write a network's mask as safetensors: uint8, 1 for each kept weight, under the network's tensor names."""
     tensors = {
         name: layer[0, 0].to(torch.uint8).contiguous() for name, layer in zip(names, masks, strict=True)
     }
@@ -63,7 +63,7 @@ def write_mask(names: Sequence[str], masks: Masks, sparsity: float, path: Path) 
 
 
 def pack(mask: Tensor) -> Tensor:
-    """`(n, ...)` bool to `(n, bytes)` uint8, eight weights a byte."""
+    """Pack `(n, ...)` bool into `(n, bytes)` uint8, eight weights per byte."""
     return torch.from_numpy(np.packbits(mask.flatten(1).numpy(), axis=1))
 
 
@@ -74,12 +74,12 @@ def unpack(packed: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def packed_size(shape: Sequence[int]) -> int:
-    """The bytes of a packed mask."""
+    """The number of bytes of a packed mask."""
     return math.ceil(math.prod(shape) / 8)
 
 
 def checksum(init: WeightSpaceFeatures) -> str:
-    """SHA-256 over the float32 bytes of one network, weight and bias in turn."""
+    """SHA-256 of the float32 bytes of one network, weight and bias in turn."""
     digest = hashlib.sha256()
     for weight, bias in init:
         digest.update(weight.cpu().numpy().astype("<f4").tobytes())
@@ -88,12 +88,12 @@ def checksum(init: WeightSpaceFeatures) -> str:
 
 
 def regenerate(spec: NetworkSpec, seeds: Sequence[int], checksums: Sequence[str]) -> WeightSpaceFeatures:
-    """Initializations from their seeds; ZooError where the bits are not those that were trained."""
+    """Regenerate initializations from their seeds; ZooError if the bits differ from those that were trained."""
     init = default_init(spec, seeds)
-    for number, wanted in enumerate(checksums):
-        if checksum(init.select(number)) != wanted:
+    for number, expected in enumerate(checksums):
+        if checksum(init.select(number)) != expected:
             raise ZooError(
-                f"The initialization of seed {seeds[number]} comes out differently here than where the zoo was built: "
-                "this version of torch draws other random numbers. Use the one in constraints.txt."
+                f"Seed {seeds[number]} gives another initialization here than where the zoo was built: this version of "
+                "torch draws other random numbers. Use the one in constraints.txt."
             )
     return init

@@ -1,4 +1,4 @@
-"""Train `AccuracyPredictor`: show it wild networks, fit its Gaussian processes, calibrate by runs that are left out."""
+"""Train `AccuracyPredictor`: run wild networks on pictures, fit Gaussian processes, calibrate on left-out runs."""
 
 import json
 import math
@@ -13,29 +13,29 @@ from torch import Tensor
 
 from nfn.accuracy.answers import angle
 from nfn.accuracy.gaussian_process import GaussianProcess
-from nfn.accuracy.pictures import pack
 from nfn.accuracy.predictor import PLAIN, AccuracyConfig, AccuracyPredictor, Look, StoredPictures
+from nfn.mosaic import pack
 from zoo.build_wild import GRAY, wild_image_sets, wild_images
 from zoo.errors import ZooError
 from zoo.images import IMAGE_SETS
 from zoo.wild_collection import wild_networks, wild_rows
 
 LOOKS = (2_000, 300)
-"""How many stored pictures a network is shown, and how many one with very many multiply-adds."""
+"""The number of stored pictures that a network is run on, and the number for one with very many multiply-adds."""
 PERTURBATIONS = (PLAIN, "flipped", "turned by 10 degrees", "turned by 25 degrees")
 FEATURES: tuple[tuple[str, str], ...] = (
     *((name, "accuracy") for name in PERTURBATIONS),
     (PLAIN, "likelihood"),
     ("turned by 25 degrees", "likelihood"),
 )
-"""Of eight perturbations and eleven statistics, those with the best likelihood of runs left out: with more numbers the
-process learns noise."""
+"""Of eight perturbations and eleven statistics, those with the best likelihood of left-out runs: with more inputs the
+process fits noise."""
 FARTHEST = 0.99
 
 
 @dataclass(frozen=True)
 class AccuracyRecipe:
-    """How to train: `steps` of Adam on the marginal likelihood; `folds` in which runs are left out to calibrate."""
+    """Training settings: `steps` of Adam on the marginal likelihood; `folds` of left-out runs for calibration."""
 
     steps: int = 150
     learning_rate: float = 0.05
@@ -45,7 +45,7 @@ class AccuracyRecipe:
 
 @dataclass(frozen=True)
 class Examples:
-    """Networks as the predictor sees them: what was read `(looks, n, perturbations, statistics)`, and facts of each."""
+    """Networks as inputs of the predictor: statistics `(looks, n, perturbations, statistics)`, and facts of each."""
 
     read: Tensor
     facts: list[dict[str, Any]]
@@ -53,14 +53,14 @@ class Examples:
     def __len__(self) -> int:
         return len(self.facts)
 
-    def where(self, wanted: Callable[[dict[str, Any]], bool]) -> "Examples":
-        """Those whose facts are wanted."""
-        chosen = [i for i, facts in enumerate(self.facts) if wanted(facts)]
+    def where(self, belongs: Callable[[dict[str, Any]], bool]) -> "Examples":
+        """The examples whose facts satisfy `belongs`."""
+        chosen = [i for i, facts in enumerate(self.facts) if belongs(facts)]
         return Examples(self.read[:, chosen], [self.facts[i] for i in chosen])
 
     @property
     def groups(self) -> Tensor:
-        """The number of each network's image set `(n,)`."""
+        """The image set index of each network `(n,)`."""
         names = wild_image_sets()
         return torch.tensor([names.index(facts["images"]) for facts in self.facts])
 
@@ -71,7 +71,7 @@ class Examples:
 
     @property
     def runs(self) -> Tensor:
-        """A number for each training run `(n,)`."""
+        """The training run index of each network `(n,)`."""
         keys = [(facts["collection"], facts["run"]) for facts in self.facts]
         order = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         return torch.tensor([order[key] for key in keys])
@@ -83,18 +83,18 @@ def train_accuracy(
     work: Path,
     features: Sequence[tuple[str, str]] = FEATURES,
 ) -> AccuracyPredictor:
-    """Train on the training splits of wild zoos. What is read from their networks is kept in `work`."""
+    """Train on the training splits of wild zoos. Statistics read from their networks are cached in `work`."""
     blank = AccuracyPredictor(blank_config(features))
     fill_pictures(blank)
     examples = read_folders(blank, folders, work).where(lambda facts: facts["split"] == "train")
     if not examples:
-        raise ZooError("These folders hold no network of the training split.")
+        raise ZooError("These folders have no network in the training split.")
     looks = tuple(replace(look, examples=len(examples)) for look in blank.config.looks)
     model = AccuracyPredictor(replace(blank.config, looks=looks, coverage=recipe.coverage))
     model.load_state_dict(blank.state_dict() | _states(model))
     for number in range(len(looks)):
         fit(model, number, examples, recipe)
-        calibrate(model, number, examples, recipe)
+        calibrate(model, number, recipe)
     return model.eval()
 
 
@@ -103,39 +103,44 @@ def _states(model: AccuracyPredictor) -> dict[str, Tensor]:
 
 
 def blank_config(features: Sequence[tuple[str, str]]) -> AccuracyConfig:
-    """A config for the pictures at hand, with no networks yet."""
+    """A config for the stored pictures, with no training networks yet."""
     stored = {}
     for name in IMAGE_SETS:
         images = stored_pictures(name)[0]
-        stored[name] = StoredPictures(len(images), images.shape[2], images.shape[1], len(pack(images)))
+        stored[name] = StoredPictures(len(images), images.shape[2], images.shape[1], len(mosaic(images)))
     looks = tuple(Look(pictures, 2) for pictures in LOOKS)
     return AccuracyConfig(wild_image_sets(), stored, PERTURBATIONS, tuple(features), looks)
 
 
 def stored_pictures(name: str) -> tuple[Tensor, Tensor]:
-    """The first training pictures of a set and their labels: trainings on a part of the set often have them too."""
+    """The first training pictures of a set and their labels, which trainings on part of the set often include too."""
     images, labels = wild_images(name, "train")
     return images[: LOOKS[0]], labels[: LOOKS[0]]
 
 
+def mosaic(images: Tensor) -> Tensor:
+    """The bytes in which pictures are stored: JPEG for colour, which would be three times as large without loss."""
+    return pack(images, lossless=images.shape[1] == 1)
+
+
 def fill_pictures(model: AccuracyPredictor) -> None:
-    """Put the pictures into the model."""
+    """Store the pictures in the model."""
     for name in model.config.stored:
         images, labels = stored_pictures(name)
-        getattr(model, f"mosaic_{name}").copy_(pack(images))
+        getattr(model, f"mosaic_{name}").copy_(mosaic(images))
         getattr(model, f"labels_{name}").copy_(labels)
 
 
 def read_folders(model: AccuracyPredictor, folders: Sequence[Path], work: Path) -> Examples:
-    """All networks of finished builds as the predictor sees them, from `work` where they were read before."""
+    """All networks of finished builds as examples, from the cache in `work` if they were read before."""
     parts = [read_folder(model, folder, work) for folder in folders]
     return Examples(torch.cat([p.read for p in parts], 1), [facts for p in parts for facts in p.facts])
 
 
 def read_folder(model: AccuracyPredictor, folder: Path, work: Path) -> Examples:
-    """As `read_folders`, of one folder."""
+    """As `read_folders`, for one folder."""
     cache = work / f"{folder.name}.pt"
-    read = _read_before(cache, model.config.perturbations)
+    read = _read_cache(cache, model.config.perturbations)
     rows: list[dict[str, Any]] = []
     for network in track(wild_networks(folder), f"reading {folder.name}", len(wild_rows(folder))):
         facts = {**network.facts, "collection": folder.name, "cost": network.architecture.multiplications}
@@ -144,30 +149,30 @@ def read_folder(model: AccuracyPredictor, folder: Path, work: Path) -> Examples:
             name, shape = facts["images"].removesuffix(GRAY), network.architecture.input_shape
             assert len(shape) == 3, "Wild networks take pictures."
             looks = range(len(model.config.looks))
-            read[key] = torch.stack([model.read(name, shape, network.scores, look) for look in looks])
+            read[key] = torch.stack([model.statistics(name, shape, network.scores, look) for look in looks])
         rows.append({**facts, "key": key})
     work.mkdir(parents=True, exist_ok=True)
     torch.save({"perturbations": list(model.config.perturbations), "read": read}, cache)
     return Examples(torch.stack([read[facts["key"]] for facts in rows], 1), rows)
 
 
-def _read_before(cache: Path, perturbations: Sequence[str]) -> dict[str, Tensor]:
-    """What was read of each network under these perturbations; nothing where one of them is missing."""
+def _read_cache(cache: Path, perturbations: Sequence[str]) -> dict[str, Tensor]:
+    """The cached statistics of each network under these perturbations; nothing if one of them is missing."""
     if not cache.exists():
         return {}
-    known = torch.load(cache, weights_only=True)
-    if not set(perturbations) <= set(known["perturbations"]):
+    noise = torch.load(cache, weights_only=True)
+    if not set(perturbations) <= set(noise["perturbations"]):
         return {}
-    columns = [known["perturbations"].index(name) for name in perturbations]
-    return {key: values[:, columns] for key, values in known["read"].items()}
+    columns = [noise["perturbations"].index(name) for name in perturbations]
+    return {key: values[:, columns] for key, values in noise["read"].items()}
 
 
 def fit(model: AccuracyPredictor, look: int, examples: Examples, recipe: AccuracyRecipe) -> None:
-    """Learn how far test accuracies are from those on the pictures, and the scales of that."""
+    """Fit the difference between test accuracy and accuracy on the pictures, with its scales."""
     process, features = _process(model, look), model.features(examples.read[look])
-    known = torch.full((len(examples),), 0.25 / model.config.test_pictures)
+    noise = torch.full((len(examples),), 0.25 / model.config.test_pictures)
     process.set_examples(
-        features, angle(examples.accuracy) - features[:, 0], examples.groups, examples.runs, known
+        features, angle(examples.accuracy) - features[:, 0], examples.groups, examples.runs, noise
     )
     optimizer = torch.optim.Adam(process.parameters(), recipe.learning_rate)
     for _ in range(recipe.steps):
@@ -178,26 +183,44 @@ def fit(model: AccuracyPredictor, look: int, examples: Examples, recipe: Accurac
     process.forget()
 
 
-def calibrate(model: AccuracyPredictor, look: int, examples: Examples, recipe: AccuracyRecipe) -> None:
-    """The conformal quantile of each group, and the largest usual deviation, from runs that were left out."""
+def calibrate(model: AccuracyPredictor, look: int, recipe: AccuracyRecipe) -> None:
+    """Set the conformal quantile of each group, and the largest usual deviation, from left-out runs."""
     process = _process(model, look)
-    shift, deviation = leave_out(process, examples.runs, recipe.folds)
-    noise = 0.5 / math.sqrt(model.config.test_pictures)
-    error = (shift - process.targets.double()).abs() / torch.hypot(deviation, torch.tensor(noise))
-    quantiles = {
-        name: conformal_quantile(error[examples.groups == number], recipe.coverage)
-        for number, name in enumerate(model.config.groups)
-        if bool((examples.groups == number).any())
-    }
+    shift, deviation = leave_out(process, process.run, recipe.folds)
+    errors = relative_errors(model, shift, deviation, process.targets)
     facts = replace(
-        model.config.looks[look], quantiles=quantiles, farthest=float(deviation.quantile(FARTHEST))
+        model.config.looks[look],
+        quantiles=group_quantiles(model, look, errors, recipe.coverage),
+        farthest=float(deviation.quantile(FARTHEST)),
     )
     looks = tuple(facts if i == look else other for i, other in enumerate(model.config.looks))
     model.config = replace(model.config, looks=looks)
 
 
+def left_out_errors(model: AccuracyPredictor, look: int, folds: int) -> Tensor:
+    """The relative errors `(n,)` of the training examples, each predicted without its own fold of runs."""
+    process = _process(model, look)
+    return relative_errors(model, *leave_out(process, process.run, folds), process.targets)
+
+
+def relative_errors(model: AccuracyPredictor, shift: Tensor, deviation: Tensor, targets: Tensor) -> Tensor:
+    """Errors `(n,)` in units of the deviation of a measurement: that of the process, and of counting test pictures."""
+    noise = 0.5 / math.sqrt(model.config.test_pictures)
+    return (shift - targets.double()).abs() / torch.hypot(deviation, torch.tensor(noise))
+
+
+def group_quantiles(model: AccuracyPredictor, look: int, errors: Tensor, coverage: float) -> dict[str, float]:
+    """The conformal quantile of each group for intervals of this coverage, from errors `(n,)` of its examples."""
+    groups = _process(model, look).group
+    return {
+        name: conformal_quantile(errors[groups == number], coverage)
+        for number, name in enumerate(model.config.groups)
+        if bool((groups == number).any())
+    }
+
+
 def leave_out(process: GaussianProcess, runs: Tensor, folds: int) -> tuple[Tensor, Tensor]:
-    """Mean and deviation `(n,)` for each example from the others, its own fold of runs left out."""
+    """Mean and standard deviation `(n,)` for each example, predicted without its own fold of runs."""
     shift, deviation = torch.zeros(2, len(runs), dtype=torch.float64)
     for fold in range(folds):
         out = runs % folds == fold
@@ -207,19 +230,19 @@ def leave_out(process: GaussianProcess, runs: Tensor, folds: int) -> tuple[Tenso
 
 
 def conformal_quantile(errors: Tensor, coverage: float) -> float:
-    """The smallest error that a share `coverage` of new ones stays under, if they are like these (n,)."""
+    """The error that a fraction `coverage` of new errors stays below, if they are distributed like these `(n,)`."""
     rank = math.ceil((len(errors) + 1) * coverage)
     return float(errors.sort().values[min(rank, len(errors)) - 1])
 
 
 def describe_wild(folder: Path) -> dict[str, Any]:
-    """What a card says of a wild zoo."""
+    """The facts of a wild zoo for a card."""
     spec = json.loads((folder / "spec.json").read_text())
     return {"collection": folder.name, **spec["build"]}
 
 
 def describe_training(model: AccuracyPredictor) -> dict[str, int]:
-    """How many networks, and training runs, the model has learned from."""
+    """The number of networks and training runs that the model was trained on."""
     process = _process(model, 0)
     return {"networks": len(process.targets), "runs": len(process.run.unique())}
 

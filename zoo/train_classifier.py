@@ -1,4 +1,4 @@
-"""Train `InrClassifier`: on images roughened as a SIREN's rendering is, on SIRENs, and on things that show nothing."""
+"""Train `InrClassifier` on images degraded like a SIREN's rendering, on SIRENs, and on pictures that show nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from nfn.classifier import InrClassifier, InrClassifierConfig, as_three_channels
 from nfn.siren import random_sirens, render
 from nfn.spec import NetworkSpec
 from zoo.collection import Collection
-from zoo.images import IMAGE_SETS, find_image_set, load_images, to_pixels
+from zoo.images import IMAGE_SETS, find_image_set, load_images, to_float
 from zoo.training import run_steps, step_generator
 
 SIZE = 32
@@ -19,7 +19,7 @@ SIZE = 32
 
 @dataclass(frozen=True)
 class ClassifierRecipe:
-    """How to train. A batch holds `shares` of each image set, `siren_share` of these SIRENs; the rest is negatives."""
+    """Settings. A batch holds `shares` of each image set, `siren_share` of them SIRENs; the rest are negatives."""
 
     steps: int = 5000
     batch: int = 256
@@ -42,26 +42,26 @@ class Examples:
         """A random batch as float32 at the probe grid's size."""
         index = torch.randint(len(self.classes), (count,), generator=generator)
         pictures = self.pictures[index]
-        pixels = to_pixels(pictures) if pictures.dtype == torch.uint8 else pictures.float()
+        pixels = to_float(pictures) if pictures.dtype == torch.uint8 else pictures.float()
         return to_grid(pixels), self.classes[index]
 
 
 def to_grid(pixels: torch.Tensor) -> torch.Tensor:
-    """Resample to the probe grid; corners on corners, as the coordinates of a SIREN run."""
+    """Resample to the probe grid, aligning corners, as the coordinates of a SIREN do."""
     if pixels.shape[-1] == SIZE:
         return pixels
     return F.interpolate(pixels, (SIZE, SIZE), mode="bilinear", align_corners=True)
 
 
 def default_config() -> InrClassifierConfig:
-    """All labels of all image sets."""
+    """A config with all labels of all image sets."""
     return InrClassifierConfig(labels={name: list(s.labels) for name, s in IMAGE_SETS.items()}, size=SIZE)
 
 
 def train_classifier(
     collections: Sequence[Path], recipe: ClassifierRecipe, folder: Path, device: str
 ) -> InrClassifier:
-    """Train on the images' training split and on `collections` of SIRENs fitted to it; checkpoints go to `folder`."""
+    """Train on the images' training split and on `collections` of SIRENs fitted to it; checkpoints are in `folder`."""
     torch.manual_seed(recipe.seed)
     model = InrClassifier(default_config()).to(device).train()
     images = {name: image_examples(model, name) for name, _ in recipe.shares}
@@ -90,7 +90,7 @@ def train_classifier(
 
 
 def calibrate(model: InrClassifier, validation: Sequence[Path]) -> None:
-    """Fit the temperature on SIRENs of held-out images, and put the threshold where 99% of them are typical."""
+    """Fit the temperature on SIRENs of held-out images, and set the threshold so that 99% of them are typical."""
     model.log_temperature.zero_()
     rows = [validation_logits(model, Collection(path)) for path in validation]
     logits, classes = torch.cat([r[0] for r in rows]), torch.cat([r[1] for r in rows])
@@ -98,12 +98,13 @@ def calibrate(model: InrClassifier, validation: Sequence[Path]) -> None:
     losses = torch.stack([F.cross_entropy(logits / t.exp(), classes) for t in grid])
     model.log_temperature.fill_(float(grid[losses.argmin()]))
     typicality = 1 - torch.softmax(logits / model.log_temperature.exp(), 1)[:, -1]
-    model.config = replace(model.config, typical_from=round(float(typicality.quantile(0.01)), 4))
+    threshold = round(float(typicality.quantile(0.01)), 4)
+    model.config = replace(model.config, typical_from=dict.fromkeys(model.config.labels, threshold))
 
 
 @torch.no_grad()
 def validation_logits(model: InrClassifier, collection: Collection) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits and classes of a whole collection."""
+    """Logits and class indices of a whole collection."""
     features = collection.normalized().to(model.device)
     parts = [model(model.probe(features.select(slice(i, i + 500)))) for i in range(0, len(collection), 500)]
     classes = collection.labels + model.class_offset(collection.spec.images["name"])
@@ -118,7 +119,7 @@ def image_examples(model: InrClassifier, name: str) -> Examples:
 
 def siren_examples(model: InrClassifier, collections: Sequence[Collection]) -> dict[str, Examples]:
     """The renderings of all SIRENs of each image set."""
-    found: dict[str, list[Examples]] = {}
+    by_images: dict[str, list[Examples]] = {}
     for collection in collections:
         features = collection.normalized()
         pictures = [
@@ -126,10 +127,10 @@ def siren_examples(model: InrClassifier, collections: Sequence[Collection]) -> d
             for i in range(0, len(collection), 500)
         ]
         name = collection.spec.images["name"]
-        found.setdefault(name, []).append(
+        by_images.setdefault(name, []).append(
             Examples(torch.cat(pictures), collection.labels + model.class_offset(name))
         )
-    return {name: _join(parts) for name, parts in found.items()}
+    return {name: _join(parts) for name, parts in by_images.items()}
 
 
 def _join(parts: list[Examples]) -> Examples:
@@ -139,13 +140,13 @@ def _join(parts: list[Examples]) -> Examples:
 def training_batch(
     images: dict[str, Examples], sirens: dict[str, Examples], recipe: ClassifierRecipe, generator
 ):
-    """One batch: per image set some SIRENs and some roughened images, then negatives of the class "none of these"."""
+    """One batch: for each image set SIRENs and degraded images, then negatives of the class "none of these"."""
     pictures, classes = [], []
     for name, share in recipe.shares:
         count = round(recipe.batch * share)
         fitted = round(count * recipe.siren_share) if name in sirens else 0
-        rough, rough_classes = images[name].draw(count - fitted, generator)
-        parts, labels = [as_three_channels(roughen(rough, generator))], [rough_classes]
+        pixels, pixel_classes = images[name].draw(count - fitted, generator)
+        parts, labels = [as_three_channels(roughen(pixels, generator))], [pixel_classes]
         if fitted:
             smooth, siren_classes = sirens[name].draw(fitted, generator)
             parts.append(as_three_channels(smooth))
@@ -158,7 +159,7 @@ def training_batch(
 
 
 def augment(pictures: torch.Tensor, name: str, generator: torch.Generator) -> torch.Tensor:
-    """Shift each picture by up to three pixels (edges repeat) and mirror half of them, digits excepted."""
+    """Shift each picture by up to three pixels (edges repeat) and mirror half of them, except digits."""
     reach = 3
     padded = F.pad(pictures, (reach,) * 4, mode="replicate")
     shifts = torch.randint(2 * reach + 1, (len(pictures), 2), generator=generator)
@@ -172,7 +173,7 @@ def augment(pictures: torch.Tensor, name: str, generator: torch.Generator) -> to
 
 
 def roughen(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """What fitting a SIREN does to an image: a third lose fine detail, all get noise of 20 to 45 dB, partly smooth."""
+    """Degrade images as a SIREN's fit does: a third lose fine detail, all get noise of 20 to 45 dB, partly smooth."""
     third = len(pictures) // 3
     size = int(torch.randint(16, 29, (), generator=generator))
     coarse = F.interpolate(F.interpolate(pictures[:third], (size, size), mode="area"), (SIZE, SIZE), mode="bilinear",
@@ -185,12 +186,12 @@ def roughen(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def negatives(count: int, pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Pictures `(count, 3, size, size)` that show nothing: untrained SIRENs, noise of any grain, scrambled images."""
+    """Pictures `(count, 3, size, size)` that show nothing: untrained SIRENs, noise of any scale, scrambled images."""
     third = count // 3
     channels = 1 if torch.rand((), generator=generator) < 0.5 else 3
     untrained = random_sirens(third, NetworkSpec.mlp(2, 32, 32, channels), generator)
     scale = 0.5 + 3 * torch.rand(third, generator=generator)
-    wild = untrained.map(lambda x: x * scale.view(-1, *[1] * (x.ndim - 1)))
+    untrained = untrained.map(lambda x: x * scale.view(-1, *[1] * (x.ndim - 1)))
     grain = int(torch.randint(1, SIZE + 1, (), generator=generator))
     noise = torch.randn(third, channels, grain, grain, generator=generator) * (
         0.2 + torch.rand((), generator=generator)
@@ -198,12 +199,12 @@ def negatives(count: int, pictures: torch.Tensor, generator: torch.Generator) ->
     blocks = scramble(
         pictures[torch.randint(len(pictures), (count - 2 * third,), generator=generator)], generator
     )
-    parts = [render(wild, SIZE, SIZE), F.interpolate(noise, (SIZE, SIZE), mode="bilinear")]
+    parts = [render(untrained, SIZE, SIZE), F.interpolate(noise, (SIZE, SIZE), mode="bilinear")]
     return torch.cat([*(as_three_channels(part) for part in parts), blocks])
 
 
 def scramble(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Cut into blocks of 1, 2, 4 or 8 pixels and put back in random order."""
+    """Cut pictures into blocks of 1, 2, 4 or 8 pixels and put these back in random order."""
     block = 2 ** int(torch.randint(4, (), generator=generator))
     blocks = F.unfold(pictures, block, stride=block)
     order = torch.randperm(blocks.shape[2], generator=generator)

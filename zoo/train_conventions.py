@@ -1,4 +1,4 @@
-"""Train the judges that find a SIREN's convention: fits of many conventions, each shown beside wrong readings of it."""
+"""Train the judges that find a SIREN's convention, on fits of many conventions and wrong readings of them."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -14,19 +14,19 @@ from nfn.network import Network
 from nfn.siren_convention.candidates import Candidate, function_candidates, picture_candidates
 from nfn.siren_convention.convention import FIELDS, SirenConvention
 from nfn.siren_convention.judges import FieldJudge, PictureJudge, fields, standardized
-from nfn.siren_convention.search import alike, plausible, shown
+from nfn.siren_convention.search import alike, pictures_in, plausible
 from zoo.foreign_fits import ForeignFits, as_network
-from zoo.images import load_images, to_gray, to_pixels
+from zoo.images import load_images, to_float, to_gray
 from zoo.train_classifier import roughen, to_grid
 from zoo.training import run_steps, step_generator
 
 LEAST_PSNR = 14.0
-"""Networks that were fitted worse than this show nothing."""
+"""Networks fitted worse than this are excluded: they show nothing recognisable."""
 
 
 @dataclass(frozen=True)
 class ConventionRecipe:
-    """How to train. A step sees `networks` fits, each in its own and in other conventions, up to `readings` in all."""
+    """Training settings. A step uses `networks` fits, each in at most `readings` conventions, its own among them."""
 
     field_steps: int = 1200
     networks: int = 16
@@ -40,7 +40,7 @@ class ConventionRecipe:
 
 
 def split_fits(fits: Iterable[ForeignFits]) -> list[Network]:
-    """All networks that were fitted well enough, one by one, each with its function as its convention."""
+    """All networks that were fitted well enough, one by one, each with the functional part of its convention."""
     return [
         replace(as_network(part, i), convention=function_of(part.recipe.convention))
         for part in fits
@@ -50,7 +50,7 @@ def split_fits(fits: Iterable[ForeignFits]) -> list[Network]:
 
 
 def function_of(convention: SirenConvention) -> SirenConvention:
-    """A convention without what only turns a picture or changes its brightness, as `function_candidates` has it."""
+    """A convention without what only rotates a picture or changes its brightness, as in `function_candidates`."""
     output = "sine" if convention.output == "sine" else "linear"
     return replace(
         convention,
@@ -64,7 +64,7 @@ def function_of(convention: SirenConvention) -> SirenConvention:
 
 
 def train_field_judge(fits: Sequence[Network], recipe: ConventionRecipe, folder: Path) -> FieldJudge:
-    """Train to tell the function that was fitted from other readings of the same weights, and from none of them."""
+    """Train to distinguish the fitted function from other readings of the same weights, or to reject all readings."""
     torch.manual_seed(recipe.seed)
     judge = FieldJudge().train()
     optimizer = torch.optim.AdamW(judge.parameters(), recipe.field_rate, weight_decay=0.02)
@@ -85,21 +85,21 @@ def train_field_judge(fits: Sequence[Network], recipe: ConventionRecipe, folder:
 
 
 def field_group(fitted: Network, readings: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Fields `(n, 3, SIDE, SIDE)` of one network, the true one first, and which of them count `(n,)`.
+    """Fields `(n, 3, SIDE, SIDE)` of one network, the true one first, and a mask of those that count `(n,)`.
 
-    The true one is left out now and then, so that "none of these" is learned; readings that happen to show the same
-    as it are left out always. All are turned, mirrored and inverted alike.
+    The true one is sometimes left out, so that "none of these" is learned; readings that show the same as it are always
+    left out. All are rotated, mirrored and inverted alike.
     """
     usual = function_candidates(fitted.chain, SirenConvention(), FIELDS)
     wrong = _draw_wrong(usual, fitted.siren, readings - 1, generator)
     with torch.no_grad():
         seen = standardized(fields(fitted, [fitted.siren, *wrong]))
     allowed = torch.tensor([_uniform(generator) > 0.08, *(not alike(x, seen[0]) for x in seen[1:])])
-    return _turn_at_random(seen, generator), allowed
+    return _rotate_randomly(seen, generator), allowed
 
 
 def field_loss(scores: Tensor, allowed: Tensor) -> Tensor:
-    """Cross entropy of the first score, or of a score of 0 for "none of these" where the first does not count."""
+    """Cross entropy of the first score, or of a score of 0 for "none of these" if the first is masked."""
     scores = torch.cat([scores.masked_fill(~allowed, -math.inf), scores.new_zeros(1)])
     return F.cross_entropy(scores[None], torch.tensor([0 if allowed[0] else len(scores) - 1]))
 
@@ -107,7 +107,7 @@ def field_loss(scores: Tensor, allowed: Tensor) -> Tensor:
 def _draw_wrong(
     usual: list[Candidate], true: SirenConvention, count: int, generator: torch.Generator
 ) -> list[SirenConvention]:
-    """Other conventions: usual ones are likelier, and so are those with the true omegas, or the true coordinates."""
+    """Draw other conventions; common ones are likelier, and so are those with the true omegas or coordinates."""
     others = [candidate for candidate in usual if candidate.convention != true]
     weights = [math.exp(c.prior / 2) * (4 if _is_close(c.convention, true) else 1) for c in others]
     order = torch.multinomial(torch.tensor(weights), min(count, len(others)), generator=generator)
@@ -120,7 +120,7 @@ def _is_close(one: SirenConvention, other: SirenConvention) -> bool:
     return same_omegas or same_places
 
 
-def _turn_at_random(seen: Tensor, generator: torch.Generator) -> Tensor:
+def _rotate_randomly(seen: Tensor, generator: torch.Generator) -> Tensor:
     seen = seen.transpose(2, 3) if _uniform(generator) < 0.5 else seen
     seen = seen.flip(2) if _uniform(generator) < 0.5 else seen
     seen = seen.flip(3) if _uniform(generator) < 0.5 else seen
@@ -130,12 +130,10 @@ def _turn_at_random(seen: Tensor, generator: torch.Generator) -> Tensor:
 def train_picture_judge(
     classifier: InrClassifier, shares: Sequence[tuple[str, float]], recipe: ConventionRecipe, folder: Path
 ) -> PictureJudge:
-    """Train to tell a picture from the same one turned or in another range, by the maps of the classifier's head."""
+    """Train to distinguish a picture from the same one rotated or in another range, by the classifier head's maps."""
     inputs, priors = picture_examples(classifier, shares, recipe)
     judge = PictureJudge(classifier.config.widths[-1]).train()
-    flat = inputs.flatten(0, 1)[: 2**16].float()
-    judge.mean.copy_(flat.mean(0))
-    judge.deviation.copy_(flat.std(0) + 1e-3)
+    judge.fit_scale(inputs.flatten(0, 1)[: 2**16].float())
     optimizer = torch.optim.AdamW(judge.parameters(), recipe.picture_rate, weight_decay=0.1)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.picture_steps)
 
@@ -158,9 +156,9 @@ def picture_examples(
     recipe: ConventionRecipe,
     readings: int = 8,
 ) -> tuple[Tensor, Tensor]:
-    """What the judge reads of each picture, the right reading first, `(n, readings, inputs)`, and the priors.
+    """The judge's inputs for each picture, the right reading first, `(n, readings, inputs)`, and the priors.
 
-    Places for which a picture has no further plausible reading have a prior of minus infinity.
+    Slots for which a picture has no further plausible reading have a prior of minus infinity.
     """
     inputs, priors = [], []
     for name, share in shares:
@@ -170,7 +168,7 @@ def picture_examples(
             images = images.flip(3) if name != "mnist" and start % 500 else images
             images = to_gray(images) if start % 1000 < 500 else images
             order = torch.randperm(len(images), generator=generator)
-            pictures = roughen(to_grid(to_pixels(images[order])), generator)
+            pictures = roughen(to_grid(to_float(images[order])), generator)
             groups = [picture_group(picture[None], readings, generator) for picture in pictures]
             maps = classifier.maps(torch.cat([group for group, _ in groups]).to(classifier.device))
             seen = PictureJudge.inputs(maps).half().cpu()
@@ -180,13 +178,13 @@ def picture_examples(
 
 
 def picture_group(picture: Tensor, readings: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A right picture `(1, c, size, size)` as some convention writes it, read in that one and in others."""
+    """A right picture `(1, c, size, size)` as a random convention writes it, read in that one and in others."""
     function = replace(SirenConvention(), output="sine" if _uniform(generator) < 0.08 else "linear")
     tried = picture_candidates(function, picture.shape[1], SirenConvention(), FIELDS)
     weights = torch.tensor([candidate.prior for candidate in tried]).exp()
     true = int(torch.multinomial(weights, 1, generator=generator))
     raw = written(picture, tried[true].convention, generator)
-    pictures = shown(raw, [candidate.convention for candidate in tried])
+    pictures = pictures_in(raw, [candidate.convention for candidate in tried])
     others = [i for i in plausible(pictures) if i != true and not _alike(pictures[i], pictures[true])]
     count = min(readings - 1, len(others))
     if count:
@@ -204,9 +202,9 @@ def _alike(one: Tensor, other: Tensor) -> bool:
 
 
 def written(picture: Tensor, convention: SirenConvention, generator: torch.Generator) -> Tensor:
-    """What a network's last layer gives where it shows `picture` in a convention: the inverse of `shown`.
+    """The output of a network's last layer if it shows `picture` in a convention: the inverse of `pictures_in`.
 
-    A saturated pixel of a sigmoid or tanh lies as far out as chance has it.
+    A saturated pixel of a sigmoid or tanh gets a random value beyond the saturation.
     """
     turned = picture.flip(2) if convention.upwards else picture
     turned = turned.transpose(2, 3) if convention.coordinates == "col_row" else turned

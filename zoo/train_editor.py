@@ -16,7 +16,7 @@ from zoo.training import run_steps, step_generator
 
 @dataclass(frozen=True)
 class EditorRecipe:
-    """How to train: every step edits `batch` SIRENs of one collection, a part of them in each style."""
+    """Training settings: every step edits `batch` SIRENs of one collection, divided among the styles."""
 
     steps: int = 1800
     batch: int = 40
@@ -27,7 +27,7 @@ class EditorRecipe:
 def train_editor(
     collections: Sequence[Path], config: InrEditorConfig, recipe: EditorRecipe, folder: Path, device: str
 ) -> InrEditor:
-    """Train on `collections` of SIRENs fitted to training images; checkpoints go to `folder`."""
+    """Train on `collections` of SIRENs fitted to training images; checkpoints are in `folder`."""
     torch.manual_seed(recipe.seed)
     pools = [(c.normalized(), c.spec.images["size"]) for c in map(Collection, collections)]
     model = InrEditor(config)
@@ -55,7 +55,7 @@ def train_editor(
 
 
 def editing_batch(pool: WeightSpaceFeatures, size: int, count: int, generator: torch.Generator):
-    """SIRENs `(count, 1, ...)` and the pictures they shall show: each style on an equal part, at random strengths."""
+    """SIRENs `(count, 1, ...)` and their target pictures: each style for an equal part, at random strengths."""
     features = pool.select(torch.randint(len(pool.weights[0]), (count,), generator=generator))
     with torch.no_grad():
         pictures = render(features, size, size).clamp(-1, 1)
@@ -66,13 +66,13 @@ def editing_batch(pool: WeightSpaceFeatures, size: int, count: int, generator: t
 
 
 def trajectory_loss(states: list[WeightSpaceFeatures], targets: torch.Tensor) -> torch.Tensor:
-    """The mean log error over networks: of the last step, and with a lower weight of the steps before."""
+    """The mean log error over networks: of the last step, plus that of earlier steps with a lower weight."""
     errors = [(render(s, *targets.shape[2:]) - targets).square().flatten(1).mean(1) for s in states]
     logs = torch.stack([(e + 1e-4).log().mean() for e in errors])
     return 0.7 * logs[-1] + 0.3 * logs.mean()
 
 
 def typical_sizes(pools: Sequence[WeightSpaceFeatures]) -> torch.Tensor:
-    """Root mean square of each layer's weights and biases `(layers, 2)` over all pools; outputs differ in number."""
+    """Root mean square of each layer's weights and biases `(layers, 2)` over all pools, which may differ in outputs."""
     sizes = [torch.tensor([[w.square().mean(), b.square().mean()] for w, b in pool]) for pool in pools]
     return torch.stack(sizes).mean(0).sqrt()

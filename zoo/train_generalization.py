@@ -1,4 +1,4 @@
-"""Train `GeneralizationPredictor`: its heads, on probe answers read once; then the conformal half widths."""
+"""Train `GeneralizationPredictor`: its heads, on probe answers read once; then calibrate the conformal half widths."""
 
 import math
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ CHUNK = 32
 
 @dataclass(frozen=True)
 class GeneralizationRecipe:
-    """How to train: `steps` of `batch` networks for every member and for the head that tells kinds."""
+    """Training settings: `steps` of `batch` networks for every member and for the head that classifies kinds."""
 
     steps: int = 3000
     batch: int = 64
@@ -34,8 +34,8 @@ class GeneralizationRecipe:
 
 @dataclass(frozen=True)
 class Examples:
-    """Networks as the predictor looks at them: statistics `(n, 56)`, summaries and answers `(n, 2, sets, ...)`; and
-    facts `(n,)`: numbers of image set, activation and training run, accuracy, whether training had ended."""
+    """Networks as inputs of the predictor: statistics `(n, 56)`, summaries and answers `(n, 2, sets, ...)`; and facts
+    `(n,)`: indices of image set, activation and training run, accuracy, whether training had ended."""
 
     statistics: Tensor
     summaries: Tensor
@@ -50,11 +50,11 @@ class Examples:
         return len(self.accuracy)
 
     def select(self, index: Tensor) -> "Examples":
-        """The examples at `index`, numbers or a mask."""
+        """The examples at `index`, integers or a mask."""
         return Examples(**{name: values[index] for name, values in vars(self).items()})
 
     def inputs(self, model: GeneralizationPredictor, images: int) -> Tensor:
-        """What the members of an image set read, with the true activations."""
+        """The inputs of the members of an image set, with the true activations."""
         parts = [model.member_input(self.summaries, self.answers, kind, images) for kind in range(len(KINDS))]
         return torch.where(self.activation[:, None] == 0, *parts)
 
@@ -64,7 +64,7 @@ def train_generalization(
 ) -> GeneralizationPredictor:
     """Train on the training splits of `collections`, calibrate on their validation splits; on the CPU.
 
-    Readings of the networks are kept in `folder`, and so are checkpoints.
+    Checkpoints and the examples read from the networks are cached in `folder`.
     """
     torch.manual_seed(recipe.seed)
     model = GeneralizationPredictor(GeneralizationConfig())
@@ -73,17 +73,17 @@ def train_generalization(
     odd = read_negatives(model, collections, recipe, folder)
     standardize(model, examples)
     for number, name in enumerate(model.config.sizes):
-        mine = examples.select(examples.images == number)
-        inputs, ensemble = mine.inputs(model, number), model.ensemble(number)
-        _train_members(ensemble, inputs, mine, recipe, folder / f"{name}-members")
-        _train_scale(ensemble, inputs, mine, recipe, folder / f"{name}-scale")
+        selected = examples.select(examples.images == number)
+        inputs, ensemble = selected.inputs(model, number), model.ensemble(number)
+        _train_members(ensemble, inputs, selected, recipe, folder / f"{name}-members")
+        _train_scale(ensemble, inputs, selected, recipe, folder / f"{name}-scale")
     _train_kind(model, examples, odd, recipe, folder / "kind")
     calibrate(model.eval(), read_collections(model, collections, "validation", folder))
     return model
 
 
 def place_probes(model: GeneralizationPredictor, seed: int) -> None:
-    """Random training images as probes."""
+    """Use random training images as probes."""
     generator = torch.Generator().manual_seed(seed)
     for i, name in enumerate(model.config.sizes):
         images, labels = gray_images(name, "train")
@@ -95,7 +95,7 @@ def place_probes(model: GeneralizationPredictor, seed: int) -> None:
 def read_collections(
     model: GeneralizationPredictor, collections: Sequence[Path], split: str, folder: Path
 ) -> Examples:
-    """All networks of a split as examples, from `folder` where they were read before."""
+    """All networks of a split as examples, from the cache in `folder` if they were read before."""
     cache = folder / f"{split}.pt"
     if not cache.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def read_examples(model: GeneralizationPredictor, collection: Collection, split:
 def look(model: GeneralizationPredictor, features: WeightSpaceFeatures) -> tuple[Tensor, Tensor, Tensor]:
     """`model.look` in chunks."""
     count = len(features.weights[0])
-    parts = [model.look(features.select(slice(i, i + CHUNK))) for i in range(0, count, CHUNK)]
+    parts = [model.probe_features(features.select(slice(i, i + CHUNK))) for i in range(0, count, CHUNK)]
     statistics, summaries, answers = zip(*parts, strict=True)
     return torch.cat(statistics), torch.cat(summaries), torch.cat(answers)
 
@@ -136,7 +136,7 @@ def join(parts: Sequence[Examples]) -> Examples:
 def read_negatives(
     model: GeneralizationPredictor, collections: Sequence[Path], recipe: GeneralizationRecipe, folder: Path
 ) -> tuple[Tensor, Tensor]:
-    """Statistics and summaries of networks unlike the zoo's, half as many as there are trained ones."""
+    """Statistics and summaries of networks unlike the zoo's, half as many as there are training networks."""
     cache = folder / "negatives.pt"
     if not cache.exists():
         generator = torch.Generator().manual_seed(recipe.seed + 1)
@@ -151,8 +151,8 @@ def read_negatives(
 
 
 def negatives(features: WeightSpaceFeatures, generator: torch.Generator) -> WeightSpaceFeatures:
-    """A quarter each: untrained networks, rows and columns permuted without regard to each other, entries shuffled
-    within each tensor, noise of the same mean and spread."""
+    """A quarter each: untrained networks, rows and columns permuted independently, entries shuffled within each tensor,
+    noise of the same mean and standard deviation."""
     quarters = torch.arange(len(features.weights[0])).chunk(4)
     parts = [
         untrained(len(quarters[0]), generator),
@@ -171,7 +171,7 @@ def untrained(count: int, generator: torch.Generator) -> WeightSpaceFeatures:
 
 
 def uncouple(features: WeightSpaceFeatures, generator: torch.Generator) -> WeightSpaceFeatures:
-    """Each network with its rows permuted, and not the columns that belong to them."""
+    """Permute the rows of each network without the corresponding columns."""
     networks = []
     for i in range(len(features.weights[0])):
         rows = [torch.randperm(weight.shape[2], generator=generator) for weight in features.weights]
@@ -180,20 +180,20 @@ def uncouple(features: WeightSpaceFeatures, generator: torch.Generator) -> Weigh
 
 
 def shuffle(x: Tensor, generator: torch.Generator) -> Tensor:
-    """The entries of each network's tensor in random order."""
+    """Shuffle the entries of each network's tensor."""
     order = torch.rand(x.flatten(1).shape, generator=generator).argsort(1)
     return x.flatten(1).gather(1, order).view_as(x)
 
 
 def noise_like(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Normal noise with each tensor's mean and spread."""
+    """Normal noise with each tensor's mean and standard deviation."""
     entries = x.flatten(1)
     drawn = torch.randn(entries.shape, generator=generator)
     return (entries.mean(1, True) + entries.std(1, keepdim=True) * drawn).view_as(x)
 
 
 def standardize(model: GeneralizationPredictor, examples: Examples) -> None:
-    """Set the means and spreads that inputs are measured in."""
+    """Set the means and standard deviations that standardise the inputs."""
     raw = torch.cat([examples.statistics, examples.summaries.flatten(1)], 1)
     model.center.copy_(raw.mean(0))
     model.spread.copy_(raw.std(0) + 1e-3)
@@ -202,7 +202,7 @@ def standardize(model: GeneralizationPredictor, examples: Examples) -> None:
 
 
 def left_out(examples: Examples, members: int) -> Tensor:
-    """Which member does not train on each network: all checkpoints of a run have the same one."""
+    """The member that does not train on each network: the same for all checkpoints of a run."""
     return examples.run % members
 
 
@@ -210,13 +210,13 @@ def _train_members(
     ensemble: Ensemble, inputs: Tensor, examples: Examples, recipe: GeneralizationRecipe, folder: Path
 ) -> None:
     outside = left_out(examples, len(ensemble.members))
-    mine = [(outside != i).nonzero()[:, 0] for i in range(len(ensemble.members))]
+    selected = [(outside != i).nonzero()[:, 0] for i in range(len(ensemble.members))]
     ensemble.start_from(float(examples.accuracy.mean()))
 
     def step(i: int) -> Tensor:
         generator = step_generator(recipe.seed, i)
         total = torch.zeros(())
-        for member, rows in zip(ensemble.members, mine, strict=True):
+        for member, rows in zip(ensemble.members, selected, strict=True):
             chosen = rows[torch.randint(len(rows), (recipe.batch,), generator=generator)]
             loss = F.smooth_l1_loss(member(inputs[chosen]), examples.accuracy[chosen], beta=0.02)
             total = total + 10 * loss
@@ -228,7 +228,7 @@ def _train_members(
 def _train_scale(
     ensemble: Ensemble, inputs: Tensor, examples: Examples, recipe: GeneralizationRecipe, folder: Path
 ) -> None:
-    """Laplace likelihood of the error that each network's left-out member makes: an honest one, out of its training."""
+    """Fit the Laplace likelihood of the error of each network's left-out member, which was not trained on it."""
     outside = left_out(examples, len(ensemble.members))
     with torch.no_grad():
         predicted = torch.stack([member(inputs) for member in ensemble.members], 1)
@@ -257,11 +257,11 @@ def _train_kind(
         chosen = torch.randint(len(good), (recipe.batch,), generator=generator)
         others = torch.randint(len(bad), (recipe.batch // 2,), generator=generator)
         outputs = model.kind(torch.cat([good[chosen], bad[others]]))
-        mine = outputs[: recipe.batch]
+        selected = outputs[: recipe.batch]
         typical = torch.cat([torch.ones(recipe.batch), torch.zeros(len(others))])
         return (
-            F.cross_entropy(mine[:, :sets], examples.images[chosen])
-            + F.binary_cross_entropy_with_logits(mine[:, sets], examples.activation[chosen].float())
+            F.cross_entropy(selected[:, :sets], examples.images[chosen])
+            + F.binary_cross_entropy_with_logits(selected[:, sets], examples.activation[chosen].float())
             + F.binary_cross_entropy_with_logits(outputs[:, -1], typical)
         )
 
@@ -291,20 +291,11 @@ def calibrate(model: GeneralizationPredictor, examples: Examples) -> None:
     """Split conformal prediction per image set, and the typicality threshold, on finished validation networks."""
     half_widths = {}
     for number, name in enumerate(model.config.sizes):
-        mine = examples.select(examples.final & (examples.images == number))
-        inputs, ensemble = mine.inputs(model, number), model.ensemble(number)
-        error = (ensemble.accuracy(inputs) - mine.accuracy).abs() / ensemble.error_scale(inputs)
+        selected = examples.select(examples.final & (examples.images == number))
+        inputs, ensemble = selected.inputs(model, number), model.ensemble(number)
+        error = (ensemble.accuracy(inputs) - selected.accuracy).abs() / ensemble.error_scale(inputs)
         rank = math.ceil((len(error) + 1) * model.config.coverage)
         half_widths[name] = float(error.sort().values[min(rank, len(error)) - 1])
     typicality = model.kind(model.kind_input(examples.statistics, examples.summaries))[:, -1].sigmoid()
     threshold = float(typicality[examples.final].quantile(0.01))
     model.config = replace(model.config, half_widths=half_widths, typical_from=round(threshold, 4))
-
-
-def describe(collection: Collection) -> dict:
-    """What a card says of a collection of small CNNs."""
-    rows = collection.rows.select(["split", "run"]).to_pylist()
-    runs = {(row["split"], row["run"]) for row in rows}
-    counts = [sum(split == name for split, _ in runs) for name in ("train", "validation", "test")]
-    return {"collection": collection.folder.name, "images": collection.images, "networks": len(rows),
-            "runs": len(runs), "split": ", ".join(map(str, counts))}  # fmt: skip

@@ -1,12 +1,13 @@
-"""Train `WeightReader`: any column of any collection of chains, from weights alone, on a CPU.
+"""Train `WeightReader` to predict any column of any collection of chains from weights alone, on a CPU.
 
     python -m zoo train reader --task label --out my-reader COLLECTION...
 
-A batch is networks drawn at random; SIRENs are moved at random first (`nfn.augment`), which changes the picture and
-not what it shows. The rate rises, stays, and falls to nothing; a run that was stopped goes on, with more steps or
-fewer too.
+A batch is networks drawn at random; SIRENs are first transformed at random (`nfn.augment`), which changes the picture
+but not its label. The learning rate warms up, stays, and decays to zero. A stopped run can be resumed, even with more
+or fewer steps.
 """
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from zoo.errors import ZooError
 from zoo.files import read_json, write_json
 from zoo.training import run_steps, step_generator
 
+log = logging.getLogger(__name__)
 LABEL, ACCURACY = "label", "accuracy"
 COLUMNS = {ACCURACY: "test_accuracy"}
 """Short names of columns."""
@@ -32,20 +34,20 @@ MOVES = {
     "fashion_mnist": Moves(rotation=0.12, scale=0.15, mirror=True, contrast=0.15, brightness=0.05),
     "cifar10": Moves(rotation=0.12, scale=0.15, mirror=True, contrast=0.25, brightness=0.15),
 }
-"""How pictures of each image set may move and still show the same."""
+"""The transformations of a picture of each image set that keep its label."""
 VIEWS = 16
-"""Copies of a SIREN over which labels are averaged."""
+"""The number of copies of a SIREN over which labels are averaged."""
 CURVE_FILE = "curve.json"
 HELD_OUT = 0.05
-"""Of the networks, the last ones of each collection, where no split is for validation."""
+"""The last networks of each collection, used for validation if there is no such split."""
 BATCH = 500
 
 
 @dataclass(frozen=True)
 class ReaderRecipe:
-    """AdamW, gradients clipped at norm 1; `rise` and `fall` are the parts of all steps in which the rate changes.
+    """AdamW, gradients clipped at norm 1; `rise` and `fall` are the fractions of all steps in which the rate changes.
 
-    `noise` is what is added to weights, in parts of their typical size.
+    `noise` is added to weights, relative to their typical size.
     """
 
     samples: int = 1_000_000
@@ -60,7 +62,7 @@ class ReaderRecipe:
 
     @property
     def steps(self) -> int:
-        """How many batches."""
+        """The number of batches."""
         return max(1, self.samples // self.batch)
 
     def rate(self, step: int) -> float:
@@ -71,9 +73,9 @@ class ReaderRecipe:
 
 @dataclass(frozen=True)
 class Examples:
-    """Networks `(n, 1, ...)` in our convention, what they should be read as `(n,)`, and which are for what.
+    """Networks `(n, 1, ...)` in our convention, their targets `(n,)`, and which are for training or validation.
 
-    `moves` is None where weights are not a picture's.
+    `moves` is None if the networks are not pictures.
     """
 
     features: WeightSpaceFeatures
@@ -83,7 +85,7 @@ class Examples:
     moves: Moves | None = None
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[WeightSpaceFeatures, Tensor]:
-        """Random training networks, moved."""
+        """Random training networks, transformed."""
         rows = self.train[torch.randint(len(self.train), (count,), generator=generator)]
         features = self.features.select(rows)
         moved = features if self.moves is None else random_moves(features, self.moves, generator)
@@ -91,18 +93,18 @@ class Examples:
 
 
 def reader_config(task: str, collections: Sequence[Collection], channels: int) -> WeightReaderConfig:
-    """A reader for these collections; ZooError where they do not have the column, or differ in shape."""
+    """A config for these collections; ZooError if they do not have the column, or differ in shape."""
     specs = {collection.spec.network for collection in collections}
     if len(specs) != 1:
         raise ZooError(f"A reader reads networks of one shape; these collections have {len(specs)}.")
     for collection in collections:
         if column_of(task) not in collection.rows.column_names:
-            known = ", ".join(collection.rows.column_names)
+            columns = ", ".join(collection.rows.column_names)
             raise ZooError(
-                f"{collection.folder.name} has no column {column_of(task)!r}: choose one of {known}."
+                f"{collection.folder.name} has no column {column_of(task)!r}: choose one of {columns}."
             )
     labels = {c.images: list(c.spec.label_names) for c in collections} if task == LABEL else {}
-    pictures = bool(labels) and collections[0].spec.kind == "siren"
+    pictures = bool(labels) and collections[0].spec.family.network == "siren"
     mirror = pictures and all(MOVES.get(name, Moves()).mirror for name in labels)
     return WeightReaderConfig(
         shapes=tuple(weight.shape for weight in collections[0].spec.network.weight_spec),
@@ -112,41 +114,41 @@ def reader_config(task: str, collections: Sequence[Collection], channels: int) -
 
 
 def column_of(task: str) -> str:
-    """The column of `networks.parquet` that a task is about."""
+    """The column of `networks.parquet` for a task."""
     return COLUMNS.get(task, task)
 
 
 def canonical_of(collections: Sequence[Collection]) -> Canonical:
-    """Which symmetry of units the networks have beside their order."""
-    if collections[0].spec.kind == "siren":
+    """The symmetries of units that the networks have besides permutation."""
+    if collections[0].spec.family.network == "siren":
         return "sine"
-    found = {name for c in collections for name in c.rows["activation"].unique().to_pylist()}
-    if found == {"relu"}:
+    by_images = {name for c in collections for name in c.rows["activation"].unique().to_pylist()}
+    if by_images == {"relu"}:
         return "relu"
-    return "odd" if found == {"tanh"} else "none"
+    return "odd" if by_images == {"tanh"} else "none"
 
 
 def read_examples(model: WeightReader, collections: Sequence[Collection]) -> list[Examples]:
     """The networks of each image set."""
-    found: dict[str, list[Examples]] = {}
+    by_images: dict[str, list[Examples]] = {}
     for collection in collections:
         column = torch.tensor(collection.rows[column_of(model.config.task)].to_numpy())
         offset = model.class_offset(collection.images) if model.config.labels else 0
         train, validation = split_rows(collection)
-        moves = MOVES.get(collection.images, Moves()) if collection.spec.kind == "siren" else None
+        moves = MOVES.get(collection.images, Moves()) if collection.spec.family.network == "siren" else None
         targets = column + offset if model.config.labels else column.float()
         examples = Examples(collection.normalized(), targets, train, validation, moves)
-        found.setdefault(collection.images, []).append(examples)
-    return [join(parts) for parts in found.values()]
+        by_images.setdefault(collection.images, []).append(examples)
+    return [join(parts) for parts in by_images.values()]
 
 
 def split_rows(collection: Collection) -> tuple[Tensor, Tensor]:
-    """Row numbers to train on and to watch; the last of those to train on are watched where none are for validation."""
+    """Row numbers for training and for validation; the last training ones if there is no validation split."""
     splits = collection.rows["split"].to_pylist()
     train = torch.tensor([i for i, split in enumerate(splits) if split == "train"])
     watched = torch.tensor([i for i, split in enumerate(splits) if split == "validation"])
     if not len(train):
-        raise ZooError(f"{collection.folder.name} has no networks of the split 'train' to learn from.")
+        raise ZooError(f"{collection.folder.name} has no networks in the split 'train' to train on.")
     held = 0 if len(watched) else max(1, round(HELD_OUT * len(train)))
     return train[: len(train) - held], watched if len(watched) else train[len(train) - held :]
 
@@ -166,7 +168,7 @@ def join(parts: Sequence[Examples]) -> Examples:
 def train_reader(
     collections: Sequence[Path], task: str, channels: int, recipe: ReaderRecipe, folder: Path, device: str
 ) -> WeightReader:
-    """Train on the collections' training networks; checkpoints and the curve of validation go to `folder`."""
+    """Train on the collections' training networks; checkpoints and the validation curve are in `folder`."""
     opened = [Collection(path) for path in collections]
     torch.manual_seed(recipe.seed)
     model = WeightReader(reader_config(task, opened, channels))
@@ -183,7 +185,7 @@ def train_reader(
         loss = train_step(model, optimizer, sets, recipe, i)
         if (i + 1) % every == 0:
             scores = validation_scores(model, sets)
-            note(curve, (i + 1) * recipe.batch, scores, time.perf_counter() - began)
+            append_validation(curve, (i + 1) * recipe.batch, scores, time.perf_counter() - began)
         return loss
 
     run_steps(step, recipe.steps, {"model": model, "optimizer": optimizer}, folder, every)
@@ -197,7 +199,7 @@ def train_step(
     recipe: ReaderRecipe,
     i: int,
 ) -> float:
-    """One batch, at the recipe's rate; the loss."""
+    """One batch at the recipe's learning rate; return the loss."""
     for group in optimizer.param_groups:
         group["lr"] = recipe.rate(i)
     torch.manual_seed(recipe.seed + i)  # dropout
@@ -210,7 +212,7 @@ def train_step(
 
 
 def prepare(model: WeightReader, sets: Sequence[Examples]) -> None:
-    """Typical sizes of weights and, for a column of numbers, of these."""
+    """Measure typical sizes of weights and, for a column of numbers, of its values."""
     training = WeightSpaceFeatures.cat([s.features.select(s.train[:2000]) for s in sets])
     model.measure(training)
     if not model.config.labels:
@@ -221,7 +223,7 @@ def prepare(model: WeightReader, sets: Sequence[Examples]) -> None:
 def batch_loss(
     model: WeightReader, sets: Sequence[Examples], recipe: ReaderRecipe, generator: torch.Generator
 ) -> Tensor:
-    """The loss of one batch, which has of each image set the part that this has of all networks."""
+    """The loss of one batch, in which each image set has its fraction of all networks."""
     total = sum(len(s.train) for s in sets)
     parts = [s.draw(max(1, round(recipe.batch * len(s.train) / total)), generator) for s in sets]
     features = WeightSpaceFeatures.cat([features for features, _ in parts])
@@ -236,18 +238,18 @@ def batch_loss(
 
 
 @torch.no_grad()
-def answers(read: Callable[[WeightSpaceFeatures], Tensor], features: WeightSpaceFeatures) -> Tensor:
-    """What a reader, or its `read`, says of many networks, `(n, outputs)`."""
+def run_batched(read: Callable[[WeightSpaceFeatures], Tensor], features: WeightSpaceFeatures) -> Tensor:
+    """Run a reader, or its `read`, on many networks in batches, `(n, outputs)`."""
     count = len(features.tensors[0])
     return torch.cat([read(features.select(slice(i, i + BATCH))).cpu() for i in range(0, count, BATCH)])
 
 
 def validation_scores(model: WeightReader, sets: Sequence[Examples]) -> list[float]:
-    """Per image set: how many labels of watched networks are right, or the mean error of a number."""
+    """For each image set: validation accuracy of labels, or the mean error of a number."""
     model.eval()
     scores = []
     for examples in sets:
-        out = answers(model, examples.features.select(examples.validation).to(model.device))
+        out = run_batched(model, examples.features.select(examples.validation).to(model.device))
         truth = examples.targets[examples.validation]
         if model.config.labels:
             scores.append(round(float((out.argmax(1) == truth).float().mean()), 4))
@@ -258,15 +260,15 @@ def validation_scores(model: WeightReader, sets: Sequence[Examples]) -> list[flo
     return scores
 
 
-def note(path: Path, samples: int, scores: list[float], seconds: float) -> None:
-    """Append a row to the curve of validation; what a run that was stopped wrote of later steps goes."""
+def append_validation(path: Path, samples: int, scores: list[float], seconds: float) -> None:
+    """Append a row to the validation curve, dropping rows of later steps that a stopped run wrote."""
     rows = read_json(path)["rows"] if path.exists() else []
     rows = [row for row in rows if row["samples"] < samples]
     row = {"samples": samples, "seconds": round(seconds), "validation": scores}
     write_json(path, {"rows": [*rows, row]})
-    print(f"{samples:,} networks seen, validation {', '.join(map(str, scores))}", flush=True)
+    log.info("%s networks seen, validation %s", f"{samples:,}", ", ".join(map(str, scores)))
 
 
 def seconds_until_now(curve: Path) -> int:
-    """How long the runs took that wrote this curve."""
+    """The total duration of the runs that wrote this curve, in seconds."""
     return read_json(curve)["rows"][-1]["seconds"] if curve.exists() else 0

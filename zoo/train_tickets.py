@@ -1,8 +1,7 @@
-"""Train a predictor of winning tickets on pairs of an initialization and the mask that magnitude pruning found."""
+"""Train a predictor of winning tickets on pairs of an initialization and the mask that magnitude pruning gives it."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.progress import track
@@ -20,7 +19,7 @@ READ_AT_ONCE = 5
 
 @dataclass(frozen=True)
 class TicketTraining:
-    """Adam on the binary cross entropy between scores and masks, `batch` networks a step, a rate that falls to 0."""
+    """Adam on the binary cross entropy between scores and masks, `batch` networks a step, a rate that decays to 0."""
 
     steps: int = 1200
     batch: int = 4
@@ -36,12 +35,12 @@ def train_tickets(
     device: str = "cpu",
     model_class: type[TicketPredictor] = TicketPredictor,
 ) -> TicketPredictor:
-    """Train on the `train` split of a collection of pairs; goes on from the checkpoint in `work`."""
+    """Train on the `train` split of a collection of pairs; resumes from the checkpoint in `work`."""
     collection = Collection(folder)
     torch.manual_seed(training.seed)
     model = model_class(config_of(collection, config))
     store_images(model, collection.images)
-    start_from_share(model, 1 - collection.spec.build["sparsity"])
+    start_from_fraction(model, 1 - collection.spec.build["sparsity"])
     model.to(device)
     rows = rows_of(collection, "train")
     features, masks = collection.features(rows), collection.masks(rows)
@@ -69,7 +68,7 @@ def train_tickets(
 
 
 def config_of(collection: Collection, config: TicketConfig) -> TicketConfig:
-    """The config with what the collection says of its networks and their images."""
+    """The config with the collection's facts about its networks and their images."""
     task, recipe = TASKS[collection.images], TASKS[collection.images].recipe
     images = find_image_set(collection.images)
     return replace(
@@ -80,13 +79,13 @@ def config_of(collection: Collection, config: TicketConfig) -> TicketConfig:
 
 
 def store_images(model: TicketPredictor, name: str) -> None:
-    """Give the predictor the first training images of the set."""
+    """Store the first training images of the set in the predictor."""
     model.store(*load_images(name, "train", slice(model.config.images)))
 
 
-def start_from_share(model: TicketPredictor, share: float) -> None:
-    """Let untrained scores say about `share` for every weight."""
-    nn.init.constant_(model.offset, float(torch.logit(torch.tensor(share))))
+def start_from_fraction(model: TicketPredictor, fraction: float) -> None:
+    """Initialise the scores to predict the same kept fraction for every weight."""
+    nn.init.constant_(model.offset, float(torch.logit(torch.tensor(fraction))))
 
 
 def rows_of(collection: Collection, split: str) -> list[int]:
@@ -96,21 +95,12 @@ def rows_of(collection: Collection, split: str) -> list[int]:
 
 @torch.no_grad()
 def read_all(model: TicketPredictor, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-    """The channels of all networks, on the CPU in half precision."""
+    """The input channels of all networks, on the CPU in half precision."""
     starts = range(0, len(features.weights[0]), READ_AT_ONCE)
     parts = [
-        model.read(features.select(slice(i, i + READ_AT_ONCE)).to(model.device)).to("cpu", torch.float16)
+        model.input_channels(features.select(slice(i, i + READ_AT_ONCE)).to(model.device)).to(
+            "cpu", torch.float16
+        )
         for i in track(starts, "reading")
     ]
     return WeightSpaceFeatures.cat(parts)
-
-
-def describe_pairs(collection: Collection) -> dict[str, Any]:
-    """The facts of a collection of pairs, for cards; accuracies are means over the held-out ones."""
-    test = rows_of(collection, "test")
-    accuracies = {
-        name: float(collection.rows[name].take(test).to_numpy().mean())
-        for name in ("dense_accuracy", "ticket_accuracy")
-    }
-    counts = {split: len(rows_of(collection, split)) for split in ("train", "test")}
-    return {"images": collection.images, **counts, **accuracies}

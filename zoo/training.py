@@ -1,11 +1,13 @@
-"""The training loop of every predictor: seeded, with progress and rate, stopped and resumed at will."""
+"""The training loop of every predictor: seeded, resumable, with progress and speed."""
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,14 +20,18 @@ from rich.progress import (
 )
 from rich.text import Text
 
+STDERR = Console(stderr=True)
+"""Progress and logs go to stderr, so that a command's output can be piped."""
+log = logging.getLogger(__name__)
+
 
 def run_steps(
     step: Callable[[int], float], steps: int, parts: Mapping[str, Any], folder: Path, save_every: int = 250
 ) -> None:
-    """Call `step(i)`, which gives a loss, for i up to `steps`; go on from the last checkpoint in `folder`.
+    """Call `step(i)`, which returns a loss, for i up to `steps`, starting from the last checkpoint in `folder`.
 
-    `parts` are the things with a `state_dict` that make up the state (model, optimizer, schedule). Draw all
-    randomness of step `i` from `step_generator(seed, i)`: then an interrupted run ends where an uninterrupted one does.
+    `parts` are the objects with a `state_dict` that make up the state (model, optimizer, schedule). Draw all
+    randomness of step `i` from `step_generator(seed, i)`: then an interrupted run gives the same result.
     """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
@@ -39,27 +45,27 @@ def run_steps(
             bar.update(task, completed=i + 1, description=f"loss {smooth:.4f}")
             if (i + 1) % save_every == 0 or i + 1 == steps:
                 _save(checkpoint, parts, i + 1)
-                print(f"step {i + 1}/{steps} loss {smooth:.4f}", flush=True)
+                log.info("step %d/%d loss %.4f", i + 1, steps, smooth)
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
-    """The random numbers of one step."""
+    """The random generator of one step."""
     return torch.Generator().manual_seed((seed << 32) + step)
 
 
 class RateColumn(ProgressColumn):
-    """Steps or networks a second."""
+    """A progress column with steps or networks per second."""
 
     def render(self, task: Task) -> Text:
-        """The rate of one task."""
+        """The speed of one task."""
         return Text(f"{task.finished_speed or task.speed or 0:.1f}/s")
 
 
 def progress_bar() -> Progress:
-    """A bar with counts, rate, elapsed and remaining time."""
+    """A bar with counts, speed, elapsed and remaining time; none if only errors are logged."""
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(), console=STDERR, disable=log.getEffectiveLevel() >= logging.ERROR,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from zoo.table import read_table
 
 @dataclass(frozen=True, eq=False)
 class WildNetwork:
-    """One network: what it computes, its tensors, the pixels that it takes, and the facts of its row."""
+    """One network: its architecture, its tensors, its input normalisation, and the facts of its row."""
 
     architecture: Architecture
     tensors: dict[str, Tensor]
@@ -25,7 +25,7 @@ class WildNetwork:
     facts: dict[str, Any]
 
     def scores(self, x: Tensor) -> Tensor:
-        """Class scores `(N, 10)` of pictures `(N, c, h, w)` with pixels from 0 to 1."""
+        """Class scores `(N, 10)` of pictures `(N, c, h, w)` with pixels in [0, 1]."""
         return self.architecture.run(self.tensors, self.pixels(x))
 
 
@@ -46,5 +46,5 @@ def read_wild(folder: Path, row: dict[str, Any]) -> WildNetwork:
 
 
 def wild_networks(folder: Path) -> Iterator[WildNetwork]:
-    """All networks of a finished build, in the order of their rows."""
+    """All networks of a finished build, in table order."""
     return (read_wild(folder, row) for row in wild_rows(folder))

@@ -1,4 +1,4 @@
-"""Wild recipes as plain torch modules, as people write them."""
+"""Build the torch modules of wild recipes, in common PyTorch style."""
 
 from collections import OrderedDict
 
@@ -10,7 +10,7 @@ CLASSES = 10
 
 
 def build_module(recipe: WildRecipe) -> nn.Module:
-    """The network of a recipe, initialised as torch does: pictures `(N, c, h, w)` to class scores `(N, 10)`."""
+    """Build a recipe's network with default initialisation: pictures `(N, c, h, w)` to class scores `(N, 10)`."""
     if not recipe.stages:
         features = recipe.channels * recipe.size**2
         return nn.Sequential(nn.Flatten(), *_linear_layers(recipe, features, norms=True))
@@ -40,7 +40,7 @@ def activation(recipe: WildRecipe) -> nn.Module:
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions and a skip, which is a 1x1 convolution where shapes differ (arXiv:1512.03385)."""
+    """Two convolutions and a skip connection, a 1x1 convolution if shapes differ (arXiv:1512.03385)."""
 
     def __init__(self, recipe: WildRecipe, inputs: int, stage: Stage):
         super().__init__()
@@ -96,7 +96,7 @@ def _normed(recipe: WildRecipe, layer: nn.Module, width: int) -> list[nn.Module]
 
 
 def _linear_layers(recipe: WildRecipe, features: int, norms: bool) -> list[nn.Module]:
-    """Hidden linear layers with dropout, and the last; batch norm between them in MLPs alone."""
+    """Hidden linear layers with dropout, and the last one; batch norm between them only in MLPs."""
     parts: list[nn.Module] = []
     drop = recipe.dropout > 0
     for width in recipe.linear:

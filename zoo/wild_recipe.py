@@ -1,4 +1,4 @@
-"""Architectures of the wild zoo: image classifiers as plain data, drawn at random as people make them."""
+"""Random architectures of the wild zoo: image classifiers as plain data."""
 
 import itertools
 import json
@@ -11,11 +11,11 @@ import torch
 Family = Literal["mlp", "gelu-mlp", "cnn", "resnet", "depthwise"]
 FAMILIES: tuple[Family, ...] = ("mlp", "gelu-mlp", "cnn", "resnet", "depthwise")
 UNSEEN: tuple[Family, ...] = ("gelu-mlp", "resnet", "depthwise")
-"""Families that no predictor trains on: they show what happens with networks unlike all that it knows."""
+"""Families that no predictor trains on, to measure predictions for unfamiliar architectures."""
 MAX_COST = 2_500_000
-"""Multiply-adds for one picture."""
+"""The largest number of multiply-adds for one picture."""
 MAX_FEATURES = 2_500
-"""Features that the first linear layer may take from convolutions."""
+"""The largest number of features that convolutions pass to the first linear layer."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class WildRecipe:
-    """An architecture. `linear` are the widths of hidden linear layers, `slope` is LeakyReLU's.
+    """An architecture. `linear` are the widths of hidden linear layers, `slope` is that of LeakyReLU.
 
-    `norm` is batch norm before or after the activation. Pictures have `channels` and are `size` pixels wide and high;
-    there are 10 classes.
+    `norm` is the position of batch norm relative to the activation. Pictures have `channels` and are `size` pixels wide
+    and high; there are 10 classes.
     """
 
     family: Family
@@ -53,7 +53,7 @@ class WildRecipe:
 
     @classmethod
     def from_json(cls, text: str) -> "WildRecipe":
-        """The recipe that a row of the zoo holds as JSON."""
+        """Parse the recipe that a row of the zoo contains as JSON."""
         fields = json.loads(text)
         stages = tuple(Stage(**stage) for stage in fields.pop("stages"))
         return cls(**{**fields, "stages": stages, "linear": tuple(fields["linear"])})
@@ -66,23 +66,23 @@ class Draw:
         self.generator = torch.Generator().manual_seed(seed)
 
     def uniform(self, low: float, high: float) -> float:
-        """A number between the two."""
+        """A number between the two, uniformly distributed."""
         return low + (high - low) * float(torch.rand((), generator=self.generator, dtype=torch.float64))
 
     def log_uniform(self, low: float, high: float) -> float:
-        """A number between the two, each factor as likely as any other."""
+        """A number between the two, log-uniformly distributed."""
         return low * (high / low) ** self.uniform(0, 1)
 
     def chance(self, probability: float) -> bool:
-        """True as often as that."""
+        """True with this probability."""
         return self.uniform(0, 1) < probability
 
     def choose(self, *options: Any) -> Any:
-        """One of the options."""
+        """One of the options, each equally likely."""
         return options[int(torch.randint(len(options), (), generator=self.generator))]
 
     def weighted(self, options: Mapping[Any, float]) -> Any:
-        """One of the keys, each as often as its weight says."""
+        """One of the keys, with probability proportional to its weight."""
         at = self.uniform(0, sum(options.values()))
         for option, weight in options.items():
             at -= weight
@@ -95,7 +95,7 @@ ACTIVATIONS = {"relu": 40, "leaky_relu": 12, "gelu": 11, "tanh": 11, "silu": 10,
 
 
 def draw_recipe(family: Family, channels: int, size: int, draw: Draw) -> WildRecipe:
-    """A random architecture of a family that is not too large."""
+    """A random architecture of a family, within the cost limits."""
     if family in ("mlp", "gelu-mlp"):
         return _draw_mlp(family, channels, size, draw)
     while True:
@@ -164,7 +164,7 @@ def _draw_stages(family: Family, draw: Draw) -> tuple[Stage, ...]:
 
 
 def picture_sizes(recipe: WildRecipe) -> list[int]:
-    """Pixels per side after the input and each stage; 0 or less where a window does not fit."""
+    """Pixels per side after the input and each stage; 0 or less if a window does not fit."""
     sizes = [recipe.size]
     for stage in recipe.stages:
         size = _after_convolution(sizes[-1], stage)
@@ -175,7 +175,7 @@ def picture_sizes(recipe: WildRecipe) -> list[int]:
 
 
 def cost(recipe: WildRecipe) -> int:
-    """Multiply-adds for one picture, roughly."""
+    """Approximate multiply-adds for one picture."""
     total, before = 0, recipe.channels
     sizes = picture_sizes(recipe)
     for number, (stage, size) in enumerate(zip(recipe.stages, sizes[:-1], strict=True)):
@@ -193,7 +193,7 @@ def cost(recipe: WildRecipe) -> int:
 
 
 def activations(recipe: WildRecipe) -> int:
-    """Entries of all hidden values for one picture, roughly: what element-wise layers cost."""
+    """Approximate number of hidden values for one picture, which determines the cost of element-wise layers."""
     sizes: Sequence[int] = picture_sizes(recipe)
     values = [s.width * _after_convolution(n, s) ** 2 for s, n in zip(recipe.stages, sizes[:-1], strict=True)]
     return sum(values) * (1 if recipe.family == "cnn" else 2) + sum(recipe.linear)

@@ -1,4 +1,4 @@
-"""How the networks of the wild zoo learn: recipes drawn as people choose them, and the one training loop."""
+"""How the networks of the wild zoo are trained: random training recipes, and the training loop."""
 
 import copy
 import math
@@ -14,23 +14,23 @@ from nfn.wiring.pictures import COMMON, MINUS_ONE_ONE, ZERO_ONE, Pixels
 from zoo.wild_recipe import Draw, WildRecipe, activations, cost
 
 LEAST_WORK, MOST_WORK = 1e10, 4e11
-"""Multiply-adds of a training, forward and backward, entries of activations counted with `ACTIVATION_WORK` each."""
+"""Multiply-adds of a training, forward and backward, counting each activation with `ACTIVATION_WORK`."""
 ACTIVATION_WORK = 60
 STEP_WORK = 1.5e7
-"""What one step costs whatever the network's size."""
+"""The fixed cost of one step, independent of the network's size."""
 FEWEST_STEPS = 40
 USUAL_WORK = 8e11
-"""What a usual training may take; longer ones stop early."""
+"""The largest cost of a usual training; longer ones stop early."""
 CHECKPOINTS = (0.03, 0.5)
-"""The share of the steps after which a first checkpoint is kept, drawn between these; the last is at the end."""
+"""The range of the fraction of steps after which the first checkpoint is kept; the last is at the end."""
 
 
 @dataclass(frozen=True)
 class WildTraining:
     """A training recipe.
 
-    `train_images` of the set are used: its first ones, or ones drawn at random (`subset`). `shuffled_labels` is the
-    share of them whose label is drawn anew. `keep` are the steps after which the network is stored.
+    `train_images` of the set are used: the first ones, or random ones (`subset`). `shuffled_labels` is the fraction of
+    them with a random label. `keep` are the steps after which the network is stored.
     """
 
     pixels: Pixels
@@ -54,11 +54,11 @@ class WildTraining:
 
 @dataclass(frozen=True)
 class WildPlan:
-    """What all trainings of a build share.
+    """The settings that all trainings of a build have in common.
 
-    `effort` multiplies their length. A share of them, `by_heart`, see the first few thousand pictures only, again and
-    again, as the world's longer trainings see all. A share of the others, `usual`, are trained for some epochs with
-    settings that work, as the networks are that people keep.
+    `effort` multiplies their length. A fraction of them, `by_heart`, train on the first few thousand pictures only, for
+    as many epochs as long trainings have. A fraction of the others, `usual`, train for a few epochs with good settings,
+    like networks that people publish.
     """
 
     effort: float = 1.0
@@ -69,19 +69,19 @@ class WildPlan:
 def draw_training(
     recipe: WildRecipe, own: Pixels, available: int, plan: WildPlan, draw: Draw
 ) -> WildTraining:
-    """A random training recipe for a network, with as many steps as its budget of work pays for."""
+    """Draw a training recipe for a network, with as many steps as its work budget allows."""
     batch = draw.weighted({16: 8, 32: 27, 64: 30, 128: 25, 256: 10})
     work = 3 * cost(recipe) + ACTIVATION_WORK * activations(recipe) + STEP_WORK / batch
     pictures = plan.effort * draw.log_uniform(LEAST_WORK, MOST_WORK) / work
     steps = max(FEWEST_STEPS, round(pictures / batch))
     optimizer = draw.weighted({"sgd": 35, "adam": 35, "adamw": 20, "rmsprop": 10})
-    shares = sorted({*(draw.log_uniform(*CHECKPOINTS) for _ in range(draw.choose(1, 2))), 1.0})
+    fractions = sorted({*(draw.log_uniform(*CHECKPOINTS) for _ in range(draw.choose(1, 2))), 1.0})
     colourful = recipe.size == 32
-    heart = plan.by_heart > 0 and draw.chance(plan.by_heart)
+    memorize = plan.by_heart > 0 and draw.chance(plan.by_heart)
     drawn = WildTraining(
         pixels=_draw_pixels(recipe.channels, own, draw),
-        train_images=_few(available, draw) if heart else _draw_size(available, draw),
-        subset="first" if heart else draw.weighted({"first": 60, "random": 40}),
+        train_images=_few(available, draw) if memorize else _draw_size(available, draw),
+        subset="first" if memorize else draw.weighted({"first": 60, "random": 40}),
         shuffled_labels=draw.uniform(0.05, 0.6) if draw.chance(0.12) else 1.0 if draw.chance(0.02) else 0.0,
         flip=draw.chance(0.45 if colourful else 0.1),
         shift=draw.choose(1, 2, 4) if draw.chance(0.35 if colourful else 0.2) else 0,
@@ -95,21 +95,21 @@ def draw_training(
         init_scale=10 ** draw.uniform(-0.4, 0.2) if draw.chance(0.3) else 1.0,
         batch=batch,
         steps=steps,
-        keep=_kept(shares, steps),
+        keep=_kept(fractions, steps),
     )
-    if not heart and plan.usual > 0 and draw.chance(plan.usual):
-        return _as_usual(drawn, work, available, shares, draw)
+    if not memorize and plan.usual > 0 and draw.chance(plan.usual):
+        return _as_usual(drawn, work, available, fractions, draw)
     return drawn
 
 
-def _kept(shares: Sequence[float], steps: int) -> tuple[int, ...]:
-    return tuple(sorted({max(1, round(share * steps)) for share in shares}))
+def _kept(fractions: Sequence[float], steps: int) -> tuple[int, ...]:
+    return tuple(sorted({max(1, round(fraction * steps)) for fraction in fractions}))
 
 
 def _as_usual(
-    drawn: WildTraining, work: float, available: int, shares: Sequence[float], draw: Draw
+    drawn: WildTraining, work: float, available: int, fractions: Sequence[float], draw: Draw
 ) -> WildTraining:
-    """The same recipe with a rate that suits its optimizer, right labels, many pictures, and two to eight epochs."""
+    """The same recipe with a rate that suits its optimizer, correct labels, many pictures, and two to eight epochs."""
     optimizer = draw.weighted({"adam": 50, "adamw": 20, "sgd": 30})
     images = round(draw.log_uniform(min(10_000, available), available))
     steps = max(FEWEST_STEPS, round(min(draw.uniform(2, 8) * images, USUAL_WORK / work) / drawn.batch))
@@ -123,7 +123,7 @@ def _as_usual(
         weight_decay=draw.choose(0.0, 0.0, 1e-4, 5e-4),
         init_scale=1.0,
         steps=steps,
-        keep=_kept(shares, steps),
+        keep=_kept(fractions, steps),
     )
 
 
@@ -139,7 +139,7 @@ def _few(available: int, draw: Draw) -> int:
 
 
 def _draw_size(available: int, draw: Draw) -> int:
-    """All pictures often, sometimes a part of them, sometimes so few that they are learned by heart."""
+    """Often all pictures, sometimes a part of them, sometimes so few that they are memorized."""
     way = draw.weighted({"all": 35, "part": 50, "few": 15})
     if way == "all":
         return available
@@ -150,14 +150,14 @@ def _draw_size(available: int, draw: Draw) -> int:
 def train(
     module: nn.Module, images: Tensor, labels: Tensor, training: WildTraining, generator: torch.Generator
 ) -> Iterator[tuple[int, nn.Module]]:
-    """Train a module on uint8 pictures `(n, c, h, w)`; `(step, module in evaluation mode)` at each step to keep.
+    """Train a module on uint8 pictures `(n, c, h, w)`; yield `(step, module in eval mode)` at each step to keep.
 
-    Where the loss stops being a number the training ends, and what it began with is given if nothing was before.
+    Training ends if the loss is not finite; the initial module is then yielded if no checkpoint was.
     """
     _initialise(module, training, generator)
     before, given = copy.deepcopy(module).eval(), False
     optimizer = _optimizer(module, training)
-    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_rate(training, step))
+    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate_factor(training, step))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(1 << 40, (), generator=generator)))  # dropout has no generator
         order = torch.empty(0, dtype=torch.long)
@@ -182,7 +182,7 @@ def train(
 
 
 def augment(images: Tensor, training: WildTraining, generator: torch.Generator) -> Tensor:
-    """A batch of uint8 pictures as the network sees it: shifted and flipped at random, normalised, channels last."""
+    """A batch of uint8 pictures as network input: randomly shifted and flipped, normalised, channels last."""
     if training.shift:
         images = shifted(images, training.shift, generator)
     if training.flip:
@@ -192,7 +192,7 @@ def augment(images: Tensor, training: WildTraining, generator: torch.Generator) 
 
 
 def shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Every picture moved by up to `most` pixels along each axis, black moving in."""
+    """Shift every picture by up to `most` pixels along each axis, padding with black."""
     n, _, height, width = images.shape
     padded = F.pad(images, (most,) * 4)
     by = torch.randint(0, 2 * most + 1, (2, n), generator=generator)
@@ -203,7 +203,7 @@ def shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
 
 
 def _initialise(module: nn.Module, training: WildTraining, generator: torch.Generator) -> None:
-    """Draw the weights anew: torch's own way, He's or Glorot's, scaled."""
+    """Initialise the weights with torch's default, He's or Glorot's scheme, scaled."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(int(torch.randint(1 << 40, (), generator=generator)))
         for layer in module.modules():
@@ -233,8 +233,8 @@ def _optimizer(module: nn.Module, training: WildTraining) -> torch.optim.Optimiz
             return torch.optim.RMSprop(parameters, rate, weight_decay=min(decay, 1e-3), foreach=True)
 
 
-def _share_of_rate(training: WildTraining, step: int) -> float:
-    """The share of the learning rate at a step."""
+def _rate_factor(training: WildTraining, step: int) -> float:
+    """The learning rate factor at a step."""
     done = min(1.0, step / training.steps)
     match training.schedule:
         case "constant":

@@ -1,15 +1,19 @@
 """`python -m zoo list`, `show` and `index`."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
-from zoo.catalog import EMBEDDED, Zoo, write_catalog
+from nfn.spec import NetworkSpec
+from zoo.catalog import Zoo, write_catalog
+from zoo.errors import ZooError
 from zoo.remote import open_zoo
 
 console = Console()
@@ -26,15 +30,16 @@ ZooOption = Annotated[
 def list_zoo(zoo: ZooOption = None) -> None:
     """List the collections and predictors of a zoo."""
     opened = open_zoo(zoo)
-    table = Table(Column("Name", no_wrap=True), "What it is", "Networks", "Splits", "Size", "Images' licence")
-    for info in opened.collections():
-        splits = ", ".join(f"{split} {count}" for split, count in info.splits.items())
-        table.add_row(info.name, plain(info.title), f"{info.count:,}", plain(splits), _megabytes(info.size),
-                      plain(info.licence))  # fmt: skip
-    for info in opened.predictors():
-        table.add_row(info.name, plain(f"{info.title} ({info.task})"), "", "", _megabytes(info.size), "")
     console.print(f"{opened.source}:", highlight=False)
-    console.print(table)
+    collections = Table("Collection", "Networks", "Size", "Licence", "What it is", box=SIMPLE_HEAD)
+    for info in opened.collections():
+        splits = "\n".join(f"{split} {count:,}" for split, count in info.splits.items())
+        size = _megabytes(info.size)
+        collections.add_row(info.name, plain(splits), size, plain(info.licence), plain(info.title))
+    predictors = Table("Predictor", "Size", "Task", "What it is", box=SIMPLE_HEAD)
+    for info in opened.predictors():
+        predictors.add_row(info.name, _megabytes(info.size), plain(info.task), plain(info.title))
+    console.print(collections, predictors)
 
 
 def show(
@@ -44,17 +49,19 @@ def show(
     """Show the facts of a collection, a predictor or one network."""
     opened = open_zoo(zoo)
     if "/" in name:
-        return _print_facts(opened.row(name))
+        return print_facts(opened.row(name))
     infos = {info.name: info for info in opened.predictors()}
     if name in infos:
         info = infos[name]
         files = {file.name: f"{file.size:,} bytes, sha256 {file.sha256}" for file in info.files}
-        return _print_facts({"name": name, "title": info.title, "task": info.task, **files})
-    _print_facts(_collection_facts(opened, name))
+        return print_facts({"name": name, "title": info.title, "task": info.task, **files})
+    print_facts(_collection_facts(opened, name))
 
 
-def index(folder: Annotated[Path, typer.Argument(help="folder of the zoo")] = EMBEDDED) -> None:
-    """Write the catalog of a zoo anew, from what lies in its folders."""
+def index(folder: Annotated[Path, typer.Argument(help="folder of the zoo")]) -> None:
+    """Write the catalog of a zoo from the contents of its folders."""
+    if not folder.is_dir():
+        raise ZooError(f"{folder} is not a folder: name one that contains collections/ or predictors/.")
     write_catalog(folder)
     list_zoo(str(folder.resolve()))
 
@@ -62,32 +69,39 @@ def index(folder: Annotated[Path, typer.Argument(help="folder of the zoo")] = EM
 def _collection_facts(opened: Zoo, name: str) -> dict[str, object]:
     collection = opened.collection(name)
     spec = collection.spec
-    measured = {
-        "siren": ("psnr", "PSNR in dB"),
-        "classifier": ("test_accuracy", "test accuracy"),
-        "init": ("ticket_accuracy", "accuracy of the ticket"),
-    }
-    column, title = measured[spec.kind]
-    values = collection.rows[column].to_numpy()
+    measure = spec.family.measure
+    values = collection.rows[measure.column].to_numpy()
     return {
         "name": name,
         "title": spec.title,
         "networks": ", ".join(f"{split} {count:,}" for split, count in collection.splits.items()),
-        "weights": ", ".join(str(weight.shape) for weight in spec.network.weight_spec),
-        "tensor names": ", ".join(f"{names.weight}, {names.bias}" for names in spec.names),
-        **({"convention": _joined(asdict(spec.siren))} if spec.kind == "siren" else {}),
+        "weights": _layers(spec.layers),
+        **(
+            {"tensor names": ", ".join(f"{names.weight}, {names.bias}" for names in spec.names)}
+            if spec.names
+            else {}
+        ),
+        **({"convention": _joined(asdict(spec.siren))} if spec.family.network == "siren" else {}),
         "labels": ", ".join(spec.label_names),
         "images": _joined(spec.images),
         "build": _joined(spec.build),
-        title: f"{values.mean():.3g} on average, {values.min():.3g} to {values.max():.3g}",
+        measure.title: f"{measure.text(values.mean())} on average, {measure.text(values.min())} to "
+        f"{measure.text(values.max())}",
     }
+
+
+def _layers(layers: NetworkSpec | None) -> str:
+    if layers is None:
+        return "an architecture of its own for each network"
+    return ", ".join(str(weight.shape) for weight in layers.weight_spec)
 
 
 def _joined(facts: dict[str, object]) -> str:
     return ", ".join(f"{key} {value}" for key, value in facts.items())
 
 
-def _print_facts(facts: dict[str, object]) -> None:
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Print a line for each fact."""
     table = Table(show_header=False, box=None)
     for key, value in facts.items():
         table.add_row(f"[bold]{plain(key)}", plain(str(value)))
@@ -95,7 +109,7 @@ def _print_facts(facts: dict[str, object]) -> None:
 
 
 def plain(text: str) -> str:
-    """A stranger's text for a terminal: no markup, no control characters."""
+    """Untrusted text for a terminal, without markup and control characters."""
     return escape("".join(letter if letter.isprintable() else " " for letter in text))
 
 

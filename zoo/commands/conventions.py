@@ -1,4 +1,4 @@
-"""`python -m zoo train conventions` and `evaluate conventions`: the part of the classifier that finds conventions."""
+"""`python -m zoo train conventions` and `evaluate conventions`: the classifier's part that finds SIREN conventions."""
 
 import json
 import time
@@ -13,34 +13,32 @@ from nfn.classifier import InrClassifier
 from zoo.card import classifier_card
 from zoo.commands.evaluate import METRICS_FILE, write_card
 from zoo.commands.train import MADE_IN, TRAINING_FILE, machine
-from zoo.evaluate_conventions import convention_rows, outcomes
+from zoo.evaluate_conventions import convention_rows, measure
 from zoo.foreign_fits import fit_many
 from zoo.train_conventions import ConventionRecipe, split_fits, train_field_judge, train_picture_judge
 
-Folder = Annotated[
-    Path, typer.Option(help="folder of the classifier, which stays as it is but for this part")
-]
+Folder = Annotated[Path, typer.Option(help="folder of the classifier; only this part of it is changed")]
 Work = Annotated[
-    Path, typer.Option(help="folder for fits and checkpoints; the same command goes on from them")
+    Path, typer.Option(help="folder for fits and checkpoints; an interrupted command resumes from it")
 ]
 HERE, WORK = MADE_IN["inr-classifier"], Path("work/conventions")
 SEEDS = {"train": 7, "test": 8}
 SHARES = (("mnist", 0.3), ("fashion_mnist", 0.3), ("cifar10", 0.4))
-"""How many of the pictures are of each image set."""
+"""The fraction of the pictures from each image set."""
 
 
 def train_conventions(
     folder: Folder = HERE,
     work: Work = WORK,
-    groups: Annotated[int, typer.Option(help="recipes, each with ten SIRENs fitted by it")] = 150,
+    groups: Annotated[int, typer.Option(help="random recipes, each with ten SIRENs")] = 150,
 ) -> None:
-    """Train what finds a SIREN's convention; a quarter of an hour of one core."""
+    """Train the part that finds a SIREN's convention; about 15 minutes on one core."""
     start, recipe, model = time.time(), ConventionRecipe(), InrClassifier.load(folder)
     fits = split_fits(fit_many(work / "fits", groups, "train", SEEDS["train"]))
     pictures = train_picture_judge(model, SHARES, recipe, work)
     with_judges = InrClassifier(replace(model.config, judges=True))
     with_judges.load_state_dict(model.state_dict(), strict=False)
-    assert with_judges.judges is not None, "asked for one line above"
+    assert with_judges.judges is not None, "the config above has judges"
     with_judges.judges.picture = pictures
     with_judges.judges.field = train_field_judge(fits, recipe, work)
     with_judges.eval().save(folder)
@@ -53,10 +51,10 @@ def train_conventions(
 def evaluate_conventions(
     folder: Folder = HERE,
     work: Work = WORK,
-    groups: Annotated[int, typer.Option(help="recipes, each with ten SIRENs of test images")] = 42,
+    groups: Annotated[int, typer.Option(help="random recipes, each with ten SIRENs of test images")] = 42,
 ) -> None:
-    """Measure how well conventions are found, and write it into the classifier's card."""
+    """Measure how well conventions are found, and write the figures into the classifier's card."""
     fits = fit_many(work / "fits", groups, "test", SEEDS["test"])
-    rows = convention_rows(outcomes(InrClassifier.load(folder), fits))
+    rows = convention_rows(measure(InrClassifier.load(folder), fits))
     metrics = json.loads((folder / METRICS_FILE).read_text()) | {"conventions": rows}
     write_card(folder, classifier_card, metrics)

@@ -12,10 +12,11 @@ from nfn.accuracy.predictor import AccuracyPredictor
 from nfn.classifier import InrClassifier
 from nfn.editor import InrEditor
 from nfn.generalization import GeneralizationPredictor
-from zoo.build import find_device, usable_cores
+from zoo.build import find_device
 from zoo.card import classifier_card, editor_card
-from zoo.card_accuracy import accuracy_card
+from zoo.card_accuracy import RELIABILITY_PLOT, accuracy_card
 from zoo.card_generalization import generalization_card
+from zoo.card_plot import reliability_svg
 from zoo.card_tickets import tickets_card
 from zoo.commands.train import MADE_IN, TRAINING_FILE, Device
 from zoo.evaluate_accuracy import evaluate_accuracy as measure_accuracy
@@ -23,10 +24,11 @@ from zoo.evaluate_classifier import evaluate_classifier as measure_classifier
 from zoo.evaluate_editor import evaluate_editor as measure_editor
 from zoo.evaluate_generalization import evaluate_generalization as measure_generalization
 from zoo.evaluate_tickets import evaluate_tickets as measure_tickets
+from zoo.executor import usable_cores
 
 SHIPPED = "this model"
 METRICS_FILE, BASELINES_FILE, CARD_FILE = "metrics.json", "baselines.json", "README.md"
-Folder = Annotated[Path, typer.Option(help="folder of the predictor, which its card is written into")]
+Folder = Annotated[Path, typer.Option(help="folder of the predictor, where the card is written")]
 Collections = Annotated[list[Path], typer.Argument(help="folders of SIRENs fitted to held-out images")]
 
 
@@ -35,7 +37,7 @@ def evaluate_classifier(
     folder: Folder = MADE_IN["inr-classifier"],
     device: Device = "auto",
 ) -> None:
-    """Measure the classifier of SIRENs and write its card."""
+    """Measure the SIREN classifier and write its card."""
     model = InrClassifier.load(folder, find_device(device))
     write_card(folder, classifier_card, measure_classifier(model, collections))
 
@@ -46,64 +48,68 @@ def evaluate_editor(
     count: Annotated[int, typer.Option(help="networks per collection")] = 200,
     device: Device = "auto",
 ) -> None:
-    """Measure the editor of SIRENs and write its card."""
+    """Measure the SIREN editor and write its card."""
     model = InrEditor.load(folder, find_device(device))
     write_card(folder, editor_card, measure_editor(model, collections, count))
 
 
 def evaluate_generalization(
-    collections: Annotated[list[Path], typer.Argument(help="folders of small CNNs; their test splits count")],
+    collections: Annotated[
+        list[Path], typer.Argument(help="folders of small CNNs; their test splits are used")
+    ],
     folder: Folder = MADE_IN["generalization"],
     device: Device = "auto",
 ) -> None:
-    """Measure the predictor of test accuracies and write its card."""
+    """Measure the predictor of small CNNs' test accuracies and write its card."""
     model = GeneralizationPredictor.load(folder, find_device(device))
     write_card(folder, generalization_card, measure_generalization(model, collections))
 
 
 def evaluate_accuracy(
-    folders: Annotated[list[Path], typer.Argument(help="folders of wild zoos; their held-out splits count")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="folders of wild zoos; their held-out splits are used")
+    ],
     small: Annotated[
-        list[Path] | None, typer.Option(help="a collection of small CNNs to measure too; may be given again")
+        list[Path] | None, typer.Option(help="a collection of small CNNs to measure too; repeatable")
     ] = None,
     folder: Folder = MADE_IN["accuracy"],
-    work: Annotated[Path, typer.Option(help="folder in which what is read from networks is kept")] = Path(
+    work: Annotated[Path, typer.Option(help="folder for cached features of the networks")] = Path(
         "work/accuracy"
     ),
 ) -> None:
-    """Measure the predictor of any classifier's test accuracy and write its card."""
-    write_card(
-        folder, accuracy_card, measure_accuracy(AccuracyPredictor.load(folder), folders, small or [], work)
-    )
+    """Measure the test accuracy predictor of any classifier and write its card."""
+    metrics = measure_accuracy(AccuracyPredictor.load(folder), folders, small or [], work)
+    (folder / RELIABILITY_PLOT).write_text(reliability_svg(metrics["reliability"]))
+    write_card(folder, accuracy_card, metrics)
 
 
 def evaluate_tickets(
     collection: Annotated[Path, typer.Argument(help="folder of initializations and their tickets")],
     folder: Folder,
-    work: Annotated[Path, typer.Option(help="folder for results; the same command goes on from them")],
+    work: Annotated[Path, typer.Option(help="folder for results; an interrupted command resumes from it")],
     beside: Annotated[
         list[str] | None,
-        typer.Option(help="another predictor to measure, as NAME=FOLDER; may be given again"),
+        typer.Option(help="another predictor to measure, as NAME=FOLDER; repeatable"),
     ] = None,
     keep: Annotated[
-        bool, typer.Option(help="keep the folder's figures of other masks, and measure the predictors only")
+        bool, typer.Option(help="reuse the folder's figures of other masks, measure only the predictors")
     ] = False,
 ) -> None:
-    """Measure a predictor of winning tickets against all other masks, and write its card."""
+    """Compare a predictor of winning tickets with other masks, and write its card."""
     others = dict(text.split("=", 1) for text in beside or [])
-    folders = {SHIPPED: folder, **{name: Path(place) for name, place in others.items()}}
+    folders = {SHIPPED: folder, **{name: Path(path) for name, path in others.items()}}
     earlier = json.loads((folder / METRICS_FILE).read_text()) if keep else None
     metrics = measure_tickets(collection, folders, work, usable_cores(), earlier)
-    models = [{"model": name, **model_facts(place)} for name, place in folders.items()]
+    models = [{"model": name, **model_facts(path)} for name, path in folders.items()]
     if keep:
-        known = json.loads((folder / BASELINES_FILE).read_text())
-        models += [model for model in known if model["model"] not in folders]
+        baselines_ = json.loads((folder / BASELINES_FILE).read_text())
+        models += [model for model in baselines_ if model["model"] not in folders]
     (folder / BASELINES_FILE).write_text(json.dumps(models, indent=2) + "\n")
     write_card(folder, tickets_card, metrics)
 
 
 def model_facts(folder: Path) -> dict[str, Any]:
-    """What the card tells of one model of the comparison."""
+    """The card's facts about one model of the comparison."""
     training = json.loads((folder / TRAINING_FILE).read_text())
     facts = {key: training[key] for key in ("model", "channels", "depth", "device")}
     steps, minutes = training["recipe"]["steps"], round(training["seconds"] / 60)
@@ -112,10 +118,10 @@ def model_facts(folder: Path) -> dict[str, Any]:
 
 
 def write_card(folder: Path, card: Callable[..., str], metrics: dict[str, Any]) -> None:
-    """Write the figures, then the card from them and from what training and the baselines left in the folder."""
+    """Write the metrics, then the card from them and from the training and baseline files in the folder."""
     (folder / METRICS_FILE).write_text(json.dumps(metrics, indent=2) + "\n")
     training = json.loads((folder / TRAINING_FILE).read_text())
     baselines = folder / BASELINES_FILE
-    known = json.loads(baselines.read_text()) if baselines.exists() else []
-    (folder / CARD_FILE).write_text(card(training, metrics, known))
+    baselines_ = json.loads(baselines.read_text()) if baselines.exists() else []
+    (folder / CARD_FILE).write_text(card(training, metrics, baselines_))
     Console().print(f"Wrote {folder / METRICS_FILE} and {folder / CARD_FILE}.")

@@ -1,4 +1,4 @@
-"""`python -m zoo push` and `pull`: a zoo to the Hub and back."""
+"""`python -m zoo push` and `pull`: upload a zoo to the Hub, or download one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +19,13 @@ def push(
         bool, typer.Option("--dry-run", help="list files and sizes, and send nothing")
     ] = False,
     private: Annotated[bool, typer.Option("--private", help="make new repositories private")] = False,
+    token: Annotated[str | None, typer.Option(help="default: HF_TOKEN, or that of `hf auth login`")] = None,
+    commit_message: Annotated[
+        str, typer.Option(help="message of each commit")
+    ] = "Push a zoo with Weightscope",
 ) -> None:
-    """Bring a zoo to the Hub (HF_TOKEN, or `hf auth login`). The same command goes on where one was stopped."""
-    job = pushing.Push(folder, repo, private)
+    """Push a zoo to the Hub. Repeat the command to resume after an interruption."""
+    job = pushing.Push(folder, repo, private, token, commit_message)
     if dry_run:
         return _print_plan(list(job.plan()))
     sha = job.run(
@@ -32,12 +36,15 @@ def push(
 
 def pull(
     repo: Annotated[str, typer.Argument(help="owner/name or owner/name@revision")],
-    folder: Annotated[Path, typer.Argument(help="where the zoo goes; a pull that was stopped there goes on")],
+    folder: Annotated[Path, typer.Argument(help="target folder; a stopped pull in it is resumed")],
+    token: Annotated[str | None, typer.Option(help="default: HF_TOKEN, or that of `hf auth login`")] = None,
 ) -> None:
-    """Fetch a whole zoo from the Hub."""
-    zoo = pushing.pull(repo, folder, lambda path, size: console.print(f"{size:>12,} {path}", highlight=False))
+    """Download a whole zoo from the Hub; a private one with a token."""
+    zoo = pushing.pull(
+        repo, folder, lambda path, size: console.print(f"{size:>12,} {path}", highlight=False), token
+    )
     zoo.verify()
-    console.print(f"{len(zoo.listed())} files in {folder}, all as the catalog lists them.")
+    console.print(f"{len(zoo.listed())} files in {folder}, all verified against the catalog.")
 
 
 def _print_plan(uploads: list[pushing.Upload]) -> None:

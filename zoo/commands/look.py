@@ -1,4 +1,4 @@
-"""`python -m zoo look`: what a checkpoint is, without loading it."""
+"""`python -m zoo look`: describe a checkpoint without loading it."""
 
 import json
 from pathlib import Path
@@ -14,29 +14,23 @@ from nfn.checkpoint import Checkpoint, open_checkpoint
 from nfn.checkpoint.listing import TensorInfo
 from nfn.look import Look, Node, look
 from nfn.look.words import as_dict, facts, shape_text
+from zoo.commands.predictions import COMMANDS
 from zoo.errors import ZooError, shorten
 from zoo.hub_checkpoint import open_hub_checkpoint
 from zoo.next_steps import NextSteps, next_steps
 from zoo.remote import HUB_ID
 
 console = Console()
-COMMANDS = {
-    "siren": ("predict inr", "predict edit"),
-    "classifier": ("predict generalization", "predict ticket"),
-}
-"""What `python -m zoo` can do with a network of a kind."""
 DEPTH = 4
 SHOWN = 40
 
 
 def show_look(
-    what: Annotated[
-        str, typer.Argument(help="a file, the index of shards beside it, or owner/name on the Hub")
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="all of it, for programs")] = False,
-    deep: Annotated[bool, typer.Option("--deep", help="the tree to its last tensor")] = False,
+    what: Annotated[str, typer.Argument(help="a file, the index of its shards, or owner/name on the Hub")],
+    as_json: Annotated[bool, typer.Option("--json", help="print the full description as JSON")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="print the tree down to every tensor")] = False,
 ) -> None:
-    """Say what a checkpoint is: format, tensors, layers, architecture, and what can be done with it next."""
+    """Describe a checkpoint: format, tensors, layers, architecture, and which commands take it."""
     seen = look(open_any(what))
     steps = next_steps(Path(what)) if Path(what).is_file() else None
     if as_json:
@@ -47,20 +41,25 @@ def show_look(
     for command in _commands(what, steps):
         console.print(f"[bold]Next:[/] {escape(command)}", highlight=False)
     if steps is not None and steps.network is None:
-        console.print(f"[dim]No predictor reads it: {escape(steps.why)}[/]", highlight=False)
+        console.print(f"[dim]No predictor can read it: {escape(steps.why)}[/]", highlight=False)
 
 
 def open_any(what: str) -> Checkpoint:
-    """The checkpoint in a file, or on the Hub where `what` is no file; ZooError where it is neither."""
-    if Path(what).exists():
-        return open_checkpoint(what)
-    if not HUB_ID.fullmatch(what):
+    """Open a checkpoint file, or one on the Hub if `what` is not a file; ZooError if it is neither."""
+    return open_checkpoint(what) if is_file(what) else open_hub_checkpoint(what)
+
+
+def is_file(what: str) -> bool:
+    """Whether `what` is a file here, and not a model on the Hub; ZooError if it can be neither."""
+    if not Path(what).exists() and not HUB_ID.fullmatch(what):
         raise ZooError(f"{shorten(what)!r} is neither a file here nor owner/name of a model on the Hub.")
-    return open_hub_checkpoint(what)
+    return Path(what).exists()
 
 
 def _commands(what: str, steps: NextSteps | None) -> list[str]:
-    return [] if steps is None else [f"python -m zoo {verb} {what}" for verb in COMMANDS.get(steps.kind, ())]
+    if steps is None or steps.network is None:
+        return []
+    return [f"python -m zoo predict {name} {what}" for name in COMMANDS[steps.network.kind]]
 
 
 def _facts(seen: Look) -> Table:

@@ -1,6 +1,5 @@
 """`python -m zoo predict ticket`: the winning ticket of an initialization, as a file and as a table."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ import torch
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from nfn.network import Network
 from nfn.pruning import kept_per_layer, top_masks
@@ -18,43 +16,52 @@ from nfn.reader import read_network
 from nfn.tickets import Ticket, TicketPredictor
 from zoo.catalog import Zoo
 from zoo.commands.browse import ZooOption
+from zoo.commands.overwrite import OverwriteOption, check_new
 from zoo.commands.predict import NetworkArgument, PartOption, is_file
+from zoo.commands.rows import narrow_table, print_rows
 from zoo.errors import ZooError
 from zoo.graph_tickets import RULE, as_family, assume_images, find_ticket, set_up
 from zoo.remote import open_zoo
 from zoo.tickets import predictor_for, write_mask
+from zoo.training import STDERR
 
 console = Console()
 
 
 def predict_ticket(
     network: NetworkArgument,
-    sparsity: Annotated[float, typer.Option(help="share of the weights that is pruned")] = 0.95,
-    out: Annotated[Path | None, typer.Option(help="where the mask goes (safetensors, uint8)")] = None,
+    sparsity: Annotated[float, typer.Option(help="fraction of the weights to prune")] = 0.95,
+    out: Annotated[Path | None, typer.Option(help="file to write the mask to (safetensors, uint8)")] = None,
+    overwrite: OverwriteOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="print CSV, a row per layer")] = False,
     part: PartOption = None,
     zoo: ZooOption = None,
 ) -> None:
-    """Say which few weights of an untrained network are worth training."""
-    opened = open_zoo(zoo)
-    judged = (
-        _judge_file(opened, network, part)
-        if is_file(opened, network)
-        else _judge(opened, opened.network(network))
-    )
-    masks = top_masks(judged.ticket.scores, sparsity)
+    """Predict which few weights of an untrained network are worth training."""
     if out is not None:
-        write_mask(judged.names, masks, sparsity, out)
-    facts, note = describe(judged.names, masks), judged.ticket.sentence
-    if as_json:
-        return print(json.dumps({"network": network, "sparsity": sparsity, "layers": facts, "note": note,
-                                 "assumed": judged.assumed, "predictor": judged.rule}))  # fmt: skip
-    _print(facts, note, judged.assumed)
+        check_new(out, overwrite)
+    opened = open_zoo(zoo)
+    scored = (
+        _score_file(opened, network, part)
+        if is_file(opened, network)
+        else _score(opened, opened.network(network))
+    )
+    masks = top_masks(scored.ticket.scores, sparsity)
+    if out is not None:
+        write_mask(scored.names, masks, sparsity, out)
+    facts, note = describe(scored.names, masks), scored.ticket.sentence
+    whole = {"network": network, "sparsity": sparsity, "layers": facts, "note": note, "assumed": scored.assumed,
+             "predictor": scored.rule}  # fmt: skip
+    if not print_rows(facts if as_csv else [whole], as_json, as_csv):
+        _print(facts, note, scored.assumed)
+    if out is not None:
+        STDERR.print(f"{out}: the mask, which keeps {1 - sparsity:.1%} of the weights.", highlight=False)
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A ticket, the weights that it is of, what was assumed, and by which rule."""
+class Scored:
+    """A ticket, the names of its weights, the assumptions that were made, and the predictor or rule."""
 
     ticket: Ticket
     names: list[str]
@@ -62,22 +69,22 @@ class Judged:
     rule: str
 
 
-def _judge_file(zoo: Zoo, path: str, part: str | None) -> Judged:
-    """By the predictor that knows the family, else by the general rule."""
+def _score_file(zoo: Zoo, path: str, part: str | None) -> Scored:
+    """Score by the predictor of the network's architecture, or else by the general rule."""
     network = read_network(path, part=part)
     try:
-        return _judge(zoo, as_family(network) or network, told=False)
+        return _score(zoo, as_family(network) or network, images_known=False)
     except ZooError:
         setup = set_up(network)
         ticket = find_ticket(setup, zoo.predictor(setup.predictor, TicketPredictor))
-        return Judged(ticket, setup.names, setup.assumed, RULE)
+        return Scored(ticket, setup.names, setup.assumed, RULE)
 
 
-def _judge(zoo: Zoo, init: Network, told: bool = True) -> Judged:
-    """By the predictor that knows the family; ZooError where none does. `told`: its images are known."""
+def _score(zoo: Zoo, init: Network, images_known: bool = True) -> Scored:
+    """Score by the predictor of the network's architecture; ZooError if there is none."""
     name, model = predictor_for(init, lambda name: zoo.predictor(name, TicketPredictor))
-    assumed = () if told else (assume_images(name, model.config.input_shape),)
-    return Judged(model.predict(init), [x.weight for x in init.names], assumed, name)
+    assumed = () if images_known else (assume_images(name, model.config.input_shape),)
+    return Scored(model.predict(init), [x.weight for x in init.names], assumed, name)
 
 
 def describe(names: Sequence[str], masks: list[torch.Tensor]) -> list[dict]:
@@ -90,7 +97,7 @@ def describe(names: Sequence[str], masks: list[torch.Tensor]) -> list[dict]:
 
 
 def _print(facts: list[dict], note: str, assumed: Sequence[str]) -> None:
-    table = Table("Weights", "Shape", "Kept", "of")
+    table = narrow_table("Weights", "Shape", "Kept", "of")
     for layer in facts:
         shape = "×".join(map(str, layer["shape"]))
         table.add_row(escape(layer["name"]), shape, f"{layer['kept']:,}", f"{layer['total']:,}")

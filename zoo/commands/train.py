@@ -1,4 +1,4 @@
-"""`python -m zoo train`: train a predictor and put it, with the facts of its training, where the zoo finds it."""
+"""`python -m zoo train`: train a predictor and save it with the facts of its training."""
 
 import json
 import os
@@ -18,7 +18,6 @@ from nfn.tickets import TicketConfig, TicketPredictor
 from zoo.build import find_device
 from zoo.collection import Collection
 from zoo.errors import ZooError
-from zoo.evaluate_classifier import describe
 from zoo.train_accuracy import AccuracyRecipe, describe_training, describe_wild
 from zoo.train_accuracy import train_accuracy as fit_accuracy
 from zoo.train_classifier import ClassifierRecipe, calibrate
@@ -26,48 +25,45 @@ from zoo.train_classifier import train_classifier as fit_classifier
 from zoo.train_editor import EditorRecipe
 from zoo.train_editor import train_editor as fit_editor
 from zoo.train_generalization import GeneralizationRecipe
-from zoo.train_generalization import describe as describe_cnns
 from zoo.train_generalization import train_generalization as fit_generalization
-from zoo.train_tickets import TicketTraining, describe_pairs
+from zoo.train_tickets import TicketTraining
 from zoo.train_tickets import train_tickets as fit_tickets
 
 TRAINING_FILE = "training.json"
 Collections = Annotated[list[Path], typer.Argument(help="folders of SIRENs fitted to training images")]
-Work = Annotated[Path, typer.Option(help="folder for checkpoints; the same command goes on from them")]
+Work = Annotated[Path, typer.Option(help="folder for checkpoints; an interrupted command resumes from it")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
-Seed = Annotated[int, typer.Option(help="seed of every random number")]
-Out = Annotated[Path, typer.Option(help="folder that the predictor is written into")]
-Overwrite = Annotated[bool, typer.Option(help="replace a predictor that is there")]
+Seed = Annotated[int, typer.Option(help="random seed")]
+Out = Annotated[Path, typer.Option(help="folder to write the predictor to")]
+Overwrite = Annotated[bool, typer.Option(help="replace an existing predictor")]
 
 
 NAMES = ("inr-classifier", "inr-editor", "generalization", "accuracy")
 MADE_IN = {name: Path("work") / name / "predictor" for name in NAMES}
-"""Where a predictor is trained and measured where no other folder is named: never in the zoo that ships."""
+"""The default folder for training and evaluating a predictor: never the embedded zoo."""
 
 
 def check_out(out: Path, overwrite: bool) -> None:
-    """ZooError, before hours of training, where a predictor would be replaced that nobody said may be."""
+    """Raise ZooError, before hours of training, if a predictor would be replaced without --overwrite."""
     if (out / CONFIG_FILE).exists() and not overwrite:
         raise ZooError(
-            f"{out} holds a predictor already: name another folder with --out, or add --overwrite."
+            f"{out} already holds a predictor: name another folder with --out, or add --overwrite."
         )
 
 
 def check_training_split(collections: list[Path]) -> None:
-    """ZooError where a collection holds networks of test images only."""
+    """Raise ZooError if a collection has only networks of test images."""
     for folder in collections:
         if set(Collection(folder).rows["split"].to_pylist()) == {"test"}:
             raise ZooError(
-                f"{folder} holds SIRENs of test images: what learns from them cannot be measured with them. Name "
+                f"{folder} holds SIRENs of test images: a predictor trained on them cannot be measured on them. Name "
                 "folders that were built with --split train."
             )
 
 
 def train_classifier(
     collections: Collections,
-    validation: Annotated[
-        list[Path], typer.Option(help="folder of SIRENs to calibrate on; may be given again")
-    ],
+    validation: Annotated[list[Path], typer.Option(help="folder of SIRENs to calibrate on; repeatable")],
     out: Out = MADE_IN["inr-classifier"],
     overwrite: Overwrite = False,
     work: Work = Path("work/inr-classifier"),
@@ -75,13 +71,14 @@ def train_classifier(
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
-    """Train the classifier of SIRENs."""
+    """Train the SIREN classifier."""
     check_out(out, overwrite)
     check_training_split(collections)
     recipe, start = ClassifierRecipe(steps=steps, seed=seed), time.time()
     model = fit_classifier(collections, recipe, work, find_device(device))
     calibrate(model, validation)
-    save(model, out, collections, {"recipe": asdict(recipe), "seconds": round(time.time() - start)})
+    facts = {"recipe": asdict(recipe), "seconds": round(time.time() - start)}
+    save("inr-classifier", model, out, collections, facts)
 
 
 def train_editor(
@@ -93,17 +90,18 @@ def train_editor(
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
-    """Train the editor of SIRENs."""
+    """Train the SIREN editor."""
     check_out(out, overwrite)
     check_training_split(collections)
     recipe, start = EditorRecipe(steps=steps, seed=seed), time.time()
     model = fit_editor(collections, InrEditorConfig(), recipe, work, find_device(device))
-    save(model, out, collections, {"recipe": asdict(recipe), "seconds": round(time.time() - start)})
+    facts = {"recipe": asdict(recipe), "seconds": round(time.time() - start)}
+    save("inr-editor", model, out, collections, facts)
 
 
 def train_generalization(
     collections: Annotated[
-        list[Path], typer.Argument(help="folders of small CNNs; their splits are respected")
+        list[Path], typer.Argument(help="folders of small CNNs; their train and validation splits are used")
     ],
     out: Out = MADE_IN["generalization"],
     overwrite: Overwrite = False,
@@ -111,29 +109,31 @@ def train_generalization(
     steps: Annotated[int, typer.Option(help="training steps")] = GeneralizationRecipe.steps,
     seed: Seed = 0,
 ) -> None:
-    """Train the predictor of test accuracies, and calibrate its intervals; minutes on a CPU."""
+    """Train the predictor of small CNNs' test accuracies, and calibrate its intervals; minutes on a CPU."""
     check_out(out, overwrite)
     recipe, start = GeneralizationRecipe(steps=steps, seed=seed), time.time()
     model = fit_generalization(collections, recipe, work)
     facts = {"recipe": asdict(recipe), "seconds": round(time.time() - start), "probes": model.config.probes,
              "members": model.config.members}  # fmt: skip
-    save(model, out, collections, facts)
+    save("generalization", model, out, collections, facts)
 
 
 def train_accuracy(
-    folders: Annotated[list[Path], typer.Argument(help="folders of wild zoos; their splits are respected")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="folders of wild zoos; their training splits are used")
+    ],
     out: Out = MADE_IN["accuracy"],
     overwrite: Overwrite = False,
     work: Work = Path("work/accuracy"),
     steps: Annotated[int, typer.Option(help="training steps")] = AccuracyRecipe.steps,
 ) -> None:
-    """Train the predictor of any classifier's test accuracy, and calibrate its intervals; on the CPU."""
+    """Train the test accuracy predictor of any classifier, and calibrate its intervals; on the CPU."""
     check_out(out, overwrite)
     recipe, start = AccuracyRecipe(steps=steps), time.time()
     model = fit_accuracy(folders, recipe, work)
     facts = {"recipe": asdict(recipe), "seconds": round(time.time() - start), **describe_training(model),
              "wild": [describe_wild(folder) for folder in folders]}  # fmt: skip
-    save(model, out, [], facts)
+    save("accuracy", model, out, [], facts)
 
 
 def train_tickets(
@@ -141,21 +141,23 @@ def train_tickets(
     out: Out,
     work: Work,
     model: Annotated[
-        str, typer.Option(help="direct, pointwise, vae, or magnitude (a unit per layer, nothing else)")
+        str, typer.Option(help="direct, pointwise, vae, or magnitude (learns a unit per layer only)")
     ] = "direct",
     channels: Annotated[int, typer.Option(help="width of the layers")] = TicketConfig.channels,
     depth: Annotated[int, typer.Option(help="number of layers")] = TicketConfig.depth,
     moments: Annotated[
-        str, typer.Option(help="steps of the short training at which gradients are read")
+        str, typer.Option(help="steps of the short training after which gradients are read")
     ] = "1,32,256",
-    images: Annotated[int, typer.Option(help="training images that it stores")] = TicketConfig.images,
-    shrink: Annotated[int, typer.Option(help="store them so many times smaller")] = TicketConfig.shrink,
+    images: Annotated[int, typer.Option(help="number of training images to store")] = TicketConfig.images,
+    shrink: Annotated[
+        int, typer.Option(help="factor by which stored images are reduced")
+    ] = TicketConfig.shrink,
     coarse: Annotated[
-        int, typer.Option(help="let the short training see them so many times smaller")
+        int, typer.Option(help="further factor by which the short training's images are reduced")
     ] = TicketConfig.coarse,
     steps: Annotated[int, typer.Option(help="training steps")] = TicketTraining.steps,
     overwrite: Overwrite = False,
-    balanced: Annotated[bool, typer.Option(help="let every layer count the same, not every weight")] = False,
+    balanced: Annotated[bool, typer.Option(help="weight every layer, not every weight, equally")] = False,
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
@@ -170,30 +172,34 @@ def train_tickets(
     check_out(out, overwrite)
     training, start = TicketTraining(steps=steps, seed=seed), time.time()
     kind = TicketVae if model == "vae" else TicketPredictor
-    found = fit_tickets(collection, config, training, work, find_device(device), kind)
+    trained = fit_tickets(collection, config, training, work, find_device(device), kind)
     settings = {"model": model, "channels": channels, "depth": depth, "balanced": balanced, "images": images,
                 "shrink": shrink, "coarse": coarse}  # fmt: skip
     facts = {"recipe": asdict(training), "seconds": round(time.time() - start), **settings,
              "moments": list(config.moments)}  # fmt: skip
-    save(found, out, [], {**facts, "pairs": describe_pairs(Collection(collection))})
+    save("tickets", trained, out, [], {**facts, "pairs": Collection(collection).describe()})
 
 
-def save(model: Predictor, folder: Path, collections: list[Path], facts: dict[str, Any]) -> None:
-    """Write the predictor and, beside it, what it was trained on and where."""
+def save(
+    name: str,
+    model: Predictor,
+    folder: Path,
+    collections: list[Path],
+    facts: dict[str, Any],
+    figure: str = "",
+) -> None:
+    """Write the predictor and its training facts, and print the command that measures it."""
     device = str(model.device)
     model.cpu().save(folder)
     facts = {**facts, "device": device, "machine": machine(), "torch": torch.__version__,
-             "collections": [describe_any(Collection(path)) for path in collections]}  # fmt: skip
+             "collections": [Collection(path).describe() for path in collections]}  # fmt: skip
     (folder / TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n")
-    print(f"Written into {folder}. Next: python -m zoo evaluate (see its --help) with --folder {folder}")
-
-
-def describe_any(collection: Collection) -> dict[str, Any]:
-    """The facts of a collection of either kind, for cards."""
-    return describe(collection) if collection.spec.kind == "siren" else describe_cnns(collection)
+    count = sum(tensor.numel() for tensor in model.state_dict().values())
+    print(f"Wrote {folder}: {count:,} parameters, {facts['seconds']} s{figure}. "
+         f"Next: python -m zoo evaluate {name} HELD_OUT_FOLDER --folder {folder}")  # fmt: skip
 
 
 def machine() -> str:
-    """The processor, in words."""
+    """A description of the processor."""
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{os.cpu_count()} {platform.machine()} cores{gpu}"
