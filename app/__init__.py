@@ -1,4 +1,4 @@
-"""The web app: tabs (widgets and events), actions (what buttons do, no gradio), figures, panels, alerts, API."""
+"""The web app: tabs (widgets and events), actions (what buttons do, no gradio), HTML, figures, alerts, API."""
 
 import os
 

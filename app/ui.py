@@ -1,53 +1,55 @@
-"""Assemble the app. A new tab is one file in `app/tabs/`, one line in `app.links.TABS`, and one in `BUILDERS`."""
+"""Assemble the app. To add a tab: a folder in `app/tabs/` whose `tab.py` defines `TAB`, and one line in `TABS`."""
 
 import gradio as gr
 
-from app import actions
-from app.api import add_endpoints
-from app.footer import footer, header
-from app.links import DOORS, TABS
-from app.opening import follow_links
-from app.serving import remember_signatures, settle
-from app.tabs.cards import build_queue
-from app.tabs.checkpoint import build_checkpoint_tab
-from app.tabs.doors import build_doors
-from app.tabs.generalization import build_generalization_tab
-from app.tabs.how import build_how_tab
-from app.tabs.inr import build_inr_tab
-from app.tabs.tickets import build_tickets_tab
-from app.tabs.zoo import build_zoo_tab
-from app.uploads import KEEP_SECONDS, SWEEP_SECONDS
+from app.api.endpoints import add_endpoints
+from app.page.cards import build_queue_status
+from app.page.deep_links import connect_links
+from app.page.drop_zone import build_drop_zone, connect_drop_zone
+from app.page.frame import footer, header
+from app.page.inbox import build_inbox
+from app.page.tab import Page, Tab
+from app.server.serving import cache_signatures, configure_process
+from app.server.share_card import add_share_card
+from app.server.uploads import CLEANUP_SECONDS, KEEP_SECONDS
+from app.tabs.checkpoint.tab import TAB as CHECKPOINT
+from app.tabs.generalization.tab import TAB as GENERALIZATION
+from app.tabs.how.tab import TAB as HOW
+from app.tabs.inr.tab import TAB as INR
+from app.tabs.tickets.tab import TAB as TICKETS
+from app.tabs.zoo.tab import TAB as ZOO
 
-BUILDERS = {
-    "inr": build_inr_tab,
-    "generalization": build_generalization_tab,
-    "tickets": build_tickets_tab,
-    "checkpoint": build_checkpoint_tab,
-    "zoo": build_zoo_tab,
-    "how": build_how_tab,
-}
-"""By key of `app.links.TABS`, the function that builds a tab's content inside the tab and returns nothing."""
+TABS = (INR, GENERALIZATION, TICKETS, CHECKPOINT, ZOO, HOW)
+"""The tabs of the page, in order; the first is shown first."""
 
 QUEUE_SIZE = 64
 
 
-def build_app() -> gr.Blocks:
-    """The whole page with its API; `launch_options` of `app.serving` says how to serve it."""
-    settle()
-    actions.prepare()
+def build_app(tabs: tuple[Tab, ...] = TABS) -> gr.Blocks:
+    """Build the whole page and its API; serve it with `app.server.serving.launch_options`."""
+    configure_process()
     with gr.Blocks(
-        title="Weightscope", delete_cache=(SWEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False
+        title="Weightscope", delete_cache=(CLEANUP_SECONDS, KEEP_SECONDS), analytics_enabled=False
     ) as demo:
-        gr.HTML(header())
-        build_queue()
-        build_doors(TABS[key] for key in DOORS)
-        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
-            for key, name in TABS.items():
-                with gr.Tab(name, id=name, elem_id=f"tab-{key}"):
-                    BUILDERS[key](demo)
-        follow_links(demo)
-        gr.HTML(footer(KEEP_SECONDS))
+        _build_page(Page(demo, tabs))
         add_endpoints()
     demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=2)
-    remember_signatures(demo)
+    cache_signatures(demo)
+    add_share_card(demo)
     return demo
+
+
+def _build_page(page: Page) -> None:
+    gr.HTML(header())
+    build_drop_zone()
+    build_queue_status()
+    for tab in page.tabs:
+        if tab.has_inbox:
+            build_inbox(tab.key)
+    with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+        for tab in page.tabs:
+            with gr.Tab(tab.title, id=tab.key, elem_id=f"tab-{tab.key}"):
+                tab.build(page)
+    connect_drop_zone(page)
+    connect_links(page)
+    gr.HTML(footer(KEEP_SECONDS))

@@ -1,0 +1,1 @@
+"""The networks that visitors choose: zoos, uploads, API arguments. No gradio."""

@@ -1,0 +1,1 @@
+"""What all tabs share: cards, links, widgets, alerts, look."""

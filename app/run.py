@@ -1,0 +1,17 @@
+"""Run the app until it is stopped."""
+
+import gradio as gr
+
+from app.server.serving import launch_options
+from app.server.shutdown import AppServer
+from app.server.uploads import start_cleanup
+from app.ui import TABS
+
+
+def run(demo: gr.Blocks) -> None:
+    """Serve the page on GRADIO_SERVER_PORT (default 7860); return after SIGTERM or Ctrl-C."""
+    for tab in TABS:
+        if tab.warm_up is not None:
+            tab.warm_up()
+    start_cleanup()
+    AppServer(demo).run(launch_options(TABS))

@@ -1,0 +1,1 @@
+"""Device, threads, memory, cost limits. Imports nothing else of the app."""

@@ -1,0 +1,1 @@
+"""How the app is served: requests that are let in, uploads, start and end."""

@@ -1,0 +1,1 @@
+"""The Accuracy tab: predict a classifier's test accuracy."""

@@ -1,0 +1,1 @@
+"""The how tab: how it works."""

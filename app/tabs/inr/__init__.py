@@ -1,0 +1,1 @@
+"""The inr tab: pictures that are networks."""

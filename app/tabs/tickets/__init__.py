@@ -1,0 +1,1 @@
+"""The Lucky weights tab: winning tickets of untrained networks."""

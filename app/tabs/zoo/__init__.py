@@ -1,0 +1,1 @@
+"""The Zoo tab: browse zoos."""
