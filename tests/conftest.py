@@ -3,6 +3,7 @@
 import os
 import socket
 import tempfile
+import tracemalloc  # noqa: F401 - pytest imports it in finalizers; amid another import, Python 3.11 raises KeyError
 from pathlib import Path
 from shutil import which
 
@@ -28,10 +29,12 @@ from waiting import free_port  # noqa: E402
 IMAGES = Path(__file__).parent / "data" / "images"
 
 
-SLOW = ("test_foreign_cnns", "test_app_generalization", "test_app_usable_browser", "test_app_generalization_browser",
-        "test_hostile_api", "test_foreign_sirens", "test_nfn_reader_limits", "test_hostile_costs", "test_app_process",
-        "test_hostile_visitors", "test_app_queue_browser")  # fmt: skip
-"""Files that take most of a minute or more: they come first, so that no worker is left alone with one at the end."""
+SLOW = ("test_foreign_cnns", "test_app_usable_browser", "test_app_generalization", "test_app_browser",
+        "test_hostile_api", "test_nfn_reader_limits", "test_app_generalization_browser", "test_hostile_visitors",
+        "test_app_process", "test_foreign_sirens", "test_app_zoo_browser", "test_nfn_onnx_dynamo", "test_hostile_costs",
+        "test_app_queue_browser", "test_hostile_arguments", "test_install")  # fmt: skip
+"""Files that take most of a minute or more come first, so that no worker is left alone with one at the end; those that
+compute and those that wait for a browser take turns."""
 
 
 def pytest_collection_modifyitems(items):
@@ -63,11 +66,11 @@ def no_network():
 @pytest.fixture(scope="session")
 def app_url():
     """The address of the app, served as `python app.py` serves it, on a free port."""
-    from app.serving import launch_options, serve
-    from app.ui import build_app
+    from app.server.serving import launch_options, serve
+    from app.ui import TABS, build_app
 
     demo = build_app()
-    yield serve(demo, {**launch_options(), "server_port": free_port(), "quiet": True})
+    yield serve(demo, {**launch_options(TABS), "server_port": free_port(), "quiet": True})
     demo.close()
 
 
@@ -93,7 +96,9 @@ def chromium():
 @pytest.fixture
 def context(chromium):
     """A fresh window of the browser."""
-    opened = chromium.new_context(viewport={"width": 1280, "height": 900})
+    from browsing import new_window
+
+    opened = new_window(chromium)
     yield opened
     opened.close()
 
@@ -132,7 +137,6 @@ def local_images():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
-        patch.setattr(images, "VALIDATION_ROWS", 8)  # 32 rows are all there is
         for function in (wild_images, own_pixels):
             function.cache_clear()
         yield
@@ -165,11 +169,11 @@ def made(tmp_path_factory) -> Path:
     """A zoo of 12 SIRENs and an untrained editor."""
     from nfn.editor import InrEditor, InrEditorConfig
     from zoo.catalog import EMBEDDED, write_catalog
-    from zoo.sample import sample_collection
+    from zoo.sample import Sample, sample_collection
 
     root = tmp_path_factory.mktemp("made") / "zoo"
     folder = root / "collections" / "tiny-sirens"
-    sample_collection([EMBEDDED / "collections" / "mnist-sirens"], folder, "test", 12, False, 0)
+    sample_collection([EMBEDDED / "collections" / "mnist-sirens"], folder, Sample(count=12))
     InrEditor(InrEditorConfig(channels=4)).save(root / "predictors" / "inr-editor")
     (root / "predictors" / "inr-editor" / "README.md").write_text("# A card\n")
     write_catalog(root)

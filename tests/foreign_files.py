@@ -174,8 +174,10 @@ def keras_state() -> State:
 
 def reparametrized(wrap: Callable, **how: object) -> nn.Sequential:
     net = mlp()
-    for i in (0, 2):
-        wrap(net[i], **how)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*weight_norm. is deprecated")  # it is in many files
+        for i in (0, 2):
+            wrap(net[i], **how)
     return net
 
 

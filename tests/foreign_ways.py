@@ -60,7 +60,7 @@ class Way:
 
 _wn, _sn = nn.utils.weight_norm, nn.utils.spectral_norm
 _new_wn, _new_sn = nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm
-ASIDE = "Set aside, as no part of the network"
+ASIDE = "Left out, as not part of the network"
 
 CONTAINERS: dict[str, Way] = {
     "state_dict": Way(lambda: torch_zip(state())),
@@ -236,7 +236,7 @@ WRAPPERS: dict[str, Way] = {
 ASIDES: dict[str, Way] = {
     "average in a table": Way(
         lambda: torch_zip({"model": state(), "ema": {n: 2 * t for n, t in state().items()}}),
-        note="other networks, too: 'ema'",
+        note="also has other networks: 'ema'",
     ),
     "average, ema_model": Way(with_(renamed("ema_model.")), note=r"a copy of the network \('ema_model"),
     "average, ema_pytorch": Way(

@@ -141,16 +141,25 @@ ODD_PICKLES = {
 }
 
 
-def quantised() -> torch.Tensor:
-    return torch.quantize_per_tensor(torch.ones(2, 2), 0.1, 0, torch.qint8)
+def early(make: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """A tensor of a kind that torch warns of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make()
 
 
 KINDS = {
     "sparse": (lambda: torch.ones(2, 2).to_sparse(), "sparse"),
-    "sparse csr": (lambda: torch.ones(2, 2).to_sparse_csr(), "sparse"),
+    "sparse csr": (lambda: early(torch.ones(2, 2).to_sparse_csr), "sparse"),
     "meta": (lambda: torch.empty(10**6, 10**6, device="meta"), "meta"),
-    "quantised": (quantised, "quantised"),
-    "nested": (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "nested"),
+    "quantised": (
+        lambda: early(lambda: torch.quantize_per_tensor(torch.ones(2, 2), 0.1, 0, torch.qint8)),
+        "quantised",
+    ),
+    "nested": (
+        lambda: early(lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])),
+        "nested",
+    ),
     "complex": (lambda: torch.ones(2, 2, dtype=torch.complex64), "complex64"),
     "int8": (lambda: torch.ones(2, 2, dtype=torch.int8), "int8"),
     "int64": (lambda: torch.ones(2, 2, dtype=torch.int64), "int64"),

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
-API = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(revision|tree|preupload|commit)/([^/]+))?")
+API = re.compile(r"/api/(models|datasets|spaces)/([^/]+/[^/]+)(?:/(revision|tree|preupload|commit)/([^/]+))?")
 RESOLVE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
-BATCH = re.compile(r"/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch")
+BATCH = re.compile(r"/(datasets/|spaces/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch")
 LARGE = (".safetensors", ".parquet")
 HTML = b"<html><body>Please log in to the hotel's wireless network.</body></html>"
 
@@ -48,6 +48,8 @@ class LoopbackHub:
         self.repos: dict[tuple[str, str], list[tuple[str, dict[str, bytes]]]] = {}
         self.large: dict[str, bytes] = {}
         self.requests: list[Request] = []
+        self.private = False
+        """Whether repositories are there for those with a token only."""
         self.healed = threading.Event()
         self._failure: Failure | None = None
         self._server = _Server(("127.0.0.1", port), _handler(self))
@@ -215,12 +217,13 @@ def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
             return kind in ("hang", "html", "gated", "disabled") or kind.isdecimal()
 
         def _create(self, wanted: dict) -> None:
-            kind, repo = f"{wanted['type']}s", f"{wanted['organization']}/{wanted['name']}"
-            if (kind, repo) in hub.repos:
-                return self._error(409)
-            hub.create(kind, repo)
-            prefix = "datasets/" if kind == "datasets" else ""
-            self._json({"url": f"{hub.url}/{prefix}{repo}"})
+            kind, repo = f"{wanted.get('type', 'model')}s", f"{wanted['organization']}/{wanted['name']}"
+            prefix = "" if kind == "models" else f"{kind}/"
+            status = 409 if (kind, repo) in hub.repos else 200
+            if status == 200:
+                hub.create(kind, repo)
+            body = json.dumps({"url": f"{hub.url}/{prefix}{repo}"}).encode()
+            self._send(status, body, {"Content-Type": "application/json"})
 
         def _info(self, kind: str, repo: str, what: str | None, revision: str, failure: str | None) -> None:
             found = self._find(kind, repo, revision)
@@ -251,7 +254,8 @@ def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
             self._send_file(content, failure, facts)
 
         def _find(self, kind: str, repo: str, revision: str):
-            if (kind, repo) not in hub.repos:
+            hidden = hub.private and "Authorization" not in self.headers
+            if hidden or (kind, repo) not in hub.repos:
                 return self._error(401, "RepoNotFound")
             return hub.find(kind, repo, revision) or self._error(404, "RevisionNotFound")
 

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 
 import foreign_sirens
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,9 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from safetensors.torch import load_file
 
-from nfn.reader import limits
+from app.server.share_card import DESCRIPTION
+from nfn.reader import limits, read_network
+from nfn.siren import native_shape
 from zoo.bundled import FOLDER
 
 SEVEN = "mnist-sirens/test/0"
@@ -25,13 +28,23 @@ ENDPOINTS = {
     "list_networks",
     "classify_inr",
     "describe_network",
+    "compare_networks",
+    "weight_spectra",
+    "measure_network",
     "list_collections",
     "edit_inr",
     "fit_inr",
     "predict_generalization",
     "predict_generalization_batch",
     "winning_ticket",
+    "read_cards",
 }
+
+
+def size_of(path: str) -> tuple[int, int]:
+    """Width and height of a picture."""
+    with Image.open(path) as picture:
+        return picture.size
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +75,19 @@ def test_list_networks(client):
 def test_classify_a_network_of_the_zoo(client):
     result = client.predict(None, SEVEN, "auto", api_name="/classify_inr")
     assert set(result) == {
-        "domain", "label", "probabilities", "typical", "convention", "assumed", "alternatives", "predictor", "seconds",
+        "domain", "label", "probabilities", "typical", "reason", "agree", "convention", "assumed", "alternatives",
+        "predictor", "seconds",
     }  # fmt: skip
     assert result["assumed"] == [] and result["convention"]["omega"] == "30,30"
     assert (result["domain"], result["label"], result["typical"]) == ("mnist", "7", True)
+    assert result["reason"] == "" and result["agree"] is None
     assert sum(result["probabilities"].values()) == pytest.approx(1, abs=1e-4)
 
 
 def test_classify_by_weights_alone(client):
     result = client.predict(None, SEVEN, reader="weights", api_name="/classify_inr")
     assert (result["domain"], result["label"], result["predictor"]) == ("mnist", "7", "reader-gray")
+    assert result["typical"] and result["agree"]
     with pytest.raises(AppError, match="choose best or weights"):
         client.predict(None, SEVEN, reader="fastest", api_name="/classify_inr")
 
@@ -102,13 +118,15 @@ def test_edit_gives_numbers_a_network_and_a_picture(client, foreign_file):
         handle_file(foreign_file), None, "dilate", 1.0, api_name="/edit_inr"
     )
     assert set(facts) == {
-        "style", "strength", "mse", "psnr", "convention", "assumed", "predictor", "seconds",
+        "style", "strength", "mse", "psnr", "convention", "assumed", "before", "after", "predictor", "seconds",
     }  # fmt: skip
+    assert facts["before"]["label"] == facts["after"]["label"] == "7" and facts["before"]["typical"]
     assert facts["style"] == "dilate" and facts["strength"] == 1 and 0 < facts["mse"] < 0.5
     before, after = load_file(foreign_file), load_file(weights)
     assert {k: v.shape for k, v in before.items()} == {k: v.shape for k, v in after.items()}
     assert any(not np.array_equal(before[k], after[k]) for k in before)
-    picture = np.asarray(Image.open(preview))
+    with Image.open(preview) as opened:
+        picture = np.asarray(opened)
     assert picture.shape[:2] == (224, 224) and picture.std() > 20
 
 
@@ -117,7 +135,7 @@ def test_an_edited_network_can_be_read_again(client):
     assert client.predict(handle_file(weights), None, api_name="/classify_inr")["label"] == "7"
 
 
-def test_a_convention_is_found_or_told_and_reported(client, tmp_path):
+def test_a_convention_is_found_or_given_and_reported(client, tmp_path):
     """A file in the layout of siren-pytorch: omega 30 and then 1, outputs from 0 to 1."""
     path = foreign_sirens.write_state_dict("siren_pytorch", 3, tmp_path / "net.pt")
     label = str(foreign_sirens.describe("siren_pytorch", 3)["label"])
@@ -140,7 +158,7 @@ def test_a_convention_is_found_or_told_and_reported(client, tmp_path):
     (0, "thirty", "omega.*30,1"), (0, "-3", "omega"), (1, "z,y", "coordinates.*x,y"), (2, "1,1", "two different"),
     (2, "0,pie", "coordinate_range.*-pi,pi"), (3, "cifar10", "3 channels"), (3, "0,0", "differ"), (4, "relu", "tanh"),
 ])  # fmt: skip
-def test_a_convention_that_cannot_be_is_answered_in_words(client, foreign_file, place, value, words):
+def test_an_impossible_convention_gives_a_clear_error(client, foreign_file, place, value, words):
     told = ["auto"] * 5
     told[place] = value
     with pytest.raises(AppError, match=words):
@@ -217,7 +235,7 @@ def test_a_stack_of_networks_is_a_batch(client, cnn_files, tmp_path):
     (("faces", 3), "/list_networks", "faces"),
     (("mnist-sirens", -1), "/list_networks", "at least 1"),
 ])  # fmt: skip
-def test_mistakes_are_answered_in_words(client, arguments, endpoint, words):
+def test_mistakes_give_clear_errors(client, arguments, endpoint, words):
     with pytest.raises(AppError, match=words):
         client.predict(*arguments, api_name=endpoint)
 
@@ -248,12 +266,12 @@ def test_winning_ticket_of_an_upload_has_its_names(client, tmp_path):
 
 
 @pytest.mark.parametrize("sparsity", [0, 1, 2.5, "x", None, [0.9]])
-def test_a_sparsity_that_cannot_be_is_answered_in_words(client, sparsity):
+def test_an_impossible_sparsity_gives_a_clear_error(client, sparsity):
     with pytest.raises(AppError, match=r"between 0 and 1|must be a number such as 0\.95"):
         client.predict(None, "mnist-inits/test/1", sparsity, api_name="/winning_ticket")
 
 
-def test_a_bad_file_is_answered_in_words(client, tmp_path):
+def test_a_bad_file_gives_a_clear_error(client, tmp_path):
     path = tmp_path / "net.safetensors"
     path.write_bytes(b"<!doctype html><html>404</html>")
     with pytest.raises(AppError, match="HTML"):
@@ -280,7 +298,11 @@ def test_a_picture_becomes_a_network_that_every_endpoint_takes(client, tmp_path,
         handle_file(tmp_path / "seven.png"), "small", 28, api_name="/fit_inr"
     )
     assert facts["psnr"] > 30 and facts["steps"] == 150 and facts["parameters"] == 1185
-    assert Image.open(preview).size == (28, 28)
+    assert size_of(preview) == (28, 28)
+    assert (
+        facts["bytes"].keys() == {"float32", "float16", "png", "jpeg", "webp"} and facts["float16_psnr"] > 30
+    )
+    assert facts["bytes"]["float32"] == 4 * 1185 and facts["bytes"]["png"] < 1000
     named = client.predict(handle_file(weights), None, api_name="/classify_inr")
     assert named["label"] == "7" and named["typical"]
     larger, weights, _ = client.predict(
@@ -288,44 +310,29 @@ def test_a_picture_becomes_a_network_that_every_endpoint_takes(client, tmp_path,
     )
     assert larger["steps"] == 20
     edit, _, png = client.predict(handle_file(weights), None, "dilate", 1.0, api_name="/edit_inr")
-    assert edit["mse"] < 0.2 and Image.open(png).size == (512, 512)
+    assert edit["mse"] < 0.2 and size_of(png) == (512, 512)
+
+
+def test_a_picture_that_is_not_square_keeps_its_shape_through_fit_download_and_edit(
+    client, tmp_path, real_images
+):
+    Image.fromarray(real_images("mnist", 0)[0][0].numpy()[4:24]).save(tmp_path / "wide.png")
+    arguments = ("small", 28, 20)
+    facts, weights, preview = client.predict(
+        handle_file(tmp_path / "wide.png"), *arguments, api_name="/fit_inr"
+    )
+    assert (facts["height"], facts["width"]) == (20, 28) and size_of(preview) == (28, 20)
+    _, edited, png = client.predict(handle_file(weights), None, "dilate", 1.0, api_name="/edit_inr")
+    assert native_shape(read_network(edited)) == (20, 28) and size_of(png) == (224, 160)
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (("huge", 28, 0), "small, medium, large"), (("small", 4, 0), "8 to 256"), (("small", 28, 9999), "1 to 5,000"),
 ])  # fmt: skip
-def test_mistakes_of_a_fit_are_answered_in_words(client, tmp_path, arguments, words):
+def test_mistakes_of_a_fit_give_clear_errors(client, tmp_path, arguments, words):
     Image.new("RGB", (30, 30)).save(tmp_path / "black.png")
     with pytest.raises(AppError, match=words):
         client.predict(handle_file(tmp_path / "black.png"), *arguments, api_name="/fit_inr")
-
-
-def test_the_endpoints_are_mcp_tools(app_url):
-    tools = mcp(app_url, "tools/list", {})["tools"]
-    assert {tool["name"] for tool in tools} == ENDPOINTS
-    arguments = {tool["name"]: tool["inputSchema"]["properties"] for tool in tools}
-    for name in ("file", "zoo_id", "domain", "omega", "coordinates", "coordinate_range", "pixels", "output"):
-        assert arguments["classify_inr"][name]["description"]
-    for name in ("file", "zoo_id", "activation", "pixels"):
-        assert arguments["predict_generalization"][name]["description"]
-    assert arguments["predict_generalization_batch"]["files"]["description"]
-
-
-def test_an_mcp_client_sends_a_file_as_a_data_uri(app_url, foreign_file):
-    data = base64.b64encode(foreign_file.read_bytes()).decode()
-    arguments = {"file": f"data:application/octet-stream;base64,{data}", "zoo_id": None}
-    answer = mcp(app_url, "tools/call", {"name": "classify_inr", "arguments": arguments})
-    assert not answer["isError"] and "'label': '7'" in answer["content"][0]["text"]
-
-
-def mcp(app_url: str, method: str, parameters: dict) -> dict:
-    """One call to the MCP server, and its result."""
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).encode()
-    headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
-    request = urllib.request.Request(f"{app_url}gradio_api/mcp/", body, headers)
-    with urllib.request.urlopen(request) as answer:
-        data = next(line for line in answer.read().decode().splitlines() if line.startswith("data: "))
-    return json.loads(data.removeprefix("data: "))["result"]
 
 
 def call(app_url: str, data: list, endpoint: str = "classify_inr") -> str:
@@ -338,6 +345,20 @@ def call(app_url: str, data: list, endpoint: str = "classify_inr") -> str:
         event = json.load(answer)["event_id"]
     with urllib.request.urlopen(f"{app_url}gradio_api/call/{endpoint}/{event}") as answer:
         return answer.read().decode()
+
+
+@pytest.mark.parametrize(("path", "body", "status", "words"), [
+    ("list_networks", {"data": []}, 422, "needs collection"), ("v2/list_networks", {}, 422, "needs collection"),
+    ("v2/list_networks", {"name": 1}, 422, "names no argument of list_networks"), ("v2/draw", {}, 404, "no endpoint"),
+])  # fmt: skip
+def test_impossible_calls_are_refused_with_clear_errors(app_url, path, body, status, words):
+    answer = httpx.post(f"{app_url}gradio_api/call/{path}", json=body)
+    assert answer.status_code == status and words in answer.json()["error"]
+
+
+def test_a_call_by_name_leaves_out_what_has_a_default(app_url):
+    event = httpx.post(f"{app_url}gradio_api/call/v2/classify_inr", json={"zoo_id": SEVEN}).json()["event_id"]
+    assert '"label": "7"' in httpx.get(f"{app_url}gradio_api/call/v2/classify_inr/{event}", timeout=60).text
 
 
 @pytest.mark.parametrize("file", [{"path": "/etc/hostname"}, "/etc/hostname", 7, [], {"path": {"path": 1}}])
@@ -362,7 +383,7 @@ def test_files_of_the_server_are_not_read_in_a_batch(app_url, files):
         (["auto", "auto", ["mnist"]], "images must be text such as 'auto'"),
     ],
 )
-def test_conventions_of_a_wrong_type_are_answered_in_words(app_url, cnn_files, told, words):
+def test_conventions_of_a_wrong_type_give_clear_errors(app_url, cnn_files, told, words):
     data = base64.b64encode(cnn_files[0].read_bytes()).decode()
     file = f"data:application/octet-stream;base64,{data}"
     answer = call(app_url, [file, None, *told], "predict_generalization")
@@ -379,3 +400,7 @@ def test_files_by_url_are_not_fetched(app_url, endpoint):
         call(app_url, data, endpoint)
     assert caught.value.code == 400
     caught.value.close()
+
+
+def test_a_link_to_the_app_shows_what_it_is(app_url):
+    assert f'content="{DESCRIPTION}"' in httpx.get(app_url).text

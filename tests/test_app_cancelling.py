@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from app.actions import Source
-from app.sources import to_text
+from app.networks.source import Source
+from app.page.source_text import to_text
 
 RACE = [to_text(Source(zoo_id="mnist-inits/test/1")), 95, 0]
 
@@ -25,7 +25,7 @@ def start_race(http: httpx.Client, session: str) -> dict:
     raise AssertionError("The race ended before it began.")
 
 
-def test_two_cancels_of_one_race_may_meet(http):
+def test_two_simultaneous_cancels_of_a_race_are_harmless(http):
     for number in range(3):
         body = start_race(http, f"twice-{number}")
         with ThreadPoolExecutor(2) as pool:

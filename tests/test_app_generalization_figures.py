@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from app import generalization_panels as said
-from app.actions import Source
-from app.batch import BatchRow
-from app.generalization import Disguised, Measured, Predicted, ZooPoint
-from app.generalization_figures import (
+from app.networks.source import Source
+from app.tabs.generalization import batch_html, measured_html, zoo_html
+from app.tabs.generalization import html as tab_html
+from app.tabs.generalization.actions import Predicted
+from app.tabs.generalization.batch import BatchRow
+from app.tabs.generalization.figures import (
     Axis,
     Dot,
     Span,
@@ -23,10 +24,15 @@ from app.generalization_figures import (
     scatter,
     weight_bars,
 )
+from app.tabs.generalization.symmetry import SymmetryCheck
+from app.tabs.generalization.zoo_points import ZooPoint
 from nfn.features import WeightSpaceFeatures
 from nfn.generalization import Generalization
 from nfn.network import ClassifierConvention, LayerNames, Network
+from zoo.card_row import PLACEHOLDER
 from zoo.classifiers import Classifier
+from zoo.images import IMAGE_SETS, ImageSet
+from zoo.measure import Measured, Trial
 
 HOSTILE = '<img src=x onerror=alert(1)>&"'
 
@@ -67,7 +73,7 @@ def attributes(html: str, kind: str, name: str) -> list[float]:
 @pytest.mark.parametrize(
     ("highest", "end"), [(0.04, 0.05), (0.25, 0.25), (0.42, 0.5), (0.93, 1.0), (1.0, 1.0)]
 )
-def test_an_axis_holds_everything_and_ends_on_a_mark(highest, end):
+def test_an_axis_covers_all_values_and_ends_on_a_tick(highest, end):
     axis = axis_for([0.01, highest])
     assert axis.high == pytest.approx(end) == pytest.approx(axis.ticks[-1]) and len(axis.ticks) <= 6
     assert axis.at(0) == 0 and axis.at(end) == 100 and axis.at(2.0) == 100
@@ -81,7 +87,7 @@ def test_the_strip_shows_interval_prediction_and_truth_where_they_are():
     assert len(attributes(html, "zoo", "x")) == 3 and 'aria-label="in words"' in html
 
 
-def test_the_strip_shows_no_number_that_is_not_believed():
+def test_the_strip_shows_no_untypical_number():
     html = interval_strip(None, None, [0.1, 0.2], "")
     assert 'class="band"' not in html and 'class="predicted"' not in html
 
@@ -127,73 +133,87 @@ def test_every_layer_gets_a_figure():
 
 
 def test_the_result_leads_with_number_interval_and_place():
-    html = said.accuracy(predicted(measured=0.42), None, [0.1, 0.2], "")
+    html = tab_html.accuracy(predicted(measured=0.42), None, [0.1, 0.2], "")
     for words in ("41.2%", "38.2%", "44.2%", "9 of 10", "72%", "CIFAR-10", "42.0%", "inside"):
         assert words in html
-    assert "not yet" in said.accuracy(predicted(), None, [], "")
-    assert "outside" in said.accuracy(predicted(measured=0.6), None, [], "")
+    assert "not yet" in tab_html.accuracy(predicted(), None, [], "")
+    assert "outside" in tab_html.accuracy(predicted(measured=0.6), None, [], "")
 
 
 def test_an_untypical_number_is_struck_out_and_has_no_interval():
-    html = said.accuracy(predicted(typical=False), None, [0.1], "")
+    html = tab_html.accuracy(predicted(typical=False), None, [0.1], "")
     assert "Unlike the zoo" in html and re.search(r"<s [^>]*>41.2%</s>", html)
     assert "between" not in html and 'class="band"' not in html and "Better than" not in html
 
 
 def test_what_was_measured_replaces_what_the_zoo_knows():
-    html = said.accuracy(predicted(measured=0.42), Measured(400, 1000, 1000, 0.1), [], "")
+    html = tab_html.accuracy(predicted(measured=0.42), Measured(400, 1000, 1000, 0.1), [], "")
     assert "40.0%" in html and "1,000 test images" in html and "42.0%" not in html
 
 
-@pytest.mark.parametrize(("right", "words"), [(410, "meet"), (700, "do not meet")])
-def test_measuring_is_held_against_the_prediction(right, words):
-    line = said.measured_line(Measured(right, 1000, 1000, 0.1), "cifar10", predicted())
-    assert words in line and f"{right:,} named rightly" in line
-    assert "cannot be compared" in said.measured_line(Measured(right, 1000, 1000, 0.1), "mnist", predicted())
+def trial(dataset: ImageSet | str) -> Trial:
+    """Images of a set, or of somebody's file, whose one class and sentence are hostile."""
+    none = torch.zeros(0)
+    return Trial(dataset, Classifier(small_cnn(), None, None), none, none, (HOSTILE,), (HOSTILE,))
+
+
+@pytest.mark.parametrize(("right", "words"), [(410, "overlap"), (700, "do not overlap")])
+def test_the_measured_accuracy_is_compared_with_the_prediction(right, words):
+    done, source = Measured(right, 1000, 1000, 0.1, ((right, 1000),)), Source(zoo_id="zoo/test/1")
+    line = measured_html.result(source, done, trial(IMAGE_SETS["cifar10"]), predicted())
+    assert words in line and f"{right:,} classified correctly" in line and "type: uoft-cs/cifar10" in line
+    other = measured_html.result(source, done, trial(IMAGE_SETS["mnist"]), predicted())
+    assert "cannot be compared" in other and PLACEHOLDER not in other
+    own = measured_html.result(source, done, trial("mnist"), predicted())
+    assert "prediction" not in own.lower() and f"type: {PLACEHOLDER}" in own and "ylecun" not in own
 
 
 def test_the_table_lists_the_best_first_and_the_plot_counts():
     points = [point(1, 0.2, 0.21), point(2, 0.4, 0.5), point(3, 0.3, 0.9, typical=False)]
-    rows = re.findall(r'<tr data-zoo-id="zoo/test/(\d)"', said.networks_table(points))
-    assert rows == ["2", "3", "1"] and "unlike the zoo" in said.networks_table(points)
-    line = said.scatter_line(points)
-    assert "2 networks" in line and "5.5 points" in line and "1 of them (50%)" in line
-    assert said.networks_table([]) and "no networks" in said.scatter_line([])
-    assert said.zoo_scatter(points, predicted(), None).count("data-zoo-id") == 2
+    rows = re.findall(r'<tr data-zoo-id="zoo/test/(\d)"', zoo_html.networks_table(points))
+    assert rows == ["2", "3", "1"] and "unlike the zoo" in zoo_html.networks_table(points)
+    line = zoo_html.scatter_line(points)
+    assert "the 2 held-out networks" in line and "5.5 points" in line and "1 of them (50%)" in line
+    assert zoo_html.networks_table([]) and "no networks" in zoo_html.scatter_line([])
+    assert zoo_html.zoo_scatter(points, predicted(), None).count("data-zoo-id") == 2
 
 
-def test_a_batch_shows_numbers_only_where_they_are_believed():
+def test_a_batch_shows_only_typical_numbers():
     rows = [
         BatchRow("good", 0.41, 0.38, 0.44, True, "cifar10", "relu"),
         BatchRow("odd", 0.9, 0.0, 1.0, False, "cifar10", "tanh"),
         BatchRow("bad", error="Not a network."),
     ]
-    table = said.batch_table(rows)
+    table = batch_html.batch_table(rows)
     assert table[0][1:4] == [41.0, 38.0, 44.0] and table[1][1:4] == table[2][1:4] == [None] * 3
     assert "unlike" in str(table[1][-1]) and table[2][-1] == "Not a network."
-    assert "1 of 3" in said.batch_line(rows) and "1 could not be read" in said.batch_line(rows)
-    assert all(len(row) == len(said.BATCH_HEADERS) for row in table)
+    long = batch_html.batch_table([BatchRow("bad", error="a sentence " * 30)])
+    assert len(str(long[0][-1])) <= batch_html.MAX_REMARK, "a row is not ten lines tall"
+    assert "1 of 3" in batch_html.batch_line(rows) and "1 could not be read" in batch_html.batch_line(rows)
+    assert all(len(row) == len(batch_html.BATCH_HEADERS) for row in table)
 
 
-def test_a_disguise_that_changes_the_prediction_is_said_so():
+def test_a_changed_prediction_of_a_permuted_copy_is_reported():
     one = Classifier(small_cnn(), None, None)
-    same = Disguised("permute", one, one, 7, 9, result(), result(), 1e-8, 1e-7)
-    other = Disguised("permute", one, one, 7, 9, result(), result(accuracy=0.5), 0.088, 1e-7)
-    broken = Disguised("permute", one, one, 7, 9, result(), result(), 0.0, 0.3)
-    assert "prediction stayed" in said.symmetry_line(same) and "7 of 9" in said.symmetry_line(same)
-    assert "did not stay" in said.symmetry_line(other) and "did not stay" in said.symmetry_line(broken)
+    same = SymmetryCheck("permute", one, one, 7, 9, result(), result(), 1e-8, 1e-7)
+    other = SymmetryCheck("permute", one, one, 7, 9, result(), result(accuracy=0.5), 0.088, 1e-7)
+    broken = SymmetryCheck("permute", one, one, 7, 9, result(), result(), 0.0, 0.3)
+    assert "prediction stayed" in tab_html.symmetry_line(same) and "7 of 9" in tab_html.symmetry_line(same)
+    assert "did not stay" in tab_html.symmetry_line(other) and "did not stay" in tab_html.symmetry_line(
+        broken
+    )
 
 
 def test_a_classifier_without_a_number_says_why_and_what_to_do():
     unread = replace(result(typical=False), test_accuracy=math.nan, reason=f"It is {HOSTILE}.")
-    card = said.accuracy(Predicted(unread, None, None, (), 0.1), None, [], "")
+    card = tab_html.accuracy(Predicted(unread, None, None, (), 0.1), None, [], "")
     assert "No number" in card and "torch.onnx.export" in card and "nan" not in card and "<img" not in card
     rivals = replace(result(typical=False), reason="Two ways fit.")
-    card = said.accuracy(Predicted(rivals, None, None, (), 0.1), None, [], "")
+    card = tab_html.accuracy(Predicted(rivals, None, None, (), 0.1), None, [], "")
     assert "Two ways fit." in card and "A doubtful reading" in card
 
 
-def test_nothing_from_a_file_becomes_markup():
+def test_text_from_a_file_is_escaped():
     network, row = small_cnn(HOSTILE), {"activation": HOSTILE, "optimizer": HOSTILE, "learning_rate": 0.1,
                                         "steps": 1, "train_share": 0.5}  # fmt: skip
     odd = ZooPoint(f"zoo/test/{HOSTILE}", HOSTILE, 0.2, 0.2, 0.1, 0.3, True, row)
@@ -201,16 +221,16 @@ def test_nothing_from_a_file_becomes_markup():
     source = Source(path=f"/uploads/{HOSTILE.replace('/', '')}")
     shown = Predicted(answer, 50.0, None, (HOSTILE,), 0.01)
     pieces = [
-        said.network_facts(source, Classifier(network, None, None), answer, row),
-        said.accuracy(shown, None, [], ""),
-        said.networks_table([odd]),
-        said.zoo_scatter([odd], shown, None),
-        said.measured_line(Measured(1, 2, 2, 0.1), HOSTILE, shown),
-        said.measuring(Measured(1, 2, 2, 0.1), HOSTILE),
+        tab_html.network_facts(source, Classifier(network, None, None), answer, row),
+        tab_html.accuracy(shown, None, [], ""),
+        zoo_html.networks_table([odd]),
+        zoo_html.zoo_scatter([odd], shown, None),
+        measured_html.result(source, Measured(1, 2, 2, 0.1, ((1, 2),)), trial(HOSTILE), shown),
+        measured_html.progress(Measured(1, 2, 2, 0.1), trial(HOSTILE)),
     ]
     for piece in pieces:
         assert "<img" not in piece and "&lt;img" in piece
 
 
-def test_an_axis_puts_what_is_outside_at_its_end():
+def test_values_outside_an_axis_are_drawn_at_its_end():
     assert Axis(0.0, 0.5, ()).at(0.9) == 100

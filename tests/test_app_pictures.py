@@ -7,13 +7,13 @@ import gradio as gr
 import numpy as np
 from gradio.data_classes import ImageData
 
-from app.widgets import keep_picture
+from app.page.widgets import store_picture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
 
 
 def shown() -> Path:
-    data = gr.Image(format="png").postprocess(keep_picture(PIXELS))
+    data = gr.Image(format="png").postprocess(store_picture(PIXELS))
     assert isinstance(data, ImageData) and data.path
     return Path(data.path)
 

@@ -10,20 +10,22 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Semaphore
 
 import httpx
 import pytest
 from asking import files_in
-from waiting import free_port, wait_for
+from waiting import free_port, wait_for, wait_until
 
-from app import uploads
-from app.actions import Source
-from app.leaving import LAST_SECONDS, SENTENCE
-from app.sources import to_text
+from app.networks.source import Source
+from app.page.source_text import to_text
+from app.server import uploads
+from app.server.shutdown import KILL_SECONDS, RESTARTING
 
 ROOT = Path(__file__).parent.parent
 FORGET_AT_ONCE = (
-    "import runpy, app.uploads; app.uploads.KEEP_SECONDS = 0; runpy.run_path('app.py', run_name='__main__')"
+    "import runpy, app.server.uploads as uploads; uploads.KEEP_SECONDS = 0; "
+    "runpy.run_path('app.py', run_name='__main__')"
 )
 CLASSIFY = {"data": [None, "mnist-sirens/test/17", *["auto"] * 6]}
 
@@ -37,7 +39,7 @@ class Served:
 
     def __init__(self, port: int, folder: Path, arguments: tuple[str, ...] = ("app.py",)):
         environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder)}
-        self.url, self.folder = f"http://127.0.0.1:{port}", folder
+        self.url, self.folder, self.answering = f"http://127.0.0.1:{port}", folder, Semaphore(0)
         self.process = subprocess.Popen(
             [sys.executable, *arguments], cwd=ROOT, env=environment,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -46,9 +48,8 @@ class Served:
 
     def call(self, endpoint: str, body: dict) -> str:
         """The last event of an API call: complete or error, and its data."""
-        asked = httpx.post(f"{self.url}/gradio_api/call/{endpoint}", json=body, timeout=60).json()
-        url = f"{self.url}/gradio_api/call/{endpoint}/{asked['event_id']}"
-        return httpx.get(url, timeout=60).text
+        stop_requested = httpx.post(f"{self.url}/gradio_api/call/{endpoint}", json=body, timeout=60).json()
+        return self.events(f"call/{endpoint}/{stop_requested['event_id']}")
 
     def race(self) -> str:
         """Everything that the page hears of a race, to its end."""
@@ -63,7 +64,13 @@ class Served:
             "session_hash": "racer",
         }
         httpx.post(f"{self.url}/gradio_api/queue/join", json=body, timeout=60).raise_for_status()
-        return httpx.get(f"{self.url}/gradio_api/queue/data?session_hash=racer", timeout=60).text
+        return self.events("queue/data?session_hash=racer")
+
+    def events(self, address: str) -> str:
+        """All events of a stream; `answering` counts those that have begun."""
+        with httpx.stream("GET", f"{self.url}/gradio_api/{address}", timeout=60) as stream:
+            self.answering.release()
+            return stream.read().decode()
 
     def upload(self, content: bytes) -> str:
         """Where an uploaded file is kept."""
@@ -87,7 +94,7 @@ class Served:
     def end(self, number: int) -> tuple[int, str]:
         """The exit code and what was written to stderr, after a signal."""
         self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=LAST_SECONDS + 7)
+        _, said = self.process.communicate(timeout=KILL_SECONDS + 7)
         return self.process.returncode, said
 
 
@@ -108,52 +115,54 @@ def start(tmp_path_factory):
 
 
 def busy(served: Served, pool: ThreadPoolExecutor) -> list[Future[str]]:
-    """Requests under way, and what they will be answered: a race, then tickets and classifications."""
+    """Requests that the app has begun to answer, and the answers: a race, then tickets and classifications."""
     answers: list[Callable[[], str]] = [served.race]
     answers += [partial(served.call, "winning_ticket", ticket_of(i)) for i in range(12)]
     answers += [partial(served.call, "classify_inr", CLASSIFY)] * 4
-    return [pool.submit(answer) for answer in answers]
+    futures = [pool.submit(answer) for answer in answers]
+    assert all(served.answering.acquire(timeout=60) for _ in futures)
+    return futures
 
 
-def test_sigterm_answers_everybody_and_leaves_nothing_behind(start):
+def test_sigterm_answers_all_requests_and_deletes_uploads(start):
     served = start()
     content = (ROOT / "zoo/embedded/predictors/inr-classifier/model.safetensors").read_bytes()
     served.upload(content)
     with ThreadPoolExecutor(20) as pool, served.upload_half():
-        asked = busy(served, pool)
-        time.sleep(1.5)
+        stop_requested = busy(served, pool)
         assert served.files()
         code, said = served.end(signal.SIGTERM)
-        answers = [future.result(60) for future in asked]
+        answers = [future.result(60) for future in stop_requested]
     assert code == 0 and "Traceback" not in said, said
-    assert SENTENCE in answers[0], "the race was cut short"
-    assert all("event: complete" in answer or SENTENCE in answer for answer in answers[1:])
+    assert RESTARTING in answers[0], "the race was cut short"
+    assert all("event: complete" in answer or RESTARTING in answer for answer in answers[1:])
     assert not served.files()
 
 
-def test_a_kill_loses_nothing_that_was_promised(start):
+def test_uploads_survive_a_kill_until_they_expire(start):
     served = start()  # where one ended before
     kept = served.upload(b"kept for an hour")
     with ThreadPoolExecutor(20) as pool, served.upload_half():
-        asked = busy(served, pool)
-        time.sleep(1)
+        stop_requested = busy(served, pool)
+        wait_until(lambda: len(served.files()) >= 2)
         code, _ = served.end(signal.SIGKILL)
-        assert all(future.exception(60) for future in asked[:1])
+        assert all(future.exception(60) for future in stop_requested[:1])
     assert code == -signal.SIGKILL
     assert len(served.files()) >= 2, "an upload, and the half of one"
     again = start("-c", FORGET_AT_ONCE)
     page = httpx.get(f"{again.url}/?tab=inr&network=mnist-sirens/test/17", timeout=60)
-    assert page.status_code == 200 and again.call("classify_inr", CLASSIFY).startswith("event: complete")
+    assert page.status_code == 200 and "Weightscope" in page.text
+    assert again.call("classify_inr", CLASSIFY).startswith("event: complete")
     assert not Path(kept).exists() and not again.files(), "whoever starts next takes away what is over time"
 
 
-def test_what_is_younger_than_an_hour_stays(tmp_path, monkeypatch):
+def test_uploads_are_kept_for_an_hour(tmp_path, monkeypatch):
     monkeypatch.setenv(uploads.FOLDER_VARIABLE, str(tmp_path))
     path = tmp_path / "a" / "net.pt"
     path.parent.mkdir()
     path.write_bytes(b"1")
     os.utime(path, (0, 0))  # a copy keeps the age of what it was copied from
-    uploads.keep_sweeping()
+    uploads.start_cleanup()
     assert path.exists()
-    uploads.sweep(time.time() + 1)
+    uploads.delete_older_than(time.time() + 1)
     assert list(tmp_path.iterdir()) == []

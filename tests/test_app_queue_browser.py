@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from browsing import PATIENCE
+from browsing import PATIENCE, new_window
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from app import race
-from app.actions import Source
-from app.sources import to_text
+from app.networks.source import Source
+from app.page.source_text import to_text
+from app.tabs.tickets import race
 from app.ui import QUEUE_SIZE
 
 pytestmark = pytest.mark.browser
@@ -40,9 +40,11 @@ def open_tickets(context: BrowserContext, url: str) -> Page:
     return page
 
 
-def test_who_waits_sees_a_place_and_a_full_queue_is_said(chromium: Browser, app_url, monkeypatch):
+def test_waiting_visitors_see_their_place_and_a_full_queue_is_reported(
+    chromium: Browser, app_url, monkeypatch
+):
     monkeypatch.setitem(race.STEPS, "mnist", 10_000)  # one that lasts until it is cancelled
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context = new_window(chromium)
     racing, waiting, late = (open_tickets(context, app_url) for _ in range(3))
     racing.click("#start-race")
     expect(racing.locator("#cancel-race")).to_be_visible()

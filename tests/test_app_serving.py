@@ -1,8 +1,6 @@
 """How the app is served: its options, the guard against URLs, the entry, and errors as toasts."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import gradio as gr
@@ -10,18 +8,20 @@ import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
-from waiting import free_port, wait_for
 
-from app import request_guard
-from app.actions import RequestError, Source
-from app.alerts import UNEXPECTED, alerting
-from app.bodies import BodyLimits
-from app.request_guard import GuardRequests
-from app.serving import launch_options
-from app.sources import from_request, from_text, to_text
+from app.networks.source import Source
+from app.page.alerts import UNEXPECTED, with_alerts
+from app.page.source_text import from_request, from_text, to_text
+from app.runtime.errors import RequestError
+from app.server import request_guard
+from app.server.bodies import BodyLimits
+from app.server.compression import CompressPage
+from app.server.request_guard import GuardRequests
+from app.server.serving import launch_options
+from app.ui import TABS
 from nfn.network import SirenConvention
 from nfn.reader.limits import FILE_BYTES
 
@@ -34,7 +34,7 @@ def guarded():
         return JSONResponse(await request.json())
 
     route = Route("/gradio_api/call/x", echo, methods=["POST"])
-    return TestClient(Starlette(routes=[route], middleware=[Middleware(GuardRequests, defaults={})]))
+    return TestClient(Starlette(routes=[route], middleware=[Middleware(GuardRequests, defaults={"x": {}})]))
 
 
 @pytest.mark.parametrize("body", [
@@ -52,8 +52,9 @@ def test_files_by_url_are_refused(guarded, body):
     {"data": [{"path": "/tmp/gradio/x", "url": "http://127.0.0.1/gradio_api/file=x"}, None]},
     {"params": {"arguments": {"file": "data:application/octet-stream;base64,AA=="}}},
     {"data": ["http://example.org is only text"]},
+    {"params": {"arguments": {"file": "http://127.0.0.1/gradio_api/file=/uploaded/here"}}},
 ])  # fmt: skip
-def test_other_requests_pass_whole(guarded, body):
+def test_other_requests_pass_unchanged(guarded, body):
     answer = guarded.post("/gradio_api/call/x", json=body)
     assert answer.status_code == 200 and answer.json() == body
 
@@ -65,32 +66,28 @@ def test_a_huge_request_is_refused(guarded, monkeypatch):
 
 
 def test_served_privately_and_with_limits():
-    options = launch_options()
+    options = launch_options(TABS)
     assert options["max_file_size"] == FILE_BYTES
     assert options["run_history"] is False and options["enable_monitoring"] is False
     assert "server_name" not in options, "GRADIO_SERVER_NAME decides; loopback otherwise"
 
 
+def test_the_page_is_compressed_and_answers_to_events_are_not():
+    def answer(request):
+        return PlainTextResponse("x" * 10_000)
+
+    client = TestClient(
+        CompressPage(Starlette(routes=[Route("/", answer), Route("/gradio_api/queue/data", answer)]))
+    )
+    for path, encoding in (("/", "gzip"), ("/gradio_api/queue/data", None)):
+        assert client.get(path).headers.get("content-encoding") == encoding
+
+
 def test_the_port_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("GRADIO_SERVER_PORT", "7999")
-    assert launch_options()["server_port"] == 7999
+    assert launch_options(TABS)["server_port"] == 7999
     monkeypatch.delenv("GRADIO_SERVER_PORT")
-    assert launch_options()["server_port"] == 7860
-
-
-def test_python_app_py_serves_the_page(tmp_path):
-    """The page is there within ten seconds on an idle machine; a busy one gets more."""
-    port = free_port()
-    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port)}
-    process = subprocess.Popen(
-        [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
-    )
-    try:
-        page = wait_for(f"http://127.0.0.1:{port}/", process, seconds=60)
-    finally:
-        process.terminate()
-        process.wait(20)
-    assert "Weightscope" in page
+    assert launch_options(TABS)["server_port"] == 7860
 
 
 def test_a_source_survives_the_page(tmp_path):
@@ -131,16 +128,16 @@ def fail_with(error: Exception):
     def handler():
         raise error
 
-    return alerting(handler)
+    return with_alerts(handler)
 
 
-def test_sentences_reach_the_visitor_escaped():
+def test_error_messages_are_escaped():
     with pytest.raises(gr.Error) as caught:
         fail_with(RequestError("No <b>tensor</b> 'x'"))()
     assert caught.value.message == "No &lt;b&gt;tensor&lt;/b&gt; 'x'"
 
 
-def test_surprises_are_logged_and_not_shown(caplog):
+def test_unexpected_errors_are_logged_and_not_shown(caplog):
     with pytest.raises(gr.Error) as caught:
         fail_with(KeyError("/srv/secret/path"))()
     assert caught.value.message == UNEXPECTED

@@ -8,21 +8,23 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-import app.race
+import app.tabs.tickets.race
 import nfn
-from app import tickets
-from app.actions import RequestError, Source, zoo
-from app.panels import escape
-from app.race import LANES, lanes_of, race
-from app.ticket_panels import comparison, layers, race_picture, summary
-from app.tickets import SNIPPET, find, mask, masked, open_init, save_ticket
+from app.networks.source import Source
+from app.networks.zoos import zoo_at
+from app.page.html import escape
+from app.runtime.errors import RequestError
+from app.tabs.tickets import actions as tickets_actions
+from app.tabs.tickets.actions import SNIPPET, mask, masked, open_initialization, save_ticket, score
+from app.tabs.tickets.html import comparison, layers, race_table, summary
+from app.tabs.tickets.race import LANES, lanes_of, race
 from nfn.features import network_spec_from_wsfeat
 from nfn.permutation import permute, random_permutations
 from nfn.pruning import top_masks
 from nfn.reader import write_network
-from nfn.tickets import TicketPredictor
-from zoo.errors import ZooError
-from zoo.graph_tickets import RULE, TITLES
+from nfn.tickets import TITLES, TicketPredictor
+from zoo.graph_tickets import RULE
+from zoo.tickets import PREDICTORS
 
 FIRSTS = ["mnist-inits/test/0", "cifar10-inits/test/0"]
 
@@ -50,13 +52,13 @@ def test_exactly_as_many_weights_are_kept_as_asked_for(zoo_id, sparsity):
 
 @pytest.mark.parametrize("zoo_id", FIRSTS)
 def test_a_permuted_copy_gets_the_same_mask_permuted(zoo_id, tmp_path):
-    network = zoo().network(zoo_id)
+    network = zoo_at().network(zoo_id)
     spec = network_spec_from_wsfeat(network.features, set_all_dims=True)
     orders = random_permutations(spec, torch.Generator().manual_seed(4))
     copy = network.with_features(permute(network.features, orders))
     write_network(copy, tmp_path / "copy.safetensors")
-    found = find(Source(path=str(tmp_path / "copy.safetensors")))
-    before = find(Source(zoo_id=zoo_id))
+    found = score(Source(path=str(tmp_path / "copy.safetensors")))
+    before = score(Source(zoo_id=zoo_id))
     assert not torch.equal(found.network.features.weights[1], before.network.features.weights[1])
     wanted = permute(replace_weights(network.features, mask(before, 0.95).masks), orders).weights
     assert all(torch.equal(a, b) for a, b in zip(mask(found, 0.95).masks, wanted, strict=True))
@@ -67,23 +69,23 @@ def replace_weights(features, weights):
 
 
 @pytest.mark.parametrize("bad", [0, 1, -1, 2, float("nan"), float("inf"), "0.5", None, True, [0.5]])
-def test_a_sparsity_that_cannot_be_is_a_sentence(bad):
+def test_an_impossible_sparsity_is_refused(bad):
     with pytest.raises(RequestError, match="choose one between 0 and 1"):
         masked(Source(zoo_id=FIRSTS[0]), bad)
 
 
 def test_the_ticket_is_better_than_chance_at_the_zoos_known_ticket():
     shown = masked(Source(zoo_id=FIRSTS[0]), 0.95)
-    known = zoo().collection("mnist-inits").masks_of("test/0")
+    known = zoo_at().collection("mnist-inits").masks_of("test/0")
     kept = sum(int((a & b).sum()) for a, b in zip(shown.masks, known, strict=True)) / shown.kept
     assert kept > 3 * shown.by_chance
 
 
 @pytest.mark.parametrize("widths, bias", [((784, 64, 32, 10), True), ((784, 40, 90, 10), False)])
-def test_other_widths_names_and_no_biases(widths, bias, tmp_path):
+def test_other_widths_and_names_and_missing_biases_are_supported(widths, bias, tmp_path):
     net = nn.ModuleDict({"reader": mlp(*widths, bias=bias)})
     source = source_of(net, tmp_path / "mine.safetensors")
-    found = find(source)
+    found = score(source)
     mask_path, init_path = save_ticket(source, found, mask(found, 0.9), tmp_path)
     saved, init = load_file(mask_path), load_file(init_path)
     parameters = dict(net.named_parameters())
@@ -98,7 +100,7 @@ def test_the_lines_of_pytorch_do_what_they_say(tmp_path, monkeypatch):
     """Exactly the text on the page, run beside the downloaded file; then the pruned weights stay zero in training."""
     net = mlp(784, 32, 16, 10)
     source = source_of(net, tmp_path / "net.safetensors")
-    found = find(source)
+    found = score(source)
     mask_path, _ = save_ticket(source, found, mask(found, 0.95), tmp_path)
     mask_path.rename(tmp_path / "mask.safetensors")
     monkeypatch.chdir(tmp_path)
@@ -117,8 +119,8 @@ def test_the_lines_of_pytorch_do_what_they_say(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("net", [mlp(100, 20, 20, 10), mlp(784, 20, 20, 5)])
 def test_other_images_are_refused_with_what_is_supported(net, tmp_path):
-    with pytest.raises(ZooError, match="Supported: classifiers into 10 classes"):
-        find(source_of(net, tmp_path / "net.safetensors"))
+    with pytest.raises(RequestError, match="Supported: classifiers into 10 classes"):
+        score(source_of(net, tmp_path / "net.safetensors"))
 
 
 def lenet(channels: int, after: int) -> nn.Sequential:
@@ -140,9 +142,9 @@ def test_a_network_of_any_wiring_gets_a_ticket_and_a_race(channels, side, after,
     else:
         save_file(net.state_dict(), path)
     source = Source(path=str(path))
-    found, shown = find(source), masked(source, 0.8)
+    found, shown = score(source), masked(source, 0.8)
     assert found.predictor == RULE and not found.ticket.trained
-    assert f"{TITLES[found.opened.images]} is assumed" in found.assumed[0]
+    assert f"{TITLES[PREDICTORS[found.opened.images]]} is assumed" in found.assumed[0]
     assert any("how its layers are connected" in said for said in found.assumed) != declared
     weights = {name: x for name, x in net.state_dict().items() if x.dim() > 1}
     assert [layer.name for layer in shown.layers] == list(weights)
@@ -151,28 +153,28 @@ def test_a_network_of_any_wiring_gets_a_ticket_and_a_race(channels, side, after,
     masks, init = load_file(mask_path), load_file(init_path)
     assert set(masks) == set(weights)
     assert all(torch.equal(init[name], x * masks[name]) for name, x in weights.items())
-    assert open_init(Source(path=str(init_path))).names == list(weights)
+    assert open_initialization(Source(path=str(init_path))).names == list(weights)
     *_, last = race(found, shown, 0, steps=4)
     assert last.finished and last.lanes[0].kept == shown.kept and last.lanes[3].kept == shown.total
     row = (None, None)
     assert escape(found.assumed[0]) in summary(source, found, shown, *row)
-    assert layers(found, shown) and comparison(found, shown) and race_picture(last)
+    assert layers(found, shown) and comparison(found, shown) and race_table(last)
 
 
 def test_a_network_too_large_for_a_race_says_so(monkeypatch, tmp_path):
     nfn.save(lenet(1, 392), tmp_path / "net.safetensors", (1, 28, 28))
     source = Source(path=str(tmp_path / "net.safetensors"))
-    found, shown = find(source), masked(source, 0.8)
-    monkeypatch.setattr(app.race, "RACING", 1e6)
+    found, shown = score(source), masked(source, 0.8)
+    monkeypatch.setattr(app.tabs.tickets.race, "RACING", 1e6)
     with pytest.raises(RequestError, match="too large for a race"):
         next(race(found, shown, 0))
 
 
 def test_an_mlp_of_the_family_stays_with_its_predictor_and_says_which_images(tmp_path):
-    found = find(source_of(mlp(784, 32, 16, 10), tmp_path / "net.safetensors"))
+    found = score(source_of(mlp(784, 32, 16, 10), tmp_path / "net.safetensors"))
     assert found.predictor == "tickets-mnist"
     assert found.assumed == ("MNIST is assumed: 784 inputs and 10 classes.",)
-    assert find(Source(zoo_id=FIRSTS[0])).assumed == ()
+    assert score(Source(zoo_id=FIRSTS[0])).assumed == ()
 
 
 def cnn(stride: int = 2) -> nn.Sequential:
@@ -188,8 +190,8 @@ def cnn(stride: int = 2) -> nn.Sequential:
 ])  # fmt: skip
 def test_a_declared_network_of_a_family_is_read_as_the_same_tensors_are(net, shape, images, tmp_path):
     nfn.save(net, tmp_path / "declared.safetensors", shape)
-    declared = find(Source(path=str(tmp_path / "declared.safetensors")))
-    bare = find(source_of(net, tmp_path / "bare.safetensors"))
+    declared = score(Source(path=str(tmp_path / "declared.safetensors")))
+    bare = score(source_of(net, tmp_path / "bare.safetensors"))
     assert declared.predictor == bare.predictor == images
     pairs = zip(declared.ticket.scores, bare.ticket.scores, strict=True)
     assert all(torch.equal(a, b) for a, b in pairs) and declared.opened.names == bare.opened.names
@@ -200,39 +202,39 @@ def test_a_family_in_another_wiring_is_not_the_family(tmp_path):
     nfn.save(nn.Sequential(*[nn.Tanh() if isinstance(x, nn.ReLU) else x for x in mlp(784, 9, 9, 10)]),
              tmp_path / "tanh.safetensors", (784,))  # fmt: skip
     for name in ("net", "tanh"):
-        assert open_init(Source(path=str(tmp_path / f"{name}.safetensors"))).setup is not None
+        assert open_initialization(Source(path=str(tmp_path / f"{name}.safetensors"))).setup is not None
 
 
 def test_too_many_weights_are_refused(tmp_path):
     with pytest.raises(RequestError, match="up to 1,000,000 weights"):
-        find(source_of(mlp(784, 1200, 100, 10), tmp_path / "large.safetensors"))
+        score(source_of(mlp(784, 1200, 100, 10), tmp_path / "large.safetensors"))
 
 
 def test_pictures_and_classifiers_of_the_zoo_are_refused():
     for zoo_id in ("mnist-sirens/test/0", "cifar10-cnns/test/0"):
-        with pytest.raises(ZooError, match="No ticket predictor"):
-            find(Source(zoo_id=zoo_id))
+        with pytest.raises(RequestError, match="No ticket predictor"):
+            score(Source(zoo_id=zoo_id))
 
 
 def test_a_trained_network_is_noticed_and_served_all_the_same(tmp_path):
     net = mlp(784, 64, 64, 10)
-    model = zoo().predictor("tickets-mnist", TicketPredictor)
-    images, labels = model.stored(torch.arange(2000))
+    model = zoo_at().predictor("tickets-mnist", TicketPredictor)
+    images, labels = model.stored_batch(torch.arange(2000))
     optimizer = torch.optim.Adam(net.parameters(), 3e-3)
-    untrained = find(source_of(net, tmp_path / "before.safetensors"))
+    untrained = score(source_of(net, tmp_path / "before.safetensors"))
     for _ in range(25):
         optimizer.zero_grad()
         nn.functional.cross_entropy(net(images), labels).backward()
         optimizer.step()
-    trained = find(source_of(net, tmp_path / "after.safetensors"))
+    trained = score(source_of(net, tmp_path / "after.safetensors"))
     assert not untrained.ticket.trained and trained.ticket.trained
     assert mask(trained, 0.95).kept > 0
 
 
 @pytest.mark.parametrize("zoo_id", FIRSTS)
-def test_a_race_is_real_and_the_same_again(zoo_id):
+def test_a_race_trains_and_is_reproducible(zoo_id):
     source = Source(zoo_id=zoo_id)
-    found, shown = find(source), masked(source, 0.95)
+    found, shown = score(source), masked(source, 0.95)
     first, second = (list(race(found, shown, 7, steps=12)) for _ in range(2))
     assert [lane.accuracy for lane in first[-1].lanes] == [lane.accuracy for lane in second[-1].lanes]
     assert first[-1].finished and not first[0].finished and first[-1].lanes[0].steps[-1] == 12
@@ -251,28 +253,28 @@ def test_the_random_lane_keeps_as_many_in_every_layer():
 
 def test_the_ticket_wins_against_random_in_a_short_race():
     source = Source(zoo_id=FIRSTS[0])
-    *_, last = race(find(source), masked(source, 0.95), 1, steps=120)
+    *_, last = race(score(source), masked(source, 0.95), 1, steps=120)
     reached = {lane.name: lane.accuracy[-1] for lane in last.lanes}
     assert reached["ticket"] > reached["random"] + 0.02
 
 
 def test_closing_a_race_ends_it():
     source = Source(zoo_id=FIRSTS[0])
-    running = race(find(source), masked(source, 0.95), 0, steps=400)
+    running = race(score(source), masked(source, 0.95), 0, steps=400)
     next(running)
     running.close()  # type: ignore[attr-defined]
     assert list(running) == []
 
 
 def test_an_upload_that_is_gone_says_so():
-    tickets.find.cache_clear()
+    tickets_actions.score.cache_clear()
     with pytest.raises(RequestError, match="no longer kept"):
-        find(Source(path="/nowhere/net.safetensors"))
+        score(Source(path="/nowhere/net.safetensors"))
 
 
 @pytest.mark.parametrize("zoo_id", FIRSTS)
 def test_the_zoos_seeds_give_the_stored_example(zoo_id):
-    opened = zoo().collection(zoo_id.partition("/")[0])
+    opened = zoo_at().collection(zoo_id.partition("/")[0])
     example = load_file(opened.folder / "example.safetensors")
     tensors = opened.network("test/0").tensors()
     assert set(example) == set(tensors) and all(torch.equal(example[k], v) for k, v in tensors.items())

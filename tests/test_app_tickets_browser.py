@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from browsing import HOSTILE, PATIENCE, Complaints
+from browsing import HOSTILE, PATIENCE, Complaints, new_window
 from playwright.sync_api import Browser, Page, expect
 from safetensors.torch import load_file, save_file
 
-from app import race
+from app.tabs.tickets import race
 
 pytestmark = pytest.mark.browser
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def opened(chromium: Browser, app_url) -> Iterator[tuple[Page, Complaints]]:
     complaints = Complaints()
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context = new_window(chromium)
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     complaints.listen(page, app_url)
@@ -47,22 +47,22 @@ def set_sparsity(page: Page, percent: int) -> None:
     box.blur()
     kept = 118_016 - round(percent / 100 * 118_016)
     if "mnist" in page.locator("#ticket .facts").inner_text():
-        expect(page.locator("#ticket .numbers")).to_contain_text(f"{kept:,} of 118,016")
+        expect(page.locator("#ticket .verdict")).to_contain_text(f"The {kept:,} it keeps")
 
 
 def test_a_ticket_is_shown_before_any_click(page):
     expect(page.locator("#ticket .title").last).to_contain_text("Keeps 5.0% of the weights")
-    expect(page.locator("#ticket .kept-table tbody tr")).to_have_count(3)
+    expect(page.locator("#masks .kept-table tbody tr")).to_have_count(3)
     expect(page.locator("#masks .pixel-map img")).to_have_count(1)
     expect(page.locator("#masks .field img")).to_have_count(24)
     expect(page.locator("#beside .pixel-map img")).to_have_count(2)
-    expect(page.locator("#ticket .facts")).to_contain_text("are in the known one")
+    expect(page.locator("#ticket .facts")).to_contain_text("of the weights in this ticket are also in it")
     assert all(
         alt for alt in page.locator("#tab-tickets img, #masks img").evaluate_all("x => x.map(i => i.alt)")
     )
 
 
-def test_the_slider_cuts_exactly_and_at_once(page):
+def test_the_slider_updates_the_mask_exactly_and_at_once(page):
     for percent in (80, 98):
         set_sparsity(page, percent)
     expect(page.locator("#ticket .title").last).to_contain_text("Keeps 2.0% of the weights")
@@ -75,16 +75,22 @@ def test_keys_choose_another_network(page):
     expect(page.locator("#ticket .facts")).to_contain_text("mnist-inits/test/1:")
 
 
-def test_a_race_runs_is_stopped_and_leaves_with_its_network(page, monkeypatch):
+def test_a_race_runs_can_be_stopped_and_ends_with_its_network(page, monkeypatch):
     monkeypatch.setitem(race.STEPS, "mnist", 10_000)  # one that lasts until it is stopped
     page.locator("#start-race").click()
-    expect(page.locator("#race .race polyline")).to_have_count(4)
-    expect(page.locator("#race .race")).to_have_attribute("aria-label", re.compile("ticket .*%"))
+    expect(page.locator("#race-plot .scatterlayer .trace")).to_have_count(4)
+    expect(page.locator("#race")).to_contain_text(re.compile("Test accuracy after .* ticket .*%"))
+    ink = """dark => {
+      document.body.classList.toggle("dark", dark);
+      return getComputedStyle(document.querySelector("#race-plot .xtick text")).fill;
+    }"""
+    assert page.evaluate(ink, True) != page.evaluate(ink, False), "the plot follows light and dark"
     page.locator("#cancel-race").dispatch_event("click")  # at once, however busy the machine is
     expect(page.locator("#race-line")).to_contain_text("Stopped")
     expect(page.locator("#start-race")).to_be_enabled()
     page.locator("#inits tbody tr").nth(2).click()
     expect(page.locator("#race .not-yet")).to_be_visible()
+    expect(page.locator("#race-plot")).to_be_hidden()
 
 
 def test_cifar10_networks_are_listed_and_chosen(page):
@@ -92,7 +98,7 @@ def test_cifar10_networks_are_listed_and_chosen(page):
     row = page.locator("#inits tbody tr[data-zoo-id='cifar10-inits/test/3']")
     row.click()
     expect(page.locator("#ticket .facts")).to_contain_text("cifar10-inits/test/3:")
-    expect(page.locator("#ticket .kept-table tbody tr")).to_have_count(5)
+    expect(page.locator("#masks .kept-table tbody tr")).to_have_count(5)
     page.locator("#inits-of label", has_text="MNIST").click()
     expect(page.locator("#inits tbody tr").first).to_have_attribute("data-zoo-id", "mnist-inits/test/0")
 
@@ -108,7 +114,7 @@ def test_the_files_are_those_of_the_mask(page, tmp_path):
     expect(page.locator("#snippet")).to_contain_text("custom_from_mask")
 
 
-def test_a_trained_upload_with_hostile_names_is_told_and_shown(page, tmp_path):
+def test_a_trained_upload_with_hostile_names_is_recognised_and_shown(page, tmp_path):
     torch.manual_seed(0)
     pixels = torch.randn(784)
     shapes, kinds = ((50, 784), (40, 50), (10, 40)), (0.1 * torch.randn(50, 1) * pixels, 0, 0)
@@ -117,30 +123,31 @@ def test_a_trained_upload_with_hostile_names_is_told_and_shown(page, tmp_path):
     save_file(tensors, tmp_path / "net.safetensors")
     page.locator("#init-upload input[type=file]").set_input_files(tmp_path / "net.safetensors")
     expect(page.locator("#ticket .unlike")).to_contain_text(
-        "This looks trained; tickets are for initializations."
+        "This network looks trained; tickets are for untrained networks."
     )
-    expect(page.locator("#ticket .kept-table tbody tr")).to_have_count(3)
+    expect(page.locator("#masks .kept-table tbody tr")).to_have_count(3)
     assert page.evaluate("window.__ran") is None
 
 
-def test_a_refused_upload_leaves_the_network_of_before(page, tmp_path):
+def test_a_refused_upload_takes_the_place_of_the_old_answer(page, tmp_path):
     save_file({"a.weight": torch.randn(5, 784)}, tmp_path / "net.safetensors")
     page.locator("#init-upload input[type=file]").set_input_files(tmp_path / "net.safetensors")
-    toast = page.locator(".toast-body").last
-    expect(toast).to_contain_text("Supported: classifiers into 10 classes")
-    page.locator(".toast-close").last.click()
-    expect(page.locator("#ticket .facts")).to_contain_text("mnist-inits/test/0:")
+    expect(page.locator("#init-upload-refused .refusal")).to_contain_text(
+        "Supported: classifiers into 10 classes"
+    )
+    expect(page.locator("#ticket")).to_be_hidden()
     expect(page.locator("#init-upload")).not_to_contain_text("net.safetensors")
+    page.locator("#inits tbody tr").first.click()
+    expect(page.locator("#ticket .facts")).to_contain_text("mnist-inits/test/0:")
 
 
 def test_nothing_is_wider_than_a_phone(page):
     page.set_viewport_size({"width": 390, "height": 900})
-    page.wait_for_timeout(300)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.wait_for_function("document.documentElement.scrollWidth <= 390")
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
-def test_of_quick_clicks_the_last_one_counts(page):
+def test_the_last_of_several_quick_clicks_wins(page):
     rows = page.locator("#inits tbody tr")
     wanted = rows.nth(3).get_attribute("data-zoo-id")
     for number in (1, 2, 3):

@@ -8,17 +8,23 @@ import pytest
 import torch
 from hub_zoo import put
 
-from app import zoo_browser, zoo_panels, zoos
-from app.actions import RequestError, Source, open_network
-from app.links import Link, read_link
-from app.markdown import MAX_CARD, card_html
-from app.sources import from_text, to_text
-from app.tabs import zoo_views
-from app.zoo_browser import PAGE, View, choose, first_layer, parse_view, pictures
+from app.networks import zoos
+from app.networks.source import Source
+from app.page.links import Link, read_link
+from app.page.markdown import MAX_CARD, card_html
+from app.page.source_text import from_text, to_text
+from app.runtime.errors import RequestError
+from app.tabs.inr.actions import open_network
+from app.tabs.zoo import browse as zoo_browse
+from app.tabs.zoo import html as zoo_html
+from app.tabs.zoo import views as zoo_views
+from app.tabs.zoo.browse import PAGE, View, choose, first_layer, parse_view, pictures
+from app.ui import TABS
 from zoo.catalog import EMBEDDED, Zoo
 from zoo.errors import HubError
 
 HOSTILE = "<img src=x onerror=window.__ran=1>"
+KEYS = [tab.key for tab in TABS]
 OUTPUTS = 16
 
 
@@ -54,7 +60,7 @@ def test_filters_and_orders(zoo):
     shown = choose(zoo, View(entry="mnist-sirens", group="7", order="best"))
     wanted = sorted((row for row in rows if row["label"] == "7"), key=lambda row: -row["psnr"])
     assert shown.count == len(wanted)
-    assert zoo_browser.ids_of(zoo, "mnist-sirens", shown.places) == [row["id"] for row in wanted[:PAGE]]
+    assert zoo_browse.ids_of(zoo, "mnist-sirens", shown.places) == [row["id"] for row in wanted[:PAGE]]
     assert set(shown.groups) == {row["label"] for row in rows}
     assert choose(zoo, View(entry="mnist-sirens", group="no such label")).count == 0
     worst = choose(zoo, View(entry="cifar10-cnns", order="worst")).values
@@ -62,14 +68,14 @@ def test_filters_and_orders(zoo):
 
 
 def test_a_network_is_found_on_its_page(zoo):
-    view = zoo_browser.view_of_network(zoo, "", "mnist-sirens/test/77")
-    ids = zoo_browser.ids_of(zoo, "mnist-sirens", choose(zoo, view).places)
+    view = zoo_browse.view_of_network(zoo, "", "mnist-sirens/test/77")
+    ids = zoo_browse.ids_of(zoo, "mnist-sirens", choose(zoo, view).places)
     assert view.network in ids and view.page == 77 // PAGE
 
 
 def test_pictures_are_what_the_networks_draw(zoo):
-    from app.actions import draw
-    from app.figures import to_pixels
+    from app.page.figures import to_pixels
+    from app.tabs.inr.actions import draw
 
     picture = pictures("", "cifar10-sirens", (3, 5))[1]
     assert np.array_equal(picture, to_pixels(draw(open_network(Source(zoo_id="cifar10-sirens/test/5")))))
@@ -92,7 +98,7 @@ def test_first_layers_are_red_below_zero_and_blue_above():
 
 @pytest.mark.parametrize("entry", ["mnist-sirens", "cifar10-cnns", "inr-classifier", "inr-editor"])
 def test_every_entry_is_shown(entry):
-    shown = zoo_views.show(lambda: View(entry=entry), OUTPUTS)
+    shown = zoo_views.show(TABS, lambda: View(entry=entry), OUTPUTS)
     assert len(shown) == OUTPUTS + 1 and shown[-1] == ""
     about = shown[4] if isinstance(shown[4], str) else shown[4].value
     assert f"<code>{entry}</code>" in about
@@ -102,8 +108,8 @@ def test_every_entry_is_shown(entry):
     View(entry="nothing-here"), View(entry=HOSTILE), View(entry="mnist-sirens", network="mnist-sirens/test/999"),
     View(where="../../etc", entry="x"), View(where="http://127.0.0.1/x/y", entry="x"),
 ])  # fmt: skip
-def test_what_is_not_there_gives_a_sentence_and_changes_nothing(view):
-    *rest, said = zoo_views.show(lambda: view, OUTPUTS)
+def test_missing_entries_give_a_clear_error_and_change_nothing(view):
+    *rest, said = zoo_views.show(TABS, lambda: view, OUTPUTS)
     assert "refusal" in said and "<img" not in said
     assert all(isinstance(value, dict) and value["__type__"] == "update" for value in rest)
 
@@ -138,8 +144,8 @@ def test_a_long_card_is_cut():
     assert "left out" in html and len(html) < 2 * MAX_CARD
 
 
-def test_facts_of_strangers_are_escaped():
-    html = zoo_panels.network(
+def test_facts_of_other_zoos_are_escaped():
+    html = zoo_html.network(
         np.zeros((2, 2, 3), np.uint8), {"id": HOSTILE, HOSTILE: HOSTILE, "psnr": 1.0}, HOSTILE
     )
     assert HOSTILE not in html and "1.0 dB" in html
@@ -151,7 +157,7 @@ def test_facts_of_strangers_are_escaped():
 ])  # fmt: skip
 def test_links_survive_the_address(link):
     params = {key: values[0] for key, values in parse_qs(link.query().lstrip("?")).items()}
-    assert read_link(params) == (link, [])
+    assert read_link(params, KEYS) == (link, [])
 
 
 @pytest.mark.parametrize(("name", "value"), [
@@ -159,8 +165,8 @@ def test_links_survive_the_address(link):
     ("network", "<script>"), ("network", "mnist-sirens/test/1x"), ("network", ["a", "b"]), ("network", 7),
     ("tab", "Settings"), ("tab", "__proto__"), ("style", "lasers"), ("style", "neon\n"),
 ])  # fmt: skip
-def test_a_hostile_link_is_left_out_and_said_so(name, value):
-    link, remarks = read_link({name: value, "unknown": "x"})
+def test_a_hostile_link_is_ignored_and_reported(name, value):
+    link, remarks = read_link({name: value, "unknown": "x"}, KEYS)
     assert link == Link() and len(remarks) == 1 and name in remarks[0]
 
 
@@ -174,7 +180,7 @@ def test_a_source_remembers_its_zoo():
 @pytest.fixture
 def fresh():
     """No zoo is remembered from before, nor after."""
-    caches = (zoos.own_zoo, zoos._pinned, zoo_browser.pictures, open_network)
+    caches = (zoos.own_zoo, zoos._pinned, zoo_browse.pictures, open_network)
     for kept in caches:
         kept.cache_clear()
     yield
@@ -186,7 +192,7 @@ def test_a_zoo_of_the_hub_is_browsed_and_opened(fresh, hub, made):
     sha = put(hub, made, "owner/zoo")
     view = zoo_views.typed(" owner/zoo ")
     assert view.where == f"owner/zoo@{sha}"
-    shown = zoo_views.show(lambda: view, OUTPUTS)
+    shown = zoo_views.show(TABS, lambda: view, OUTPUTS)
     assert shown[-1] == "" and sha in shown[1]
     zoo = zoos.zoo_at(view.where)
     network = zoo.rows(zoo.collections()[0].name, 1)[0]["id"]
@@ -195,14 +201,14 @@ def test_a_zoo_of_the_hub_is_browsed_and_opened(fresh, hub, made):
 
 
 @pytest.mark.parametrize("kind", ["401", "403", "404", "429", "500", "html"])
-def test_a_hub_that_fails_gives_a_sentence(fresh, hub, kind):
+def test_a_failing_hub_gives_a_clear_error(fresh, hub, kind):
     hub.fail(kind)
-    said = zoo_views.show(lambda: zoo_views.typed("owner/zoo"), OUTPUTS)[-1]
+    said = zoo_views.show(TABS, lambda: zoo_views.typed("owner/zoo"), OUTPUTS)[-1]
     assert "refusal" in said and len(re.sub("<[^>]*>", "", said)) > 20
-    assert zoo_views.show(zoo_views.home, OUTPUTS)[-1] == "", "the app's own zoo still works"
+    assert zoo_views.show(TABS, zoo_views.home, OUTPUTS)[-1] == "", "the app's own zoo still works"
 
 
-def test_an_operators_zoo_that_fails_is_said_so(fresh, monkeypatch):
+def test_a_failing_configured_zoo_is_reported(fresh, monkeypatch):
     def fail(where):
         raise HubError("The Hub is down.")
 
@@ -212,6 +218,6 @@ def test_an_operators_zoo_that_fails_is_said_so(fresh, monkeypatch):
     assert own.zoo.root == EMBEDDED and "owner/zoo" in own.notice and "The Hub is down." in own.notice
 
 
-def test_an_operators_folder_is_used(fresh, monkeypatch):
+def test_a_configured_folder_is_used(fresh, monkeypatch):
     monkeypatch.setenv("WEIGHTSCOPE_ZOO", str(EMBEDDED))
     assert zoos.own_zoo().notice == ""

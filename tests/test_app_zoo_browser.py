@@ -1,16 +1,17 @@
 """The Zoo tab in a real browser: browse, open in a tab, links that restore a view, zoos of the Hub and failures."""
 
 import re
-import time
 from collections.abc import Iterator
+from threading import Event
 
 import pytest
-from browsing import PATIENCE, Complaints
+from browsing import PATIENCE, Complaints, Held, new_window
 from hub_zoo import put
 from playwright.sync_api import Browser, Page, expect
 
-from app import opening, zoos
-from app.tabs import zoo_views
+from app.networks import zoos
+from app.page import deep_links as opening
+from app.tabs.zoo import views as zoo_views
 
 pytestmark = pytest.mark.browser
 ADDRESS = "#zoo-address textarea, #zoo-address input"
@@ -18,17 +19,20 @@ ADDRESS = "#zoo-address textarea, #zoo-address input"
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context = new_window(chromium)
     shown = context.new_page()
     shown.set_default_timeout(PATIENCE)
     yield shown
     context.close()
 
 
-def test_browse_and_open_in_a_tab(page, app_url):
+def test_a_hostile_link_shows_the_zoo_to_browse_and_to_open_in_a_tab(page, app_url):
     complaints = Complaints()
     complaints.listen(page, app_url)
-    page.goto(f"{app_url}?tab=zoo")
+    page.goto(f"{app_url}?zoo=%3Cimg+src%3Dx+onerror%3Dwindow.__ran%3D1%3E&network=x&tab=zoo&style=lasers")
+    expect(page.get_by_test_id("toast-body")).to_contain_text("it was ignored")
+    expect(page.locator(".zoo-gallery")).to_be_visible()
+    assert page.evaluate("window.__ran") is None
     page.locator("[data-pick='cifar10-sirens']").click()
     expect(page.locator("#zoo-about h2")).to_have_text("CIFAR-10 objects as SIRENs")
     page.locator("[data-pick='1']").click()
@@ -40,7 +44,7 @@ def test_browse_and_open_in_a_tab(page, app_url):
     page.locator("#zoo-open-network").click()
     expect(page.locator("#verdict")).to_contain_text("cifar10-sirens/test/50:")
     expect(page).to_have_url(re.compile(r"network=cifar10-sirens/test/50&tab=inr"))
-    expect(page.locator("#gallery .thumbnail-item.selected")).to_have_count(1)
+    expect(page.locator("#gallery [aria-pressed=true]")).to_have_count(1)
     page.get_by_role("tab", name="Zoo", exact=True).click()
     page.locator("[data-pick='inr-editor']").click()
     expect(page.locator(".zoo-prose")).to_contain_text("Measured")
@@ -56,13 +60,6 @@ def test_a_link_restores_the_view_on_a_fresh_page(page, app_url):
     expect(page.locator("#edit-line")).to_contain_text("glowing")
     page.goto(f"{app_url}?network=cifar10-cnns/test/3")
     expect(page.locator("#accuracy")).to_contain_text("cifar10-cnns/test/3")
-
-
-def test_a_hostile_link_shows_the_page_and_says_what_it_left_out(page, app_url):
-    page.goto(f"{app_url}?zoo=%3Cimg+src%3Dx+onerror%3Dwindow.__ran%3D1%3E&network=x&tab=zoo&style=lasers")
-    expect(page.get_by_test_id("toast-body")).to_contain_text("left out")
-    expect(page.locator(".zoo-gallery")).to_be_visible()
-    assert page.evaluate("window.__ran") is None
 
 
 def test_a_zoo_of_the_hub_and_its_failures(page, app_url, hub, made):
@@ -93,38 +90,35 @@ def test_a_zoo_of_the_hub_and_its_failures(page, app_url, hub, made):
         expect(page.locator(".zoo-gallery")).to_be_visible()
     assert len(said) == 5
     page.locator("#zoo-home").click()
-    expect(page.locator("#zoo-origin")).to_contain_text("ships with this app")
+    expect(page.locator("#zoo-origin")).to_contain_text("embedded zoo of this app")
 
 
-def test_a_link_that_is_shown_late_undoes_nothing(page, app_url, hub, monkeypatch):
+def test_a_late_link_does_not_undo_later_clicks(page, app_url, hub, monkeypatch):
     """What came of an address that was typed meanwhile stays on screen."""
-    show = zoo_views._show
-    monkeypatch.setattr(zoo_views, "_show", lambda view: _slowly(view.network) or show(view))
+    show, read = zoo_views._show, Event()
+    monkeypatch.setattr(
+        zoo_views, "_show", lambda tabs, view: (view.network and read.wait(60), show(tabs, view))[1]
+    )
     page.goto(f"{app_url}?network=mnist-sirens/test/3&tab=zoo")
-    page.wait_for_function("window.linkWasRead")
+    page.wait_for_function("window.weightscope?.state.linkWasRead")
     hub.fail("404")
     page.locator(ADDRESS).fill("someone/nothing")
     page.locator("#zoo-open").click()
     refusal = page.locator("#zoo-failure .refusal")
     expect(refusal).to_contain_text("someone/nothing")
-    page.wait_for_timeout(2500)
+    read.set()
+    page.wait_for_timeout(700)
     expect(refusal).to_contain_text("someone/nothing")
-
-
-def _slowly(network: str) -> None:
-    time.sleep(2 if network else 0)
 
 
 @pytest.mark.parametrize("query", ["", "?tab=inr", "?tab=zoo"])
 def test_a_click_on_a_tab_is_never_undone(page, app_url, monkeypatch, query):
     """The link is read on the server, which takes its time; who clicks meanwhile stays where that led."""
-    shown = opening._shown
-    monkeypatch.setattr(opening, "_shown", lambda *view: time.sleep(1.5) or shown(*view))
+    held = Held(monkeypatch, opening, "_outputs")
     page.goto(f"{app_url}{query}")
-    page.get_by_role("tab", name="Generalization", exact=True).click()
-    page.wait_for_function("window.linkWasRead")
+    page.get_by_role("tab", name="Accuracy", exact=True).click()
+    held.let_go()
+    page.wait_for_function("window.weightscope?.state.linkWasRead")
     expect(page.locator("#accuracy .facts")).to_be_visible()
-    expect(page.get_by_role("tab", name="Generalization", exact=True)).to_have_attribute(
-        "aria-selected", "true"
-    )
+    expect(page.get_by_role("tab", name="Accuracy", exact=True)).to_have_attribute("aria-selected", "true")
     expect(page).to_have_url(re.compile("tab=generalization"))

@@ -33,7 +33,7 @@ def encoded_body(kind: str, networks: WeightSpaceFeatures) -> nn.Sequential:
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["np", "hnp"])
-def test_sinusoids_in_every_layer_drown_what_tells_networks_apart(kind, networks):
+def test_sinusoids_in_every_layer_hide_the_differences_between_networks(kind, networks):
     torch.manual_seed(0)
     drowned = spread(encoded_body(kind, networks)(networks).flatten(1))
     assert drowned < 0.01
@@ -48,8 +48,8 @@ def test_every_baseline_tells_networks_apart(networks):
         assert predicted.shape == (24,)
 
 
-def test_a_constant_answer_ends_with_a_sentence():
-    with pytest.raises(SystemExit, match=r"answers 0\.5000 to every network"):
+def test_a_constant_answer_raises_a_clear_error():
+    with pytest.raises(SystemExit, match=r"predicts 0\.5000 for every network"):
         stop_if_constant(torch.full((5,), 0.5))
     with pytest.raises(SystemExit, match="no longer finite"):
         stop_if_constant(torch.tensor([0.5, float("nan")]))

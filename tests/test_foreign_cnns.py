@@ -9,6 +9,9 @@ ALIKE = {
     "gray_cifar_half.pth",
     "gray_cifar_elu.pt",
     "gray_cifar_leaky.pt",
+    "gray_cifar_tanh.pt",
+    "gray_cifar_max_pool.pt",
+    "checkpoint.pth.tar",
     "vgg.pth",
     "resnet8.pth",
 }
@@ -19,14 +22,14 @@ UNREADABLE = {"densenet.pt": "first mismatch at layer"}
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_number_or_a_sentence_comes_of_each(file):
+def test_each_file_gives_a_number_or_a_reason(file):
     found = outcome(file)
     assert found.predicted or (
         UNREADABLE.get(file, "") in found.words.lower() and found.words.endswith(".")
     ), found
 
 
-def test_four_in_five_are_right_and_hardly_any_is_surely_wrong():
+def test_at_least_80_percent_are_right_and_at_most_one_is_confidently_wrong():
     outcomes = [outcome(file) for file in FILES]
     others = [one for one in outcomes if not one.right]
     assert sum(one.right for one in outcomes) >= 0.8 * len(outcomes), others

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import foreign_sirens
 import pytest
 
-from app import actions
-from app.actions import Source
-from app.zoos import predictor
+from app.networks.source import Source
+from app.networks.zoos import predictor
+from app.tabs.inr import actions
+from app.tabs.inr.edit import edit
 from nfn.classifier import InrClassification, InrClassifier
 from nfn.operators import apply_style
 
-HELD_OUT = range(0, foreign_sirens.NETWORKS, 2)
+HELD_OUT = range(0, foreign_sirens.NETWORKS, 4)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def answers(tmp_path_factory):
     folder, found = tmp_path_factory.mktemp("sirens"), []
     for convention in foreign_sirens.CONVENTIONS:
         for i in HELD_OUT:
-            suffix = "safetensors" if i % 4 else "pth"
+            suffix = "safetensors" if i % 8 else "pth"
             path = foreign_sirens.write_state_dict(convention, i, folder / f"{convention}-{i}.{suffix}")
             result = actions.classify(Source(path=str(path))).result
             about = foreign_sirens.describe(convention, i)
@@ -70,12 +71,12 @@ def figures(answers: list[Answered]) -> str:
     return "\n".join(rows)
 
 
-def test_four_in_five_are_named_rightly_in_every_sum(answers):
-    assert len(answers) == 12 * len(HELD_OUT) == 240
+def test_at_least_80_percent_are_classified_correctly(answers):
+    assert len(answers) == 12 * len(HELD_OUT) == 120
     assert sum(a.right for a in answers) >= 0.8 * len(answers), figures(answers)
 
 
-def test_at_most_one_in_fifty_is_named_wrongly_and_called_typical(answers):
+def test_at_most_2_percent_are_wrong_and_called_typical(answers):
     assert sum(a.misleading for a in answers) <= 0.02 * len(answers), figures(answers)
     assert sum(a.result.typical for a in answers) >= 0.5 * len(answers), (
         "an answer that is never believed is none"
@@ -83,7 +84,7 @@ def test_at_most_one_in_fifty_is_named_wrongly_and_called_typical(answers):
 
 
 @pytest.mark.parametrize("convention", foreign_sirens.CONVENTIONS)
-def test_no_convention_is_left_out(answers, convention):
+def test_every_convention_is_classified_correctly_more_often_than_not(answers, convention):
     """More than half of each, so that no convention hides behind the others; and all of them say what was found."""
     part = [a for a in answers if a.convention == convention]
     assert sum(a.right for a in part) > len(part) / 2, figures(part)
@@ -92,17 +93,17 @@ def test_no_convention_is_left_out(answers, convention):
 
 
 @pytest.mark.parametrize("convention", ["siren_pytorch", "omega_10", "omega_60"])
-def test_edits_are_good_where_the_learned_editor_would_not_be(convention, tmp_path):
+def test_edits_outside_the_training_range_of_the_learned_editor_are_good(convention, tmp_path):
     """Hidden omegas that it did not learn from: plain descent is better there."""
     path = foreign_sirens.write_state_dict(convention, 0, tmp_path / "net.pt")
-    assert actions.edit(Source(path=str(path)), "dilate", 1.0).result.mse < 0.03
+    assert edit(Source(path=str(path)), "dilate", 1.0).result.mse < 0.03
 
 
 @pytest.mark.parametrize("i", [0, 2, 4])
-def test_the_error_of_an_edit_is_that_of_what_the_owner_will_see(i, tmp_path, monkeypatch):
+def test_the_error_of_an_edit_is_that_of_the_owners_code(i, tmp_path, monkeypatch):
     """DWS's layout: its own code draws the edited file beside the picture that was asked for."""
     path = foreign_sirens.write_state_dict("dws", i, tmp_path / "net.pt")
-    done = actions.edit(Source(path=str(path)), "dilate", 1.0)
+    done = edit(Source(path=str(path)), "dilate", 1.0)
     before = foreign_sirens.draw("dws", i)
     tensors = list(done.result.network.tensors().values())
     monkeypatch.setattr(

@@ -24,13 +24,13 @@ from hostile_files import MARKER, REFUSED, saved, siren
 from reader_files import make_siren
 from safetensors.torch import save
 
-from app.generalization import first_classifier
+from app.tabs.generalization.actions import first_classifier
 from nfn.reader.limits import FILE_BYTES
 from zoo.catalog import EMBEDDED, Zoo
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_hostile_file_gets_the_right_sentence(http, name):
+def test_a_hostile_file_gets_the_right_error(http, name):
     endpoint = list(ARGUMENTS)[list(REFUSED).index(name) % len(ARGUMENTS)]
     assert re.search(REFUSED[name].words, sentence(ask(http, endpoint, upload(http, made(name)))))
     assert not MARKER.exists()
@@ -40,7 +40,7 @@ ONE_OF_EACH_ROW = {hostile.row: name for name, hostile in REFUSED.items()}
 
 
 @pytest.mark.parametrize("row", ONE_OF_EACH_ROW)
-def test_every_endpoint_refuses_and_the_app_lives(http, row):
+def test_every_endpoint_refuses_hostile_files_and_the_app_survives(http, row):
     name = ONE_OF_EACH_ROW[row]
     file = upload(http, made(name), "net.safetensors")
     for endpoint in ARGUMENTS:
@@ -48,7 +48,7 @@ def test_every_endpoint_refuses_and_the_app_lives(http, row):
     assert answers_still(http)
 
 
-def test_a_batch_of_all_of_them_stops_at_none(http):
+def test_a_batch_of_hostile_files_is_processed_to_the_end(http):
     good = save(dict(Zoo(EMBEDDED).network(first_classifier()).tensors()))
     files = [upload(http, made(name), f"{i}.pt") for i, name in enumerate(REFUSED)]
     files.insert(70, upload(http, good, "good.safetensors"))
@@ -89,6 +89,8 @@ def test_content_decides_whatever_the_name(http, name):
         assert "probabilities" in result(ask(http, "classify_inr", upload(http, data, name)))[0]
 
 
+DECLARED = {"predict_generalization": {"activation": "relu", "pixel_range": "[-1, 1]"}}
+"""By endpoint, metadata that spares the search for them."""
 LIKE = {"classify_inr": SEVEN, "edit_inr": SEVEN, "predict_generalization": CNN, "winning_ticket": INIT}
 
 
@@ -97,7 +99,8 @@ LIKE = {"classify_inr": SEVEN, "edit_inr": SEVEN, "predict_generalization": CNN,
 def test_odd_values_give_finite_answers_that_are_not_believed_or_a_sentence(http, value, endpoint):
     """A number that is none would not even be JSON."""
     network = Zoo(EMBEDDED).network(LIKE[endpoint])
-    data = save({name: torch.full_like(tensor, value) for name, tensor in network.tensors().items()})
+    tensors = {name: torch.full_like(tensor, value) for name, tensor in network.tensors().items()}
+    data = save(tensors, DECLARED.get(endpoint))
     answer = ask(http, endpoint, upload(http, data))
     if "event: complete" not in answer:
         assert value > 1 and "so large" in sentence(answer)
@@ -131,7 +134,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_odd_file_names_are_only_names(http, name):
+def test_odd_file_names_are_treated_as_text(http, name):
     file = upload(http, save(siren(2, 32, 32, 1)), name)
     path = Path(file["path"]).resolve()
     assert path.is_relative_to(folder()) and len(path.name.encode()) <= 255 and "<" not in path.name

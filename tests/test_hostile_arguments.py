@@ -5,7 +5,7 @@ import json
 import pytest
 from asking import CNN, INIT, SEVEN, answers_still, ask, result, sentence
 
-from app.alerts import UNEXPECTED
+from app.page.alerts import UNEXPECTED
 
 ODD = {
     "text": "x", "no text": "", "a list": [], "an object": {}, "nothing": None, "true": True, "0": 0, "below": -1,
@@ -31,7 +31,7 @@ def arguments(http) -> list[tuple[str, int, list]]:
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_whatever_an_argument_is_the_answer_is_in_words(http, odd):
+def test_every_wrong_argument_gives_a_clear_error(http, odd):
     for endpoint, number, good in arguments(http):
         data = [*good[:number], ODD[odd], *good[number + 1 :]]
         body, kind = json.dumps({"data": data}), {"content-type": "application/json"}
@@ -48,7 +48,7 @@ def test_whatever_an_argument_is_the_answer_is_in_words(http, odd):
     assert answers_still(http)
 
 
-def test_all_endpoints_are_asked(http):
+def test_all_endpoints_are_tested(http):
     """Good values are good: otherwise it would be these that are refused, whatever the odd one is."""
     asked = {name: good for name, _, good in arguments(http)}
     assert len(asked) >= 6
@@ -57,7 +57,7 @@ def test_all_endpoints_are_asked(http):
 
 
 @pytest.mark.parametrize("strength", ["x", [], None, 10**400, True])
-def test_a_strength_that_is_none_is_named(http, strength):
+def test_a_strength_that_is_not_a_number_is_named(http, strength):
     body = json.dumps({"data": [None, SEVEN, "dilate", strength, *["auto"] * 5]})
     asked = http.post("gradio_api/call/edit_inr", content=body, headers={"content-type": "application/json"})
     answer = http.get(f"gradio_api/call/edit_inr/{asked.json()['event_id']}").text

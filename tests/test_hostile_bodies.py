@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import time
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -11,9 +12,9 @@ from asking import answers_still, kept, upload
 from hostile_files import saved, siren
 from starlette.types import Message
 
-from app import bodies
-from app.bodies import Bodies, BodyLimits, RefusedError
-from app.request_guard import MAX_VALUES
+from app.server import bodies
+from app.server.bodies import BodyLimits, BodyPool, RefusedError
+from app.server.request_guard import MAX_VALUES
 
 MIB = 2**20
 ROUTES = [
@@ -69,7 +70,7 @@ def test_forms_go_to_the_route_for_uploads_alone(http):
     assert answer.status_code == 415 and "multipart" in answer.text
 
 
-def test_a_form_holds_files_and_not_many(http):
+def test_a_form_holds_only_a_few_files(http):
     """Gradio keeps what is no file in memory, and every file open until the last one has come."""
     assert (
         http.post("gradio_api/upload", data={"files": "x" * 100}, files={"a": ("a", b"x")}).status_code == 400
@@ -122,7 +123,7 @@ MARK = "echoed-by-nobody"
     {"data": None, "fn_index": MARK * 1000}, {"\ud800" + MARK: 1, "data": 7},
 ])  # fmt: skip
 @pytest.mark.parametrize("route", ROUTES[:8])
-def test_no_body_comes_back(http, route, body):
+def test_no_body_is_echoed(http, route, body):
     answer = http.post(
         f"gradio_api/{route}", content=json.dumps(body), headers={"content-type": "application/json"}
     )
@@ -152,20 +153,20 @@ class Line:
         return self._messages.pop(0)
 
 
-async def receive_all(among: Bodies, line: Line, hold: float = 0.0) -> bytes | int | None:
+async def receive_all(among: BodyPool, line: Line, hold: float = 0.0) -> bytes | int | None:
     """What came, or the status with which it was refused; held for a while as by an endpoint."""
     try:
         with among.receiving(line) as body:
-            content = await body.whole()
+            content = await body.read_all()
             await asyncio.sleep(hold)
             return content
     except RefusedError as refused:
         return refused.status
 
 
-def test_a_body_that_does_not_come_is_waited_for_so_long():
+def test_waiting_for_a_body_has_a_time_limit():
     start = time.monotonic()
-    assert asyncio.run(receive_all(Bodies(LIMITS), Line(b"a"))) == 408
+    assert asyncio.run(receive_all(BodyPool(LIMITS), Line(b"a"))) == 408
     assert 0.3 < time.monotonic() - start < 5
 
 
@@ -174,28 +175,31 @@ def test_a_body_must_keep_up_its_rate():
 
     async def drip() -> float:
         start = time.monotonic()
-        assert await receive_all(Bodies(rated), Line(b"a" * 200)) == 408
+        assert await receive_all(BodyPool(rated), Line(b"a" * 200)) == 408
         return time.monotonic() - start
 
     assert 0.25 < asyncio.run(drip()) < 5
 
 
 def test_a_body_that_is_larger_than_it_said_is_refused_as_it_comes():
-    assert asyncio.run(receive_all(Bodies(LIMITS), Line(b"a" * 600, b"a" * 600, ends=True))) == 413
+    assert asyncio.run(receive_all(BodyPool(LIMITS), Line(b"a" * 600, b"a" * 600, ends=True))) == 413
 
 
 @pytest.mark.parametrize("size", [1, 900])
-def test_the_slow_make_room_for_the_quick(size):
+def test_slow_senders_are_dropped_for_quick_ones(monkeypatch, size):
     """Three places, 2,000 bytes in all: the slowest goes when another one comes; the young are left alone."""
+    now = 0.0
+    monkeypatch.setattr(bodies, "time", SimpleNamespace(monotonic=lambda: now))
 
     async def crowd() -> tuple[list[int | bytes | None], bytes | int | None, bytes | int | None]:
-        among = Bodies(LIMITS)
+        among = BodyPool(LIMITS)
         slow = [
             asyncio.create_task(receive_all(among, Line(b"a" * size))) for _ in range(2 if size > 1 else 3)
         ]
         await asyncio.sleep(0.02)
         young = await receive_all(among, Line(b"b" * size, ends=True))
-        await asyncio.sleep(0.15)
+        nonlocal now
+        now = 2 * LIMITS.grace
         quick = await receive_all(among, Line(b"b" * size, ends=True))
         first = [task.result() for task in slow if task.done()]
         for task in slow:
@@ -208,7 +212,7 @@ def test_the_slow_make_room_for_the_quick(size):
 
 def test_what_is_held_for_an_answer_counts_and_is_not_cut():
     async def crowd() -> list[bytes | int | None]:
-        among = Bodies(LIMITS)
+        among = BodyPool(LIMITS)
         held = [
             asyncio.create_task(receive_all(among, Line(b"a" * 900, ends=True), hold=0.5)) for _ in range(2)
         ]

@@ -7,7 +7,8 @@ import pytest
 from asking import answers_still, ask, kept, sentence
 from gradio.route_utils import GradioUploadFile
 
-from app import request_guard, widgets
+from app.page import widgets
+from app.server import request_guard
 
 Usage = namedtuple("Usage", "total used free")
 

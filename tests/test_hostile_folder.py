@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from app import uploads
+from app.server import uploads
 
 
 def set_up(monkeypatch, parent: Path, port: int = 7861) -> Path:
     """The folder that an app on this port uses below `parent`."""
     monkeypatch.setenv(uploads.FOLDER_VARIABLE, str(parent))
-    uploads.own_folder(port)
+    uploads.use_private_folder(port)
     return Path(os.environ[uploads.FOLDER_VARIABLE])
 
 
@@ -29,7 +29,7 @@ def strangers_file(folder: Path) -> Path:
 def test_the_folder_is_of_this_user_alone_and_found_again(tmp_path, monkeypatch):
     folder = set_up(monkeypatch, tmp_path)
     assert folder == tmp_path / "weightscope-7861" and stat.S_IMODE(folder.stat().st_mode) == 0o700
-    uploads.own_folder(7861)
+    uploads.use_private_folder(7861)
     assert os.environ[uploads.FOLDER_VARIABLE] == str(folder), "asked twice, as by two pages in a process"
     assert set_up(monkeypatch, tmp_path) == folder
     assert set_up(monkeypatch, tmp_path, 7862) != folder, "another app's"
@@ -38,7 +38,7 @@ def test_the_folder_is_of_this_user_alone_and_found_again(tmp_path, monkeypatch)
 def test_without_a_word_it_is_below_the_systems_temporary_folder(tmp_path, monkeypatch):
     monkeypatch.delenv(uploads.FOLDER_VARIABLE, raising=False)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    uploads.own_folder(7861)
+    uploads.use_private_folder(7861)
     assert os.environ[uploads.FOLDER_VARIABLE] == str(tmp_path / "weightscope-7861")
 
 
@@ -50,7 +50,7 @@ def test_a_folder_that_others_could_read_is_closed(tmp_path, monkeypatch):
 def test_what_an_operator_keeps_beside_it_stays(tmp_path, monkeypatch):
     path = strangers_file(tmp_path)
     set_up(monkeypatch, tmp_path)
-    uploads.sweep(time.time() + 1)
+    uploads.delete_older_than(time.time() + 1)
     assert path.exists()
 
 
@@ -68,7 +68,7 @@ def test_what_somebody_put_there_first_is_neither_used_nor_swept(tmp_path, monke
     folder = set_up(monkeypatch, tmp_path)
     assert folder != place and not folder.is_relative_to(path.parent) and "uploads go to" in caplog.text
     monkeypatch.setenv(uploads.FOLDER_VARIABLE, str(place))
-    uploads.sweep(time.time() + 1)
+    uploads.delete_older_than(time.time() + 1)
     assert path.exists() and "nothing is deleted" in caplog.text
 
 
@@ -87,7 +87,7 @@ def test_a_real_stranger(tmp_path, monkeypatch):
     seen = subprocess.run(["cat", folder / "net.pt"], user=65534, capture_output=True, check=False)
     assert seen.returncode != 0 and b"visitor" not in seen.stdout
     monkeypatch.setenv(uploads.FOLDER_VARIABLE, str(path.parent))
-    uploads.sweep(time.time() + 1)
+    uploads.delete_older_than(time.time() + 1)
     assert path.exists()
 
 
@@ -95,5 +95,5 @@ def test_links_within_are_deleted_and_not_followed(tmp_path, monkeypatch):
     folder, path = set_up(monkeypatch, tmp_path), strangers_file(tmp_path / "home")
     (folder / "a").symlink_to(path.parent)
     (folder / "b").symlink_to(path)
-    uploads.sweep(time.time() + 1)
+    uploads.delete_older_than(time.time() + 1)
     assert path.exists() and not (folder / "b").is_symlink()

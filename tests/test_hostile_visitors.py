@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import torch
 from asking import (
     INIT,
@@ -23,8 +24,8 @@ from asking import (
 from hostile_files import saved, siren
 from safetensors.torch import save
 
-from app import uploads
-from app.serving import SESSIONS
+from app.server import uploads
+from app.server.serving import MAX_SESSIONS
 from zoo.catalog import EMBEDDED, Zoo
 
 
@@ -34,6 +35,12 @@ def resident() -> int:
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) // 1024
+
+
+def fill_sessions(http: httpx.Client) -> None:
+    """Gradio keeps a copy of its settings for each of the last callers: memory is flat after as many."""
+    for _ in range(MAX_SESSIONS):
+        result(raw(http, "list_networks", ["mnist-sirens", 1]))
 
 
 def test_visitors_at_once_get_their_own_answers_while_one_sends_something_huge(http):
@@ -48,7 +55,7 @@ def test_visitors_at_once_get_their_own_answers_while_one_sends_something_huge(h
         assert all(answer.result().startswith("event: ") for answer in racing)
 
 
-def test_those_who_leave_free_their_place(http, app_url):
+def test_leaving_visitors_free_their_place_in_the_queue(http, app_url):
     for _ in range(20):
         asked = http.post("gradio_api/call/winning_ticket", json={"data": [None, INIT, 0.95]})
         with http.stream("GET", f"gradio_api/call/winning_ticket/{asked.json()['event_id']}"):
@@ -73,18 +80,22 @@ def test_an_upload_that_is_cut_leaves_no_more_than_an_hour(http):
         with socket.create_connection(address) as cut:
             cut.sendall(head.encode() + bytes(3_000_000))
     assert answers_still(http)
-    uploads.sweep(start + uploads.KEEP_SECONDS)
+    uploads.delete_older_than(start + uploads.KEEP_SECONDS)
     assert not kept() - before
 
 
 def test_the_same_file_a_hundred_times_is_one_file(http):
     data = saved(siren(2, 16, 16, 1))
     first = upload(http, data)
-    before, memory = kept(), resident()
-    for number in range(100):
+
+    fill_sessions(http)
+    result(ask(http, "classify_inr", first))
+    for number in range(120):
+        if number == 20:  # warm
+            before, memory = kept(), resident()
         assert upload(http, data) == first
         assert number % 4 or "label" in result(ask(http, "classify_inr", first))[0]
-    assert kept() == before and resident() - memory < 25
+    assert kept() == before and resident() - memory < 10
 
 
 def test_eighty_files_leave_memory_and_disk_as_they_were(http):
@@ -100,8 +111,7 @@ def test_eighty_files_leave_memory_and_disk_as_they_were(http):
                     "2.weight": torch.ones(1, 400)}  # fmt: skip
             assert "probabilities" in ask(http, "classify_inr", upload(http, save(wide)))
 
-    for _ in range(SESSIONS):  # Gradio keeps something of as many callers
-        result(raw(http, "list_networks", ["mnist-sirens", 1]))
+    fill_sessions(http)
     for number in range(1, 21):
         send(number)
     memory = resident()
@@ -109,7 +119,7 @@ def test_eighty_files_leave_memory_and_disk_as_they_were(http):
         send(number)
     assert resident() - memory < 30
     assert kept()
-    uploads.sweep(time.time() + 1)
+    uploads.delete_older_than(time.time() + 1)
     assert not kept()
     assert "no longer kept" in sentence(ask(http, "edit_inr", {"path": str(folder() / "0" / "net.pt")}))
     assert answers_still(http)

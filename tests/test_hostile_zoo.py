@@ -13,14 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 from hub_zoo import DATASET, NAME, ROOT
 
-from app import zoo_browser, zoo_panels
-from app.zoo_browser import View
-from zoo import collection
+from app.tabs.zoo import browse as zoo_browse
+from app.tabs.zoo import html as zoo_html
+from app.tabs.zoo.browse import View
 from zoo.catalog import EMBEDDED, Zoo, write_catalog
 from zoo.collection import Collection
 from zoo.errors import ZooError
+from zoo.families import FAMILIES, initializations
 from zoo.files import sha256
-from zoo.limits import STRANGERS
+from zoo.limits import UNTRUSTED
 from zoo.remote import open_hub_zoo, open_zoo
 from zoo.table import MAX_COLUMNS
 
@@ -46,18 +47,21 @@ TABLES = {
     "times": (lambda: pa.table({"n": pa.array([1], pa.timestamp("ns"))}), "timestamp"),
     "many rows": (lambda: pa.table({"n": pa.array([0]).take(pa.array([0] * 200_000))}), "100,000 networks"),
     "many columns": (lambda: pa.table({f"c{i}": [0] for i in range(MAX_COLUMNS + 1)}), "200 columns"),
-    "very many columns": (lambda: pa.table({f"c{i}": [0] for i in range(10_000)}), "describe its columns"),
+    "very many columns": (
+        lambda: pa.table({f"c{i}": [0] for i in range(10_000)}),
+        "description of its columns",
+    ),
 }
 READ = """
 import resource, sys
 from pathlib import Path
 from zoo.errors import ZooError
 from zoo.files import sha256
-from zoo.limits import STRANGERS
+from zoo.limits import UNTRUSTED
 from zoo.table import read_table
 start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    read_table(Path(sys.argv[1]), STRANGERS)
+    read_table(Path(sys.argv[1]), UNTRUSTED)
 except ZooError as error:
     print(error)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) // 1024)
@@ -143,9 +147,9 @@ HUGE = {
 def test_initializations_of_huge_networks_are_not_made(zoo, monkeypatch, case):
     """Fifty of 4,096 x 4,096 weights are 12 GiB, from a file of 4 kB."""
     change_spec(zoo, "mnist-inits", **HUGE[case])
-    monkeypatch.setattr(collection, "regenerate", None)
+    monkeypatch.setattr(initializations, "regenerate", None)
     with pytest.raises(ZooError, match=r"too much to read of mnist-inits at once|is damaged: .*at most"):
-        opened = Collection(zoo / "collections" / "mnist-inits", limits=STRANGERS)
+        opened = Collection(zoo / "collections" / "mnist-inits", limits=UNTRUSTED)
         opened.features(range(48))
 
 
@@ -157,21 +161,21 @@ def test_no_read_is_larger_than_all_that_may_be_read(small, monkeypatch):
     def untouched(*_: object):
         raise AssertionError("opened")
 
-    opened = Collection(folder, untouched, replace(STRANGERS, values=48 * one - 1))
+    opened = Collection(folder, untouched, replace(UNTRUSTED, values=48 * one - 1))
     with pytest.raises(
         ZooError, match=r"48 networks of 1,185 weights are too much to read of mnist-sirens at once"
     ):
         opened.features([0] * 48)
     with pytest.raises(ZooError, match="too much"):
         opened.features()
-    inits = Collection(small / "collections" / "mnist-inits", untouched, replace(STRANGERS, values=10))
+    inits = Collection(small / "collections" / "mnist-inits", untouched, replace(UNTRUSTED, values=10))
     for read in (inits.features, inits.masks):
         with pytest.raises(ZooError, match="too much"):
             read([0])
 
 
 def test_a_page_of_the_zoo_is_read(small):
-    opened = Collection(small / "collections" / "mnist-sirens", limits=STRANGERS)
+    opened = Collection(small / "collections" / "mnist-sirens", limits=UNTRUSTED)
     assert len(opened.features(range(48)).weights[0]) == 48
 
 
@@ -190,7 +194,7 @@ def test_few_collections_of_strangers_are_kept_open(pushed):
     zoo = open_hub_zoo(NAME)
     for info in zoo.collections():
         assert zoo.rows(info.name, 1)
-    assert len(zoo.collections()) == 21 and len(zoo._opened) == STRANGERS.opened
+    assert len(zoo.collections()) == 21 and len(zoo._opened) == UNTRUSTED.opened
     assert open_zoo(f"{NAME}@main").files.limits.opened > 21, "a zoo that the operator named is no stranger's"
 
 
@@ -209,7 +213,7 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize("name", FLIPPED)
 def test_a_flipped_byte_is_found_and_said(zoo, name):
     flip(zoo / "collections" / "mnist-sirens" / name)
-    with pytest.raises(ZooError, match=rf"mnist-sirens/{name} is not the file that the catalog lists"):
+    with pytest.raises(ZooError, match=rf"mnist-sirens/{name} is not the file in the catalog"):
         Zoo(zoo).network("mnist-sirens/test/3")
     assert Zoo(zoo).network("mnist-inits/test/3"), "the others are there"
 
@@ -275,18 +279,18 @@ def changed(document: dict, way: tuple, odd: object) -> object:
 
 def use(zoo: Zoo) -> None:
     """Everything that the Zoo tab asks of a stranger's zoo."""
-    zoo_panels.entries(zoo, bool(zoo.card()))
-    zoo_browser.first_view(zoo, "")
+    zoo_html.entries(zoo, bool(zoo.card()))
+    zoo_browse.first_view(zoo, "")
     for info in zoo.collections():
         opened, view = zoo.collection(info.name), View(entry=info.name, order="best")
-        rows, shown = zoo.rows(info.name, 3), zoo_browser.choose(zoo, view)
-        zoo_panels.about_collection(info, opened)
-        zoo_panels.histogram(info.kind, shown, None)
+        rows, shown = zoo.rows(info.name, 3), zoo_browse.choose(zoo, view)
+        zoo_html.about_collection(info, opened)
+        zoo_html.histogram(FAMILIES[info.kind].measure, shown, None)
         zoo.network(rows[0]["id"])
         opened.normalized(shown.places[:2])
-        zoo_browser.ids_of(zoo, info.name, shown.places)
+        zoo_browse.ids_of(zoo, info.name, shown.places)
     for info in zoo.predictors():
-        zoo_panels.about_predictor(info, zoo.card(info.name))
+        zoo_html.about_predictor(info, zoo.card(info.name))
 
 
 @pytest.mark.parametrize("name", ["catalog.json", "hub.json", "spec.json"])
@@ -302,7 +306,7 @@ def test_whatever_a_table_says_is_an_answer_or_a_sentence(pushed, name):
             (snapshot / path).write_text(json.dumps(changed(document, way, odd)))
             try:
                 if name == "spec.json":
-                    opened = Collection(snapshot / "collections" / "tiny-sirens", limits=STRANGERS)
+                    opened = Collection(snapshot / "collections" / "tiny-sirens", limits=UNTRUSTED)
                     opened.network("test/0")
                     opened.normalized(range(2))
                 else:

@@ -1,7 +1,8 @@
-"""Imports point one way, app -> zoo -> nfn, and each foreign service has one door."""
+"""Imports point one way, weightscope -> app -> zoo -> nfn, and each foreign service has one door."""
 
 import ast
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,12 @@ import pytest
 import nfn
 
 ROOT = Path(__file__).parent.parent
-FORBIDDEN = {"nfn": {"zoo", "app"}, "zoo": {"app"}, "app": set()}
+FORBIDDEN = {
+    "nfn": {"zoo", "app", "weightscope"},
+    "zoo": {"app", "weightscope"},
+    "app": {"weightscope"},
+    "weightscope": set(),
+}
 LIBRARY_IMPORTS = {"torch", "numpy", "safetensors", "cv2", "nfn"}
 """What nfn may import besides the standard library."""
 
@@ -20,6 +26,7 @@ def sources(package: str) -> list[Path]:
     return found
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """The top-level names of all modules that a file imports, inside functions too."""
     names: set[str] = set()
@@ -48,6 +55,28 @@ def test_imports_point_one_way(package):
         )
 
 
+IN_THE_APP = ("runtime", "networks", "page", "tabs", "api", "server")
+"""The folders of the app; each may import those before it."""
+WATCHES_THE_QUEUE = {"app/runtime/visitor.py"}
+"""Below the page, the one file that knows gradio."""
+
+
+def inside_the_app(path: Path) -> set[str]:
+    """The folders of the app that a file imports from."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    modules = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {module.split(".")[1] for module in modules if module.startswith("app.")}
+
+
+@pytest.mark.parametrize("folder", IN_THE_APP)
+def test_the_folders_of_the_app_know_only_those_before_them(folder):
+    known = set(IN_THE_APP[: IN_THE_APP.index(folder) + 1])
+    for path in sources(f"app/{folder}"):
+        assert inside_the_app(path) <= known, f"{path.relative_to(ROOT)} imports against the direction"
+    if folder in ("runtime", "networks"):
+        assert not any(name.startswith(f"app/{folder}/") for name in importers("gradio") - WATCHES_THE_QUEUE)
+
+
 def test_the_library_needs_little():
     for path in sources("nfn"):
         door = {"huggingface_hub"} if path.name == "predictor.py" else set()  # inside from_pretrained only
@@ -59,7 +88,7 @@ def test_the_library_needs_little():
 def test_each_foreign_service_has_one_door():
     assert all(name == "app.py" or name.startswith("app/") for name in importers("gradio"))
     assert importers("huggingface_hub") == {"zoo/hub.py", "nfn/predictor.py"}
-    assert importers("cv2") <= {"nfn/operators.py", "nfn/accuracy/pictures.py"}
+    assert importers("cv2") <= {"nfn/operators.py", "nfn/mosaic.py", "zoo/foreign_drawings.py"}
     assert importers("onnx") and all(name.startswith("nfn/onnx_reader/") for name in importers("onnx"))
 
 

@@ -35,7 +35,7 @@ def test_a_large_assignment_finds_a_hidden_order():
 
 
 @pytest.mark.parametrize("gain", [np.zeros((2, 3)), np.full((2, 2), np.nan), np.zeros(4)])
-def test_what_is_no_square_of_numbers_is_refused(gain):
+def test_a_matrix_that_is_not_square_is_refused(gain):
     with pytest.raises(ValueError, match="square matrix of finite"):
         best_assignment(gain)
 
@@ -48,7 +48,7 @@ def chain(seed: int) -> tuple[Symmetry, dict[str, torch.Tensor]]:
     }
 
 
-def test_a_disguised_chain_is_put_back_in_order():
+def test_a_permuted_chain_is_aligned():
     symmetry, tensors = chain(0)
     orders = {group: torch.randperm(size) for group, size in symmetry.sizes.items()}
     found = align(symmetry, tensors, symmetry.permute(tensors, orders))
@@ -56,14 +56,14 @@ def test_a_disguised_chain_is_put_back_in_order():
     assert all(torch.equal(orders[group][found.orders[group]], torch.arange(24)) for group in orders)
 
 
-def test_a_tuned_copy_in_disguise_comes_near_again():
+def test_a_permuted_fine_tuned_copy_is_aligned():
     symmetry, tensors = chain(0)
     tuned = {name: t + 0.05 * torch.randn(t.shape) for name, t in tensors.items()}
     found = align(symmetry, tensors, symmetry.permute(tuned, {g: torch.randperm(24) for g in symmetry.sizes}))
     assert found.distance == pytest.approx(0.05, rel=0.3) and found.before > 0.8
 
 
-def test_strangers_come_nearer_but_not_near():
+def test_unrelated_networks_stay_far_apart_after_alignment():
     (symmetry, a), (_, b) = chain(0), chain(1)
     found = align(symmetry, a, b)
     assert 0.6 < found.distance < found.before
@@ -82,7 +82,7 @@ GRAPHS = [
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_a_disguised_graph_is_put_back_in_order(name):
+def test_a_permuted_graph_is_aligned(name):
     torch.manual_seed(0)
     traced = trace_with_tensors(build(name), ZOO[name].shape)
     architecture, tensors = traced.architecture, traced.tensors

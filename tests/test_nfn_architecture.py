@@ -270,7 +270,7 @@ def test_a_wrong_document_is_refused_with_a_sentence(change, message):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null", "[" * 100_000])
-def test_no_document_at_all(text):
+def test_a_document_that_is_not_json_is_refused(text):
     with pytest.raises(ArchitectureError):
         Architecture.from_json(text)
 

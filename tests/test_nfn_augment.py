@@ -25,7 +25,7 @@ def test_changed_values_are_those_of_the_picture():
     torch.testing.assert_close(changed, evaluate(SIRENS, GRID) * factor[:, :, None] + shift[:, :, None])
 
 
-def test_matrices_turn_stretch_and_lean():
+def test_matrices_rotate_scale_and_shear():
     angle, zero = torch.tensor([torch.pi / 2]), torch.zeros(1)
     torch.testing.assert_close(moving_matrix(angle, torch.ones(1, 2), zero)[0] @ torch.tensor([1.0, 0.0]),
                                torch.tensor([0.0, 1.0]), atol=1e-6, rtol=0)  # fmt: skip
@@ -44,7 +44,7 @@ def test_random_moves_stay_within_their_reach_and_depend_on_the_seed_alone():
     assert not torch.equal(first.tensors[0], SIRENS.tensors[0])
 
 
-def test_a_mirrored_picture_runs_the_other_way():
+def test_a_mirrored_picture_is_reversed():
     mirrored = random_moves(SIRENS, Moves(0, 0, 0, 0, mirror=True), torch.Generator().manual_seed(0))
     before, after = (evaluate(x, GRID).unflatten(2, (5, 7)) for x in (SIRENS, mirrored))
     sides = [torch.allclose(a, b.flip(2)) for a, b in zip(after, before, strict=True)]
@@ -52,7 +52,7 @@ def test_a_mirrored_picture_runs_the_other_way():
     assert all(a != b for a, b in zip(sides, same, strict=True)) and any(sides)
 
 
-def test_jitter_is_as_large_as_it_is_said_to_be():
+def test_jitter_has_the_stated_size():
     shaken = jitter(SIRENS, 0.1, torch.Generator().manual_seed(0))
     for x, y in zip(SIRENS.tensors, shaken.tensors, strict=True):
         size = ((y - x).square().mean() / x.square().mean()).sqrt()

@@ -105,5 +105,5 @@ def test_configs_are_frozen_plain_numbers():
     lambda: EquivariantNFN(SIREN, EquivariantConfig(StackConfig(depth=0))),
 ])  # fmt: skip
 def test_impossible_configs_are_refused(build):
-    with pytest.raises(ValueError, match=r"wanted one of hnp, np, pointwise|depth 0"):
+    with pytest.raises(ValueError, match=r"expected one of hnp, np, pointwise|depth 0"):
         build()

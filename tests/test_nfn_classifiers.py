@@ -32,13 +32,13 @@ def trained(size: int = 28, mean: float = 0.5, std: float = 0.5, **arguments) ->
 
 
 def check_scores(
-    network, wanted: torch.Tensor, size: int, activation: Activation = "relu", tolerance: float = 3e-5
+    network, expected: torch.Tensor, size: int, activation: Activation = "relu", tolerance: float = 3e-5
 ) -> None:
     """The features in our convention give the same scores on pixels in [-1, 1]."""
     x, _ = read_gray(PICTURES[size])
     found = class_scores(network.normalized.map(torch.Tensor.double), 2 * x.double() - 1, activation)[0]
-    assert wanted.std() > 1e-3
-    torch.testing.assert_close(found.float(), wanted, atol=tolerance, rtol=tolerance)
+    assert expected.std() > 1e-3
+    torch.testing.assert_close(found.float(), expected, atol=tolerance, rtol=tolerance)
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
@@ -46,14 +46,14 @@ def check_scores(
 @pytest.mark.parametrize("norm", [None, "before"], ids=["plain", "batch norm"])
 @pytest.mark.parametrize(("activation", "size"), [("relu", 28), ("tanh", 32)])
 def test_any_small_cnn_scores_as_torch_has_it(tmp_path, activation, size, norm, bias, suffix):
-    net, wanted = trained(size, activation=activation, norm=norm, bias=bias)
+    net, expected = trained(size, activation=activation, norm=norm, bias=bias)
     path = tmp_path / f"net{suffix}"
     (torch.save if suffix == ".pt" else save_file)(net.state_dict(), path)
     network = read_network(path)
     assert network.kind == "classifier"
     assert network.classifier == ClassifierConvention()
     assert network.spec.get_num_params() == 4970
-    check_scores(network, wanted, size, activation)
+    check_scores(network, expected, size, activation)
 
 
 def test_the_foreign_file_is_read_exactly(foreign_cnn_file):
@@ -76,30 +76,30 @@ def test_the_foreign_file_is_read_exactly(foreign_cnn_file):
     ],
 )
 def test_pixels_of_any_scale_fold_into_the_first_layer(tmp_path, facts, mean, std):
-    net, wanted = trained(28, mean, std)
+    net, expected = trained(28, mean, std)
     torch.save({"state_dict": net.state_dict(), "activation": "nn.ReLU()", **facts}, tmp_path / "net.pt")
     network = read_network(tmp_path / "net.pt")
     assert network.classifier.activation == "relu"
     assert network.classifier.pixel_mean == pytest.approx(mean)
     assert network.classifier.pixel_std == pytest.approx(std)
-    check_scores(network, wanted, 28, tolerance=2e-4 if std < 0.01 else 3e-5)
+    check_scores(network, expected, 28, tolerance=2e-4 if std < 0.01 else 3e-5)
     assert not any("assumed" in note for note in network.notes)
 
 
-def test_the_callers_convention_overrules_the_file(tmp_path):
-    net, wanted = trained(28, 0.0, 1.0)
+def test_the_callers_convention_overrides_the_file(tmp_path):
+    net, expected = trained(28, 0.0, 1.0)
     save_file(net.state_dict(), tmp_path / "net.safetensors", metadata={"pixel_range": "nonsense"})
     told = ClassifierConvention("relu", 0.0, 1.0)
-    check_scores(read_network(tmp_path / "net.safetensors", convention=told), wanted, 28)
+    check_scores(read_network(tmp_path / "net.safetensors", convention=told), expected, 28)
 
 
-def test_pixels_that_nobody_told_of_are_assumed_aloud(tmp_path):
+def test_undeclared_pixels_are_assumed_and_reported(tmp_path):
     torch.save(TinyNet().state_dict(), tmp_path / "net.pt")
     assert any("from -1 to 1 is assumed" in note for note in read_network(tmp_path / "net.pt").notes)
 
 
 def test_the_convention_survives_writing(tmp_path):
-    net, wanted = trained(28, 0.2860, 0.3530, activation="tanh")
+    net, expected = trained(28, 0.2860, 0.3530, activation="tanh")
     metadata = {"Activation": "Tanh", "image_mean": "0.2860", "image_std": "0.3530", "author": "me"}
     save_file(net.state_dict(), tmp_path / "net.safetensors", metadata=metadata)
     network = read_network(tmp_path / "net.safetensors")
@@ -107,10 +107,10 @@ def test_the_convention_survives_writing(tmp_path):
     again = read_network(tmp_path / "copy.safetensors")
     assert again.classifier == network.classifier == ClassifierConvention("tanh", 0.2860, 0.3530)
     assert again.metadata.items() >= metadata.items()
-    check_scores(again, wanted, 28, "tanh")
+    check_scores(again, expected, 28, "tanh")
 
 
-def test_a_choice_that_overrules_the_metadata_replaces_it_when_written(tmp_path):
+def test_a_choice_that_overrides_the_metadata_replaces_it_when_written(tmp_path):
     save_file(TinyNet().state_dict(), tmp_path / "net.safetensors", metadata={"activation": "relu"})
     told = ClassifierConvention("tanh", 0.0, 1.0)
     write_network(read_network(tmp_path / "net.safetensors", convention=told), tmp_path / "copy.safetensors")
@@ -120,16 +120,16 @@ def test_a_choice_that_overrules_the_metadata_replaces_it_when_written(tmp_path)
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        ({"activation": "maxout"}, "'activation' is 'maxout'; wanted one of relu"),
-        ({"activation": "relu then tanh"}, "wanted one of relu"),
+        ({"activation": "maxout"}, "'activation' is 'maxout'; expected one of relu"),
+        ({"activation": "relu then tanh"}, "expected one of relu"),
         ({"pixel_mean": "0.5"}, "only one of 'pixel_mean' and 'pixel_std'"),
-        ({"pixel_mean": "0.5", "pixel_std": "0"}, "'pixel_std' is '0(.0)?'; wanted a number above 0"),
-        ({"pixel_mean": "0.48, 0.45", "pixel_std": "0.2, 0.2"}, "'pixel_mean' is .*; wanted a number"),
+        ({"pixel_mean": "0.5", "pixel_std": "0"}, "'pixel_std' is '0(.0)?'; expected a number above 0"),
+        ({"pixel_mean": "0.48, 0.45", "pixel_std": "0.2, 0.2"}, "'pixel_mean' is .*; expected a number"),
         ({"pixel_range": "[1, 0]"}, "two numbers such as"),
-        ({"pixel_mean": "nan", "pixel_std": "1"}, "wanted a number"),
+        ({"pixel_mean": "nan", "pixel_std": "1"}, "expected a number"),
     ],
 )
-def test_metadata_that_makes_no_sense_is_named(tmp_path, metadata, words):
+def test_invalid_metadata_is_named(tmp_path, metadata, words):
     save_file(TinyNet().state_dict(), tmp_path / "net.safetensors", metadata=metadata)
     with pytest.raises(NetworkFileError, match=words):
         read_network(tmp_path / "net.safetensors")
@@ -138,13 +138,13 @@ def test_metadata_that_makes_no_sense_is_named(tmp_path, metadata, words):
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        (ClassifierConvention("maxout"), "wanted one of relu"),
+        (ClassifierConvention("maxout"), "expected one of relu"),
         (ClassifierConvention(pixel_mean=float("inf"), pixel_std=1.0), "pixel mean"),
         (ClassifierConvention(pixel_mean=0.0, pixel_std=0.0), "pixel std"),
         (ClassifierConvention(pixel_std=0.0), "pixel std"),
     ],
 )
-def test_a_wrong_convention_is_the_callers_mistake(tmp_path, told, words):
+def test_a_wrong_convention_raises_value_error(tmp_path, told, words):
     with pytest.raises(ValueError, match=words):
         read_network(tmp_path / "net.safetensors", convention=told)
 
@@ -164,7 +164,7 @@ def read_like(net: TinyNet) -> WeightSpaceFeatures:
     return WeightSpaceFeatures(values[::2], values[1::2])
 
 
-def test_an_activation_that_is_no_sine_makes_no_siren(tmp_path):
+def test_an_activation_other_than_sine_is_not_a_siren(tmp_path):
     relu = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
     save_file(relu.state_dict(), tmp_path / "net.safetensors", metadata={"activation": "relu"})
     assert read_network(tmp_path / "net.safetensors").kind == "classifier"
@@ -181,15 +181,13 @@ def test_half_precision_is_read_as_it_is(tmp_path):
 
 
 def test_batch_norm_after_the_activation_folds_into_the_next_layer_where_the_file_says_so(tmp_path):
-    net, wanted = trained(norm="after")
+    net, expected = trained(norm="after")
     torch.save({"model": net.state_dict(), "batch_norm": "after activation"}, tmp_path / "net.pt")
     network = read_network(tmp_path / "net.pt")
-    check_scores(network, wanted, 28)
-    assert any(
-        "after the activation was folded into the layer that follows" in note for note in network.notes
-    )
+    check_scores(network, expected, 28)
+    assert any("after the activation was folded into the next layer" in note for note in network.notes)
     torch.save({"model": net.state_dict(), "batch_norm": True}, tmp_path / "net.pt")
-    assert any("say batch_norm = 'after'" in note for note in read_network(tmp_path / "net.pt").notes)
+    assert any("set batch_norm = 'after'" in note for note in read_network(tmp_path / "net.pt").notes)
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
@@ -238,7 +236,7 @@ def cnn(*middle: nn.Module, inputs: int = 16) -> nn.Sequential:
 
 
 UNREADABLE = {
-    "oblong flattening": (cnn(inputs=96), r"flattening \(a picture of 6 places\)"),
+    "oblong flattening": (cnn(inputs=96), r"flattening \(of 6 pixels\)"),
     "transformer": (
         nn.ModuleDict({"attn": nn.MultiheadAttention(8, 2), "norm": nn.LayerNorm(8)}),
         "transformer: it holds 'attn.in_proj_.*attention",
@@ -252,7 +250,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @pytest.mark.parametrize(("net", "words"), UNREADABLE.values(), ids=UNREADABLE)
-def test_what_cannot_be_read_is_named_with_what_would_be_needed(tmp_path, net, words, suffix):
+def test_unreadable_networks_are_named_with_what_would_be_needed(tmp_path, net, words, suffix):
     path = tmp_path / f"net{suffix}"
     (torch.save if suffix == ".pt" else save_file)(net.state_dict(), path)
     with pytest.raises(NetworkFileError, match=words) as caught:
@@ -271,16 +269,16 @@ WIRED = {
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @pytest.mark.parametrize("net", WIRED.values(), ids=WIRED)
-def test_a_network_that_is_no_plain_chain_is_read_with_what_its_wiring_may_be(tmp_path, net, suffix):
+def test_a_network_that_is_not_a_chain_is_read_with_its_candidate_wirings(tmp_path, net, suffix):
     path = tmp_path / f"net{suffix}"
     (torch.save if suffix == ".pt" else save_file)(net.state_dict(), path)
     network = read_network(path)
     assert network.kind == "classifier" and network.chain is None and network.proposal is not None
     assert network.proposal.classes == 10
-    wanted = {name: tensor for name, tensor in net.state_dict().items() if tensor.dim()}
-    assert network.stored.keys() == wanted.keys()
-    assert all(torch.equal(network.stored[name], tensor) for name, tensor in wanted.items())
-    with pytest.raises(ValueError, match="do not stand in one row"):
+    expected = {name: tensor for name, tensor in net.state_dict().items() if tensor.dim()}
+    assert network.stored.keys() == expected.keys()
+    assert all(torch.equal(network.stored[name], tensor) for name, tensor in expected.items())
+    with pytest.raises(ValueError, match="are not one chain"):
         _ = network.features
 
 

@@ -129,14 +129,14 @@ def test_the_evidence_stands_in_the_rows():
     assert far["a.weight"].distance == pytest.approx(0.1, rel=0.1) and far["a.weight"].changed == 1
 
 
-def test_what_one_side_lacks_is_named():
+def test_tensors_missing_on_one_side_are_named():
     other = {**base(), "b.weight": torch.zeros(5, 64), "new.weight": torch.zeros(2, 2)}
     del other["a.bias"]
     found = compared(base(), other)
     assert (found.only_a, found.only_b, found.reshaped) == (("a.bias",), ("new.weight",), ("b.weight",))
 
 
-def test_nan_is_equal_to_itself_and_a_change_elsewhere():
+def test_nan_equals_only_nan():
     broken = {**base(), "a.weight": base()["a.weight"].clone()}
     broken["a.weight"][3, 4] = torch.nan
     assert compared(broken, broken).verdict == "the same"
@@ -144,7 +144,7 @@ def test_nan_is_equal_to_itself_and_a_change_elsewhere():
     assert row.kind == "changed" and row.distance < 0.1 and 0 < row.changed < 0.001
 
 
-def test_values_that_cannot_be_read_are_passed_over():
+def test_unreadable_values_are_skipped():
     found = compared({**base(), "n": torch.tensor([1])}, {**base(), "n": torch.tensor([2])})
     assert found.verdict == "the same" and len(found.rows) == 6
 

@@ -78,7 +78,7 @@ ERRORS = {
     "norm weight": (lambda: state_dict_to_tensors({"n.weight": torch.ones(3)}), r"'n.weight' is \(3,\)"),
     "bias size": (
         lambda: state_dict_to_tensors({"a.weight": torch.ones(2, 3), "a.bias": torch.ones(3)}),
-        r"'a.bias' is \(3,\), wanted \(2,\)",
+        r"'a.bias' is \(3,\), expected \(2,\)",
     ),
     "bias alone": (lambda: state_dict_to_tensors({"a.bias": torch.ones(2)}), "'a.bias'"),
     "nothing": (lambda: state_dicts_to_features([]), "no state dict"),

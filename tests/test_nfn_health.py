@@ -68,7 +68,7 @@ def test_each_fault_is_found_and_nothing_else(name, change, kind, severity, seen
     assert name in finding.tensors
 
 
-def test_the_gravest_comes_first_and_tensors_of_one_fault_are_joined():
+def test_the_worst_finding_comes_first_and_tensors_of_one_fault_are_grouped():
     state = changed("b.weight", lambda t: t[:2].zero_())
     state["c.weight"][0].zero_()
     state["a.weight"][0, 0, 0, 0] = math.inf
@@ -119,7 +119,7 @@ def test_a_wrong_checksum_is_found(tmp_path):
     assert "checksum" in next(one for one in examine(open_checkpoint(tmp_path / "net.pt")).findings).seen
 
 
-def test_progress_is_told_in_bytes():
+def test_progress_is_reported_in_bytes():
     told = []
     examine(open_bytes(save(sound())), lambda done, of: told.append((done, of)))
     assert told[-1][0] == told[-1][1] == sum(t.numel() * 4 for t in sound().values()) and len(told) == 4
@@ -139,7 +139,7 @@ INITIAL = {
 
 @pytest.mark.parametrize("scheme", INITIAL)
 @pytest.mark.parametrize("shape", [(128, 96), (64, 48, 3, 3)])
-def test_weights_that_torch_initialized_are_told_with_their_scheme(scheme, shape):
+def test_torch_initializations_are_recognised_with_their_scheme(scheme, shape):
     torch.manual_seed(1)
     weights = {f"{i}.weight": INITIAL[scheme](torch.empty(shape)) for i in range(10)}
     found = [one for one in health(sound() | weights).findings if one.kind == "still at its initialization"]
@@ -147,17 +147,17 @@ def test_weights_that_torch_initialized_are_told_with_their_scheme(scheme, shape
     assert any(scheme in one.seen for one in found)
 
 
-def test_of_400_initializations_all_and_of_1040_trained_weights_none_are_taken_for_one():
+def test_initializations_are_recognised_and_trained_weights_are_not():
     """The zoo's own weights of 256 values and more, at their start and after training; every fifth network here."""
     zoo = Zoo()
-    for collection, wanted in (("mnist-inits", 3), ("cifar10-inits", 5), ("cifar10-cnns", 0), ("fashion-mnist-cnns", 0),
+    for collection, count in (("mnist-inits", 3), ("cifar10-inits", 5), ("cifar10-cnns", 0), ("fashion-mnist-cnns", 0),
                                ("mnist-sirens", 0), ("cifar10-sirens", 0)):  # fmt: skip
         for row in zoo.rows(collection)[::5]:
             state = {
                 name: tensor.contiguous().clone() for name, tensor in zoo.network(row["id"]).tensors().items()
             }
             found = [one for one in health(state).findings if one.kind == "still at its initialization"]
-            assert sum(len(one.tensors) for one in found) == wanted, row["id"]
+            assert sum(len(one.tensors) for one in found) == count, row["id"]
 
 
 def test_one_step_of_training_is_seen():

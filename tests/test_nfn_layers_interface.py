@@ -56,7 +56,7 @@ ERRORS = {
     "unflatten to open sizes": (lambda: layers.UnflattenWeights(OPEN), "set_all_dims=True"),
     "unflatten of another length": (
         lambda: layers.UnflattenWeights(NetworkSpec.mlp(2, 3))(torch.zeros(1, 8, 4)),
-        r"wanted \(batch, 9, channels\)",
+        r"expected \(batch, 9, channels\)",
     ),
     "decoder for another network": (lambda: layers.CrossAttnDecoder(NetworkSpec.mlp(2, 3), 4, 8), "the spec has 9"),
     "pool of another network": (
@@ -65,7 +65,7 @@ ERRORS = {
     ),
     "norm of other channels": (
         lambda: layers.SimpleLayerNorm(SPECS["siren"], 2)(random_features(SPECS["siren"], 3)),
-        r"wanted \(batch, 2",
+        r"expected \(batch, 2",
     ),
 }  # fmt: skip
 

@@ -279,7 +279,7 @@ def _open_inputs():
 ERRORS = {
     "wrong channels": (
         lambda: build("np", SPECS["siren"], 3, 2)(random_features(SPECS["siren"], 2)),
-        "wanted .batch, 3",
+        "expected .batch, 3",
     ),
     "wrong depth": (
         lambda: build("np", SPECS["siren"], 2, 2)(random_features(SPECS["two layers"], 2)),
@@ -297,7 +297,7 @@ ERRORS = {
         lambda: build("np", SPECS["siren"], 2, 2, init_type="magic"),
         "init_type 'magic'",
     ),
-    "open inputs": (_open_inputs, "leaves open a size"),
+    "open inputs": (_open_inputs, "has an unknown size"),
     "open io_embed": (
         lambda: NPLinear(NetworkSpec((ArraySpec((1, ANY)),), (ArraySpec((1,)),)), 1, 1, io_embed=True),
         "io_embed needs the number",

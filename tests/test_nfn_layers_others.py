@@ -88,7 +88,7 @@ def test_equivariant(name, spec, channels, dtype, seed):
 
 @pytest.mark.parametrize("name", [name for name, case in EQUIVARIANT.items() if not case[1]])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_layers_that_know_inputs_and_outputs_tell_them_apart(name, dtype):
+def test_layers_with_fixed_inputs_and_outputs_distinguish_them(name, dtype):
     spec = NetworkSpec.mlp(3, 4, 5, 2)
     layer, features = build(EQUIVARIANT[name][0], spec, 2, dtype), random_features(spec, 2, dtype=dtype)
     for layer_norm in (m for m in layer.modules() if isinstance(m, nn.LayerNorm)):

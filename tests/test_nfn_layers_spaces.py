@@ -60,7 +60,7 @@ def test_linear_is_sensitive_to_a_permutation_of_one_axis(kind, space):
 
 @both
 @pytest.mark.parametrize("space", WITH_ENDS.values(), ids=WITH_ENDS)
-def test_hnp_and_io_embed_tell_the_ends_apart(kind, space):
+def test_hnp_and_io_embed_distinguish_the_ends(kind, space):
     ends = {g: torch.arange(space.groups[g]).roll(1) for g in space.ends}
     linear = build(kind, space, 2, 3, io_embed=True) if kind == "np" else build(kind, space, 2, 3)
     features = random_on(space, 2)
@@ -219,7 +219,7 @@ def test_pools_and_readers_are_invariant(name, space, channels, dtype, seed):
 
 
 @pytest.mark.parametrize("name", [name for name, (_, ends) in EQUIVARIANT.items() if not ends])
-def test_layers_that_know_the_ends_tell_them_apart(name):
+def test_layers_with_fixed_ends_distinguish_them(name):
     space = SPACES["resnet"]
     torch.manual_seed(0)
     module = EQUIVARIANT[name][0](space, 2).double().eval()
@@ -281,7 +281,7 @@ ONE_VECTOR = space((2,), {0}, ("a", (0,)))
 ERRORS = {
     "wrong number": (
         lambda: build("np", SPACES["resnet"], 2, 2)(random_on(SPACES["depthwise"], 2)),
-        "Got features of 6 tensors, wanted 8",
+        "Got features of 6 tensors, expected 8",
     ),
     "wrong shape": (
         lambda: build("np", SPACES["bottleneck resnet"], 2, 2)(random_on(SPACES["depthwise"], 2)),
@@ -289,7 +289,7 @@ ERRORS = {
     ),
     "layers of no chain": (lambda: random_on(SPACES["resnet"], 1).weights, "use their 8 `tensors`"),
     "length of no chain": (lambda: len(random_on(SPACES["resnet"], 1)), "use their 8 `tensors`"),
-    "other number": (lambda: random_on(SPACES["resnet"], 1).with_tensors([]), "Got 0 tensors, wanted 8"),
+    "other number": (lambda: random_on(SPACES["resnet"], 1).with_tensors([]), "Got 0 tensors, expected 8"),
     "sum": (
         lambda: random_on(SPACES["resnet"], 1) + random_on(SPACES["depthwise"], 1),
         "Cannot combine features of 8 tensors and 6 tensors",

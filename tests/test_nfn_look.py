@@ -13,9 +13,9 @@ from nfn.look.tree import tree_of
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_each_family_gets_its_name_and_near_misses_none(name, tmp_path):
-    shapes, wanted = FAMILIES[name]
+    shapes, expected = FAMILIES[name]
     seen = look(open_checkpoint(write_sparse(tmp_path / "model.safetensors", shapes)))
-    assert (seen.architecture and seen.architecture.name) == wanted
+    assert (seen.architecture and seen.architecture.name) == expected
     assert seen.tensors == len(shapes)
 
 

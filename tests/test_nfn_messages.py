@@ -6,9 +6,10 @@ from nfn_cases import SPECS, chain, random_features
 from space_cases import REPEATED, SPACES, random_on
 
 from nfn.canonical import canonical_odd, canonical_relu, canonical_sine, scale_units
-from nfn.checks import assert_invariant, assert_sensitive
+from nfn.checks import assert_equivariant, assert_invariant, assert_sensitive
 from nfn.features import WeightSpaceFeatures
 from nfn.layers.messages import ProductMessages, Symmetry, UnitEncoder, UnitPool
+from nfn.layers.unit_decoder import UnitDecoder
 from nfn.siren import evaluate
 from nfn.space import SpaceLike, WeightSpace, as_space
 from nfn.spec import NetworkSpec
@@ -60,6 +61,25 @@ def test_reading_any_space_does_not_depend_on_the_order_of_units(space):
     assert_sensitive(Reading(space, 2), features, space=space)
 
 
+class Editing(Reading):
+    """Encoder, sweeps and decoder: networks to an update of each weight."""
+
+    def __init__(self, spec: SpaceLike):
+        super().__init__(spec)
+        self.decoder = UnitDecoder(spec, 4).double()
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        return self.decoder(features, self.units(features))
+
+
+@pytest.mark.parametrize("space", MESSAGE_SPACES.values(), ids=MESSAGE_SPACES)
+def test_an_update_moves_as_the_network_does(space):
+    features, model = random_on(space, 1), Editing(space)
+    assert_equivariant(model, features, space=space)
+    assert_sensitive(model, features, space=space)
+    assert [x.shape for x in model(features).tensors] == [x.shape for x in features.tensors]
+
+
 @pytest.mark.parametrize("name", ["resnet", "lenet with flattening"])
 def test_units_move_as_the_network_does(name):
     space, reading = SPACES[name], Reading(SPACES[name], 1)
@@ -96,12 +116,12 @@ def test_scales_of_convolutions_are_kept_too():
     )
 
 
-def test_what_cannot_be_is_said():
+def test_impossible_inputs_give_clear_errors():
     with pytest.raises(ValueError, match="3 axes permute"):
         ProductMessages(SPACES["three axes"], 1, 4)
-    with pytest.raises(ValueError, match="do not keep scales"):
+    with pytest.raises(ValueError, match="are not scale-equivariant"):
         ProductMessages(NetworkSpec.mlp(2, 3, 1), 1, 4, backward=True, symmetry="scale")
-    with pytest.raises(ValueError, match="Waves do not keep"):
+    with pytest.raises(ValueError, match="Waves are not equivariant"):
         UnitEncoder(NetworkSpec.mlp(2, 3, 1), 1, 4, waves=2, symmetry="sign")
     with pytest.raises(ValueError, match="Unknown symmetry 'odd'"):
         UnitPool(NetworkSpec.mlp(2, 3, 1), 1, 4, symmetry="odd")  # type: ignore[arg-type]
@@ -128,7 +148,7 @@ def close(got: WeightSpaceFeatures, want: WeightSpaceFeatures) -> bool:
     return all(torch.allclose(a, b) for a, b in zip(got.tensors, want.tensors, strict=True))
 
 
-def test_canonical_sines_compute_the_same_and_are_one_for_all_disguises():
+def test_canonical_sines_compute_the_same_and_are_equal_for_all_copies():
     features = sirens()
     points = torch.rand(11, 2, dtype=torch.float64) * 2 - 1
     other = disguised(features)
@@ -151,7 +171,9 @@ def run(features: WeightSpaceFeatures, x: torch.Tensor, activation) -> torch.Ten
     ("canonical", "activation", "signs"),
     [(canonical_relu, torch.relu, False), (canonical_odd, torch.tanh, True)],
 )
-def test_canonical_scales_and_signs_compute_the_same_and_are_one_for_all_copies(canonical, activation, signs):
+def test_canonical_scales_and_signs_compute_the_same_and_are_equal_for_all_copies(
+    canonical, activation, signs
+):
     features = random_features(NetworkSpec.mlp(3, 6, 5, 2), 1)
     x = torch.randn(3, 3, 9, dtype=torch.float64)
     copy = scale_units(features, random_factors(features, signs))
@@ -170,8 +192,8 @@ def test_canonical_scales_of_convolutions_and_of_dead_units():
     assert close(canonical_relu(dead), dead)
 
 
-def test_factors_for_every_hidden_layer_are_wanted():
-    with pytest.raises(ValueError, match="factors for 1 hidden layers, wanted 2"):
+def test_factors_for_every_hidden_layer_are_required():
+    with pytest.raises(ValueError, match="factors for 1 hidden layers, expected 2"):
         scale_units(sirens(), [torch.ones(3, 1, 6)])
 
 

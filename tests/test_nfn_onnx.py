@@ -120,7 +120,7 @@ class TwoHeads(nn.Module):
         return self.head(x), self.other(x)
 
 
-def test_of_several_outputs_the_first_is_taken_and_it_is_said(tmp_path):
+def test_the_first_of_several_outputs_is_used_and_reported(tmp_path):
     module, x = TwoHeads(), torch.randn(5, 4)
     data = export(module, x[:1], dynamo=False, output_names=["classes", "value"])
     (tmp_path / "net.onnx").write_bytes(data)
@@ -135,7 +135,7 @@ def test_of_several_outputs_the_first_is_taken_and_it_is_said(tmp_path):
         read_onnx(data, "actor")
 
 
-def test_half_precision_is_cast_and_said():
+def test_half_precision_is_cast_and_reported():
     module = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)).half()
     model = read_onnx(export(module, torch.zeros(1, 4).half(), dynamo=False))
     x = torch.randn(5, 4)

@@ -48,7 +48,7 @@ def test_strength_goes_from_nothing_through_the_operator_and_beyond(style, chann
     assert not torch.allclose(full, x, atol=1e-2)
 
 
-def test_pixels_beyond_the_range_are_cut_first():
+def test_pixels_out_of_range_are_clamped_first():
     assert apply_style(torch.full((1, 1, 5, 5), 7.0), "dilate").max() == 1
 
 

@@ -90,9 +90,9 @@ def test_random_permutations_are_seeded_and_of_the_right_sizes():
 
 FEATURES = random_features(MLP, 1)
 ERRORS = {
-    "number": (lambda: permute(FEATURES, [torch.arange(5)]), "wanted 3 .hidden neurons. or 5"),
+    "number": (lambda: permute(FEATURES, [torch.arange(5)]), "expected 3 .hidden neurons. or 5"),
     "size": (lambda: permute(FEATURES, [torch.arange(n) for n in (5, 3, 7)]), "Layer 1: a permutation of 3"),
-    "signs": (lambda: flip_signs(FEATURES, [torch.ones(5)]), "wanted 3"),
+    "signs": (lambda: flip_signs(FEATURES, [torch.ones(5)]), "expected 3"),
     "sign size": (lambda: flip_signs(FEATURES, [torch.ones(n) for n in (5, 3, 7)]), "Layer 1: 3 signs"),
     "open": (
         lambda: random_permutations(NetworkSpec((ArraySpec((ANY, 1)),), (ArraySpec((ANY,)),))),

@@ -83,7 +83,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
 # The classifier, whatever its weights
 
 
-def test_probabilities_are_shared_out_within_the_domain():
+def test_probabilities_sum_to_one_within_the_domain():
     model = small_classifier()
     result = model.explain(torch.tensor([0.1, 0.1, 0.3, 0.05, 0.15, 0.3]))
     assert (result.domain, result.label) == ("dogs", "pug")
@@ -94,7 +94,7 @@ def test_probabilities_are_shared_out_within_the_domain():
     assert told.label == "tabby" and told.probabilities == pytest.approx({"tabby": 0.5, "manx": 0.5})
 
 
-def test_what_is_like_nothing_is_not_typical():
+def test_out_of_distribution_inputs_are_not_typical():
     assert not small_classifier().explain(torch.tensor([0.1, 0.1, 0.1, 0.1, 0.05, 0.55])).typical
     assert not small_classifier().explain(torch.full((6,), math.nan)).typical
 
@@ -182,7 +182,7 @@ def test_the_shipped_classifier_reads_held_out_sirens(zoo, classifier, collectio
 
 
 @pytest.mark.parametrize("collection", COLLECTIONS)
-def test_the_shipped_classifier_is_blind_to_permutations_sign_flips_and_conventions(
+def test_the_shipped_classifier_is_invariant_to_permutations_sign_flips_and_conventions(
     zoo, classifier, collection
 ):
     network, _ = networks(zoo, collection, 1)[0]
@@ -203,7 +203,7 @@ def test_the_shipped_classifier_is_blind_to_permutations_sign_flips_and_conventi
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
-def test_untrained_sirens_and_scrambled_ones_are_unlike_the_zoo(zoo, classifier, outputs):
+def test_untrained_and_scrambled_sirens_are_out_of_distribution(zoo, classifier, outputs):
     spec = NetworkSpec.mlp(2, 32, 32, outputs)
     untrained = [classifier.predict(random_network(spec, seed)) for seed in range(40)]
     assert sum(r.typical for r in untrained) <= 2

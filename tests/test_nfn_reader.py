@@ -87,7 +87,7 @@ def test_an_order_that_names_do_not_tell_survives_writing(tmp_path):
     assert read_network(tmp_path / "copy.safetensors").names == network.names
 
 
-def test_a_layer_order_that_is_no_chain_is_refused(tmp_path):
+def test_a_layer_order_that_is_not_a_chain_is_refused(tmp_path):
     header, body = float_entries({"a.weight": (8, 2), "b.weight": (1, 8)})
     header["__metadata__"] = {"layer_order": '["b.weight", "a.weight"]'}
     with pytest.raises(NetworkFileError, match="First mismatch at layer 1"):
@@ -179,7 +179,7 @@ def test_odd_values_are_read_as_they_are(tmp_path):
 @pytest.mark.parametrize(
     "name", ["../../x.weight", "<img src=x>", "__proto__", "🙂.weight", "\u202eweight", ""]
 )
-def test_odd_tensor_names_are_only_names(tmp_path, name):
+def test_odd_tensor_names_are_treated_as_text(tmp_path, name):
     header, body = float_entries({name: (3, 2)})
     network = read_network(write_safetensors(tmp_path / "net.safetensors", header, body))
     assert network.names[0].weight == name

@@ -34,7 +34,7 @@ def test_foreign_files_are_named_with_advice(tmp_path, content, words, suffix):
     path.write_bytes(content)
     message = refusal(path)
     assert words in message
-    assert re.search(r"\. (Export|Unpack|Save|Load|Download|Wanted a state_dict)", message)
+    assert re.search(r"\. (Export|Unpack|Save|Load|Download|Open|Expected a state_dict)", message)
 
 
 def test_exported_programs_are_named_with_advice(tmp_path):
@@ -92,7 +92,7 @@ def test_a_file_at_the_size_limit_is_read_within_three_times_its_size(tmp_path):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_every_hostile_file_is_refused_in_the_right_words(tmp_path, name):
+def test_every_hostile_file_is_refused_with_the_right_error(tmp_path, name):
     (tmp_path / "net").write_bytes(REFUSED[name].make())
     message = refusal(tmp_path / "net")
     assert re.search(REFUSED[name].words, message), message

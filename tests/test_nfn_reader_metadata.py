@@ -21,7 +21,7 @@ def test_metadata_comes_back_as_it_came_with_the_convention_beside_it(tmp_path):
     assert written == {**metadata, "kind": "siren", "coordinates": "row_col", **convention}
 
 
-def test_a_choice_that_overrules_the_metadata_replaces_it_when_written(tmp_path):
+def test_a_choice_that_overrides_the_metadata_replaces_it_when_written(tmp_path):
     save_file(
         make_siren(*SIREN_WIDTHS).state_dict(), tmp_path / "net.safetensors", metadata={"omega_0": "20"}
     )
@@ -47,7 +47,7 @@ def test_a_choice_that_overrules_the_metadata_replaces_it_when_written(tmp_path)
         ({"Omega-0": " 20 "}, SirenConvention(20.0, 20.0)),
     ],
 )
-def test_metadata_tells_the_convention(tmp_path, metadata, convention):
+def test_metadata_declares_the_convention(tmp_path, metadata, convention):
     save_file(make_siren(*SIREN_WIDTHS).state_dict(), tmp_path / "net.safetensors", metadata=metadata)
     assert read_network(tmp_path / "net.safetensors").siren == convention
 
@@ -68,14 +68,14 @@ def test_metadata_tells_the_convention(tmp_path, metadata, convention):
         ("coordinates", ""),
     ],
 )
-def test_metadata_that_makes_no_sense_is_named_unless_the_caller_overrules_it(tmp_path, key, value):
+def test_invalid_metadata_is_named_unless_the_caller_overrides_it(tmp_path, key, value):
     save_file(make_siren(*SIREN_WIDTHS).state_dict(), tmp_path / "net.safetensors", metadata={key: value})
-    with pytest.raises(NetworkFileError, match=f"'{key}'.*wanted"):
+    with pytest.raises(NetworkFileError, match=f"'{key}'.*expected"):
         read_network(tmp_path / "net.safetensors")
     assert read_network(tmp_path / "net.safetensors", convention=SirenConvention()).siren == SirenConvention()
 
 
-def test_numbers_beside_a_state_dict_tell_the_convention(tmp_path):
+def test_numbers_beside_a_state_dict_declare_the_convention(tmp_path):
     state = make_siren(*SIREN_WIDTHS).state_dict()
     torch.save({"state_dict": state, "w0": 20.0, "output_range": (0, 1)}, tmp_path / "a.pt")
     torch.save({"model": state, "config": {"omega_0": 15}, "epoch": 3}, tmp_path / "b.pt")
@@ -107,7 +107,7 @@ def test_the_metadata_may_name_the_kind(tmp_path, named):
     assert read_network(tmp_path / "net.safetensors", kind="siren").kind == "siren"
 
 
-def test_a_network_that_is_no_siren_is_told_what_a_siren_is(tmp_path):
+def test_a_network_that_is_not_a_siren_gets_a_description_of_sirens(tmp_path):
     path = save(make_siren(3, 8, 1).state_dict(), tmp_path / "net.pt")
     with pytest.raises(NetworkFileError, match=r"3 inputs.*2 inputs .*1 or 3 outputs"):
         read_network(path, kind="siren")
@@ -123,7 +123,7 @@ def test_a_network_that_is_no_siren_is_told_what_a_siren_is(tmp_path):
         ({"convention": SirenConvention(low=1.0, high=1.0)}, "low and high to differ"),
     ],
 )
-def test_a_wrong_argument_is_the_callers_mistake(tmp_path, arguments, words):
+def test_a_wrong_argument_raises_value_error(tmp_path, arguments, words):
     with pytest.raises(ValueError, match=words) as caught:
         read_network(tmp_path / "unread.pt", **arguments)
     assert not isinstance(caught.value, NetworkFileError)

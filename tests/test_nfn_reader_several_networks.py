@@ -7,7 +7,7 @@ from foreign_files import actor_critic, mlp, renamed, state, torch_zip
 from safetensors.torch import save as save_tensors
 
 from nfn.reader import NetworkFileError, read_network, write_network
-from nfn.reader.normal_inputs import Normalization
+from nfn.reader.normalization import Normalization
 from nfn.reader.stored import StoredFile, open_file
 
 OTHER = state(mlp(3, 9, 4))
@@ -38,7 +38,7 @@ def opened(data: bytes, folder, part: str | None = None) -> StoredFile:
 
 
 @pytest.mark.parametrize("name", UNCLEAR)
-def test_where_it_is_unclear_the_networks_are_named_and_each_can_be_chosen(tmp_path, name):
+def test_ambiguous_files_name_their_networks_and_each_can_be_chosen(tmp_path, name):
     make, networks = UNCLEAR[name]
     with pytest.raises(NetworkFileError) as caught:
         opened(make(), tmp_path)
@@ -59,7 +59,7 @@ def test_everything_together_is_one_of_the_choices_and_is_remembered_when_writte
 
 
 @pytest.mark.parametrize("part", ["nobody", "actor.nobody", "", "a" * 5000])
-def test_a_part_that_is_not_there_is_answered_with_those_that_are(tmp_path, part):
+def test_an_unknown_part_lists_the_known_ones(tmp_path, part):
     with pytest.raises(NetworkFileError, match="'actor', 'critic'"):
         opened(torch_zip(actor_critic()), tmp_path, part)
 
@@ -71,7 +71,7 @@ def test_a_part_of_a_part(tmp_path):
     )
 
 
-def test_a_copy_that_is_set_aside_can_be_asked_for(tmp_path):
+def test_an_extra_copy_can_be_requested(tmp_path):
     data = torch_zip({"model": state(), "ema": {name: 2 * tensor for name, tensor in state().items()}})
     assert opened(data, tmp_path).networks == ("model", "ema")
     assert "'ema'" in " ".join(opened(data, tmp_path, "ema").notes)
@@ -80,7 +80,7 @@ def test_a_copy_that_is_set_aside_can_be_asked_for(tmp_path):
 @pytest.mark.parametrize(
     "names", [("a.ema.w", "b.ema.w"), ("target.0.weight",), ("loss.weight",), ("head.weight", "mask")]
 )
-def test_nothing_is_set_aside_if_no_weight_would_be_left(tmp_path, names):
+def test_extras_are_kept_if_no_weight_would_be_left(tmp_path, names):
     tensors = {name: torch.ones(3, 2) for name in names}
     assert set(opened(torch_zip(tensors), tmp_path).tensors) >= set(names[:1])
 
@@ -112,13 +112,13 @@ def test_a_layer_that_normalises_declares_the_pixels(tmp_path, tensors, expected
         {"mean": torch.zeros(3)},
     ],
 )
-def test_statistics_that_make_no_sense_declare_nothing(tmp_path, tensors):
+def test_invalid_statistics_declare_nothing(tmp_path, tensors):
     stored = opened(torch_zip({**state(), **tensors}), tmp_path)
     assert stored.normalization is None and "pixel_mean" not in stored.metadata
     assert set(stored.tensors) == set(state())
 
 
-def test_what_the_file_says_itself_goes_before_what_its_buffers_say(tmp_path):
+def test_the_files_declaration_overrides_its_buffers(tmp_path):
     table = {
         "model": {**state(), "mean": torch.zeros(1), "std": torch.ones(1)},
         "pixel_mean": 0.1,
@@ -131,11 +131,11 @@ def test_what_the_file_says_itself_goes_before_what_its_buffers_say(tmp_path):
     ("prefix", "expected"),
     [("module.", "module."), ("module.model.", "module.model."), ("a.", ""), ("net/", "net/"), ("model.a.", "model.")],
 )  # fmt: skip
-def test_what_wrappers_put_before_all_names_is_told(tmp_path, prefix, expected):
+def test_prefixes_of_wrappers_are_reported(tmp_path, prefix, expected):
     assert opened(torch_zip(renamed(prefix)), tmp_path).prefix == expected
     mixed = {**renamed(prefix), "zz.weight": torch.ones(2, 3)}
     assert opened(torch_zip(mixed), tmp_path).prefix == ""
 
 
-def test_normalization_of_four_channels_is_no_metadata():
+def test_normalization_of_four_channels_is_not_declared():
     assert Normalization((0.0,) * 4, (1.0,) * 4).facts() == {}

@@ -90,12 +90,12 @@ def test_a_stack_says_its_convention_once_and_can_be_overruled(tmp_path):
         read_networks(tmp_path / "stack.safetensors", ClassifierConvention(pixel_std=-1))
 
 
-def test_a_network_with_nan_stops_no_other(tmp_path):
+def test_a_network_with_nan_does_not_stop_the_others(tmp_path):
     parts = states(3)
     parts[0]["0.weight"][1, 0, 0, 0] = torch.nan
     save_file(stacked(parts), tmp_path / "stack.safetensors")
     first, *others = read_networks(tmp_path / "stack.safetensors")
-    assert isinstance(first, NetworkFileError) and "'0.weight' holds NaN" in str(first)
+    assert isinstance(first, NetworkFileError) and "'0.weight' has NaN" in str(first)
     assert all(isinstance(network, Network) for network in others)
 
 
@@ -115,7 +115,7 @@ def test_one_dimensional_convolutions_are_named(tmp_path):
     refused(tmp_path, model.state_dict(), "1D and 3D convolutions are not supported")
 
 
-def test_what_is_wrong_with_all_is_said_once(tmp_path):
+def test_an_error_common_to_all_networks_is_reported_once(tmp_path):
     tensors = stacked(states(2))
     tensors["2.weight"] = torch.zeros(2, 4, 7, 3, 3)
     refused(tmp_path, tensors, "do not form a chain")
@@ -148,7 +148,7 @@ def test_a_stack_may_record_the_order_of_its_layers(tmp_path):
 def test_a_view_that_repeats_one_network_is_refused(tmp_path):
     """Its thousand networks would each take as much memory as the file."""
     view = torch.zeros(1, 100, 100).expand(1000, 100, 100)
-    refused(tmp_path, {"weight": view}, "more data than the file holds", torch.save)
+    refused(tmp_path, {"weight": view}, "more data than the file has", torch.save)
 
 
 def test_a_thousand_networks_take_no_search_each(tmp_path, monkeypatch):

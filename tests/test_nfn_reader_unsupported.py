@@ -44,10 +44,10 @@ def test_unsupported_structures_say_what_is_supported_found_and_where(tmp_path):
         ({"a.weight": (8, 2), "a.bias": (3,)}, "'a.bias' has 3 values"),
         (
             {"a.weight": (8, 2), "norm.weight": (8,), "norm.bias": (8,)},
-            "'norm.weight' of shape [8] belongs to no",
+            "'norm.weight' of shape [8] is of no",
         ),
-        ({"a.weight": (8, 2), "scale": ()}, "'scale' of shape [] belongs to no"),
-        ({"a.weight": (8, 2, 3)}, "'a.weight' of shape [8, 2, 3] belongs to no"),
+        ({"a.weight": (8, 2), "scale": ()}, "'scale' of shape [] is of no"),
+        ({"a.weight": (8, 2, 3)}, "'a.weight' of shape [8, 2, 3] is of no"),
         ({"a.weight": (8, 2), "n.running_mean": (8,)}, "no 'n.running_var'"),
         ({f"{i}.weight": (1, 1) for i in range(500)}, "500 layers; at most 64"),
         ({"a.weight": (100_001, 1)}, "100,001 wide; at most 100,000"),
@@ -59,7 +59,7 @@ def test_tensors_without_a_place_are_named(tmp_path, shapes, words):
     assert words in message, message
 
 
-def test_two_networks_in_one_file_are_told_apart_by_nobody(tmp_path):
+def test_two_networks_in_one_file_are_refused_with_their_names(tmp_path):
     state = make_siren(2, 4, 1).state_dict()
     torch.save({"generator": state, "critic": state.copy()}, tmp_path / "net.pt")
     assert "2 state_dicts ('generator', 'critic')" in refusal(tmp_path / "net.pt")
@@ -81,7 +81,7 @@ def test_checkpoints_without_a_state_dict_say_what_they_hold(tmp_path, value, wo
     assert words in refusal(tmp_path / "net.pt")
 
 
-def test_an_order_hard_to_find_is_given_up_soon(tmp_path):
+def test_the_search_for_an_order_is_limited(tmp_path):
     letters = [a + b for a, b in itertools.product("abcdefgh", repeat=2)][:60]
     shapes = {f"{name}.weight": (4, 4) for name in letters[:-2]}
     shapes |= {f"{letters[-2]}.weight": (4, 3), f"{letters[-1]}.weight": (4, 3)}

@@ -44,7 +44,7 @@ def test_modules_keep_the_paths_of_the_tensors(tmp_path):
     assert {name.rpartition(".")[0] for name in stored.tensors} < stored.modules.keys()
 
 
-def test_one_activation_that_stands_at_two_places_is_told_at_both(tmp_path):
+def test_an_activation_used_twice_is_declared_at_both_places(tmp_path):
     act = nn.LeakyReLU(0.3)
     modules = opened(
         torch_zip(nn.Sequential(nn.Linear(2, 4), act, nn.Linear(4, 4), act, nn.Linear(4, 1))), tmp_path
@@ -69,7 +69,7 @@ def test_attributes_are_plain_data_and_functions_are_names(tmp_path):
     assert facts.attributes == {"activation": "torch.nn.functional.relu", "sizes": (1, 2), "name": "net"}
 
 
-def test_a_module_inside_itself_ends(tmp_path):
+def test_a_module_inside_itself_terminates(tmp_path):
     net = WithFunction()
     net._modules["again"] = net
     stored = opened(torch_zip(net), tmp_path)

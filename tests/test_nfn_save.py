@@ -95,7 +95,7 @@ def test_normalisation_classes_and_more_stand_in_the_metadata(tmp_path):
         ({"pixel_mean": [0.5, 0.5], "pixel_std": 1}, "one number, or 1, one for each channel"),
         ({"pixel_mean": float("nan"), "pixel_std": 1}, "one number"),
         ({"classes": ["a", "b"]}, "2 classes for outputs of shape .10,."),
-        ({"classes": list("aabcdefghi")}, "all different"),
+        ({"classes": list("aabcdefghi")}, "distinct name"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_and_nothing_is_written(settings, message, tmp_path):
@@ -169,12 +169,12 @@ WIDE = [{"inputs": [i], **RELU} for i in range(50)]
         (" " * (MAX_CHARACTERS + 1), "characters"),
         (_document([40_000_000], {"inputs": [0], **RELU}), "40,000,000 inputs and neurons"),
         (_document([100_000], *WIDE), "5,100,000 channels"),
-        (_document([3, 4, 0], {"inputs": [0], **RELU}), "wanted"),
-        (_document([], {"inputs": [0], **RELU}), "wanted"),
+        (_document([3, 4, 0], {"inputs": [0], **RELU}), "expected"),
+        (_document([], {"inputs": [0], **RELU}), "expected"),
         (_document([3], {"inputs": [0], "kind": "reshape", "to": [3, 1]}), "cannot become"),
     ],
 )
-def test_what_anybody_may_have_written_is_refused_with_a_sentence(text, message):
+def test_untrusted_declarations_are_refused_with_a_clear_error(text, message):
     with pytest.raises(ArchitectureError, match=message):
         read_declared({"architecture": text}, {})
 
@@ -210,7 +210,7 @@ def _leaves(part):
 
 
 @pytest.mark.parametrize("name", ["lenet", "resnet", "branches", "squeeze_excite"])
-def test_no_mutation_of_a_declaration_does_anything_but_read_or_refuse(name):
+def test_every_mutated_declaration_is_read_or_refused(name):
     module, x = build(name)
     architecture, tensors = nfn.trace(module, x.shape[1:]), trace_with_tensors(module, x.shape[1:]).tensors
     draw, outcomes = random.Random(0), set()

@@ -107,7 +107,7 @@ def test_fitting_depends_on_the_seed_and_not_on_the_chunk():
     assert not torch.allclose(one.weights[1], other.weights[1])
 
 
-def test_progress_is_told_network_by_network():
+def test_progress_is_reported_for_each_network():
     heard: list[int] = []
     fit_sirens(real_pictures(5), FitRecipe(steps=1), generator(), chunk=2, on_chunk=heard.append)
     assert heard == [2, 4, 5]

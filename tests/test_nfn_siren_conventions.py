@@ -88,7 +88,7 @@ def test_denormalize_undoes_normalize_in_every_convention(spec):
 
 
 @pytest.mark.parametrize("told", SAMPLES)
-def test_pixels_and_what_is_before_them_are_inverse(told):
+def test_pixels_and_raw_outputs_are_inverse(told):
     pixels = torch.rand(2, 3, 4, generator=generator()) * 1.8 - 0.9
     if told.output == "linear":
         torch.testing.assert_close(told.finished(told.unfinished(pixels)), pixels)
@@ -151,7 +151,7 @@ METADATA = [
 
 
 @pytest.mark.parametrize(("metadata", "told", "undeclared"), METADATA)
-def test_what_metadata_declares_is_not_open(metadata, told, undeclared, tmp_path):
+def test_declared_parts_of_a_convention_are_not_searched(metadata, told, undeclared, tmp_path):
     from safetensors.torch import save_file
 
     network = as_network(random_sirens(1, NetworkSpec.mlp(2, 6, 5, 1), generator()), SirenConvention())
@@ -168,13 +168,13 @@ def test_what_metadata_declares_is_not_open(metadata, told, undeclared, tmp_path
         ({"output_low": "[0, 0, 0]", "output_high": "[1, 1, 1]"}, "3 lowest"),
         ({"output_low": "[0, 0, 0]", "output_high": "1"}, "3 lowest"),
         ({"output_low": "1", "output_high": "1"}, "differ"),
-        ({"final_activation": "softplus"}, "'final_activation'.*wanted"),
-        ({"coordinate_range": "[0, 0]"}, "'coordinate_range'.*wanted"),
-        ({"upwards": "maybe"}, "'upwards'.*wanted"),
-        ({"pixel_centres": "1e9"}, "'pixel_centres'.*wanted"),
+        ({"final_activation": "softplus"}, "'final_activation'.*expected"),
+        ({"coordinate_range": "[0, 0]"}, "'coordinate_range'.*expected"),
+        ({"upwards": "maybe"}, "'upwards'.*expected"),
+        ({"pixel_centres": "1e9"}, "'pixel_centres'.*expected"),
     ],
 )
-def test_metadata_that_cannot_be_is_refused(metadata, words, tmp_path):
+def test_impossible_metadata_is_refused(metadata, words, tmp_path):
     from safetensors.torch import save_file
 
     network = as_network(random_sirens(1, NetworkSpec.mlp(2, 6, 5, 1), generator()), SirenConvention())
@@ -289,7 +289,7 @@ def test_settings_at_any_depth_declare_a_convention(tmp_path):
     [(1, 1, "a sound: 1 input"), (3, 1, "a distance field or a volume: 3 inputs"), (2, 4, r"transparency \(RGBA\)"),
      (3, 3, "a video"), (7, 1, "7 inputs"), (2, 5, "5 outputs")],
 )  # fmt: skip
-def test_sirens_of_other_things_than_pictures_are_named(inputs, outputs, words, tmp_path):
+def test_sirens_of_sounds_and_volumes_are_named(inputs, outputs, words, tmp_path):
     features = random_sirens(1, NetworkSpec.mlp(inputs, 6, 5, outputs), generator())
     write_network(
         replace(as_network(features, SirenConvention()), convention=ClassifierConvention()),

@@ -60,7 +60,7 @@ def shown(module: nn.Module, size: int) -> torch.Tensor:
         ((), "linear"),
     ],
 )
-def test_what_stands_at_the_end_of_a_siren_is_part_of_its_convention(end, output, tmp_path):
+def test_the_output_activation_of_a_siren_is_part_of_its_convention(end, output, tmp_path):
     module = siren(*end)
     nfn.save(module, tmp_path / "net.safetensors", (2,), metadata={"pixel_range": "[0, 1]"})
     network = read_network(tmp_path / "net.safetensors")
@@ -88,18 +88,18 @@ def test_the_convention_of_a_graph_says_where_its_coordinates_are(tmp_path):
         row, col = torch.meshgrid(torch.linspace(1, 0, 5), torch.linspace(0, 1, 5), indexing="ij")
         torch.manual_seed(0)
         module = Fourier()
-        wanted = 2 * module(torch.stack([col, row], -1).flatten(0, 1)).T.unflatten(1, (5, 5)) - 1
-    torch.testing.assert_close(render_network(network, 5, 5)[0], wanted, atol=2e-5, rtol=1e-4)
+        expected = 2 * module(torch.stack([col, row], -1).flatten(0, 1)).T.unflatten(1, (5, 5)) - 1
+    torch.testing.assert_close(render_network(network, 5, 5)[0], expected, atol=2e-5, rtol=1e-4)
 
 
-def test_a_graph_of_something_else_is_no_picture(tmp_path):
+def test_a_graph_of_something_else_is_not_a_picture(tmp_path):
     nfn.save(nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 10)), tmp_path / "net.safetensors", (2,))
     assert read_network(tmp_path / "net.safetensors").kind == "classifier"
     with pytest.raises(NetworkFileError, match="not a SIREN of a picture"):
         read_network(tmp_path / "net.safetensors", kind="siren")
 
 
-def test_a_drawn_graph_is_written_as_it_came(tmp_path):
+def test_a_drawn_graph_is_written_unchanged(tmp_path):
     torch.manual_seed(0)
     nfn.save(Fourier(), tmp_path / "net.safetensors", (2,))
     network = read_network(tmp_path / "net.safetensors")
@@ -120,7 +120,7 @@ def test_an_edited_siren_with_a_graph_is_read_again_as_it_is_shown(tmp_path):
     torch.testing.assert_close(render_network(again, 32, 32)[0].clamp(-1, 1), edit.after, atol=1e-4, rtol=0)
 
 
-def test_a_picture_that_is_no_chain_is_edited_and_keeps_its_fixed_matrix(tmp_path):
+def test_a_picture_that_is_not_a_chain_is_edited_and_keeps_its_fixed_matrix(tmp_path):
     torch.manual_seed(0)
     nfn.save(Fourier(), tmp_path / "net.safetensors", (2,), metadata={"pixel_range": "[0, 1]"})
     network = read_network(tmp_path / "net.safetensors")

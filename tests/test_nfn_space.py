@@ -103,8 +103,8 @@ ERRORS = {
         ),
         "'0.weight' has size 4, but its group 1 has 5",
     ),
-    "count": (lambda: OPEN.get_num_params(), "'0.weight' leaves open"),
-    "open draw": (lambda: OPEN.random_permutations(), r"groups \[1\] are open"),
+    "count": (lambda: OPEN.get_num_params(), "'0.weight' has an unknown size"),
+    "open draw": (lambda: OPEN.random_permutations(), r"groups \[1\] are unknown"),
     "number": (lambda: RESNET.permute([], {}), "Got 0 tensors for a weight space of 8"),
     "unknown group": (lambda: RESNET.permute([torch.zeros(1)] * 8, {7: torch.arange(2)}), r"groups \[7\]"),
     "order": (

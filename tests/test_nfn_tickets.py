@@ -32,7 +32,7 @@ from nfn.sparse_training import (
 )  # fmt: skip
 from nfn.spec import ArraySpec, NetworkSpec
 from nfn.ticket_vae import TicketVae
-from nfn.tickets import TicketConfig, TicketPredictor, canonical_order, comparable, spike
+from nfn.tickets import TicketConfig, TicketPredictor, canonical_order, comparable_scores, spike_ratio
 
 MLP = ((12, 16), (9, 12), (4, 9))
 CNN = ((5, 3, 3, 3), (6, 5, 3, 3), (7, 6), (4, 7))
@@ -91,7 +91,7 @@ def test_equal_scores_still_give_the_exact_number():
 
 
 @pytest.mark.parametrize("sparsity", [-0.1, 1.1, float("nan")])
-def test_a_sparsity_that_cannot_be_is_refused(sparsity):
+def test_an_impossible_sparsity_raises_value_error(sparsity):
     with pytest.raises(ValueError, match="sparsity"):
         top_masks([torch.zeros(1, 1, 2, 2)], sparsity)
 
@@ -191,8 +191,8 @@ def test_scores_are_equivariant_bit_for_bit(shapes, pointwise):
     orders = random_permutations(spec_of(shapes), torch.Generator().manual_seed(9))
     scores = WeightSpaceFeatures(model.scores(init), init.biases)
     permuted = model.scores(permute(init, orders))
-    for wanted, found in zip(permute(scores, orders).weights, permuted, strict=True):
-        assert torch.equal(wanted, found)
+    for expected, found in zip(permute(scores, orders).weights, permuted, strict=True):
+        assert torch.equal(expected, found)
 
 
 @pytest.mark.parametrize("shapes", [MLP, CNN])
@@ -211,10 +211,10 @@ def test_comparable_scores_keep_the_expected_number_in_each_layer():
     sure, unsure = torch.randn(1, 1, 40, 50) * 5 - 6, torch.randn(1, 1, 30, 100) * 0.3 - 2
     expected = [float(x.sigmoid().sum()) for x in (sure, unsure)]
     sparsity = 1 - sum(expected) / 5000
-    kept = kept_per_layer(top_masks([comparable(sure), comparable(unsure)], sparsity))[0]
+    kept = kept_per_layer(top_masks([comparable_scores(sure), comparable_scores(unsure)], sparsity))[0]
     assert kept.tolist() == pytest.approx(expected, abs=12)
     order = sure.flatten().argsort(descending=True)
-    assert (comparable(sure).flatten()[order].diff() <= 0).all()
+    assert (comparable_scores(sure).flatten()[order].diff() <= 0).all()
 
 
 @pytest.mark.parametrize("widths", [(12, 9), (20, 3), (1, 30)])
@@ -244,10 +244,12 @@ def test_a_trained_network_is_noticed_and_still_scored():
     assert not model.predict(network_of(init)).trained
     recipe = TrainingRecipe(300, 16, "adam", 0.02)
     trained = train(
-        SparseTraining(init, None, recipe), *model.stored(torch.arange(32)), torch.Generator().manual_seed(0)
+        SparseTraining(init, None, recipe),
+        *model.stored_batch(torch.arange(32)),
+        torch.Generator().manual_seed(0),
     )
     ticket = model.predict(network_of(trained))
-    assert ticket.trained and "names" in ticket.sentence
+    assert ticket.trained and "classifies" in ticket.sentence
     assert all(torch.isfinite(score).all() for score in ticket.scores)
 
 
@@ -258,8 +260,8 @@ def test_random_weights_of_any_usual_kind_have_no_spike(rows, columns):
     for init in (nn.init.kaiming_uniform_, nn.init.kaiming_normal_, nn.init.xavier_uniform_, nn.init.xavier_normal_,
                  nn.init.orthogonal_, lambda w: w.normal_(0, 0.02)):  # fmt: skip
         init(weight)
-        assert spike(weight) < 1.2
-    assert spike(weight + weight.std() * torch.ones(rows, 1) * torch.randn(1, columns)) > 1.35
+        assert spike_ratio(weight) < 1.2
+    assert spike_ratio(weight + weight.std() * torch.ones(rows, 1) * torch.randn(1, columns)) > 1.35
 
 
 @pytest.fixture(scope="module", params=[MLP, CNN], ids=["mlp", "cnn"])
@@ -276,21 +278,21 @@ def calibrated(request):
 def test_the_rule_of_magnitude_is_the_size_after_a_short_training(calibrated):
     model, init, _ = calibrated
     one = apply_order(init.select(0), canonical_order(init.select(0)))
-    images, labels = model.stored(torch.arange(32))
+    images, labels = model.stored_batch(torch.arange(32))
     training = SparseTraining(one, None, model.short_recipe)
     trained = train(training, images, labels, torch.Generator().manual_seed(0))
     for weight, score, unit in zip(trained.weights, model.scores(one), model.units.tolist(), strict=True):
-        wanted = weight.abs() / weight.square().mean().sqrt() / unit
-        torch.testing.assert_close(score, wanted, rtol=1e-4, atol=1e-5)
+        expected = weight.abs() / weight.square().mean().sqrt() / unit
+        torch.testing.assert_close(score, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_calibrated_layers_keep_as_many_as_the_masks_did(calibrated):
     model, init, masks = calibrated
     kept = torch.stack([(score >= 1).flatten(1).sum(1) for score in model.scores(init)], 1).float().mean(0)
-    wanted = kept_per_layer(masks).float().mean(0)
+    expected = kept_per_layer(masks).float().mean(0)
     totals = torch.tensor([mask[0].numel() for mask in masks])
-    assert ((kept - wanted).abs() <= 0.05 * totals).all()
-    assert wanted.div(totals).diff().abs().min() > 0.05, (
+    assert ((kept - expected).abs() <= 0.05 * totals).all()
+    assert expected.div(totals).diff().abs().min() > 0.05, (
         "a model that keeps the same of every layer would not do"
     )
 
@@ -310,7 +312,7 @@ def test_calibrated_scores_are_equivariant_bit_for_bit_and_survive_a_file(calibr
         torch.testing.assert_close(before, after, rtol=2e-3, atol=0)
 
 
-def test_saved_and_loaded_it_scores_alike(tmp_path):
+def test_a_saved_predictor_scores_the_same(tmp_path):
     model, init = predictor_for(MLP), default_init(spec_of(MLP), [0])
     model.save(tmp_path)
     loaded = TicketPredictor.load(tmp_path)
@@ -326,7 +328,7 @@ def test_the_vae_learns_and_is_equivariant(shapes):
     model = TicketVae(plain.config)
     model.store(plain.pixels, plain.labels)
     init = default_init(spec_of(shapes), range(4))
-    inputs, masks = model.read(init), top_masks([w.abs() for w in init.weights], 0.8)
+    inputs, masks = model.input_channels(init), top_masks([w.abs() for w in init.weights], 0.8)
     optimizer, losses = torch.optim.Adam(model.parameters(), 0.01), []
     for step in range(40):
         loss = model.loss(inputs, masks, torch.Generator().manual_seed(step))
@@ -337,8 +339,8 @@ def test_the_vae_learns_and_is_equivariant(shapes):
     assert losses[-1] < 0.7 * losses[0]
     orders = random_permutations(spec_of(shapes), torch.Generator().manual_seed(9))
     one = init.select(0)
-    wanted = permute(WeightSpaceFeatures(model.scores(one), one.biases), orders).weights
-    assert all(torch.equal(a, b) for a, b in zip(wanted, model.scores(permute(one, orders)), strict=True))
+    expected = permute(WeightSpaceFeatures(model.scores(one), one.biases), orders).weights
+    assert all(torch.equal(a, b) for a, b in zip(expected, model.scores(permute(one, orders)), strict=True))
 
 
 def test_stored_images_come_back_bit_for_bit(tmp_path):
@@ -359,6 +361,6 @@ def test_images_are_stored_smaller():
     config = TicketConfig("toy", MLP, 0.5, 0.25, (1, 4, 4), 2, shrink=2)
     model = TicketPredictor(config)
     model.store(images, torch.zeros(2))
-    wanted = images.view(2, 1, 2, 2, 2, 2).float().mean((3, 5)).round().to(torch.uint8)
-    assert torch.equal(model.pixels, wanted) and torch.equal(model.shrunk(images), wanted)
-    assert model.stored(torch.arange(1))[0].shape == (1, 1, 2, 2)
+    expected = images.view(2, 1, 2, 2, 2, 2).float().mean((3, 5)).round().to(torch.uint8)
+    assert torch.equal(model.pixels, expected) and torch.equal(model.downsample(images), expected)
+    assert model.stored_batch(torch.arange(1))[0].shape == (1, 1, 2, 2)

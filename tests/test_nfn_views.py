@@ -57,7 +57,7 @@ def test_a_scaled_output_changes_the_range_of_the_pixels(tmp_path):
         torch.testing.assert_close(got, 2 * module(points)[:, 0] - 1, atol=2e-5, rtol=1e-4)
 
 
-def test_other_graphs_are_no_sirens():
+def test_other_graphs_are_not_sirens():
     shapes = nfn.trace(nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1)), (2,))
     assert siren_view(shapes, {}) is None
 
@@ -101,7 +101,7 @@ def test_a_small_cnn_keeps_its_function_when_batch_norm_is_folded(place, activat
                       nn.Linear(4, 10)),
     ],
 )  # fmt: skip
-def test_other_wirings_are_no_small_cnn(module):
+def test_other_wirings_are_not_small_cnns(module):
     assert small_cnn_view(nfn.trace(module, (1, 28, 28)), module.state_dict()) is None
 
 

@@ -160,7 +160,7 @@ def test_every_start_can_be_built(name):
         assert proposal.build(start, shape).output_shape == (10,)
 
 
-def test_layers_that_stand_in_no_row_are_named():
+def test_layers_that_fit_no_chain_are_named():
     shapes = {"encoder.weight": (8, 30), "decoder.weight": (31, 9)}
     with pytest.raises(WiringError, match=r"decoder\.weight.*takes 9 inputs.*gives 8"):
         propose(shapes, in_order=True)
@@ -172,7 +172,7 @@ def test_a_tensor_without_a_part_is_named():
         propose(shapes, in_order=True)
 
 
-def test_an_order_that_is_found_from_widths_is_said():
+def test_an_order_found_from_widths_is_reported():
     proposal = propose({"b.weight": (10, 8), "a.weight": (8, 30)}, in_order=True)
     assert [layer.weight for layer in proposal.layers] == ["a.weight", "b.weight"]
     assert "order" in proposal.assumed[0]
@@ -211,7 +211,7 @@ class PoolsInForward(nn.Module):
         return self.last(self.act(self.second(x)).mean((2, 3)))
 
 
-def test_what_a_pickled_module_tells_of_its_convolutions_is_not_varied(tmp_path):
+def test_declared_settings_of_convolutions_are_not_searched(tmp_path):
     torch.save(PoolsInForward(), tmp_path / "net.pt")
     network = read_network(tmp_path / "net.pt")
     assert isinstance(network.proposal, Proposal) and network.classifier.activation == "gelu"

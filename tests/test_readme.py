@@ -41,5 +41,5 @@ def test_the_python_example_runs(capsys):
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)]+)\)", README))
-def test_links_lead_somewhere(link):
+def test_links_resolve(link):
     assert (ROOT / link).exists()

@@ -12,8 +12,9 @@ import pytest
 import yaml
 from waiting import free_port, wait_for
 
-from app import gpu
-from app.serving import launch_options
+from app.runtime import device as gpu
+from app.server.serving import launch_options
+from app.ui import TABS
 
 ROOT = Path(__file__).parent.parent
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
@@ -53,7 +54,7 @@ def test_torch_of_zero_gpu_is_allowed():
 
 
 def test_nothing_is_recorded_or_reported():
-    options = launch_options()
+    options = launch_options(TABS)
     assert options["run_history"] is False and options["enable_monitoring"] is False
     assert options["ssr_mode"] is False
 
@@ -88,4 +89,4 @@ def test_on_zero_gpu_a_call_borrows_and_the_app_stays_on_the_cpu(monkeypatch):
     monkeypatch.setitem(sys.modules, "spaces", spaces)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert gpu.on_gpu(seconds=5)(len) == ("lent", 5, len)
-    assert gpu.device.__wrapped__().type == "cpu" and gpu.lent_device().type == "cuda"
+    assert gpu.device.__wrapped__().type == "cpu" and gpu.gpu_call_device().type == "cuda"

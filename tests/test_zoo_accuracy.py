@@ -3,11 +3,12 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from xml.etree.ElementTree import fromstring
 
 import pytest
 import torch
 
-from nfn.accuracy.answers import angle, share
+from nfn.accuracy.answers import angle, fraction
 from nfn.accuracy.predictor import PLAIN, AccuracyPredictor
 from nfn.network import ClassifierConvention, Graph, Network, SirenConvention
 from zoo import evaluate_accuracy as evaluating
@@ -15,6 +16,7 @@ from zoo import train_accuracy
 from zoo.build import run_build
 from zoo.build_wild import WildBuild, wild_images
 from zoo.card_accuracy import accuracy_card
+from zoo.card_plot import reliability_svg
 from zoo.commands.train import save
 from zoo.evaluate_accuracy import evaluate_accuracy, noise_ceiling
 from zoo.train_accuracy import (
@@ -80,24 +82,24 @@ def test_it_learns_from_the_training_split_alone(model, zoos):
     assert describe_training(model)["networks"] == len(mine) < len(rows)
     seen = model.processes[0].inputs[:, 0]
     torch.testing.assert_close(
-        share(model.processes[0].targets + seen),
+        fraction(model.processes[0].targets + seen),
         torch.tensor([facts["test_accuracy"] for facts in mine]),
         atol=1e-5,
         rtol=0,
     )
 
 
-def test_what_is_read_is_how_the_network_answers_the_stored_pictures(model, zoos):
+def test_the_statistics_are_of_the_outputs_on_stored_pictures(model, zoos):
     network = first_network(zoos[1])
     pictures, labels = wild_images("mnist", "train")
     stored = model.pictures("mnist")
     assert torch.equal(stored.images, pictures[: len(stored.images)])
     answers = network.scores(stored.images.float() / 255).argmax(1)
     per_class = [float((answers[labels == k] == k).float().mean()) for k in labels.unique()]
-    read = model.features(model.read("mnist", (1, 28, 28), network.scores))
+    read = model.features(model.statistics("mnist", (1, 28, 28), network.scores))
     assert float(read[0]) == pytest.approx(float(angle(torch.tensor(per_class).mean())), abs=1e-6)
     flipped = model.config.features.index(("flipped", "accuracy"))
-    mirrored = model.features(model.read("mnist", (1, 28, 28), lambda x: network.scores(x.flip(3))))
+    mirrored = model.features(model.statistics("mnist", (1, 28, 28), lambda x: network.scores(x.flip(3))))
     assert float(mirrored[flipped]) == pytest.approx(-float(read[flipped]), abs=1e-6)
 
 
@@ -122,15 +124,15 @@ def test_large_networks_are_shown_fewer_pictures(model, zoos, monkeypatch):
     assert set(seen) == {7}
 
 
-def test_what_cannot_be_is_said(model, zoos):
+def test_impossible_inputs_give_clear_errors(model, zoos):
     network = first_network(zoos[1])
     with pytest.raises(ValueError, match=r"Unknown images 'svhn'.*mnist"):
         model.estimate("svhn", (3, 32, 32), network.scores)
-    with pytest.raises(ValueError, match=r"gives \(9,\) for a picture; wanted 10"):
+    with pytest.raises(ValueError, match=r"gives \(9,\) for a picture; expected 10"):
         model.estimate("mnist", (1, 28, 28), lambda x: network.scores(x)[:, 1:])
 
 
-def test_what_it_can_read_is_told_by_the_shapes_alone(model, zoos):
+def test_readability_follows_from_the_shapes_alone(model, zoos):
     from nfn.architecture.graph import Architecture
     from nfn.architecture.ops import Flatten, Linear
 
@@ -161,13 +163,13 @@ def test_a_network_unlike_the_zoo_gets_no_interval(model, monkeypatch):
 
 
 def test_networks_are_read_once(zoos, work, model, monkeypatch):
-    monkeypatch.setattr(AccuracyPredictor, "read", None)
+    monkeypatch.setattr(AccuracyPredictor, "statistics", None)
     again = fit_accuracy(zoos, RECIPE, work)
     assert str(again.state_dict()) == str(model.state_dict())
     assert again.config == model.config
 
 
-def test_conformal_quantiles_hold_their_share():
+def test_conformal_quantiles_have_their_coverage():
     generator = torch.Generator().manual_seed(0)
     inside = [
         float(errors[0] <= conformal_quantile(errors[1:], 0.9))
@@ -177,7 +179,7 @@ def test_conformal_quantiles_hold_their_share():
     assert conformal_quantile(torch.tensor([3.0, 1.0, 2.0]), 0.5) == 2.0
 
 
-def test_a_run_is_calibrated_by_the_others(model, zoos, work):
+def test_a_run_is_calibrated_on_the_other_runs(model, zoos, work):
     """A run whose targets are wrong makes itself surprising, and does not explain itself."""
     examples = read_folders(model, zoos, work).where(lambda facts: facts["split"] == "train")
     process = model.processes[0]
@@ -191,26 +193,29 @@ def test_a_run_is_calibrated_by_the_others(model, zoos, work):
     assert not torch.allclose(after[~mine], before[~mine])
 
 
-def test_calibration_follows_the_errors(model, zoos, work):
-    examples = read_folders(model, zoos, work).where(lambda facts: facts["split"] == "train")
+def test_calibration_follows_the_errors(model):
     kept = model.config
     model.processes[0].targets.mul_(3)
-    calibrate(model, 0, examples, RECIPE)
+    calibrate(model, 0, RECIPE)
     wide, model.config = model.config.looks[0].quantiles, kept
     model.processes[0].targets.div_(3)
     narrow = kept.looks[0].quantiles
+    errors = train_accuracy.left_out_errors(model, 0, RECIPE.folds)
+    assert train_accuracy.group_quantiles(model, 0, errors, RECIPE.coverage) == pytest.approx(
+        narrow, rel=1e-4
+    )
     assert set(narrow) == set(wide) == {"cifar10-gray", "mnist"}
     assert all(wide[name] > narrow[name] for name in wide)
 
 
-def test_measured_figures_stand_in_the_card(model, zoos, work, tmp_path):
+def test_the_card_contains_the_measured_figures(model, zoos, work, tmp_path):
     facts = {
         "recipe": {"steps": 8},
         "seconds": 61,
         **describe_training(model),
         "wild": list(map(describe_wild, zoos)),
     }
-    save(model, tmp_path, [], facts)
+    save("accuracy", model, tmp_path, [], facts)
     metrics = evaluate_accuracy(AccuracyPredictor.load(tmp_path), zoos, [], work)
     named = {row["which"]: row for row in metrics["accuracy"]}
     assert {"all held out", "all of families never trained on", "cifar10-gray", "mnist"} <= set(named)
@@ -227,9 +232,15 @@ def test_measured_figures_stand_in_the_card(model, zoos, work, tmp_path):
         f"{training['networks']} networks".split()[0],
     ):
         assert text in card
+    held_out, unseen = metrics["reliability"]
+    assert len(held_out["measured"]) + len(unseen["predicted"]) == sum(f["split"] != "train" for f in rows)
+    assert list(held_out["levels"].values()) == sorted(held_out["levels"].values())
+    plot = reliability_svg(metrics["reliability"])
+    assert fromstring(plot).tag.endswith("svg") and "families never trained on" in plot
+    assert plot.count("h0") == len(rows) - training["networks"] + 2 * len(held_out["levels"])
 
 
-def test_figures_are_those_of_a_slow_count(model, zoos, work):
+def test_figures_match_a_slow_count(model, zoos, work):
     held_out = read_folders(model, zoos, work).where(lambda facts: facts["split"] != "train")
     for facts in held_out.facts:
         facts["confidence"] = 0.5
@@ -239,6 +250,7 @@ def test_figures_are_those_of_a_slow_count(model, zoos, work):
     typical = [(r, t) for r, t in zip(results, truths, strict=True) if r.typical]
     inside = sum(r.low <= t <= r.high for r, t in typical)
     assert row["coverage"] == round(inside / max(1, len(typical)), 4)
+    assert evaluating.observed(model, held_out, model.config.looks[0].quantiles) == row["coverage"]
     mean_error = sum(abs(r.test_accuracy - t) for r, t in zip(results, truths, strict=True)) / len(truths)
     assert row["mae"] == pytest.approx(mean_error, abs=1e-4)
     assert row["confidence_mae"] == pytest.approx(sum(abs(0.5 - t) for t in truths) / len(truths), abs=1e-4)

@@ -13,11 +13,12 @@ import torch
 
 from nfn.siren import render
 from zoo import images
-from zoo.build import _follow, find_device, run_build
+from zoo.build import find_device, grow, run_build
 from zoo.build_siren import SirenBuild, draw_recipe
 from zoo.collection import Collection
 from zoo.errors import ZooError
-from zoo.images import load_images, to_pixels
+from zoo.executor import _run_futures
+from zoo.images import load_images, to_float
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "tests" / "data" / "images"
@@ -68,7 +69,7 @@ def test_a_build_leaves_spec_rows_and_shards(whole):
     assert spec["images"] == {"name": "mnist", "repo": "ylecun/mnist", "size": 28, "licence": "MIT"}
 
 
-def test_a_killed_build_goes_on_to_the_same_bytes(whole, tmp_path):
+def test_a_killed_build_resumes_to_the_same_bytes(whole, tmp_path):
     folder = tmp_path / "collection"
     run = subprocess.run(
         [sys.executable, "-c", KILLED.format(folder=str(folder))], cwd=ROOT, capture_output=True
@@ -110,7 +111,26 @@ def test_a_workers_error_reaches_the_caller():
     going_on, failed = Future(), Future()
     failed.set_exception(OSError("disk full"))
     with pytest.raises(OSError, match="disk full"):
-        _follow([going_on, failed], lambda: 0, lambda count: None)
+        _run_futures(iter([going_on, failed]), 2, lambda: 0, lambda count: None)
+
+
+def test_workers_get_a_few_shards_at_a_time():
+    submitted: list[Future] = []
+
+    def submit():
+        for _ in range(100):
+            assert sum(not future.done() for future in submitted) < 3
+            submitted.append(Future())
+            yield submitted[-1]
+
+    def finish_one() -> int:
+        for future in [future for future in submitted if not future.done()][:1]:
+            future.set_result(None)
+        return sum(future.done() for future in submitted)
+
+    counts: list[int] = []
+    _run_futures(submit(), 3, finish_one, counts.append)
+    assert len(submitted) == sum(counts) == 100
 
 
 def test_a_finished_build_is_not_made_again(tmp_path):
@@ -132,7 +152,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_build(BUILD, tmp_path, "cpu", 1, stop)
     before = contents(tmp_path)
-    with pytest.raises(ZooError, match=r"recipe is 'fixed' there and 'varied' here.*Repeat those settings"):
+    with pytest.raises(ZooError, match=r"recipe is 'fixed' there and 'varied' here.*Use the same settings"):
         run_build(replace(BUILD, recipe="varied"), tmp_path, "cpu", 1, lambda count: None)
     assert contents(tmp_path) == before
 
@@ -146,10 +166,10 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"first": 30, "count": 3}, "test split of mnist has 32 images; rows 30 to 32 were asked for"),
-        ({"count": 0}, "start at 1"),
-        ({"copies": -1}, "start at 1"),
-        ({"first": -1}, "the first row and the seed at 0"),
+        ({"first": 30, "count": 3}, "test split of mnist has 32 images; rows 30 to 32 were requested"),
+        ({"count": 0}, "copies must be at least 1"),
+        ({"copies": -1}, "copies must be at least 1"),
+        ({"first": -1}, "the first row and the seed at least 0"),
         ({"recipe": "best"}, "Unknown recipe 'best': choose one of fixed, varied, quick"),
         ({"images": "svhn"}, "Unknown images 'svhn'"),
         ({"split": "dev"}, "Unknown split 'dev'"),
@@ -161,7 +181,7 @@ def test_rows_that_do_not_exist_are_refused_before_anything_is_written(tmp_path,
     assert not (tmp_path / "new").exists()
 
 
-def test_the_networks_are_the_images_they_say_they_are(tmp_path):
+def test_networks_show_the_images_of_their_rows(tmp_path):
     run_build(
         SirenBuild("cifar10", count=3, copies=2, first=4, shard_size=4),
         tmp_path,
@@ -180,7 +200,7 @@ def test_the_networks_are_the_images_they_say_they_are(tmp_path):
         (6, 1),
     ]
     pixels, labels = load_images("cifar10", "test", collection.rows["image_row"].to_pylist())
-    error = (render(collection.features(), 32, 32) - to_pixels(pixels)).square().mean((1, 2, 3))
+    error = (render(collection.features(), 32, 32) - to_float(pixels)).square().mean((1, 2, 3))
     assert torch.allclose(
         10 * torch.log10(4 / error), torch.tensor(collection.rows["psnr"].to_numpy()).float(), atol=2e-2
     )
@@ -205,3 +225,13 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
         find_device("cuda")
     with pytest.raises(ZooError, match="Unknown device 'tpu'"):
         find_device("tpu")
+
+
+def test_a_larger_count_extends_a_build_to_the_files_of_a_whole_one(tmp_path):
+    small = replace(BUILD, count=2, copies=1, shard_size=4)
+    large = replace(small, count=6)
+    for build in (small, large):
+        grow(build, tmp_path / "grown")
+        run_build(build, tmp_path / "grown", "cpu", 1, lambda count: None)
+    run_build(large, tmp_path / "whole", "cpu", 1, lambda count: None)
+    assert contents(tmp_path / "grown") == contents(tmp_path / "whole"), "its last shard was not full"

@@ -10,12 +10,12 @@ import torch
 from nfn.cnn import class_scores
 from nfn.reader import read_network, write_network
 from zoo import images
-from zoo.build import run_build
+from zoo.build import grow, run_build
 from zoo.build_cnn import GROUP, CnnBuild, gray_images
 from zoo.collection import Collection
 from zoo.errors import ZooError
 from zoo.images import load_images, to_gray
-from zoo.sample import sample_collection
+from zoo.sample import Sample, sample_collection
 
 BUILD = CnnBuild("cifar10", count=16, min_steps=4, max_steps=12, shard_size=8)
 
@@ -27,7 +27,6 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cnns") / "tiny-cnns"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
-        patch.setattr(images, "VALIDATION_ROWS", 8)  # 32 rows are all there is
         gray_images.cache_clear()
         run_build(BUILD, folder, "cpu", 1, lambda count: None)
         yield folder
@@ -68,6 +67,17 @@ def test_the_same_seed_makes_the_same_bytes_and_another_does_not(built, tmp_path
     assert (tmp_path / "other" / first).read_bytes() != (built / first).read_bytes()
 
 
+def test_a_larger_count_extends_a_build_and_keeps_full_shards(built, tmp_path):
+    run_build(replace(BUILD, count=8), tmp_path / "grown", "cpu", 1, lambda count: None)
+    first = tmp_path / "grown" / "weights-00000.safetensors"
+    before = first.stat().st_mtime_ns
+    grow(BUILD, tmp_path / "grown")
+    run_build(BUILD, tmp_path / "grown", "cpu", 1, lambda count: None)
+    assert first.stat().st_mtime_ns == before
+    for path in built.iterdir():
+        assert (tmp_path / "grown" / path.name).read_bytes() == path.read_bytes()
+
+
 def test_hyperparameters_differ_between_networks_of_a_group(built):
     rows = Collection(built).rows.to_pylist()
     group = [row for row in rows if row["run"] < GROUP and row["final"]]
@@ -79,7 +89,7 @@ def test_hyperparameters_differ_between_networks_of_a_group(built):
     ({"count": 12}, "8 at a time"), ({"seed": -1}, "seed"), ({"min_steps": 0}, "steps"),
     ({"min_steps": 9, "max_steps": 8}, "steps"),
 ])  # fmt: skip
-def test_settings_that_cannot_be_are_refused(changes, message, tmp_path):
+def test_impossible_settings_are_refused(changes, message, tmp_path):
     with pytest.raises(ZooError, match=message):
         run_build(replace(BUILD, **changes), tmp_path / "new", "cpu", 1, lambda count: None)
 
@@ -88,7 +98,7 @@ def test_a_sample_holds_networks_of_its_sources_with_their_facts(built, tmp_path
     out = tmp_path / "few-cnns"
     whole = Collection(built)
     split = next(iter(whole.splits))
-    sample_collection([built], out, split, 4, final_only=True)
+    sample_collection([built], out, Sample((split,), 4, final_only=True))
     few = Collection(out)
     assert few.splits == {split: 4}
     sources = {(row["run"], row["step"]): row for row in whole.rows.to_pylist()}
@@ -102,8 +112,8 @@ def test_a_sample_holds_networks_of_its_sources_with_their_facts(built, tmp_path
 
 
 def test_too_few_networks_for_a_sample_are_counted(built, tmp_path):
-    with pytest.raises(ZooError, match="100 were asked for"):
-        sample_collection([built], tmp_path / "none", "train", 100)
+    with pytest.raises(ZooError, match="100 were requested"):
+        sample_collection([built], tmp_path / "none", Sample(("train",), 100))
 
 
 def test_gray_is_the_luma_of_pil(monkeypatch):
@@ -118,7 +128,7 @@ def test_gray_is_the_luma_of_pil(monkeypatch):
     assert (to_gray(colour)[0, 0].int() - theirs.int()).abs().max() <= 1
 
 
-def test_a_network_goes_out_and_comes_back_with_its_activation(built, tmp_path):
+def test_a_network_keeps_its_activation_through_a_file(built, tmp_path):
     collection = Collection(built)
     network = collection.network(collection.rows["id"][0].as_py())
     write_network(network, tmp_path / "net.safetensors")

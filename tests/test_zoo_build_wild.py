@@ -11,8 +11,8 @@ from torch import nn
 
 from nfn.architecture.trace import trace
 from zoo import build_wild
-from zoo.build import run_build
-from zoo.build_wild import KINDS, WildBuild, grow, make_run, own_pixels, wild_images
+from zoo.build import grow, run_build
+from zoo.build_wild import KINDS, WildBuild, make_run, own_pixels, wild_images
 from zoo.errors import ZooError
 from zoo.wild_collection import read_wild, wild_networks, wild_rows
 from zoo.wild_module import build_module
@@ -60,7 +60,7 @@ def test_the_estimated_cost_is_near_the_architectures():
         assert 0.6 < cost(recipe) / true < 1.5, recipe
 
 
-def test_what_is_drawn_is_as_varied_as_promised():
+def test_drawn_recipes_cover_all_options():
     recipes = [drawn("cnn", number) for number in range(150)]
     for field, wanted in {
         "norm": {"none", "before", "after"},
@@ -129,20 +129,16 @@ def test_a_run_depends_on_its_settings_alone(built):
     assert other.rows[0]["training"] != again.rows[0]["training"]
 
 
-def test_a_larger_count_makes_a_finished_build_grow_to_the_same_files(tmp_path):
-    small, large = replace(BUILD, count=2), replace(BUILD, count=3)
-    run_build(small, tmp_path / "grown", "cpu", 1, lambda count: None)
-    first = tmp_path / "grown" / "weights-00000.safetensors"
+def test_a_larger_count_extends_a_finished_build_to_the_same_files(built, tmp_path):
+    run_build(replace(BUILD, count=3), tmp_path, "cpu", 1, lambda count: None)
+    first = tmp_path / "weights-00000.safetensors"
     before, counts = first.stat().st_mtime_ns, []
-    grow(large, tmp_path / "grown")
-    run_build(large, tmp_path / "grown", "cpu", 1, counts.append)
-    run_build(large, tmp_path / "whole", "cpu", 1, lambda count: None)
-    assert first.stat().st_mtime_ns == before, "what was there was made anew"
-    assert counts == [2, 1]
-    contents = [
-        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("grown", "whole")
-    ]
-    assert contents[0] == contents[1]
+    grow(BUILD, tmp_path)
+    run_build(BUILD, tmp_path, "cpu", 1, counts.append)
+    assert first.stat().st_mtime_ns == before, "a finished shard was made again"
+    assert counts == [3, 1]
+    extended, whole = ({path.name: path.read_bytes() for path in f.iterdir()} for f in (tmp_path, built))
+    assert extended == whole
 
 
 def test_other_settings_do_not_grow(built):
@@ -153,15 +149,15 @@ def test_other_settings_do_not_grow(built):
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"count": 0}, "at least 1"), ({"seed": -1}, "seed of 0"), ({"effort": 0.0}, "effort above 0"),
-    ({"by_heart": 1.5}, "share from 0 to 1"), ({"usual": -0.1}, "share from 0 to 1"),
+    ({"by_heart": 1.5}, "to be from 0 to 1"), ({"usual": -0.1}, "to be from 0 to 1"),
     ({"images": "svhn"}, "cifar10-gray"),
 ])  # fmt: skip
-def test_settings_that_cannot_be_are_refused(changes, message):
+def test_impossible_settings_are_refused(changes, message):
     with pytest.raises(ZooError, match=message):
         replace(BUILD, **changes).check()
 
 
-def test_trainings_by_heart_see_the_first_few_thousand_pictures_again_and_again():
+def test_memorizing_trainings_repeat_the_first_few_thousand_pictures():
     recipe, own = drawn("cnn", 0), own_pixels("cifar10")
     plans = {share: WildPlan(2.0, share) for share in (0.0, 1.0)}
     sizes = {
@@ -213,7 +209,7 @@ def test_a_batch_is_flipped_by_halves_and_normalised():
     assert 70 < sum(flips) < 130
 
 
-def test_a_training_that_diverges_ends_and_gives_what_it_began_with():
+def test_a_diverging_training_ends_with_its_initial_weights():
     module = build_module(replace(drawn("mlp", 0), linear=(16,), norm="none", activation="relu"))
     training = recipe_for_training(
         optimizer="sgd", learning_rate=1e30, steps=30, keep=(20, 30), schedule="constant"
@@ -224,7 +220,7 @@ def test_a_training_that_diverges_ends_and_gives_what_it_began_with():
     assert all(torch.isfinite(value).all() for value in kept[0][1].state_dict().values())
 
 
-def test_shuffled_labels_are_the_share_that_was_drawn(monkeypatch):
+def test_the_drawn_fraction_of_labels_is_shuffled(monkeypatch):
     labels = torch.arange(10).repeat(500)
     out = build_wild._shuffle(labels, 0.5, torch.Generator().manual_seed(0))
     assert 0.41 < float((out != labels).float().mean()) < 0.49, "half drawn anew, a tenth of them as before"

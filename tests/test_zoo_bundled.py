@@ -47,8 +47,8 @@ def test_writing_them_again_gives_the_same_bytes(tmp_path):
     assert (tmp_path / "a" / "README.md").read_text() == (FOLDER / "README.md").read_text()
 
 
-def test_mistakes_are_answered_in_words(tmp_path):
+def test_mistakes_give_clear_errors(tmp_path):
     with pytest.raises(ValueError, match="choose one of mnist"):
         bundled_images("svhn")
-    with pytest.raises(ZooError, match=r"mnist.parquet is missing: `python -m zoo bundle`"):
+    with pytest.raises(ZooError, match=r"mnist.parquet is missing: `python -m zoo bundle --out"):
         bundled_images("mnist", tmp_path)

@@ -67,7 +67,7 @@ def test_features_follow_the_order_of_the_rows(built, rows):
     assert equal(collection.features(rows), expected)
 
 
-def test_tensors_go_out_under_the_names_of_the_files(built):
+def test_tensors_keep_the_names_of_the_files(built):
     tensors = Collection(built).network("test/5").tensors()
     stacked = load_file(built / "weights-00001.safetensors")
     assert list(tensors) == ["net.0.linear.weight", "net.0.linear.bias", "net.1.linear.weight",
@@ -75,7 +75,7 @@ def test_tensors_go_out_under_the_names_of_the_files(built):
     assert all(torch.equal(tensor, stacked[name][2]) for name, tensor in tensors.items())
 
 
-def test_rows_tell_the_facts(built):
+def test_rows_contain_the_facts(built):
     collection = Collection(built)
     assert len(collection) == 7 and collection.splits == {"test": 7} and collection.images == "cifar10"
     row = collection.row("test/4")
@@ -135,12 +135,12 @@ DAMAGE = {
     "no spec": (remove("spec.json"), "some-sirens has no spec.json"),
     "spec is no JSON": (overwrite("spec.json", b"{"), "spec.json is damaged: it is not JSON"),
     "spec is deep": (overwrite("spec.json", b"[" * 100_000), "spec.json is damaged: it is not JSON"),
-    "spec is a list": (overwrite("spec.json", b"[]"), "wanted a JSON object, got list"),
+    "spec is a list": (overwrite("spec.json", b"[]"), "expected a JSON object, got list"),
     "later format": (set_spec(format=2), "has format 2 of kind 'siren'; this version reads format 1"),
     "another kind": (set_spec(kind="novel"), "of kind 'novel'"),
     "layers and names": (
         set_spec(layers=[2, 32, 3]),
-        r"layers \[2, 32, 3\] and 3 pairs of tensor names do not fit",
+        r"layers \[2, 32, 3\] and 3 pairs of tensor names do not match",
     ),
     "huge layer": (set_spec(layers=[2, 10**9, 32, 3]), "are not whole numbers"),
     "no labels": (set_spec(labels=None), "spec.json is damaged"),
@@ -151,7 +151,7 @@ DAMAGE = {
     "unknown convention": (set_spec(siren={"omega": 30}), "spec.json is damaged.*omega"),
     "no rows": (remove("networks.parquet"), "networks.parquet is missing"),
     "rows are no parquet": (overwrite("networks.parquet", b"PAR1"), "networks.parquet is damaged"),
-    "missing column": (drop_column("shard"), "wanted a full column 'shard' of int64"),
+    "missing column": (drop_column("shard"), "expected a full column 'shard' of int64"),
     "no shard": (remove("weights-00000.safetensors"), "weights-00000.safetensors is missing"),
     "shard cut short": (truncate("weights-00000.safetensors"), "weights-00000.safetensors is damaged"),
     "shard is text": (
@@ -168,7 +168,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE)
 @pytest.mark.parametrize("read", [lambda c: c.network("test/0"), lambda c: c.features()], ids=["one", "bulk"])
-def test_damage_is_named_without_telling_where_files_are_kept(folder, damage, message, read):
+def test_damage_is_named_without_server_paths(folder, damage, message, read):
     damage(folder)
     with pytest.raises(ZooError, match=message) as caught:
         read(Collection(folder))

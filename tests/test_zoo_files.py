@@ -3,7 +3,7 @@
 from zoo.files import files_below
 
 
-def test_files_that_go_meanwhile_are_left_out(tmp_path):
+def test_files_deleted_meanwhile_are_skipped(tmp_path):
     (tmp_path / "folder").mkdir()
     paths = [tmp_path / "one", tmp_path / "two", tmp_path / "folder" / "three"]
     for path in paths:

@@ -18,11 +18,9 @@ from zoo.remote import open_hub_zoo
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 @pytest.mark.parametrize("call", ["open", "replace", "mkdir"])
-def test_a_disk_that_takes_nothing(pushed, number, call, monkeypatch):
+def test_a_full_disk_is_reported(pushed, number, call, monkeypatch):
     wanted = (
-        "The disk for downloads is full"
-        if number == errno.ENOSPC
-        else "cannot be written to .WEIGHTSCOPE_CACHE"
+        "The disk for downloads is full" if number == errno.ENOSPC else "not writable: set WEIGHTSCOPE_CACHE"
     )
 
     def refuse(*_, **__):
@@ -39,7 +37,7 @@ def test_a_disk_that_takes_nothing(pushed, number, call, monkeypatch):
     assert open_hub_zoo(NAME).rows("tiny-sirens", limit=1)
 
 
-def test_a_disk_that_fills_in_the_middle(pushed, monkeypatch):
+def test_a_disk_that_fills_during_a_download_is_reported(pushed, monkeypatch):
     zoo = open_hub_zoo(NAME)
     with monkeypatch.context() as patch:
         patch.setattr(remote, "_open_part", lambda handle: Path("/dev/full").open("wb"))  # noqa: SIM115
@@ -47,7 +45,7 @@ def test_a_disk_that_fills_in_the_middle(pushed, monkeypatch):
     assert cached(zoo.root) == {"hub.json", "catalog.json"}
 
 
-def test_the_cache_keeps_to_its_quota_and_lets_the_least_used_go(hub, made, monkeypatch):
+def test_the_cache_keeps_its_quota_by_evicting_the_least_recently_used(hub, made, monkeypatch):
     for name in ("a/zoo", "b/zoo", "c/zoo"):
         put(hub, made, name)
     size = sum(file.size for file in Zoo(made).listed().values() if file.name != "README.md")

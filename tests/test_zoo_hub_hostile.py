@@ -11,7 +11,7 @@ from hub_zoo import DATASET, NAME
 
 from zoo.catalog import EMBEDDED
 from zoo.errors import HubError, ZooError
-from zoo.limits import OWN
+from zoo.limits import TRUSTED
 from zoo.remote import open_hub_zoo, open_zoo
 from zoo.stacked import RemoteStacked
 from zoo.table import read_table
@@ -23,7 +23,9 @@ def test_sizes_are_refused_before_anything_is_fetched(pushed, monkeypatch):
     catalog["collections"][0]["files"][0]["size"] = 10**12
     pushed.commit(*DATASET, {"catalog.json": json.dumps(catalog).encode()}, [])
     zoo = open_hub_zoo(NAME)
-    with pytest.raises(HubError, match=r"networks\.parquet has 1,000,000\.0 MB: at most 67\.1 MB"):
+    with pytest.raises(
+        HubError, match=r"networks\.parquet has 1,000,000\.0 MB: the limit for such files is 67\.1 MB"
+    ):
         zoo.rows("tiny-sirens")
     assert not [r for r in pushed.requests if "parquet" in r.path]
     pushed.commit(*DATASET, {"catalog.json": b" " * (2**22 + 1)}, [])
@@ -52,15 +54,15 @@ BAD = ["", " ", "zoo", "a/b/c", "../../x", "/etc/passwd", "..", "a/..", "a/b@", 
 
 
 @pytest.mark.parametrize("text", BAD, ids=lambda text: ascii(text[:20]))
-def test_a_visitor_types_no_paths_and_no_addresses(hub, text):
+def test_typed_paths_and_urls_are_refused(hub, text):
     with pytest.raises(
-        HubError, match=r"names no zoo on the Hub: wanted owner/name or owner/name@revision"
+        HubError, match=r"is not a zoo on the Hub: expected owner/name or owner/name@revision"
     ) as caught:
         open_hub_zoo(text)
     assert len(str(caught.value)) < 450 and not hub.requests
 
 
-def test_addresses_are_read_as_what_was_meant(hub):
+def test_hub_urls_are_read_as_ids(hub):
     for text in (
         "https://huggingface.co/datasets/a/b",
         " a/b ",
@@ -83,14 +85,14 @@ def test_open_zoo_refuses_to_guess_between_a_folder_and_the_hub(pushed, made, tm
         open_zoo("/nowhere/at/all")
 
 
-def test_tables_cannot_be_made_to_fill_the_memory(tmp_path):
-    limits = replace(OWN, text=2**20)
+def test_tables_cannot_exhaust_memory(tmp_path):
+    limits = replace(TRUSTED, text=2**20)
     pq.write_table(pa.table({"id": ["x" * 1000] * 2000}), tmp_path / "texts.parquet")
     assert (tmp_path / "texts.parquet").stat().st_size < 10_000
     with pytest.raises(ZooError, match="at most 1 MiB of text"):
         read_table(tmp_path / "texts.parquet", limits)
     pq.write_table(pa.table({"n": [0] * 10}), tmp_path / "gzip.parquet", compression="gzip")
-    with pytest.raises(ZooError, match="is compressed by GZIP: use snappy"):
+    with pytest.raises(ZooError, match="is compressed with GZIP: use snappy"):
         read_table(tmp_path / "gzip.parquet")
     pq.write_table(pa.table({"n": [[1]]}), tmp_path / "lists.parquet")
     with pytest.raises(ZooError, match="column 'n' holds 'list<"):
@@ -104,6 +106,6 @@ def test_tables_cannot_be_made_to_fill_the_memory(tmp_path):
 
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 8, b"\xff" * 8, (2).to_bytes(8, "little") + b"{]",
                                     (2).to_bytes(8, "little") + b"[]"])  # fmt: skip
-def test_a_remote_shard_that_is_none(damage):
+def test_a_damaged_remote_shard_is_refused(damage):
     with pytest.raises(ZooError, match="is damaged"):
         RemoteStacked("w.safetensors", len(damage), lambda start, stop: damage[start:stop])

@@ -113,7 +113,7 @@ def test_an_imported_cnn_scores_as_keras_does(small_cnn_zoo):
         np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-10, atol=1e-10)
 
 
-def test_facts_come_along_and_runs_that_diverged_do_not(small_cnn_zoo):
+def test_facts_are_imported_and_diverged_runs_are_not(small_cnn_zoo):
     _, _, collection = small_cnn_zoo
     rows = {row["run"]: row for row in collection.rows.to_pylist()}
     assert sorted(rows) == [run for run in range(RUNS) if run != 5]
@@ -173,7 +173,7 @@ DAMAGE = {
     "rows": (truncate_metrics, "90 rows of weights and 89 rows of metrics"),
     "width": (
         lambda f: np.save(f / "weights.npy", np.zeros((90, 7), "f4")),
-        r"\(90, 7\).*wanted .*\(n, 4970\)",
+        r"\(90, 7\).*expected .*\(n, 4970\)",
     ),
     "pickle": (pickle_weights, "weights.npy is not an array of numbers"),
     "columns": (
@@ -316,19 +316,19 @@ def test_folders_of_sirens_that_are_not_as_published_are_refused(tmp_path):
     refuse(tmp_path / "nowhere", "nfn", "There is no folder nowhere")
     empty = tmp_path / "empty"
     empty.mkdir()
-    refuse(empty, "nfn", r"empty has no such file: wanted randinit_smaller_7s/net123\.pth")
-    refuse(empty, "dws", "empty has no such file: wanted mnist_png_training_7_123")
+    refuse(empty, "nfn", r"empty has no such file: expected randinit_smaller_7s/net123\.pth")
+    refuse(empty, "dws", "empty has no such file: expected mnist_png_training_7_123")
     for name in ("unlabelled", "damaged"):
         save(tmp_path / name / "train" / "model_0.pth", random_siren(0), DWS_STEMS)
-    refuse(tmp_path / "unlabelled", "dws", r"train/model_0\.pth has the label 'None'; wanted 0 to 9")
+    refuse(tmp_path / "unlabelled", "dws", r"train/model_0\.pth has the label 'None'; expected 0 to 9")
     (tmp_path / "damaged" / "splits.json").write_text("[]")
-    refuse(tmp_path / "damaged", "dws", r"splits\.json is damaged: wanted lists of files")
+    refuse(tmp_path / "damaged", "dws", r"splits\.json is damaged: expected lists of files")
 
 
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        (random_siren(1, width=9), r"7s/net1\.pth is of another shape than 7s/net0\.pth"),
+        (random_siren(1, width=9), r"7s/net1\.pth has another shape than 7s/net0\.pth"),
         ([torch.full_like(t, math.nan) for t in random_siren(1)], r"7s/net1\.pth cannot be imported: .*NaN"),
     ],
     ids=["shape", "NaN"],

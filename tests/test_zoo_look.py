@@ -41,7 +41,7 @@ def test_a_model_on_the_hub_costs_its_header(hub, tmp_path):
         {"model.safetensors": weights, "config.json": b'{"architectures": ["ResNetForImageClassification"]}'},
     )
     opened = open_hub_checkpoint(NAME)
-    assert opened.told == "ResNetForImageClassification" and opened.parameters == 11_689_512
+    assert opened.declared_name == "ResNetForImageClassification" and opened.parameters == 11_689_512
     assert asked(hub) == 100_000 < len(weights) / 400 and NAME in opened.notes[0]
     assert opened.blocks is None
 
@@ -65,11 +65,11 @@ def test_a_header_longer_than_the_first_bytes_is_asked_for_in_two(hub, tmp_path)
     assert len([r for r in hub.requests if r.path.startswith("/large/")]) == 2
 
 
-def test_what_the_hub_cannot_give_is_said(hub, tmp_path):
+def test_failures_of_the_hub_are_reported(hub, tmp_path):
     publish(hub, {"pytorch_model.bin": b"PK", "README.md": b"# A model"})
     with pytest.raises(NetworkFileError, match=r"no safetensors and no GGUF.*bin, md"):
         open_hub_checkpoint(NAME)
-    with pytest.raises(HubError, match="no id of a model"):
+    with pytest.raises(HubError, match="not the id of a model"):
         open_hub_checkpoint("../etc")
     with pytest.raises(HubError, match="someone/nothing"):
         open_hub_checkpoint("someone/nothing")
@@ -77,7 +77,7 @@ def test_what_the_hub_cannot_give_is_said(hub, tmp_path):
 
 def test_a_file_that_is_cut_on_the_hub_is_broken(hub, tmp_path):
     publish(hub, {"model.safetensors": sparse(tmp_path, lenet5())[:-100]})
-    assert "cut or padded" in open_hub_checkpoint(NAME).broken[0]
+    assert "truncated or padded" in open_hub_checkpoint(NAME).broken[0]
 
 
 def test_the_command_says_what_a_file_is_and_what_comes_next(tmp_path):
@@ -108,9 +108,9 @@ def test_a_graph_is_told_to_programs_too():
 def test_the_command_says_why_no_predictor_reads_a_file(tmp_path):
     path = write_sparse(tmp_path / "m.safetensors", llama(1, 64, 128, 4, 1, 16, 100), "BF16")
     shown = CliRunner().invoke(app, ["look", str(path)]).output
-    assert "Llama-like" in shown and "No predictor reads it" in shown
+    assert "Llama-like" in shown and "No predictor can read it" in shown
 
 
-def test_what_is_neither_file_nor_id_is_refused(tmp_path):
+def test_a_name_that_is_neither_file_nor_id_is_refused(tmp_path):
     result = CliRunner().invoke(app, ["look", str(tmp_path / "nothing.pt")])
     assert result.exit_code == 1 and "neither a file here" in str(result.exception)

@@ -19,9 +19,9 @@ from zoo.card_tickets import tickets_card
 from zoo.collection import Collection
 from zoo.errors import ZooError
 from zoo.evaluate_tickets import evaluate_tickets
-from zoo.sample import sample_collection
+from zoo.sample import Sample, sample_collection
 from zoo.tickets import pack, unpack
-from zoo.train_tickets import TicketTraining, describe_pairs, train_tickets
+from zoo.train_tickets import TicketTraining, train_tickets
 
 BUILD = TicketBuild("cifar10", count=15, sparsity=0.9, shard_size=10)
 
@@ -34,7 +34,6 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tickets") / "tiny-inits"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
-        patch.setattr(images, "VALIDATION_ROWS", 8)
         patch.setattr(build_ticket, "HELD_OUT", 5)
         task = build_ticket.TASKS["cifar10"]
         short = replace(task, recipe=replace(task.recipe, steps=4, batch=8))
@@ -70,7 +69,7 @@ def test_a_seed_that_gives_other_numbers_is_noticed(built, monkeypatch):
     network = collection.network("test/2")
     assert network.kind == "classifier" and len(network.spec) == 5
     monkeypatch.setattr("zoo.tickets.checksum", lambda init: "0" * 64)
-    with pytest.raises(ZooError, match="comes out differently here"):
+    with pytest.raises(ZooError, match="gives another initialization here"):
         Collection(built).network("test/2")
 
 
@@ -92,13 +91,13 @@ def test_packing_is_exact():
 @pytest.mark.parametrize("wrong", [
     {"images": "fashion_mnist"}, {"count": 5}, {"count": 17}, {"sparsity": 1.0}, {"rounds": 0}, {"seed": -1},
 ])  # fmt: skip
-def test_settings_that_cannot_be_are_refused(wrong):
+def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ZooError):
         replace(BUILD, **wrong).check()
 
 
 def test_a_sample_has_its_masks_and_an_example(built, tmp_path):
-    sample_collection([built], tmp_path / "few", "test", 3)
+    sample_collection([built], tmp_path / "few", Sample(count=3))
     few, all_ = Collection(tmp_path / "few"), Collection(built)
     seeds = all_.rows["init_seed"].to_pylist()
     for i, row in enumerate(few.rows.to_pylist()):
@@ -108,8 +107,8 @@ def test_a_sample_has_its_masks_and_an_example(built, tmp_path):
     assert all(torch.equal(example[k], v) for k, v in few.network("test/0").tensors().items())
 
 
-def test_damaged_masks_are_told(built, tmp_path):
-    sample_collection([built], tmp_path / "few", "test", 2)
+def test_damaged_masks_are_reported(built, tmp_path):
+    sample_collection([built], tmp_path / "few", Sample(count=2))
     path = tmp_path / "few" / "weights-00000.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ZooError, match="damaged"):
@@ -130,7 +129,7 @@ def test_a_predictor_is_trained_measured_and_described(built, tmp_path, kind):
     assert by_name["IMP"]["overlap"] == pytest.approx(1)
     assert (tmp_path / "results" / "group-10.json").exists()
     facts = {"recipe": {"steps": 3}, "seconds": 60, "model": "direct", "moments": [1, 2], "images": 16, "device": "cpu",
-             "machine": "here", "torch": "2", "pairs": describe_pairs(Collection(built))}  # fmt: skip
+             "machine": "here", "torch": "2", "pairs": Collection(built).describe()}  # fmt: skip
     card = tickets_card(facts, metrics, [])
     assert "SNIP" in card and "None" not in card
 
@@ -157,7 +156,7 @@ def test_the_command_writes_a_mask_and_says_what_it_keeps(tmp_path):
     facts = json.loads(result.stdout)
     kept = sum(layer["kept"] for layer in facts["layers"])
     assert kept == 118_016 - round(0.98 * 118_016) == sum(int(mask.sum()) for mask in load_file(out).values())
-    assert "1.weight" in CliRunner().invoke(app, arguments).stdout
+    assert "1.weight" in CliRunner().invoke(app, [*arguments, "--overwrite"]).stdout
 
 
 def test_the_command_refuses_a_picture():

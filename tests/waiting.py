@@ -4,6 +4,7 @@ import socket
 import subprocess
 import time
 import urllib.request
+from collections.abc import Callable
 
 
 def wait_for(url: str, process: subprocess.Popen, seconds: float) -> str:
@@ -17,6 +18,14 @@ def wait_for(url: str, process: subprocess.Popen, seconds: float) -> str:
         except OSError:
             time.sleep(0.2)
     raise AssertionError(f"Nothing at {url} after {seconds:g} s")
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something to become true; fails when the time is over."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, f"It was not so in {seconds:g} s"
+        time.sleep(0.05)
 
 
 def free_port() -> int:
