@@ -1,1 +1,1 @@
-"""Measurements; `make bench` runs them all."""
+"""Benchmarks; `make bench` runs the one of the layers."""

@@ -4,10 +4,10 @@
 
 The models are those of arXiv:2302.14040, D.1: 3 NF-layers of 16, 16, 5 channels, mean pool, MLP of 1,000 units. NP is
 as in its code: standardised inputs, and learned embeddings of inputs and outputs in every layer. Sinusoidal encodings
-there drown what tells networks apart: NP and HNP answer all alike (tests/test_bench_baselines.py). StatNN is mean,
-variance and quartiles, standardised, and the same MLP. Binary cross entropy, Adam 1e-3, batch 8 there, an option here;
-gradients are clipped at norm 1. The epoch with the best validation tau counts. A row of figures for each image set is
-added to `baselines.json` beside the predictor.
+there hide the differences between networks: NP and HNP give all the same answer (tests/test_bench_baselines.py). StatNN
+is mean, variance and quartiles, standardised, and the same MLP. Binary cross entropy, Adam 1e-3, batch 8 there, an
+option here; gradients are clipped at norm 1. The epoch with the best validation tau is used. A row of figures for each
+image set is added to `baselines.json` of the predictor.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def rows_of(facts: list[dict[str, Any]], split: str) -> list[int]:
-    """The networks of a split."""
+    """The row numbers of a split."""
     return [i for i, fact in enumerate(facts) if fact["split"] == split]
 
 
@@ -91,7 +91,7 @@ class Baseline(nn.Module):
         self.head(self.read(training.select(slice(0, 2))))
 
     def read(self, features: WeightSpaceFeatures) -> Tensor:
-        """What the head sees."""
+        """The input of the head."""
         if self.moments is not None:
             standard = (
                 (x - mean) / std for x, (mean, std) in zip(features.tensors, self.moments, strict=True)
@@ -105,7 +105,7 @@ class Baseline(nn.Module):
 
 
 def build_body(kind: str, spec: NetworkSpec) -> nn.Module:
-    """From networks to a vector each."""
+    """A module from networks to one vector each."""
     if kind == "statnn":
         return StatFeaturizer()
     modules: list[nn.Module] = []
@@ -120,7 +120,7 @@ def build_body(kind: str, spec: NetworkSpec) -> nn.Module:
 def fit(
     model: Baseline, features: WeightSpaceFeatures, truth: Tensor, facts: list[dict[str, Any]], options
 ) -> int:
-    """Train; the epoch whose weights are kept."""
+    """Train; return the epoch whose weights are used."""
     train, validation = rows_of(facts, "train"), rows_of(facts, "validation")
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     generator = torch.Generator().manual_seed(options.seed)
@@ -147,12 +147,12 @@ def fit(
 
 
 def stop_if_constant(predicted: Tensor) -> None:
-    """SystemExit with a sentence where every network gets the same answer: nothing is learned from there."""
+    """Raise SystemExit if all networks get the same answer, because training cannot recover from there."""
     if not predicted.isfinite().all():
-        raise SystemExit("The model's answers are no longer finite numbers: lower the learning rate.")
+        raise SystemExit("The model's outputs are no longer finite: lower the learning rate.")
     if len(predicted) > 1 and predicted.std() < 1e-6:
         raise SystemExit(
-            f"The model answers {predicted[0]:.4f} to every network: it has collapsed to a constant."
+            f"The model predicts {predicted[0]:.4f} for every network: it has collapsed to a constant."
         )
 
 

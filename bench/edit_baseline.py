@@ -1,48 +1,80 @@
-"""The paper's editor for the card (arXiv:2302.14040, 3.3): one style, one step, weights alone: `U + gamma * NFN(U)`.
+"""Editors of weights alone for the card (arXiv:2302.14040, 3.3): one style, one step: `U + gamma * F(U)`.
 
-    python -m bench.edit_baseline TRAIN_FOLDER TEST_FOLDER --style dilate --steps 4000
+    python -m bench.edit_baseline np TRAIN_FOLDER... --test TEST_FOLDER --style dilate
+    python -m bench.edit_baseline messages TRAIN_FOLDER... --test TEST_FOLDER --style dilate
 
-Folders are collections of SIRENs. The row of figures is added to `baselines.json` beside the editor.
+Folders are collections of SIRENs. The row of figures is added to `baselines.json` of the editor.
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
-from torch import nn
+from torch import Tensor, nn
 
 from bench.record import record
+from nfn.canonical import canonical_sine
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.layers import LearnedScale
+from nfn.layers.messages import ProductMessages, UnitEncoder
+from nfn.layers.unit_decoder import UnitDecoder
 from nfn.models import EquivariantConfig, EquivariantNFN, StackConfig
 from nfn.operators import apply_style
-from nfn.siren import apply_signs, canonical_signs, render
+from nfn.siren import render
+from nfn.space import SpaceLike
+from nfn.weight_reader import WAVE_SCALES
 from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
 from zoo.evaluate_editor import error, true_images
 from zoo.train_editor import typical_sizes
 from zoo.training import run_steps, step_generator
 
+BATCH = 64
+EVALUATED = 250
+
+
+class Messages(nn.Module):
+    """Product messages between hidden units, sweep by sweep, and an update of each weight from its units."""
+
+    def __init__(self, spec: SpaceLike, channels: int, sweeps: int = 3):
+        super().__init__()
+        self.encoder = UnitEncoder(spec, 1, channels, channels, WAVE_SCALES)
+        self.sweeps = nn.ModuleList(
+            ProductMessages(spec, 1, channels, backward=i % 2 == 1) for i in range(sweeps)
+        )
+        self.decoder = UnitDecoder(spec, channels)
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        units = self.encoder(features)
+        for sweep in self.sweeps:
+            units = sweep(features, units)
+        return self.decoder(features, units)
+
 
 class WeightsOnlyEditor(nn.Module):
-    """`U + gamma * NFN(U)` on unit-size weights with canonical signs."""
+    """`U + gamma * F(U)` for the canonical copy of a network, in units of its tensors' typical sizes."""
 
-    def __init__(self, features: WeightSpaceFeatures, channels: int):
+    def __init__(self, layers: str, features: WeightSpaceFeatures, channels: int):
         super().__init__()
         spec = network_spec_from_wsfeat(features)
-        self.sizes = typical_sizes([features])
+        self.sizes = typical_sizes([canonical_sine(features)])
         stack = StackConfig("np", channels, 3, io_max_freq=3, io_bands=3)
-        self.nfn = EquivariantNFN(spec, EquivariantConfig(stack))
-        self.gamma = LearnedScale(spec, 0.01)
+        self.update = (
+            Messages(spec, channels)
+            if layers == "messages"
+            else EquivariantNFN(spec, EquivariantConfig(stack))
+        )
+        self.gamma = LearnedScale(spec, 0.1 if layers == "messages" else 0.01)
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """SIRENs `(B, 1, ...)` to edited SIRENs."""
-        signs = canonical_signs(features)
-        unit = self._scaled(apply_signs(features, signs), torch.div)
-        update = self._scaled(self.gamma(self.nfn(unit)), torch.mul)
-        return features + apply_signs(update, signs)
+        canonical = canonical_sine(features)
+        return canonical + self._scaled(
+            self.gamma(self.update(self._scaled(canonical, torch.div))), torch.mul
+        )
 
     def _scaled(self, features: WeightSpaceFeatures, operation) -> WeightSpaceFeatures:
         rows = zip(features, self.sizes, strict=True)
@@ -51,43 +83,66 @@ class WeightsOnlyEditor(nn.Module):
         )
 
 
-def main(
-    train: Path,
-    test: Path,
-    style: Annotated[str, typer.Option(help="the style to learn")] = "dilate",
-    steps: Annotated[int, typer.Option(help="training steps of 32 networks")] = 4000,
-    channels: Annotated[int, typer.Option(help="width of the NFN")] = 32,
-    out: Annotated[Path, typer.Option(help="file of baselines")] = EMBEDDED
-    / "predictors/inr-editor/baselines.json",
-    work: Annotated[Path, typer.Option(help="folder for checkpoints")] = Path("work/edit-baseline"),
+def load(collections: Sequence[Collection], style: str) -> tuple[WeightSpaceFeatures, Tensor]:
+    """All networks, and the edited pictures `(n, c, H, W)` that they should show."""
+    features = WeightSpaceFeatures.cat([c.normalized() for c in collections])
+    return features, torch.cat([apply_style(true_images(c, len(c)), style) for c in collections])
+
+
+def train(
+    model: WeightsOnlyEditor, features: WeightSpaceFeatures, targets: Tensor, steps: int, work: Path
 ) -> None:
-    """Train on one collection, measure on another, record."""
-    torch.manual_seed(0)
-    collection, start = Collection(train), time.time()
-    features, size = collection.features(), collection.spec.images["size"]
-    targets = apply_style(true_images(collection, len(collection)), style)
-    model = WeightsOnlyEditor(features, channels)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps, pct_start=0.1)
+    """AdamW with one cycle of the learning rate; resumes from the checkpoint in `work`."""
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps, pct_start=0.05)
 
     def step(i: int) -> float:
-        index = torch.randint(len(targets), (32,), generator=step_generator(0, i))
-        loss = (render(model(features.select(index)), size, size) - targets[index]).square().mean()
+        index = torch.randint(len(targets), (BATCH,), generator=step_generator(0, i))
+        loss = (render(model(features.select(index)), *targets.shape[2:]) - targets[index]).square().mean()
         optimizer.zero_grad()
         loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         return float(loss.detach())
 
     run_steps(step, steps, {"model": model, "optimizer": optimizer, "schedule": schedule}, work)
-    held_out = Collection(test)
-    with torch.no_grad():
-        pictures = render(model(held_out.features()), size, size).clamp(-1, 1)
+
+
+@torch.no_grad()
+def edited(model: WeightsOnlyEditor, features: WeightSpaceFeatures, size: int) -> Tensor:
+    """The pictures `(n, c, H, W)` of the edited networks."""
+    count = len(features.tensors[0])
+    parts = [features.select(slice(i, i + EVALUATED)) for i in range(0, count, EVALUATED)]
+    return torch.cat([render(model(part), size, size) for part in parts]).clamp(-1, 1)
+
+
+def main(
+    layers: Annotated[str, typer.Argument(help="np (the paper's) or messages")],
+    folders: Annotated[list[Path], typer.Argument(help="collections to train on")],
+    test: Annotated[Path, typer.Option(help="collection to measure on")],
+    style: Annotated[str, typer.Option(help="the style to learn")] = "dilate",
+    steps: Annotated[int, typer.Option(help=f"training steps of {BATCH} networks")] = 10_000,
+    channels: Annotated[int, typer.Option(help="width of the editor")] = 64,
+    out: Annotated[Path, typer.Option(help="file of baselines")] = EMBEDDED
+    / "predictors/inr-editor/baselines.json",
+    work: Annotated[Path, typer.Option(help="folder for checkpoints")] = Path("work/edit-baseline"),
+) -> None:
+    """Train on some collections, measure on another, and record the figures."""
+    if layers not in ("np", "messages"):
+        raise typer.BadParameter(f"{layers}: choose np or messages.")
+    torch.manual_seed(0)
+    features, targets = load([Collection(folder) for folder in folders], style)
+    model, start = WeightsOnlyEditor(layers, features, channels), time.process_time()
+    train(model, features, targets, steps, work)
+    held_out, wanted = load([Collection(test)], style)
+    names = {"np": "3 x NPLinear", "messages": "3 sweeps of product messages"}
+    parameters = sum(p.numel() for p in model.parameters())
     row = {
-        "model": f"U + gamma * NFN(U): 3 x NPLinear, {channels} channels, {style} only",
-        "train": f"{len(collection):,} of {collection.folder.name}", "test": f"{len(held_out):,} of {test.name}",
-        "steps": steps, "mse": error(pictures, apply_style(true_images(held_out, len(held_out)), style)),
-        "seconds": round(time.time() - start), "device": f"CPU, {torch.get_num_threads()} threads",
+        "model": f"U + gamma * F(U), F: {names[layers]}, {channels} channels, {parameters:,} parameters; {style} only",
+        "train": f"{len(targets):,} of {Collection(folders[0]).images}", "test": f"{len(wanted):,} of {test.name}",
+        "steps": steps, "mse": error(edited(model, held_out, targets.shape[-1]), wanted),
+        "seconds": round(time.process_time() - start), "device": f"CPU, {torch.get_num_threads()} threads",
     }  # fmt: skip
     print(row)
     record(out, row, ("model",))

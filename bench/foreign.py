@@ -1,7 +1,7 @@
-"""What the app says of classifiers by plain PyTorch scripts: `python -m bench.foreign` writes docs/foreign.md.
+"""The app's predictions for classifiers by other scripts: `python -m bench.foreign` writes docs/foreign.md.
 
-What is true of each network stands in `tests/data/foreign_cnns/index.json`; `tests/make_foreign_cnns.py` trained them
-and shares no code with the library.
+The true facts of each network are in `tests/data/foreign_cnns/index.json`; `tests/make_foreign_cnns.py`, which trained
+them, shares no code with the library.
 """
 
 import json
@@ -9,21 +9,22 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from app import generalization
-from app.actions import RequestError, Source
+from app.networks.source import Source
+from app.runtime.errors import RequestError
+from app.tabs.generalization import actions as generalization_actions
 from zoo.card import percent, table
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "tests" / "data" / "foreign_cnns"
 NEAR = 0.05
-"""How far from the truth a number may be that an interval does not hold."""
+"""How far from the truth a correct number may be, if its interval does not contain the truth."""
 COLUMNS = {"file": "file", "images": "images", "about": "what it is", "accuracy": "true accuracy",
            "predicted": "predicted", "interval": "interval", "verdict": "verdict"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the app says of a file: a number that it believes in, right or wrong, or a sentence."""
+    """The app's answer for a file: a number that it calls typical, right or wrong, or a message."""
 
     file: str
     predicted: str
@@ -34,20 +35,20 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """In a word or two."""
+        """The verdict in a few words."""
         return "right" if self.right else "**wrong and typical**" if self.wrong else "no number to rely on"
 
 
 def truths() -> dict[str, dict]:
-    """What is true of each network, by file."""
+    """The true facts of each network, by file."""
     return {row["file"]: row for row in json.loads((FOLDER / "index.json").read_text())}
 
 
 @cache
 def outcome(file: str) -> Outcome:
-    """What the app says of one of the files, uploaded with nothing said of it."""
+    """The app's answer for one of the files, uploaded without further information."""
     try:
-        result = generalization.predict(Source(path=str(FOLDER / file))).result
+        result = generalization_actions.predict(Source(path=str(FOLDER / file))).result
     except RequestError as error:
         return Outcome(file, "", "", False, False, str(error))
     truth = truths()[file]["accuracy"]
@@ -60,7 +61,7 @@ def outcome(file: str) -> Outcome:
 
 
 def report() -> str:
-    """The page, as Markdown."""
+    """The report, as Markdown."""
     outcomes = [outcome(file) for file in truths()]
     rows = [{**truths()[one.file], **vars(one), "verdict": one.verdict} for one in outcomes]
     rows = [{**row, "accuracy": percent(row["accuracy"])} for row in rows]
@@ -68,8 +69,8 @@ def report() -> str:
     return f"""# Other people's classifiers
 
 Written by `python -m bench.foreign`. {len(outcomes)} image classifiers by plain PyTorch scripts that share no code with
-the library, uploaded with nothing said of them: wiring, activation, pixels and image set are found. Right: the true
-accuracy, on 5,000 test images, lies in the interval, or within {percent(NEAR)} of the number.
+the library, uploaded without further information: wiring, activation, pixels and image set are detected. Right: the
+true accuracy, on 5,000 test images, lies in the interval, or within {percent(NEAR)} of the number.
 
 **{right} right, {wrong} wrong and called typical, {len(outcomes) - right - wrong} without a number to rely on.**
 

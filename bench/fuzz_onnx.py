@@ -1,8 +1,8 @@
-"""Fuzzing of the ONNX reader: sound files with bytes, numbers, names, operators or nodes changed.
+"""Fuzz the ONNX reader: valid files with changed bytes, numbers, names, operators or nodes.
 
     nice -n 19 python -m bench.fuzz_onnx 600          # seconds; a seed may follow
 
-Whatever comes out is refused in one sentence and soon, or is a network that computes what ONNX's own evaluator does.
+Every file must either be refused quickly in one sentence, or become a network that computes what ONNX's evaluator does.
 """
 
 import sys
@@ -22,12 +22,12 @@ from nfn.onnx_reader import OnnxModel, read_onnx
 from nfn.reader import NetworkFileError
 
 SECONDS = 5.0
-"""Of processor time, for a file that is read or refused."""
+"""The limit of CPU time to read or refuse a file."""
 node = helper.make_node
 
 
 def seed_files() -> list[bytes]:
-    """Sound files that have every kind of node between them."""
+    """Valid files that together have every kind of node."""
     return [_cnn(), _channels_last(), _residual(), _mlp(), _siren()]
 
 
@@ -276,7 +276,7 @@ def _pick(items: Any, random: np.random.Generator) -> Any:
 
 
 def _rename_input(model: Any, random: np.random.Generator) -> None:
-    """A node takes another value."""
+    """Give a node another input."""
     names = (
         [t.name for t in model.graph.initializer]
         + [n.output[0] for n in model.graph.node if n.output]
@@ -314,7 +314,7 @@ def _drop_attribute(model: Any, random: np.random.Generator) -> None:
 
 
 def _change_numbers(model: Any, random: np.random.Generator) -> None:
-    """A list of places or sizes has another number."""
+    """Change a number in a list of axes or sizes."""
     whole = [t for t in model.graph.initializer if t.data_type == TensorProto.INT64]
     if whole:
         tensor = _pick(whole, random)
@@ -324,7 +324,7 @@ def _change_numbers(model: Any, random: np.random.Generator) -> None:
 
 
 def _change_shape(model: Any, random: np.random.Generator) -> None:
-    """A tensor's sizes in another order, or one axis more."""
+    """Permute a tensor's sizes, or add an axis."""
     tensor = _pick(model.graph.initializer, random)
     sizes = [int(n) for n in random.permutation(list(tensor.dims))]
     del tensor.dims[:]
@@ -352,7 +352,7 @@ def _drop_node(model: Any, random: np.random.Generator) -> None:
 
 
 def _insert_node(model: Any, random: np.random.Generator) -> None:
-    """A function between two nodes."""
+    """Insert a function between two nodes."""
     if len(model.graph.node) < 2:
         return
     at = int(random.integers(1, len(model.graph.node)))
@@ -387,7 +387,7 @@ CHANGES = (
 
 
 def outcome(data: bytes) -> str:
-    """What became of a file: "refused", "read", or "agrees" where ONNX's evaluator ran it; AssertionError else."""
+    """The outcome of a file: "refused", "read", or "agrees" if ONNX's evaluator ran it; AssertionError otherwise."""
     start = time.process_time()
     try:
         with warnings.catch_warnings():
@@ -408,11 +408,11 @@ def _compare(data: bytes, model: OnnxModel) -> str:
     """Both outputs for the same random inputs."""
     dims = onnx.ModelProto.FromString(data).graph.input[0].type.tensor_type.shape.dim
     x = torch.randn(dims[0].dim_value if dims[0].dim_value > 0 else 2, *model.architecture.input_shape)
-    got = model.architecture.run(model.tensors, x).numpy()
+    actual = model.architecture.run(model.tensors, x).numpy()
     exact = model.architecture.run(
         {name: t.double() for name, t in model.tensors.items()}, x.double()
     ).numpy()
-    assert got.shape[1:] == model.architecture.output_shape
+    assert actual.shape[1:] == model.architecture.output_shape
     given = x.movedim(1, -1) if any("channels last" in note for note in model.notes) else x
     if len(dims) != given.dim() or any("The output" in note for note in model.notes) or _is_misjudged(data):
         return "read"
@@ -420,17 +420,17 @@ def _compare(data: bytes, model: OnnxModel) -> str:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             evaluator = ReferenceEvaluator(onnx.ModelProto.FromString(data))
-            wanted: Any = evaluator.run(None, {evaluator.input_names[0]: given.numpy()})[0]  # pyright: ignore
-    except Exception:  # it runs whatever came, and fails in its own ways
+            expected: Any = evaluator.run(None, {evaluator.input_names[0]: given.numpy()})[0]  # pyright: ignore
+    except Exception:  # it runs anything, and fails in its own ways
         return "read"
-    assert got.shape == wanted.shape, f"{got.shape} for {wanted.shape}"
+    assert actual.shape == expected.shape, f"{actual.shape} for {expected.shape}"
     scale = 1 + np.abs(exact[np.isfinite(exact)]).max(initial=0)
     with np.errstate(invalid="ignore"):
-        distance = np.abs(got - wanted)
-    certain = np.isfinite(exact) & np.isfinite(wanted) & (np.abs(exact) < 1e6)
-    certain &= np.abs(got - exact) < 1e-5 * scale  # sin(exp(30 x)) is not
+        distance = np.abs(actual - expected)
+    certain = np.isfinite(exact) & np.isfinite(expected) & (np.abs(exact) < 1e6)
+    certain &= np.abs(actual - exact) < 1e-5 * scale  # sin(exp(30 x)) is not
     assert bool((distance[certain] <= 1e-3 * scale).all()), (
-        f"{got.reshape(-1)[:4]} of shape {got.shape} for {wanted.reshape(-1)[:4]} of shape {wanted.shape}"
+        f"{actual.reshape(-1)[:4]} of shape {actual.shape} for {expected.reshape(-1)[:4]} of shape {expected.shape}"
     )
     return "agrees"
 
@@ -444,7 +444,7 @@ def _is_misjudged(data: bytes) -> bool:
 
 
 def main(seconds: float, seed: int = 0) -> None:
-    """Mutate and read until the time is over; a file that fails is written to the folder."""
+    """Mutate and read until the time is over; write failing files to the folder."""
     files, counts, end = seed_files(), Counter[str](), time.monotonic() + seconds
     assert [outcome(data) for data in files] == ["agrees"] * len(files)
     while time.monotonic() < end:

@@ -1,8 +1,8 @@
 """Coverage-guided fuzzing of the reader, run by hand, as docs/security.md says.
 
 An input that begins with byte 1 is a pickle of `torch.save`, one with byte 2 a safetensors header, one with byte 3 the
-pickle of an old checkpoint, and one with byte 4 an array of an archive: each is put where checksums and lengths hold,
-so that mutations reach what lies behind them. Anything else is a whole file.
+pickle of an old checkpoint, and one with byte 4 an array of an archive: each is embedded with correct checksums and
+lengths, so that mutations get past these checks. Anything else is a whole file.
 """
 
 import importlib
@@ -21,13 +21,13 @@ import nfn
 from nfn.reader.legacy_file import LEGACY_MAGIC
 
 for name in [name for name in sys.modules if name.startswith(f"{nfn.__name__}.reader")]:
-    del sys.modules[name]  # to be imported again, with instruments, which nothing else needs
+    del sys.modules[name]  # to be imported again, instrumented
 with atheris.instrument_imports(include=["nfn.reader"]):  # pyright: ignore
     reader = importlib.import_module("nfn.reader")
     stack = importlib.import_module("nfn.reader.stack")
 
 ROOM = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp", "fuzzed")
-"""The one file that is written again and again: in memory, where there is such a place."""
+"""The file that is written again and again, in memory if possible."""
 SECONDS = 2.0
 STORAGES = {"0": bytes(64), "1": bytes(16), "2": bytes(range(64))}
 BODY = bytes(64)
@@ -37,7 +37,7 @@ ARRAY = b"\x93NUMPY\x01\0\x3c\0{'descr': '<f4', 'fortran_order': False, 'shape':
 
 
 def wrap(data: bytes) -> bytes:
-    """The file that an input stands for."""
+    """The file that an input encodes."""
     if data[:1] == b"\x01":
         return _archive(data[1:])
     if data[:1] == b"\x02":
@@ -68,7 +68,7 @@ def _members(members: dict[str, bytes]) -> bytes:
 
 
 def one_input(data: bytes) -> None:
-    """Read an input as one network and as a stack: networks that are finite, or one sentence, and soon."""
+    """Read an input as one network and as a stack: finite networks, or one error message, within the time limit."""
     ROOM.write_bytes(wrap(data))
     start = time.process_time()
     for read in (lambda: [reader.read_network(ROOM)], lambda: stack.read_networks(ROOM)):
@@ -80,7 +80,7 @@ def one_input(data: bytes) -> None:
 
 
 def _check(networks: list) -> None:
-    """What is read is finite, and what is written of it reads as the same."""
+    """Check that the networks are finite, and identical after writing and reading them."""
     for network in networks[:2]:
         assert all(torch.isfinite(part).all() for pair in network.features for part in pair)
         reader.write_network(network, ROOM)

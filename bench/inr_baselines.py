@@ -1,10 +1,10 @@
-"""Weights-only baselines for the classifier's card: NF-layers, ours or the published ones, on identical networks.
+"""Weights-only baselines for the classifier's card: NF-layers, ours or the published ones, on the same networks.
 
     python -m bench.inr_baselines train.safetensors test.safetensors --package published
 
 Files hold stacked tensors `(n, ...)` under `net.0.linear.weight`, ... and `labels`, in half precision. The row of
-figures is added to `baselines.json` beside the classifier. The published package is read from `.bench/nfn-0.1.2`, where
-`make bench` installs it; the network and its training are the same lines of code for both.
+figures is added to `baselines.json` of the classifier. The published package is read from `.bench/nfn-0.1.2`, where
+`make bench` installs it; the model and its training are the same code for both.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def extras(options: argparse.Namespace) -> str:
-    """What the model has beyond the plain stack."""
+    """The model's options beyond the plain stack."""
     chosen = {"layer norm": options.norm, "canonical signs": options.canonical_signs}
     return ", ".join([f", {options.fourier} frequencies", *(name for name, used in chosen.items() if used)])
 
@@ -109,7 +109,7 @@ def build(features, options: argparse.Namespace) -> nn.Module:
 
 
 class CanonicalSigns(nn.Module):
-    """Flip the hidden neurons of sine networks to one sign, which changes nothing that they compute."""
+    """Flip the hidden neurons of sine networks to one sign, which does not change the computed function."""
 
     def forward(self, features):
         """Features to features of the same shape."""
@@ -121,7 +121,7 @@ class CanonicalSigns(nn.Module):
 def fit(
     model: nn.Module, features, labels: torch.Tensor, options: argparse.Namespace, batch: int = 32
 ) -> None:
-    """Adam, one cycle up to 2e-3, cross entropy."""
+    """Train with Adam, a one-cycle rate up to 2e-3, and cross entropy."""
     optimizer, per_epoch = torch.optim.Adam(model.parameters()), math.ceil(len(labels) / batch)
     total_steps = options.epochs * per_epoch
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps, pct_start=0.2)
@@ -139,7 +139,7 @@ def fit(
 
 @torch.no_grad()
 def accuracy(model: nn.Module, features, labels: torch.Tensor) -> float:
-    """The share of right answers."""
+    """Top-1 accuracy."""
     parts = [model(features.map(lambda x, i=index: x[i])) for index in torch.arange(len(labels)).split(200)]
     return float((torch.cat(parts).argmax(1) == labels).float().mean())
 

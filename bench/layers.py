@@ -1,8 +1,8 @@
-"""Our NF-layers beside those of the published `nfn` 0.1.2, in one run: `python -m bench.layers`.
+"""Compare our NF-layers with those of the published `nfn` 0.1.2 in one run: `python -m bench.layers`.
 
-Each library runs in a process of its own. They take turns, a burst each (the first two calls of one warm the
-caches up), so that whatever else the machine does hits both alike; the ratio is taken per pair of turns, and the
-table shows medians. Writes docs/bench.md.
+Each library runs in its own process. They take turns of one burst each (the first two calls of a burst warm up the
+caches), so that other load on the machine affects both equally; the ratio is computed per pair of turns, and the table
+shows medians. Writes docs/bench.md.
 """
 
 import argparse
@@ -29,7 +29,7 @@ LAYOUTS = {
 
 
 def install_published() -> None:
-    """Install the published package, and einops that it needs, into a folder that only the worker imports from."""
+    """Install the published package and its dependency einops into a folder that only the worker imports from."""
     if not (PUBLISHED / "nfn").is_dir() or not (PUBLISHED / "einops").is_dir():
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(PUBLISHED)]
         subprocess.run([*command, "nfn==0.1.2", "einops"], check=True)
@@ -78,7 +78,7 @@ def peak_megabytes(folder: Path, threads: int, case: str, layout: str) -> float:
 
 
 def table(layout: str, threads: int, rounds: int) -> list[str]:
-    """Markdown rows of all cases under this layout, with the geometric means."""
+    """Markdown rows of all cases for this layout, with geometric means."""
     rows = [
         "| layer on | forward, ms: published | ours | times faster | step, ms: published | ours | times faster "
         "| peak memory of a step, MiB: published | ours |",
@@ -106,8 +106,8 @@ def table(layout: str, threads: int, rounds: int) -> list[str]:
 
 
 def processor() -> str:
-    found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
-    return found.group(1) if found else platform.processor()
+    match = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
+    return match.group(1) if match else platform.processor()
 
 
 def main() -> None:

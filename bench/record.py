@@ -1,4 +1,4 @@
-"""Where baselines leave their rows of figures: a JSON list beside the predictor."""
+"""Record a baseline's figures in a JSON list beside the predictor."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Any
 
 
 def record(path: Path, row: dict[str, Any], same: tuple[str, ...]) -> None:
-    """Put a row into the file in place of one that agrees with it in the entries `same`."""
+    """Add a row to the file, replacing one whose entries `same` are equal."""
     rows = json.loads(path.read_text()) if path.exists() else []
-    rows = [known for known in rows if any(known[key] != row[key] for key in same)]
+    rows = [existing for existing in rows if any(existing[key] != row[key] for key in same)]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps([*rows, row], indent=2) + "\n")

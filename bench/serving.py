@@ -1,4 +1,4 @@
-"""`python app.py` in a process of its own, and what can be seen of it from outside."""
+"""Run `python app.py` in its own process, and measure its usage from outside."""
 
 import os
 import socket
@@ -22,8 +22,8 @@ PAGE = 2**20
 
 
 @dataclass(frozen=True)
-class Served:
-    """A served app: how long it took to answer the first request, and its files."""
+class ServedApp:
+    """A running app: its start-up time, and its files."""
 
     url: str
     process: subprocess.Popen
@@ -32,19 +32,19 @@ class Served:
     config: dict[str, Any]
 
     def memory(self) -> float:
-        """MiB that the process holds."""
+        """The memory of the process in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
 
     def disk(self) -> tuple[int, float]:
-        """How many files of visitors are kept, and their MiB."""
-        sizes = [found.st_size for _, found in files_below(self.folder)]
+        """The number of stored files of visitors, and their MiB."""
+        sizes = [info.st_size for _, info in files_below(self.folder)]
         return len(sizes), sum(sizes) / PAGE
 
 
 @contextmanager
-def serving() -> Iterator[Served]:
-    """The app on a free port, with an empty folder for files; ended by SIGTERM."""
+def serve_app() -> Iterator[ServedApp]:
+    """Run the app on a free port, with an empty folder for files; ended by SIGTERM."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -56,14 +56,14 @@ def serving() -> Iterator[Served]:
         )
         try:
             config = _first_answer(url, process)
-            yield Served(url, process, Path(folder), time.perf_counter() - start, config)
+            yield ServedApp(url, process, Path(folder), time.perf_counter() - start, config)
         finally:
             process.terminate()
             process.wait(20)
 
 
 def _first_answer(url: str, process: subprocess.Popen) -> dict[str, Any]:
-    """The page, then what it is built from."""
+    """Request the page, then its config."""
     end = time.monotonic() + READY_SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:

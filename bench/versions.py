@@ -1,7 +1,7 @@
-"""Our NF-layers in another checkout and in this one: `python -m bench.versions FOLDER`, FOLDER holding its `nfn`.
+"""Compare our NF-layers in another checkout with this one: `python -m bench.versions FOLDER`, FOLDER holding its `nfn`.
 
-Both are imported into one process and called in turns, so that memory, caches and the machine's load are the same
-for both; what counts is the CPU time of one thread, and the ratio per pair of calls. To see what a change costs:
+Both are imported into one process and called in turns, so that memory, caches and the machine's load are the same for
+both; the measure is the CPU time of one thread, and the ratio per pair of calls. To measure a change:
 `git worktree add /tmp/before main`, then run this on `/tmp/before`.
 """
 
@@ -20,7 +20,7 @@ Build = Callable[[str, str], dict[str, Callable[[], object]]]
 
 
 def load(folder: Path) -> Build:
-    """`build` of the worker, on the `nfn` in this folder."""
+    """The worker's `build` with the `nfn` in this folder."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "nfn"]:
         del sys.modules[name]
     here, sys.argv = sys.argv, [str(WORKER), str(folder)]
@@ -30,16 +30,16 @@ def load(folder: Path) -> Build:
         exec(compile(WORKER.read_text(), WORKER, "exec"), module)
     finally:
         sys.argv, sys.path[0] = here, first
-    found = Path(sys.modules["nfn"].__file__ or "").parent.parent
-    if found != folder.resolve():
-        raise ValueError(f"Imported the nfn of {found}, wanted that of {folder}: is there one?")
+    actual = Path(sys.modules["nfn"].__file__ or "").parent.parent
+    if actual != folder.resolve():
+        raise ValueError(f"Imported the nfn of {actual}, expected that of {folder}: is there one?")
     return module["build"]  # pyright: ignore[reportReturnType]
 
 
 def race(
     before: Callable[[], object], after: Callable[[], object], rounds: int
 ) -> tuple[float, float, float]:
-    """Medians of both in ms of CPU time, and of the ratio per pair of calls; three calls warm both up."""
+    """Medians of both in ms of CPU time, and of the ratio per pair of calls, after three warm-up calls."""
     times: dict[Callable[[], object], list[float]] = {before: [], after: []}
     for i in range(rounds + 3):
         for run in (before, after) if i % 2 == 0 else (after, before):

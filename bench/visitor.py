@@ -1,4 +1,4 @@
-"""A visitor who asks as the page and gradio_client do: in a session, through the queue, listening to its messages."""
+"""A visitor who sends requests like the page and gradio_client: in a session, through the queue, reading events."""
 
 import hashlib
 import json
@@ -12,20 +12,20 @@ import httpx
 
 TIMEOUT = 120
 FILE_NAME = "network.safetensors"
-"""All visitors call their files so."""
+"""The name of every visitor's file."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came, without what differs each time; after how many seconds, and from which place in the queue."""
+    """The answer without what differs between calls, its duration, and its position in the queue."""
 
     data: Any
     seconds: float
-    place: int
+    queue_position: int
 
 
 class Visitor:
-    """One session at a served app; `config` is what the page is built from."""
+    """One session at a running app; `config` is the page's Gradio config."""
 
     def __init__(self, url: str, config: dict[str, Any]):
         self.url, self.config, self.session = url, config, uuid.uuid4().hex
@@ -39,24 +39,24 @@ class Visitor:
         self.client.close()
 
     def ask(self, endpoint: str, arguments: list, file: Path | None = None) -> Answer:
-        """An endpoint of the API, the file uploaded first where there is one; RuntimeError where it gives no answer."""
+        """Call an endpoint of the API, uploading the file first if there is one; RuntimeError if it fails."""
         start = time.perf_counter()
         if file is not None:
             arguments = [self._upload(file), *arguments[1:]]
         number = next(d["id"] for d in self.config["dependencies"] if d["api_name"] == endpoint)
-        output, place = self._run(number, arguments)
+        output, queue_position = self._run(number, arguments)
         seconds = time.perf_counter() - start
-        return Answer(self._comparable(output["data"]), seconds, place)
+        return Answer(self._comparable(output["data"]), seconds, queue_position)
 
     def press(self, button: str, arguments: list) -> Answer:
-        """A button of the page, by its elem_id."""
+        """Press a button of the page, by its elem_id."""
         start = time.perf_counter()
-        wanted = next(c["id"] for c in self.config["components"] if c["props"].get("elem_id") == button)
+        component = next(c["id"] for c in self.config["components"] if c["props"].get("elem_id") == button)
         number = next(
-            d["id"] for d in self.config["dependencies"] if [wanted, "click"] in map(list, d["targets"])
+            d["id"] for d in self.config["dependencies"] if [component, "click"] in map(list, d["targets"])
         )
-        output, place = self._run(number, arguments)
-        return Answer(output["data"], time.perf_counter() - start, place)
+        output, queue_position = self._run(number, arguments)
+        return Answer(output["data"], time.perf_counter() - start, queue_position)
 
     def _upload(self, file: Path) -> dict[str, Any]:
         answer = self.client.post("/upload", files={"files": (FILE_NAME, file.read_bytes())})
@@ -66,19 +66,19 @@ class Visitor:
     def _run(self, number: int, arguments: list) -> tuple[dict[str, Any], int]:
         body = {"data": arguments, "fn_index": number, "session_hash": self.session}
         self.client.post("/queue/join", json=body).raise_for_status()
-        place = 0
+        queue_position = 0
         with self.client.stream("GET", "/queue/data", params={"session_hash": self.session}) as stream:
             for line in stream.iter_lines():
                 message = json.loads(line.removeprefix("data: ") or "{}")
-                place = max(place, message.get("rank", -1) + 1)
+                queue_position = max(queue_position, message.get("rank", -1) + 1)
                 if message.get("msg") == "process_completed" and message["success"]:
-                    return message["output"], place
+                    return message["output"], queue_position
                 if message.get("msg") in ("process_completed", "unexpected_error"):
                     raise RuntimeError(f"{number}: {str(message)[:300]}")
         raise RuntimeError(f"{number}: the stream ended without an answer")
 
     def _comparable(self, value: Any) -> Any:
-        """The answer without its seconds; a file becomes the hash of what it holds."""
+        """The answer without durations; a file becomes the hash of its content."""
         if isinstance(value, list):
             return [self._comparable(item) for item in value]
         if not isinstance(value, dict):

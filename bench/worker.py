@@ -1,4 +1,4 @@
-"""One library under measurement, in a process of its own: both are imported as `nfn`.
+"""Measure one library in its own process, as both are imported as `nfn`.
 
 python bench/worker.py FOLDER_OF_NFN THREADS          reads cases and commands from stdin, answers in JSON
 python bench/worker.py FOLDER_OF_NFN THREADS memory CASE LAYOUT    prints the peak memory of a step, in bytes
@@ -31,7 +31,7 @@ CASES = {
 
 
 def build(case: str, layout: str) -> dict[str, Callable[[], object]]:
-    """The functions to time; `layout` is "plain" (contiguous inputs) or "stacked" (as another such layer left them)."""
+    """The functions to time; `layout` is "plain" (contiguous inputs) or "stacked" (as another layer returns them)."""
     name, shapes, channels, batch = CASES[case]
     torch.manual_seed(0)
     weight_specs = tuple(common.ArraySpec(shape) for shape in shapes)
@@ -42,7 +42,7 @@ def build(case: str, layout: str) -> dict[str, Callable[[], object]]:
     inputs = common.WeightSpaceFeatures(weights, biases)
     with torch.no_grad():
         outputs = layer(inputs)
-    # Gradients arrive as the next layer makes them: in the layout of the outputs.
+    # Gradients arrive in the layout of the outputs, as from the next layer.
     grads = [torch.randn_like(x) for x in tensors(outputs)]
     if layout == "stacked":
         inputs = outputs.detach()
@@ -70,7 +70,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def peak_bytes(run: Callable[[], object]) -> int:
-    """How far the process grows above its size before, over three runs (Linux)."""
+    """The growth of the process above its initial size, over three runs (Linux)."""
     before = _status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     for _ in range(3):
@@ -79,10 +79,10 @@ def peak_bytes(run: Callable[[], object]) -> int:
 
 
 def _status(name: str) -> int:
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    if found is None:
+    match = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    if match is None:
         raise RuntimeError(f"/proc/self/status has no {name}; memory is measured on Linux only.")
-    return int(found.group(1))
+    return int(match.group(1))
 
 
 def serve() -> None:

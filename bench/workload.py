@@ -1,4 +1,4 @@
-"""What visitors ask in the load test: about networks of the zoo, and about files of their own, written on the fly."""
+"""The requests of the load test: about networks of the zoo, and about uploaded files that are written for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,8 +13,8 @@ from zoo.catalog import Zoo
 
 
 @dataclass(frozen=True)
-class Question:
-    """An endpoint and its arguments; the first is to be the upload of `file`, where there is one."""
+class Request:
+    """An endpoint and its arguments; if there is a `file`, its upload replaces the first argument."""
 
     kind: str
     endpoint: str
@@ -22,31 +22,31 @@ class Question:
     file: Path | None = None
 
 
-def questions(folder: Path, count: int) -> dict[str, list[Question]]:
-    """`count` different questions of each kind; their files go into `folder`."""
+def workload(folder: Path, count: int) -> dict[str, list[Request]]:
+    """Make `count` different requests of each kind; their files are written into `folder`."""
     zoo = Zoo()
-    asked = {
+    arguments_of = {
         "classify_inr": lambda i: [None, f"mnist-sirens/test/{i}", "auto"],
         "edit_inr": lambda i: [None, f"fashion-mnist-sirens/test/{i}", "dilate", 1.0],
         "predict_generalization": lambda i: [None, f"cifar10-cnns/test/{i}", "auto", "auto"],
         "winning_ticket": lambda i: [None, f"mnist-inits/test/{i}", 0.95],
         "list_networks": lambda i: ["cifar10-sirens", 1 + i],
     }
-    found = {name: [Question(name, name, make(i)) for i in range(count)] for name, make in asked.items()}
-    for name in list(asked)[:4]:
-        found[f"{name}, a file"] = [_with_file(zoo, found[name][i], folder, i) for i in range(count)]
-    return found
+    requests = {
+        name: [Request(name, name, make(i)) for i in range(count)] for name, make in arguments_of.items()
+    }
+    for name in list(arguments_of)[:4]:
+        requests[f"{name}, a file"] = [_with_file(zoo, requests[name][i], folder, i) for i in range(count)]
+    return requests
 
 
-def _with_file(zoo: Zoo, question: Question, folder: Path, number: int) -> Question:
-    """The same of a copy in another order: permuted, or for every second one with every weight changed a little."""
-    path = folder / f"{question.endpoint}-{number}.safetensors"
+def _with_file(zoo: Zoo, request: Request, folder: Path, number: int) -> Request:
+    """The same request for a different file: permuted neurons, or for odd numbers slightly changed weights."""
+    path = folder / f"{request.endpoint}-{number}.safetensors"
     generator = torch.Generator().manual_seed(number)
     change = _changed if number % 2 else _permuted
-    write_network(change(zoo.network(question.arguments[1]), generator), path)
-    return Question(
-        f"{question.kind}, a file", question.endpoint, [None, None, *question.arguments[2:]], path
-    )
+    write_network(change(zoo.network(request.arguments[1]), generator), path)
+    return Request(f"{request.kind}, a file", request.endpoint, [None, None, *request.arguments[2:]], path)
 
 
 def _permuted(network: Network, generator: torch.Generator) -> Network:
