@@ -1,1 +1,1 @@
-"""What writes the generated parts of the documentation."""
+"""Scripts that write the generated parts of the documentation."""

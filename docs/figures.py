@@ -5,26 +5,27 @@ import re
 from pathlib import Path
 
 from zoo.card import conventions_text, percent, table
-from zoo.catalog import EMBEDDED
+from zoo.catalog import EMBEDDED, Zoo
+from zoo.score import scores_of
 
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- figures: written by python -m docs.figures -->", "<!-- end of figures -->"
 
 
 def main() -> None:
-    """Put the figures between their marks."""
+    """Replace the figures between the README's markers."""
     readme = ROOT / "README.md"
     readme.write_text(with_figures(readme.read_text()))
 
 
 def with_figures(text: str) -> str:
-    """`text` with what stands between the marks replaced by the figures of today."""
+    """`text` with the current figures between the markers."""
     before, rest = text.split(START)
     return f"{before}{START}\n{figures()}\n{END}{rest.split(END)[1]}"
 
 
 def figures() -> str:
-    """Both tables, with what they were measured on."""
+    """All tables, with the data they were measured on."""
     classifier, editor = (read(name, "metrics.json") for name in ("inr-classifier", "inr-editor"))
     accuracy = [
         {"images": row["images"], "recipe": row["recipe"], "networks": f"{row['networks']:,}",
@@ -33,8 +34,8 @@ def figures() -> str:
     ]  # fmt: skip
     styles = [row for row in editor["styles"] if (row["images"], row["style"]) in PAPER_STYLES]
     training = read("inr-classifier", "training.json")
-    shown = table(accuracy, {"images": "images", "recipe": "recipe", "networks": "networks", "psnr": "mean PSNR, dB",
-                             "accuracy": "accuracy", "auto": "accuracy, domain found"})  # fmt: skip
+    markdown = table(accuracy, {"images": "images", "recipe": "recipe", "networks": "networks", "psnr": "mean PSNR, dB",
+                             "accuracy": "accuracy", "auto": "accuracy, domain detected"})  # fmt: skip
     edits = table(styles, {"images": "images", "style": "style", "recipe": "recipe", "networks": "networks",
                            "unedited": "unedited", "mse": "on the SIREN's own picture",
                            "mse_true_image": "on the true image"})  # fmt: skip
@@ -42,14 +43,16 @@ def figures() -> str:
     return f"""
 {accuracy_of_any()}
 
+{wild_sample()}
+
 {generalization()}
 
 {tickets()}
 
-What a SIREN shows, on SIRENs of held-out test images, fitted by our recipe and by others (trained on
+What a SIREN shows, for SIRENs of held-out test images, fitted by our recipe and by others (trained on
 {training["device"]}, seed {training["recipe"]["seed"]}):
 
-{shown}
+{markdown}
 
 {weights_alone()}
 
@@ -59,13 +62,13 @@ Edits, mean squared error on pixels in [-1, 1] against the image-space operator 
 
 {edits}
 
-NF-layers beside the published `nfn` 0.1.2, geometric means over four networks, two CPU threads: {forward} times as fast
-forward, {step} times a training step ([docs/bench.md](docs/bench.md)).
+NF-layers compared with the published `nfn` 0.1.2, geometric means over four networks, two CPU threads: {forward} times
+as fast forward, {step} times a training step ([docs/bench.md](docs/bench.md)).
 """
 
 
 def weights_alone() -> str:
-    """The table of the reader of weights alone, beside the classifier that looks at pictures."""
+    """The table of the weights-only reader, compared with the classifier that renders pictures."""
     classifier, training = read("inr-classifier", "metrics.json"), read("reader-gray", "training.json")
     probing = {(row["images"], row["recipe"]): percent(row["accuracy"]) for row in classifier["accuracy"]}
     rows = [
@@ -75,9 +78,9 @@ def weights_alone() -> str:
         for row in read("reader-gray", "metrics.json")["rows"]
     ]  # fmt: skip
     columns = {"images": "images", "recipe": "recipe", "networks": "networks", "accuracy": "weights alone",
-               "auto": "domain found", "probing": "looking at the picture", "published": "published, NP"}  # fmt: skip
+               "auto": "domain detected", "probing": "with rendered picture", "published": "published, NP"}  # fmt: skip
     learned = sum(row["networks"] for row in training["collections"])
-    return f"""The same from weights alone: nothing is put into the network (trained on {training["device"]}, seed
+    return f"""The same from weights alone, without running the network (trained on {training["device"]}, seed
 {training["recipe"]["seed"]}, {learned:,} SIRENs; published: arXiv:2302.14040, on ten SIRENs
 of each training image):
 
@@ -88,7 +91,7 @@ PUBLISHED_NP = {"mnist": "92.9%", "fashion_mnist": "75.6%"}
 
 
 def accuracy_of_any() -> str:
-    """The table of predicted test accuracies of wild networks: by image set, and of families never trained on."""
+    """The table of predicted test accuracies of wild networks: by image set, and for families never trained on."""
     metrics, training = read("accuracy", "metrics.json"), read("accuracy", "training.json")
     sets = {row["images"] for row in training["wild"]}
     rows = [
@@ -104,30 +107,69 @@ def accuracy_of_any() -> str:
                "pictures_mae": "its mean error", "coverage": "truth inside the interval",
                "width": "its mean width"}  # fmt: skip
     learned, coverage = training["networks"], percent(metrics["coverage"])
-    return f"""Test accuracy of classifiers of any architecture: runs held out of a zoo of random architectures
-and recipes, {coverage} intervals (learned from {learned} networks, on cpu). Networks by other people's scripts,
-uploaded with nothing said: [docs/foreign.md](docs/foreign.md).
+    return f"""Test accuracy of classifiers of any architecture: held-out runs of a zoo of random architectures
+and recipes, {coverage} intervals (trained on {learned} networks, on cpu). Networks by third-party scripts, uploaded
+without further information: [docs/foreign.md](docs/foreign.md).
 
 {table(rows, columns)}"""
 
 
+def wild_sample() -> str:
+    """The table of the networks of many architectures that ship with the zoo, from their stored scores."""
+    zoo = Zoo()
+    names = [info.name for info in zoo.collections() if info.kind == "wild"]
+    scored = [
+        {**score, "family": row["family"], "split": row["split"]}
+        for name in names
+        for score, row in zip(scores_of(zoo, name), zoo.rows(name), strict=True)
+    ]
+    unseen = {row["family"] for row in scored if row["split"] == "unseen"}
+    families = dict.fromkeys(sorted(row["family"] for row in scored))
+    groups = {"all": scored} | {
+        f"{family}, never trained on" if family in unseen else family: [
+            r for r in scored if r["family"] == family
+        ]
+        for family in families
+    }
+    rows = [{"which": which, **_score_figures(group)} for which, group in groups.items()]
+    columns = {"which": "networks", "networks": "number", "measured": "measured accuracy", "mae": "mean error",
+               "inside": "truth inside the interval"}  # fmt: skip
+    return f"""The {len(scored)} of these networks that ship with the zoo ({", ".join(names)}), the smallest
+at the end of their training, in half precision:
+
+{table(rows, columns)}"""
+
+
+def _score_figures(scored: list[dict]) -> dict[str, str]:
+    """The mean error of all, and how many of those with an interval have the measured accuracy in it."""
+    measured = [row["measured"] for row in scored]
+    errors = [abs(row["prediction"] - row["measured"]) for row in scored]
+    inside = [row["low"] <= row["measured"] <= row["high"] for row in scored if row["typical"]]
+    return {
+        "networks": str(len(scored)),
+        "measured": f"{percent(min(measured))} to {percent(max(measured))}",
+        "mae": percent(sum(errors) / len(errors)),
+        "inside": f"{sum(inside)} of {len(inside)}",
+    }
+
+
 def generalization() -> str:
-    """The table of predicted test accuracies, on finished networks of the test split."""
+    """The table of predicted test accuracies, for finished networks of the test split."""
     metrics, training = read("generalization", "metrics.json"), read("generalization", "training.json")
     rows = [
         {"images": row["images"], "networks": row["networks"], "tau": row["tau"], "mae": percent(row["mae"]),
          "coverage": percent(row["coverage"]), "width": percent(row["width"])}
         for row in metrics["accuracy"] if row["which"] == "finished"
     ]  # fmt: skip
-    shown = table(rows, {"images": "images", "networks": "networks", "tau": "Kendall's tau", "mae": "mean error",
+    markdown = table(rows, {"images": "images", "networks": "networks", "tau": "Kendall's tau", "mae": "mean error",
                          "coverage": "truth inside the interval", "width": "its mean width"})  # fmt: skip
-    return (f"Test accuracy of small CNNs that were held out, {percent(metrics['coverage'])} intervals (trained on "
-            f"{training['device']}, seed {training['recipe']['seed']}):\n\n{shown}")  # fmt: skip
+    return (f"Test accuracy of held-out small CNNs, {percent(metrics['coverage'])} intervals (trained on "
+            f"{training['device']}, seed {training['recipe']['seed']}):\n\n{markdown}")  # fmt: skip
 
 
 MASKS = {"dense": "all weights", "IMP": "IMP, which trains first", "this model": "**predicted ticket**", "SNIP": "SNIP",
          "magnitude of the initialization": "largest initial weights", "random, Bernoulli": "random"}  # fmt: skip
-"""The masks of the README's table, and what it calls them."""
+"""The masks of the README's table, and their titles there."""
 
 
 def tickets() -> str:
@@ -137,20 +179,20 @@ def tickets() -> str:
     for mask, title in MASKS.items():
         row = {"mask": title}
         for name, metrics in tables.items():
-            found = next(line for line in metrics["methods"] if line["mask"] == mask)
-            row[name] = f"{percent(found['accuracy'])} ± {100 * found['standard_error']:.1f}"
-            row[f"{name}-gap"] = "" if mask == "dense" else f"{found['gap_closed']:.0%}"
+            result = next(line for line in metrics["methods"] if line["mask"] == mask)
+            row[name] = f"{percent(result['accuracy'])} ± {100 * result['standard_error']:.1f}"
+            row[f"{name}-gap"] = "" if mask == "dense" else f"{result['gap_closed']:.0%}"
         rows.append(row)
-    shown = table(rows, {"mask": "5% of the weights, chosen by", "mnist": "MNIST, MLP", "mnist-gap": "of the gap",
+    markdown = table(rows, {"mask": "5% of the weights, chosen by", "mnist": "MNIST, MLP", "mnist-gap": "of the gap",
                          "cifar10": "CIFAR-10, small CNN", "cifar10-gap": "of the gap"})  # fmt: skip
     networks, training = tables["mnist"]["networks"], read("tickets-mnist", "training.json")
     return (f"Winning tickets: test accuracy after training under a mask, mean and standard error over {networks} "
-            f"held-out initializations, and the share of the gap from random to IMP that it closes (trained on "
-            f"{training['device']}, seed {training['recipe']['seed']}):\n\n{shown}")  # fmt: skip
+            f"held-out initializations, and the fraction of the gap from random to IMP that it closes (trained on "
+            f"{training['device']}, seed {training['recipe']['seed']}):\n\n{markdown}")  # fmt: skip
 
 
 def speed_ups() -> list[str]:
-    """The geometric means of forward and step that `make bench` wrote last, for inputs as another layer left them."""
+    """The geometric means of forward and step in docs/bench.md, for inputs in the layout of another layer's outputs."""
     line = next(
         row for row in (ROOT / "docs" / "bench.md").read_text().splitlines() if "geometric mean" in row
     )

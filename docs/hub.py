@@ -1,4 +1,4 @@
-"""Writes the transcript in `hub.md`: push and pull of the embedded zoo against the small Hub of the tests.
+"""Write the transcript in `hub.md`: push and pull of the embedded zoo against the small Hub of the tests.
 
 `python -m docs.hub`
 """
@@ -13,6 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "hub.md"
 BEGIN, END = "<!-- transcript: written by python -m docs.hub -->", "<!-- end of transcript -->"
+SHOWN = 16
+"""The number of output lines that are kept at each end."""
 COMMANDS = (
     "push zoo/embedded someone/zoo --dry-run",
     "push zoo/embedded someone/zoo",
@@ -25,13 +27,13 @@ COMMANDS = (
 
 
 def write_transcript() -> None:
-    """Run the commands, and put what they print between the marks of the page."""
+    """Run the commands, and replace their output between the page's markers."""
     with tempfile.TemporaryDirectory() as folder:
         server = subprocess.Popen(
             [sys.executable, "tests/loopback_hub.py"], cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
         try:
-            assert server.stdout is not None, "Its output was asked for."
+            assert server.stdout is not None, "stdout is a pipe"
             variables = dict(re.findall(r"(\w+)=(\S+)", server.stdout.readline()))
             lines = [run(command, variables, Path(folder)) for command in COMMANDS]
         finally:
@@ -42,15 +44,18 @@ def write_transcript() -> None:
 
 
 def run(command: str, variables: dict[str, str], folder: Path) -> str:
-    """A command and what it printed, without this machine's paths and ports."""
+    """A command and its output, without this machine's paths and ports."""
     environment = {**os.environ, **variables, "WEIGHTSCOPE_CACHE": str(folder / "cache"), "COLUMNS": "150",
                    "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # fmt: skip
     arguments = command.replace("FOLDER", str(folder / "back")).split()
     done = subprocess.run([sys.executable, "-W", "ignore", "-m", "zoo", *arguments], cwd=ROOT, env=environment,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
-    said = done.stdout.replace(str(folder / "back"), "FOLDER")
-    said = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", said)
-    return f"$ python -m zoo {command}\n" + "".join(f"{line.rstrip()}\n" for line in said.splitlines())
+    output = done.stdout.replace(str(folder / "back"), "FOLDER")
+    output = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", output)
+    lines = [line.rstrip() for line in output.splitlines()]
+    if len(lines) > SHOWN:
+        lines = [*lines[: SHOWN // 2], "...", *lines[-SHOWN // 2 :]]
+    return f"$ python -m zoo {command}\n" + "".join(f"{line}\n" for line in lines)
 
 
 if __name__ == "__main__":

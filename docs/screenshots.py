@@ -1,6 +1,6 @@
-"""Take the README's pictures of the running app, and its tour: `make screenshots`.
+"""Take the README's screenshots of the running app, and its animated tour: `make screenshots`.
 
-A new tab gets a function that visits it, a line in `PICTURES`, and steps of its own in `TOUR`.
+To add a tab, write a function that visits it, a line in `PICTURES`, and steps in `TOUR`.
 """
 
 import shutil
@@ -8,27 +8,29 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import gradio
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import Page, expect, sync_playwright
 
-from app.serving import launch_options, serve
-from app.ui import build_app
+from app.server.serving import launch_options, serve
+from app.ui import TABS, build_app
 from nfn.reader import write_network
 from zoo.catalog import Zoo
 
 DOCS = Path(__file__).parent
+PHOTO = Path(gradio.__file__).parent / "media_assets" / "images" / "cheetah.jpg"
 RESNET = DOCS.parent / "tests" / "data" / "foreign_cnns" / "resnet8.pth"
 CHROMIUM = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 PATIENCE = 60_000
-"""Milliseconds that a page may take."""
+"""The timeout of a page in milliseconds."""
 TOUR_SIZE, SHRUNK, SECONDS = (1280, 860), (960, 645), 2.6
-"""The window of the tour, the size that its frames are shrunk to, and how long each stands."""
+"""The window of the tour, the size of its frames, and the duration of each."""
 
 
 def main() -> None:
-    """Serve the app, visit it, write a picture of each tab, and the tour."""
+    """Serve the app, visit it, and write a screenshot of each tab, and the tour."""
     demo = build_app()
-    url = serve(demo, {**launch_options(), "server_port": None, "quiet": True})
+    url = serve(demo, {**launch_options(TABS), "server_port": None, "quiet": True})
     expect.set_options(timeout=PATIENCE)
     try:
         with sync_playwright() as playwright:
@@ -45,7 +47,7 @@ def main() -> None:
 
 
 def shoot(page: Page, path: Path) -> None:
-    """A picture of the page from its top, once nothing moves any more; of 256 colours, a third of the size."""
+    """Take a screenshot from the top of the page once animations have ended; with 256 colours, a third of the size."""
     page.wait_for_function("!document.body.dataset.choosing")
     page.wait_for_load_state("networkidle")
     page.wait_for_function("[...document.images].every(image => image.complete || !image.checkVisibility())")
@@ -57,18 +59,18 @@ def shoot(page: Page, path: Path) -> None:
 def open_tab(page: Page, url: str, tab: str) -> None:
     """Open the page at a tab, and wait until it is ready."""
     page.goto(f"{url}?tab={tab}", wait_until="networkidle")
-    page.wait_for_function("window.linkWasRead && !document.body.dataset.choosing")
+    page.wait_for_function("window.weightscope?.state.linkWasRead && !document.body.dataset.choosing")
 
 
 def visit_inr(page: Page, url: str) -> None:
-    """The INR tab after one click on a network."""
+    """The Pictures tab after one click on a network."""
     open_tab(page, url, "inr")
-    page.locator("#gallery .thumbnail-item").nth(8).click()
-    expect(page.locator("#verdict .facts")).to_contain_text("mnist-sirens/test/8:")
+    page.locator("#gallery [data-pick]").nth(3).click()
+    expect(page.locator("#verdict .facts")).to_contain_text("cifar10-sirens/test/3:")
 
 
 def visit_generalization(page: Page, url: str) -> None:
-    """The Generalization tab after one click on a network, and after measuring it."""
+    """The Generalization tab after a click on a network, and after measuring it."""
     open_tab(page, url, "generalization")
     page.locator("#networks tbody tr").nth(8).click()
     page.locator("#networks tbody tr[aria-selected=true]").wait_for()
@@ -79,7 +81,7 @@ def visit_generalization(page: Page, url: str) -> None:
 
 
 def visit_upload(page: Page, url: str) -> None:
-    """The Generalization tab with a ResNet of somebody else's dropped in, once its graph is drawn."""
+    """The Generalization tab with an uploaded third-party ResNet, once its graph is drawn."""
     open_tab(page, url, "generalization")
     page.locator("#cnn-upload input[type=file]").set_input_files(RESNET)
     expect(page.locator("#accuracy .facts")).to_contain_text(RESNET.name)
@@ -89,16 +91,20 @@ def visit_upload(page: Page, url: str) -> None:
 
 
 def visit_checkpoint(page: Page, url: str) -> None:
-    """The Checkpoint tab with two networks of the zoo as files, on the way from one to the other."""
+    """The Checkpoint tab with two networks of the zoo as files, and the path between them."""
     open_tab(page, url, "checkpoint")
+    uploads = (
+        ("52", "#look-upload", "#look .caption", "fashion-52"),
+        ("98", "#compare-upload", "#compared .title", ""),
+    )
     with TemporaryDirectory() as folder:
-        for number, box in (("52", "#look-upload"), ("98", "#compare-upload")):
+        for number, box, answer, text in uploads:
             path = Path(folder, f"fashion-{number}.safetensors")
             write_network(Zoo().network(f"fashion-mnist-cnns/test/{number}"), path)
             page.locator(f"{box} input[type=file]").set_input_files(path)
-            expect(page.locator("#health .title" if number == "52" else "#compared .title")).to_be_visible()
+            expect(page.locator(answer)).to_contain_text(text)
     page.locator("#walk").click()
-    expect(page.locator("#walked .path")).to_be_visible()
+    expect(page.locator("#path-plot .js-plotly-plot")).to_be_visible()
 
 
 def visit_tickets(page: Page, url: str) -> None:
@@ -112,7 +118,7 @@ def visit_tickets(page: Page, url: str) -> None:
 
 
 def visit_how(page: Page, url: str) -> None:
-    """How it works, after the neurons were shuffled."""
+    """The How it works tab, after permuting the neurons."""
     open_tab(page, url, "how")
     page.locator("[data-shuffle]").click()
     expect(page.locator("#how-said .numbers")).to_be_visible()
@@ -126,11 +132,11 @@ PICTURES: dict[str, tuple[int, Callable[[Page, str], None]]] = {
     "how": (1140, visit_how),
     "checkpoint": (1760, visit_checkpoint),
 }
-"""By file name, the height of the window and the way there."""
+"""For each file name, the height of the window and the function that visits the view."""
 
 
 def to(where: str) -> Callable[[Page], None]:
-    """A step that brings a card to the top of the window."""
+    """A step that scrolls a card to the top of the window."""
     return lambda page: page.locator(where).first.evaluate(
         "item => window.scrollTo(0, item.closest('.card').getBoundingClientRect().top + window.scrollY - 12)"
     )
@@ -142,35 +148,74 @@ def click(where: str, number: int = 0) -> Callable[[Page], None]:
 
 
 def until(where: str, words: str) -> Callable[[Page], None]:
-    """A step that waits for words."""
+    """A step that waits for a text."""
     return lambda page: expect(page.locator(where)).to_contain_text(words, timeout=2 * PATIENCE)
 
 
 def at(tab: str) -> Callable[[Page], None]:
-    """A step that goes to a tab."""
+    """A step that opens a tab."""
     return lambda page: open_tab(page, page.url.partition("?")[0], tab)
+
+
+def draw_seven(page: Page) -> None:
+    """Draw a 7 in the editor, by mouse."""
+    page.locator("#editor button[aria-label=Brush]").click()
+    box = page.locator("#editor canvas").first.bounding_box()
+    assert box is not None, "the editor is on screen"
+    corners = [(0.3, 0.25), (0.7, 0.25), (0.45, 0.8)]
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point, steps=20)
+    page.mouse.up()
+
+
+def open_editor(page: Page) -> None:
+    """Open the editor of your own picture; until it is ready, it drops what it is given."""
+    page.locator("#own-picture > button").first.click()
+    expect(page.locator("#editor canvas").first).to_be_visible()
+    page.wait_for_timeout(3000)
+
+
+def give_photo(page: Page) -> None:
+    """Put a photo into the editor."""
+    page.locator("#editor input[type=file]").first.set_input_files(PHOTO)
+    page.wait_for_timeout(2000)
+
+
+def learn(size: str, side: str) -> list[Callable[[Page], None]]:
+    """Steps that fit a network to the picture in the editor, and wait for all that the tab shows of it."""
+    choices = [
+        lambda page: page.locator("#fit-size").get_by_text(size, exact=True).click(),
+        lambda page: page.locator("#fit-side").get_by_text(side, exact=True).click(),
+    ]
+    return [*choices, click("#fit"), until("#fit-line", "Learned:"), until("#verdict .facts", "my-picture")]
 
 
 TOUR: list[tuple[str, list[Callable[[Page], None]]]] = [
     (
-        "Every picture in the gallery is a network. Click one.",
-        [at("inr"), click("#gallery .thumbnail-item", 8)],
+        "Draw a digit: a small network learns it in a second.",
+        [at("inr"), open_editor, draw_seven, *learn("Small", "28")],
     ),
+    ("Another network reads it, and a third one edits it.", [to("#verdict")]),
     (
-        "Another network edits it: what comes out is a network again.",
-        [click("#style label", 4), to("#style")],
+        "A photo becomes a network too, of 34,000 weights.",
+        [at("inr"), open_editor, give_photo, *learn("Medium", "128"), until("#edit-line", "PSNR")],
     ),
-    ("Permute its hidden neurons: the weights move, the picture stays.", [click("#permute"), to("#permute")]),
-    ("A small CNN: how many unseen images will it name rightly?", [at("generalization")]),
+    ("Edit it, and zoom in: the result is a network too, and has no pixels.", [to("#style")]),
+    (
+        "Permute its hidden neurons: the weights move, the picture stays.",
+        [at("inr"), click("#gallery [data-pick]", 3), click("#permute"), to("#permute")],
+    ),
+    ("A small CNN: how many unseen images will it classify correctly?", [at("generalization")]),
     ("Then measure it, and see.", [click("#measure"), to("#measure")]),
-    ("All its weights, layer by layer.", [to("#layers-before")]),
     (
         "An untrained network: which few weights are worth training?",
         [at("tickets"), click("#inits tbody tr", 5)],
     ),
-    ("First layer, pixel by pixel: what is kept of it.", [to("#masks")]),
     (
-        "The race: the ticket against as many weights at random.",
+        "The race: the ticket against a random mask of the same size.",
         [click("#start-race"), to("#race"), until("#race-line", "reaches")],
     ),
     (
@@ -179,11 +224,11 @@ TOUR: list[tuple[str, list[Callable[[Page], None]]]] = [
     ),
     ("Why it is hard: one network, many files.", [at("how"), click("[data-shuffle]")]),
 ]
-"""What each frame says, and the way to it from the one before."""
+"""The caption of each frame, and the steps from the previous one."""
 
 
 def write_tour(page: Page, url: str) -> None:
-    """The tour as an animated picture, `docs/tour.gif`."""
+    """Write the tour as an animated picture, `docs/tour.gif`."""
     page.goto(url, wait_until="networkidle")
     frames = [take_frame(page, words, steps) for words, steps in TOUR]
     frames[0].save(
@@ -193,7 +238,7 @@ def write_tour(page: Page, url: str) -> None:
 
 
 def take_frame(page: Page, words: str, steps: list[Callable[[Page], None]]) -> Image.Image:
-    """What is on screen after the steps, with words under it."""
+    """A screenshot after the steps, with a caption."""
     for step in steps:
         step(page)
     shot = DOCS / "tour.png"
@@ -204,7 +249,7 @@ def take_frame(page: Page, words: str, steps: list[Callable[[Page], None]]) -> I
 
 
 def captioned(picture: Image.Image, words: str) -> Image.Image:
-    """A picture with a dark bar of words under it."""
+    """A picture with a caption on a dark bar."""
     bar = 46
     frame = Image.new("RGB", (picture.width, picture.height + bar), "#062638")
     frame.paste(picture)
