@@ -139,7 +139,11 @@ def test_an_upload_is_read_and_measured(page, tmp_path):
     page.locator("#reading input").click()
     page.get_by_role("option").nth(1).click()
     expect(page.locator("#graph .line").first).to_have_text("This is the reading that you chose.")
-    page.wait_for_function("!document.body.dataset.choosing")
+    page.get_by_role("button", name="How to read my upload").click()
+    page.locator("#activation input").click()
+    page.get_by_role("option", name="ReLU", exact=True).click()
+    page.get_by_role("button", name="Read my upload this way").click()
+    expect(page.locator("#accuracy .facts")).to_contain_text("ReLU")
 
 
 def test_noise_gets_no_reliable_number(page, tmp_path):

@@ -1,6 +1,7 @@
 """The Zoo tab without a browser: views, filters, pictures, cards of strangers, links, zoos of the Hub and none."""
 
 import re
+import shutil
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -20,7 +21,7 @@ from app.tabs.zoo import html as zoo_html
 from app.tabs.zoo import views as zoo_views
 from app.tabs.zoo.browse import PAGE, View, choose, first_layer, parse_view, pictures
 from app.ui import TABS
-from zoo.catalog import EMBEDDED, Zoo
+from zoo.catalog import EMBEDDED, Zoo, write_catalog
 from zoo.errors import HubError
 
 HOSTILE = "<img src=x onerror=window.__ran=1>"
@@ -221,3 +222,11 @@ def test_a_failing_configured_zoo_is_reported(fresh, monkeypatch):
 def test_a_configured_folder_is_used(fresh, monkeypatch):
     monkeypatch.setenv("WEIGHTSCOPE_ZOO", str(EMBEDDED))
     assert zoos.own_zoo().notice == ""
+
+
+def test_a_configured_zoo_needs_no_networks_of_many_architectures(fresh, monkeypatch, tmp_path):
+    older = tmp_path / "zoo"
+    shutil.copytree(EMBEDDED, older, ignore=shutil.ignore_patterns("*-wild"))
+    write_catalog(older)
+    monkeypatch.setenv("WEIGHTSCOPE_ZOO", str(older))
+    assert zoos.own_zoo().notice == "" and zoos.own_zoo().zoo.root == older

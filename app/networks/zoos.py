@@ -10,11 +10,14 @@ from app.runtime.errors import RequestError
 from nfn.predictor import Predictor
 from zoo.catalog import EMBEDDED, Zoo
 from zoo.errors import ZooError
+from zoo.families import FAMILIES
 from zoo.remote import open_hub_zoo, open_zoo
 
 P = TypeVar("P", bound=Predictor)
 READER_PREFIX = "reader-"
 """A zoo's weights-only readers have names like reader-gray; a zoo may have none."""
+OPTIONAL = {kind for kind, family in FAMILIES.items() if family.own_architectures}
+"""Kinds of collections that a zoo may lack."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,15 @@ def own_zoo() -> OwnZoo:
 
 
 def _check_zoo(zoo: Zoo) -> Zoo:
-    """Return the zoo after checking (and downloading) what the tabs need: what the embedded zoo has, except readers."""
+    """Return the zoo after checking, and downloading, what the tabs need.
+
+    That is all that the embedded zoo has, except readers and collections of the kinds `OPTIONAL`.
+    """
     embedded = Zoo(EMBEDDED)
     needed = {info.name for info in embedded.predictors()}.difference(readers(embedded))
     for name in sorted(needed.union(readers(zoo))):
         zoo.predictor(name)
-    for kind in sorted({info.kind for info in embedded.collections()}):
+    for kind in sorted({info.kind for info in embedded.collections()}.difference(OPTIONAL)):
         infos = [info for info in zoo.collections() if info.kind == kind]
         if not infos:
             raise ZooError(f"It has no collection of kind {kind!r}, which the app needs.")

@@ -105,7 +105,7 @@ def listen_for_upload(
     """As `on_choose`, for a file in the upload box; a refused file is removed from the box, and the card says why."""
 
     def received(path: str | None, *values: Any) -> Iterator[list[Any]]:
-        yield from _or_refused(place, path, handler(path, *values), len(outputs), gr.skip())
+        yield from _or_refused(place, path, handler(path, *values), len(outputs), path)
 
     all_outputs = [*outputs, place.file, place.card]
     chosen = on_choose(triggers, received, [place.file, *inputs], all_outputs, cancels, answer)
@@ -128,10 +128,13 @@ def listen_for_inbox(
 def _or_refused(
     place: UploadTarget, path: str | None, rows: Iterator[list[Any]], outputs: int, file: Any
 ) -> Iterator[list[Any]]:
-    """Yield each row of outputs with the content of the upload box, or the reason why the file was refused."""
+    """Yield each row of outputs, or the reason why the file was refused; the first row sets the upload box to `file`.
+
+    A choice that is still streaming when a file is uploaded empties the box: the file's own answer fills it again.
+    """
     try:
-        for row in rows:
-            yield [*row, file, ""]
+        for number, row in enumerate(rows):
+            yield [*row, gr.skip() if number else file, ""]
     except USER_ERRORS as error:
         yield [*[gr.skip()] * outputs, None, refusal_html(place.page.tabs, place.here, path, error)]
 
