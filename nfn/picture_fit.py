@@ -28,6 +28,8 @@ MIN_STEPS = 150
 BETAS = (0.9, 0.99)
 MIN_PAUSE = 10.0
 """The minimum time between two reports, in times that a report takes: rendering a large picture is slow."""
+MAX_PAUSE = 3.0
+"""The maximum time between two reports in seconds: only there can a caller stop a fit."""
 USUAL_SIDE = 64
 """Pixels per side for which the usual initialization suits: with its frequencies, larger pictures are learned slowly,
 and with higher ones, smaller pictures get noise between their pixels."""
@@ -78,7 +80,7 @@ def fit_picture(
 ) -> Iterator[FitProgress]:
     """Fit a new SIREN to `image` `(c, H, W)` in [-1, 1]; yield progress every `every` seconds, and at the end.
 
-    Progress is yielded less often if it would take more than a tenth of the time.
+    Progress is yielded less often, but every `MAX_PAUSE` seconds, if it would take more than a tenth of the time.
 
     The result depends only on image, size, steps and seed; the computation runs on the image's device.
 
@@ -92,7 +94,7 @@ def fit_picture(
         begin = time.monotonic()
         if step == steps or begin - last_report > pause:
             progress = _progress(step, steps, _features(layers), image)
-            pause = max(every, MIN_PAUSE * (time.monotonic() - begin))
+            pause = max(every, min(MIN_PAUSE * (time.monotonic() - begin), MAX_PAUSE))
             yield progress
             last_report = time.monotonic()
 

@@ -17,6 +17,7 @@ from app.page.tab import Page
 from app.runtime.low_priority import foreground_request
 
 QUEUE = "queue"
+STOPPING = '<p class="line" role="status">Stopping…</p>'
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,20 @@ def _or_refused(
             yield [*row, gr.skip() if number else file, ""]
     except USER_ERRORS as error:
         yield [*[gr.skip()] * outputs, None, refusal_html(place.page.tabs, place.here, path, error)]
+
+
+def stop_on_cancel(
+    cancel: gr.Button, running: Dependency, show_stopped: Callable[[], Any], outputs: list
+) -> None:
+    """Stop the event `running` on "Cancel"; when it has ended or failed, `show_stopped()` sets `outputs`, a line first.
+
+    Until then Gradio drops every new start, so the buttons must not change before. Its browser code treats an event
+    that has been cancelled like one that failed.
+    """
+    running.failure(show_stopped, None, outputs, api_visibility="private")
+    cancel.click(
+        None, None, outputs[0], js=f"() => `{STOPPING}`", cancels=[running], api_visibility="private"
+    )
 
 
 def unfade_on_answer(source: gr.Textbox) -> None:

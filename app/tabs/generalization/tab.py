@@ -22,6 +22,7 @@ from app.page.cards import (
     queue_status,
     refresh_on,
     show_cards_in_turn,
+    stop_on_cancel,
     unfade_on_answer,
 )
 from app.page.html import READING, SYMMETRY, TABLE_HEADERS
@@ -209,8 +210,7 @@ def _build_scatter(source: gr.Textbox, accuracy: gr.HTML) -> tuple[gr.HTML, Depe
     running = gr.on([start.click], with_alerts_in_steps(measure), [source, images, own], [accuracy, plot, *controls],
                     api_visibility="private", show_progress="minimal", show_progress_on=queue_status(),
                     trigger_mode="once")  # fmt: skip
-    running.failure(views.show_stopped, None, controls, api_visibility="private")
-    cancel.click(views.show_stopped, None, controls, cancels=[running], api_visibility="private")
+    stop_on_cancel(cancel, running, views.show_stopped, controls)
     return plot, running, Card(views.show_result, [], [accuracy, plot, zoo_line, images, *controls])
 
 
@@ -266,8 +266,7 @@ def _build_batch() -> None:
     running = gr.on([files.upload], with_alerts_in_steps(views.show_batch), [files], outputs,
                     api_visibility="private", show_progress="minimal", show_progress_on=queue_status(),
                     trigger_mode="once")  # fmt: skip
-    running.failure(views.show_batch_stopped, None, [line, cancel], api_visibility="private")
-    cancel.click(views.show_batch_stopped, None, [line, cancel], cancels=[running], api_visibility="private")
+    stop_on_cancel(cancel, running, views.show_batch_stopped, [line, cancel])
 
 
 TAB = Tab(

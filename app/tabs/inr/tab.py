@@ -20,6 +20,7 @@ from app.page.cards import (
     queue_status,
     refresh_on,
     show_cards_in_turn,
+    stop_on_cancel,
     unfade_on_answer,
 )
 from app.page.html import READING, SYMMETRY, TABLE_HEADERS
@@ -141,8 +142,7 @@ def _build_own_picture(page: Page) -> gr.ImageEditor:
                     [live, *controls, page.inbox("inr")],
                     api_visibility="private", show_progress="minimal", show_progress_on=queue_status(),
                     trigger_mode="once", concurrency_limit=1, concurrency_id="fit")  # fmt: skip
-    running.failure(views.show_stopped, None, controls, api_visibility="private")
-    cancel.click(views.show_stopped, None, controls, cancels=[running], api_visibility="private")
+    stop_on_cancel(cancel, running, views.show_stopped, controls)
     return editor
 
 

@@ -22,6 +22,7 @@ from app.page.cards import (
     queue_status,
     refresh_on,
     show_cards_in_turn,
+    stop_on_cancel,
     unfade_on_answer,
 )
 from app.page.html import READING
@@ -169,8 +170,7 @@ def _build_race(source: gr.Textbox, pruned: gr.Slider) -> tuple[Dependency, Card
                     api_visibility="private", show_progress="minimal", show_progress_on=queue_status(),
                     trigger_mode="once",
                     concurrency_limit=1, concurrency_id="race")  # fmt: skip
-    running.failure(views.show_stopped, None, controls, api_visibility="private")
-    cancel.click(views.show_stopped, None, controls, cancels=[running], api_visibility="private")
+    stop_on_cancel(cancel, running, views.show_stopped, controls)
     return running, Card(lambda chosen: views.before_race(), [], [curves, table, *controls])
 
 
