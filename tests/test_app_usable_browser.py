@@ -200,6 +200,21 @@ def test_a_row_that_is_clicked_right_after_a_dot_counts(page, monkeypatch):
     )
 
 
+def test_a_file_that_is_uploaded_while_a_choice_is_answered_stays_in_its_box(page, monkeypatch, tmp_path):
+    show(page, "Accuracy")
+    held = Held(monkeypatch, generalization_views, "picked_source")
+    page.locator("#networks tbody tr").nth(4).click()
+    page.wait_for_function("document.body.dataset.choosing")
+    page.locator("#cnn-upload input[type=file]").set_input_files(network_file(tmp_path, "mine.safetensors"))
+    expect(page.locator("#cnn-upload")).to_contain_text("mine")
+    held.let_go()
+    expect(page.locator("#accuracy .facts")).to_contain_text("mine.safetensors")
+    page.wait_for_function("!document.body.dataset.choosing")
+    expect(page.locator("#cnn-upload")).to_contain_text("mine")
+    page.locator("#networks tbody tr").nth(5).click()
+    expect(page.locator("#cnn-upload input[type=file]")).to_have_count(1)  # ready for another file
+
+
 def test_two_ways_to_choose_do_not_interfere(page, monkeypatch, tmp_path):
     """A file that takes long to read, and a network of the zoo that is picked meanwhile."""
     show(page, "Accuracy")
@@ -227,9 +242,10 @@ def test_a_batch_shows_its_progress_and_can_be_stopped(page, monkeypatch, tmp_pa
     page.locator("#batch-upload input[type=file]").set_input_files(files)
     expect(page.locator("#batch-line progress")).to_be_visible()
     page.locator("#batch-cancel").click()
+    expect(page.locator("#batch-line")).to_contain_text("Stopping")
+    held.let_go()
     expect(page.locator("#batch-line")).to_contain_text("Stopped")
     expect(page.locator("#batch-cancel")).not_to_be_visible()
-    held.let_go()
     page.wait_for_timeout(700)  # for what would come of the rest
     expect(page.locator("#batch-line")).to_contain_text("Stopped")
     expect(page.locator("#batch-csv")).not_to_be_visible()
@@ -241,11 +257,13 @@ def test_measuring_can_be_stopped(page, monkeypatch):
     page.locator("#measure").click()
     expect(page.locator("#measure-line progress")).to_be_visible()
     page.locator("#cancel").click()
-    expect(page.locator("#measure-line")).to_contain_text("Stopped")
+    expect(page.locator("#measure-line")).to_contain_text("Stopping")
     held.let_go()
+    expect(page.locator("#measure-line")).to_contain_text("Stopped")
     page.wait_for_timeout(700)  # for what would come of the rest
     expect(page.locator("#measure-line")).to_contain_text("Stopped")
-    expect(page.locator("#measure")).to_be_enabled()
+    page.locator("#measure").click()
+    expect(page.locator("#measure-line .big")).to_be_visible()
 
 
 def test_a_link_is_copied(page):

@@ -106,7 +106,7 @@ def listen_for_upload(
     """As `on_choose`, for a file in the upload box; a refused file is removed from the box, and the card says why."""
 
     def received(path: str | None, *values: Any) -> Iterator[list[Any]]:
-        yield from _or_refused(place, path, handler(path, *values), len(outputs), path)
+        yield from _or_refused(place, path, handler(path, *values), len(outputs))
 
     all_outputs = [*outputs, place.file, place.card]
     chosen = on_choose(triggers, received, [place.file, *inputs], all_outputs, cancels, answer)
@@ -121,21 +121,19 @@ def listen_for_inbox(
 
     def received(text: str, *values: Any) -> Iterator[list[Any]]:
         source = from_text(from_inbox(text))
-        yield from _or_refused(place, source.path, handler(source, *values), len(outputs), None)
+        yield from _or_refused(place, source.path, handler(source, *values), len(outputs))
 
+    clear_upload_on(place, [inbox.change])
     on_choose([inbox.change], received, [inbox, *inputs], [*outputs, place.file, place.card], cancels)
 
 
 def _or_refused(
-    place: UploadTarget, path: str | None, rows: Iterator[list[Any]], outputs: int, file: Any
+    place: UploadTarget, path: str | None, rows: Iterator[list[Any]], outputs: int
 ) -> Iterator[list[Any]]:
-    """Yield each row of outputs, or the reason why the file was refused; the first row sets the upload box to `file`.
-
-    A choice that is still streaming when a file is uploaded empties the box: the file's own answer fills it again.
-    """
+    """Yield each row of outputs, or an empty upload box and the reason why the file was refused."""
     try:
-        for number, row in enumerate(rows):
-            yield [*row, gr.skip() if number else file, ""]
+        for row in rows:
+            yield [*row, gr.skip(), ""]
     except USER_ERRORS as error:
         yield [*[gr.skip()] * outputs, None, refusal_html(place.page.tabs, place.here, path, error)]
 
@@ -159,9 +157,14 @@ def unfade_on_answer(source: gr.Textbox) -> None:
     source.change(None, js="() => weightscope.hasAnswer()", api_visibility="private")
 
 
-def clear_refusal_on(line: gr.HTML, triggers: list) -> None:
-    """Clear the message about a refused file on the next choice."""
-    gr.on(triggers, None, None, line, js="() => ''", api_visibility="private")
+def clear_upload_on(place: UploadTarget, triggers: list) -> None:
+    """Empty the upload box, and clear the reason why a file was refused, on another choice.
+
+    This happens in the browser and at once, for when the choice is answered a newer file may be in the box. Add it
+    before the event of the choice: Gradio starts the events of a trigger one after the other, each when the one before
+    has ended.
+    """
+    gr.on(triggers, None, None, [place.file, place.card], js="() => [null, '']", api_visibility="private")
 
 
 def refresh_on(triggers: list, source: gr.Textbox, cards: list[Card]) -> None:

@@ -13,7 +13,7 @@ from app.page.alerts import with_alerts_in_steps
 from app.page.cards import (
     Card,
     UploadTarget,
-    clear_refusal_on,
+    clear_upload_on,
     inputs_of,
     listen_for_inbox,
     listen_for_upload,
@@ -142,13 +142,13 @@ def _build_chooser(
     def pick(event: gr.SelectData, *values: Any):
         chosen = views.picked_source(event)
         yield from show_cards_in_turn(
-            [to_text(chosen), selection_update(chosen.zoo_id), None], chosen, cards, values
+            [to_text(chosen), selection_update(chosen.zoo_id)], chosen, cards, values
         )
 
     def switch(name: str, *values: Any):
         chosen = Source(zoo_id=views.best_of(name))
         yield from show_cards_in_turn(
-            [to_text(chosen), views.show_networks(name, chosen), None], chosen, cards, values
+            [to_text(chosen), views.show_networks(name, chosen)], chosen, cards, values
         )
 
     def upload(path: str | None, part: str, learned: str, activation: str, black: str, *values: Any):
@@ -167,16 +167,14 @@ def _build_chooser(
 
     inputs, outputs = inputs_of(cards), outputs_of(cards)
     place = UploadTarget(page, "generalization", file, refused)
+    clear_upload_on(place, [images.input, table.select, plot.select])
     listen_for_inbox(place, open_from_inbox, [images, *inputs], [source, images, table, *outputs], [running])
-    on_choose([images.input], switch, [images, *inputs], [source, table, file, *outputs], [running])
-    on_choose(
-        [table.select, plot.select], pick, inputs, [source, table, file, *outputs], [running], "#accuracy"
-    )
+    on_choose([images.input], switch, [images, *inputs], [source, table, *outputs], [running])
+    on_choose([table.select, plot.select], pick, inputs, [source, table, *outputs], [running], "#accuracy")
     listen_for_upload(place, [file.upload, again.click], upload,
             [part, learned, activation, black, *inputs], [source, table, *outputs], [running], "#accuracy")  # fmt: skip
     reading = graph.outputs[1]
     on_choose([reading.select], reread, [reading, source, *inputs], [source, *outputs], [running])
-    clear_refusal_on(refused, [table.select, plot.select, source.change])
 
 
 def _build_scatter(source: gr.Textbox, accuracy: gr.HTML) -> tuple[gr.HTML, Dependency, Card]:

@@ -11,7 +11,7 @@ from app.page.alerts import with_alerts_in_steps
 from app.page.cards import (
     Card,
     UploadTarget,
-    clear_refusal_on,
+    clear_upload_on,
     inputs_of,
     listen_for_inbox,
     listen_for_upload,
@@ -160,12 +160,12 @@ def _build_chooser(page: Page, source: gr.Textbox, refused: gr.HTML, cards: list
 
     def pick(event: gr.SelectData, *values: Any):
         chosen = views.picked_source(event)
-        yield from show_cards_in_turn([to_text(chosen), None], chosen, cards, values)
+        yield from show_cards_in_turn([to_text(chosen)], chosen, cards, values)
 
     def switch(name: str, *values: Any):
         chosen = Source(zoo_id=actions.first_of(name))
         yield from show_cards_in_turn(
-            [to_text(chosen), views.show_gallery(name, chosen), None], chosen, cards, values
+            [to_text(chosen), views.show_gallery(name, chosen)], chosen, cards, values
         )
 
     def upload(path: str | None, part: str, *values: Any):
@@ -186,13 +186,14 @@ def _build_chooser(page: Page, source: gr.Textbox, refused: gr.HTML, cards: list
 
     inputs, outputs = inputs_of(cards), outputs_of(cards)
     place = UploadTarget(page, "inr", file, refused)
+    clear_upload_on(place, [collection.input, gallery.select])
     listen_for_inbox(place, open_from_inbox, [collection, *inputs], [source, collection, gallery, *outputs])
-    on_choose([collection.input], switch, [collection, *inputs], [source, gallery, file, *outputs])
+    on_choose([collection.input], switch, [collection, *inputs], [source, gallery, *outputs])
     on_choose(
         [gallery.select],
         pick,
         inputs,
-        [source, file, *outputs],
+        [source, *outputs],
         answer="#verdict",
     )
     listen_for_upload(
@@ -210,7 +211,6 @@ def _build_chooser(page: Page, source: gr.Textbox, refused: gr.HTML, cards: list
         [source, gallery, *outputs],
         answer="#verdict",
     )
-    clear_refusal_on(refused, [gallery.select, source.change])
 
 
 def _build_convention() -> list[Any]:

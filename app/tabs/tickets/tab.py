@@ -13,7 +13,7 @@ from app.page.cards import (
     Card,
     UploadTarget,
     add_event,
-    clear_refusal_on,
+    clear_upload_on,
     inputs_of,
     listen_for_inbox,
     listen_for_upload,
@@ -110,13 +110,13 @@ def _build_chooser(
     def pick(event: gr.SelectData, *values: Any):
         chosen = views.picked_source(event)
         yield from show_cards_in_turn(
-            [to_text(chosen), selection_update(chosen.zoo_id), None], chosen, cards, values
+            [to_text(chosen), selection_update(chosen.zoo_id)], chosen, cards, values
         )
 
     def switch(name: str, *values: Any):
         chosen = Source(zoo_id=zoo_at().rows(name, limit=1)[0]["id"])
         yield from show_cards_in_turn(
-            [to_text(chosen), views.show_networks(name, chosen), None], chosen, cards, values
+            [to_text(chosen), views.show_networks(name, chosen)], chosen, cards, values
         )
 
     def upload(path: str | None, *values: Any):
@@ -131,9 +131,10 @@ def _build_chooser(
 
     inputs, outputs = inputs_of(cards), outputs_of(cards)
     place = UploadTarget(page, "tickets", file, refused)
+    clear_upload_on(place, [images.input, table.select])
     listen_for_inbox(place, open_from_inbox, [images, *inputs], [source, images, table, *outputs], [racing])
-    on_choose([images.input], switch, [images, *inputs], [source, table, file, *outputs], [racing])
-    on_choose([table.select], pick, inputs, [source, table, file, *outputs], [racing], "#ticket")
+    on_choose([images.input], switch, [images, *inputs], [source, table, *outputs], [racing])
+    on_choose([table.select], pick, inputs, [source, table, *outputs], [racing], "#ticket")
     listen_for_upload(
         place,
         [file.upload],
@@ -143,7 +144,6 @@ def _build_chooser(
         [racing],
         "#ticket",
     )
-    clear_refusal_on(refused, [table.select, source.change])
 
 
 def _build_race(source: gr.Textbox, pruned: gr.Slider) -> tuple[Dependency, Card]:
