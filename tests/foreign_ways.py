@@ -53,20 +53,20 @@ class Way:
 
     make: Callable[[], bytes]
     tensors: Callable[[], State] = state
-    told: dict[str, str] = field(default_factory=dict)
+    declared: dict[str, str] = field(default_factory=dict)
     note: str = ""
     part: str | None = None
 
 
 _wn, _sn = nn.utils.weight_norm, nn.utils.spectral_norm
 _new_wn, _new_sn = nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm
-ASIDE = "Left out, as not part of the network"
+LEFT_OUT = "Left out, as not part of the network"
 
 CONTAINERS: dict[str, Way] = {
     "state_dict": Way(lambda: torch_zip(state())),
     "state_dict, old format": Way(lambda: legacy(state())),
     "state_dict in a table, old format": Way(
-        lambda: legacy({"net": state(), "w0": 20.0}), told={"w0": "20.0"}
+        lambda: legacy({"net": state(), "w0": 20.0}), declared={"w0": "20.0"}
     ),
     "of Python 2, an OrderedDict as a call": Way(
         lambda: torch_zip(Call(OrderedDict, [[name, tensor] for name, tensor in state().items()]))
@@ -114,7 +114,7 @@ CONTAINERS: dict[str, Way] = {
     "whole module": Way(lambda: torch_zip(cnn()), lambda: state(cnn())),
     "whole module, old format": Way(lambda: legacy(cnn()), lambda: state(cnn())),
     "whole module in a table": Way(
-        lambda: torch_zip({"model": cnn(), "epoch": 3}), lambda: state(cnn()), told={"epoch": "3"}
+        lambda: torch_zip({"model": cnn(), "epoch": 3}), lambda: state(cnn()), declared={"epoch": "3"}
     ),
     "whole module of DataParallel": Way(
         lambda: torch_zip(nn.DataParallel(mlp())), lambda: renamed("module.")
@@ -215,7 +215,7 @@ WRAPPERS: dict[str, Way] = {
             }
         ),
         lambda: renamed("net."),
-        told={"w0": "20.0"},
+        declared={"w0": "20.0"},
         note=r"a loss function \('criterion.weight'\)",
     ),
     "Lightning, torchmetrics": Way(
@@ -230,10 +230,10 @@ WRAPPERS: dict[str, Way] = {
         lambda: renamed("model."),
         note="measurements",
     ),
-    "whole LightningModule": Way(lambda: torch_zip(LightningLike()), lambda: renamed("net."), note=ASIDE),
+    "whole LightningModule": Way(lambda: torch_zip(LightningLike()), lambda: renamed("net."), note=LEFT_OUT),
 }
 
-ASIDES: dict[str, Way] = {
+LEFT_OUT_PARTS: dict[str, Way] = {
     "average in a table": Way(
         lambda: torch_zip({"model": state(), "ema": {n: 2 * t for n, t in state().items()}}),
         note="also has other networks: 'ema'",
@@ -249,7 +249,7 @@ ASIDES: dict[str, Way] = {
             }
         ),
         lambda: renamed("online_model."),
-        note=ASIDE,
+        note=LEFT_OUT,
     ),
     "average, LitEma": Way(
         lambda: torch_zip(
@@ -261,7 +261,7 @@ ASIDES: dict[str, Way] = {
             }
         ),
         lambda: renamed("model."),
-        note=ASIDE,
+        note=LEFT_OUT,
     ),
     "average, shadow": Way(lambda: torch_zip({"state_dict": state(), "shadow": state()})),
     "average, AveragedModel alone": Way(
@@ -273,7 +273,7 @@ ASIDES: dict[str, Way] = {
     "teacher": Way(
         lambda: torch_zip({**renamed("student."), **renamed("teacher.", state(mlp(4, 9, 3)))}),
         lambda: renamed("student."),
-        note=ASIDE,
+        note=LEFT_OUT,
     ),
     "confusion matrix": Way(with_({"confusion_matrix": torch.zeros(3, 3)}), note="measurements"),
     "class weights": Way(
@@ -288,7 +288,7 @@ ASIDES: dict[str, Way] = {
                 "normalize.std": torch.full((1, 1, 1, 1), 0.3081),
             }
         ),
-        told={"pixel_mean": "0.13", "pixel_std": "0.30"},
+        declared={"pixel_mean": "0.13", "pixel_std": "0.30"},
         note="means and deviations",
     ),
     "std alone": Way(with_({"std": torch.ones(4)}), note="means and deviations"),
@@ -296,15 +296,17 @@ ASIDES: dict[str, Way] = {
     "coordinates, (row, column)": Way(
         lambda: torch_zip(siren_state(coords=grid("ij"))),
         siren_state,
-        told={"coordinates": "row_col", "coordinate_range": "[0.0, 1.0]"},
+        declared={"coordinates": "row_col", "coordinate_range": "[0.0, 1.0]"},
     ),
     "coordinates, y upwards": Way(
         lambda: torch_zip(siren_state(coords=grid("xy") * torch.tensor([1, -1]))),
         siren_state,
-        told={"coordinates": "col_row", "coordinate_range": "[-1.0, 1.0]", "upwards": "true"},
+        declared={"coordinates": "col_row", "coordinate_range": "[-1.0, 1.0]", "upwards": "true"},
     ),
     "coordinates, (x, y)": Way(
-        lambda: torch_zip(siren_state(grid=grid("xy")[None])), siren_state, told={"coordinates": "col_row"}
+        lambda: torch_zip(siren_state(grid=grid("xy")[None])),
+        siren_state,
+        declared={"coordinates": "col_row"},
     ),
     "auxiliary head": Way(with_(renamed("aux_head.")), note="an auxiliary head"),
     "optimizer": Way(
@@ -354,31 +356,31 @@ ROWS = torch.tensor([[5.0], [10], [10], [10], [10], [10], [20], [10]])
 SIREN: Callable[[], State] = lambda: state(siren_with_omegas((30.0, 10.0)))  # noqa: E731
 BOTH = {"first_omega": "30.0", "hidden_omega": "10.0"}
 OMEGAS: dict[str, Way] = {
-    "buffer per layer": Way(lambda: torch_zip(omega_buffers()), SIREN, told=BOTH, note="Omegas"),
-    "buffer per layer, safetensors": Way(lambda: save_tensors(omega_buffers()), SIREN, told=BOTH),
-    "attribute of each module": Way(lambda: torch_zip(siren_with_omegas((30.0, 10.0))), SIREN, told=BOTH),
+    "buffer per layer": Way(lambda: torch_zip(omega_buffers()), SIREN, declared=BOTH, note="Omegas"),
+    "buffer per layer, safetensors": Way(lambda: save_tensors(omega_buffers()), SIREN, declared=BOTH),
+    "attribute of each module": Way(lambda: torch_zip(siren_with_omegas((30.0, 10.0))), SIREN, declared=BOTH),
     "per-row omega_0_scale": Way(
         lambda: torch_zip(per_row(torch.full((8, 1), 10.0))),
         lambda: state(siren_with_omegas((30.0, 30.0))),
-        told=BOTH,
+        declared=BOTH,
     ),
     "per-row omegas that differ": Way(
-        lambda: torch_zip(per_row(ROWS)), lambda: folded_rows(ROWS), told=BOTH, note="folded"
+        lambda: torch_zip(per_row(ROWS)), lambda: folded_rows(ROWS), declared=BOTH, note="folded"
     ),
     "one buffer w0": Way(
         lambda: torch_zip({**SIREN(), "w0": torch.tensor(12.0)}),
         SIREN,
-        told={"first_omega": "12.0", "hidden_omega": "12.0"},
+        declared={"first_omega": "12.0", "hidden_omega": "12.0"},
     ),
     "args": Way(
         lambda: torch_zip({"args": argparse.Namespace(omega_0=20, lr=0.1), "model": SIREN()}),
         SIREN,
-        told={"omega_0": "20"},
+        declared={"omega_0": "20"},
     ),
     "nested config": Way(
         lambda: torch_zip({"config": {"model": {"siren": {"w0": 20}}}, "state_dict": SIREN()}),
         SIREN,
-        told={"w0": "20"},
+        declared={"w0": "20"},
     ),
     "objects of OmegaConf": Way(
         lambda: torch_zip(
@@ -388,27 +390,27 @@ OMEGAS: dict[str, Way] = {
             }
         ),
         SIREN,
-        told={"hidden_omega": "5.0"},
+        declared={"hidden_omega": "5.0"},
     ),
     "text in YAML": Way(
         lambda: torch_zip({"cfg": "model:\n  kind: siren\n  w0: 15\n", "model": SIREN()}),
         SIREN,
-        told={"w0": "15"},
+        declared={"w0": "15"},
     ),
     "text of a Namespace": Way(
         lambda: torch_zip({"cfg": "Namespace(lr=0.1, w0=15.5, x='y')", "model": SIREN()}),
         SIREN,
-        told={"w0": "15.5"},
+        declared={"w0": "15.5"},
     ),
     "JSON in safetensors": Way(
         lambda: save_tensors(
             SIREN(), {"config": json.dumps({"model": {"first_omega_0": 60, "hidden_omega_0": 3}})}
         ),
         SIREN,
-        told={"first_omega_0": "60", "hidden_omega_0": "3"},
+        declared={"first_omega_0": "60", "hidden_omega_0": "3"},
     ),
     "NumPy's number": Way(
-        lambda: torch_zip({"omega": np.float32(25), "model": SIREN()}), SIREN, told={"omega": "25.0"}
+        lambda: torch_zip({"omega": np.float32(25), "model": SIREN()}), SIREN, declared={"omega": "25.0"}
     ),
     "a setting of something else": Way(
         lambda: torch_zip({"args": {"data": {"range": 5, "act": "maybe"}}, "model": SIREN()}), SIREN
@@ -478,7 +480,7 @@ WAYS = {
         "container": CONTAINERS,
         "library": OTHER_LIBRARIES,
         "wrapper": WRAPPERS,
-        "beside": ASIDES,
+        "beside": LEFT_OUT_PARTS,
         "folded": FOLDED,
         "omega": OMEGAS,
         "several": SEVERAL,

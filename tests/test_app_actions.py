@@ -188,8 +188,12 @@ def test_the_convention_of_an_undeclared_file_can_be_given(real_images, tmp_path
     path = tmp_path / "silent.pth"
     torch.save(fit_foreign_siren(image).state_dict(), path)
     facts = FOREIGN_METADATA
-    told = {"omega": f"{facts['first_omega']},{facts['hidden_omega']}", "pixels": "0,1", "coordinates": "x,y"}
-    sources = [actions.open_upload(str(path), **how) for how in ({"omega": "90"}, told)]
+    declared = {
+        "omega": f"{facts['first_omega']},{facts['hidden_omega']}",
+        "pixels": "0,1",
+        "coordinates": "x,y",
+    }
+    sources = [actions.open_upload(str(path), **how) for how in ({"omega": "90"}, declared)]
     wrong, right = (to_pixels(actions.draw(actions.open_network(source)))[..., 0] for source in sources)
     assert actions.open_network(sources[0]).assumed
     target = image[0].numpy()

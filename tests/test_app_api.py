@@ -98,7 +98,7 @@ def test_classify_a_network_saved_by_other_code(client, foreign_file):
 
 
 def test_classify_a_foreign_article_saved_by_torch(client, real_images, tmp_path):
-    """A file without metadata, told nothing: its owner follows the usual convention but for the names."""
+    """A file without metadata, and no arguments: its owner follows the usual convention but for the names."""
     image, label = real_images("fashion_mnist", 1)
     model = fit_foreign_siren(image)
     with torch.no_grad():  # to omega 30, (row, column) and [-1, 1], the usual convention
@@ -139,19 +139,21 @@ def test_a_convention_is_found_or_given_and_reported(client, tmp_path):
     """A file in the layout of siren-pytorch: omega 30 and then 1, outputs from 0 to 1."""
     path = foreign_sirens.write_state_dict("siren_pytorch", 3, tmp_path / "net.pt")
     label = str(foreign_sirens.describe("siren_pytorch", 3)["label"])
-    told = ("30,1", "row,col", "-1,1", "0,1", "linear")
-    for arguments in ((), told):
+    declared = ("30,1", "row,col", "-1,1", "0,1", "linear")
+    for arguments in ((), declared):
         result = client.predict(handle_file(path), None, "auto", *arguments, api_name="/classify_inr")
         assert (result["label"], result["typical"]) == (label, True)
-        assert tuple(result["convention"].values()) == told
+        assert tuple(result["convention"].values()) == declared
         sentence = "Omega 30 in the first layer and 1 in the others"
         assert [text.startswith(sentence) for text in result["assumed"]] == ([] if arguments else [True])
     wrong = client.predict(handle_file(path), None, "auto", "30", api_name="/classify_inr")
     assert not wrong["typical"] and wrong["convention"]["omega"] == "30,30"
-    facts, weights, _ = client.predict(handle_file(path), None, "dilate", 1.0, *told, api_name="/edit_inr")
-    assert tuple(facts["convention"].values()) == told and facts["mse"] < 0.2
+    facts, weights, _ = client.predict(
+        handle_file(path), None, "dilate", 1.0, *declared, api_name="/edit_inr"
+    )
+    assert tuple(facts["convention"].values()) == declared and facts["mse"] < 0.2
     again = client.predict(handle_file(weights), None, api_name="/classify_inr")
-    assert again["assumed"] == [] and tuple(again["convention"].values()) == told
+    assert again["assumed"] == [] and tuple(again["convention"].values()) == declared
 
 
 @pytest.mark.parametrize(("place", "value", "words"), [
@@ -159,10 +161,10 @@ def test_a_convention_is_found_or_given_and_reported(client, tmp_path):
     (2, "0,pie", "coordinate_range.*-pi,pi"), (3, "cifar10", "3 channels"), (3, "0,0", "differ"), (4, "relu", "tanh"),
 ])  # fmt: skip
 def test_an_impossible_convention_gives_a_clear_error(client, foreign_file, place, value, words):
-    told = ["auto"] * 5
-    told[place] = value
+    declared = ["auto"] * 5
+    declared[place] = value
     with pytest.raises(AppError, match=words):
-        client.predict(handle_file(foreign_file), None, "auto", *told, api_name="/classify_inr")
+        client.predict(handle_file(foreign_file), None, "auto", *declared, api_name="/classify_inr")
 
 
 GENERALIZATION = {
@@ -376,17 +378,17 @@ def test_files_of_the_server_are_not_read_in_a_batch(app_url, files):
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("declared", "words"),
     [
         ([7, "auto", "auto"], "activation must be text such as 'auto'"),
         (["auto", {"low": 0}, "auto"], "pixels must be text such as 'auto'"),
         (["auto", "auto", ["mnist"]], "images must be text such as 'auto'"),
     ],
 )
-def test_conventions_of_a_wrong_type_give_clear_errors(app_url, cnn_files, told, words):
+def test_conventions_of_a_wrong_type_give_clear_errors(app_url, cnn_files, declared, words):
     data = base64.b64encode(cnn_files[0].read_bytes()).decode()
     file = f"data:application/octet-stream;base64,{data}"
-    answer = call(app_url, [file, None, *told], "predict_generalization")
+    answer = call(app_url, [file, None, *declared], "predict_generalization")
     assert "event: error" in answer and words in answer
 
 

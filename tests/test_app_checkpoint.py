@@ -33,10 +33,14 @@ def source(path: Path) -> Source:
 
 
 def test_a_file_that_no_predictor_reads_is_still_described(tmp_path):
-    told = describe.describe(source(write_sparse(tmp_path / "m.safetensors", SMALL_LLAMA)))
-    assert told.architecture == told.family == "Llama-like" and told.can == () and told.refusal
-    assert told.parameters == sum(map(_count, SMALL_LLAMA.values())) and told.tree is not None
-    (layers,) = [child for child in told.tree["children"][0]["children"] if child["name"] == "layers"]
+    description = describe.describe(source(write_sparse(tmp_path / "m.safetensors", SMALL_LLAMA)))
+    assert (
+        description.architecture == description.family == "Llama-like"
+        and description.can == ()
+        and description.refusal
+    )
+    assert description.parameters == sum(map(_count, SMALL_LLAMA.values())) and description.tree is not None
+    (layers,) = [child for child in description.tree["children"][0]["children"] if child["name"] == "layers"]
     assert layers["children"][0]["name"] == "0 … 11" and layers["children"][0]["alike"] == 12
 
 
@@ -45,8 +49,12 @@ def _count(shape: tuple[int, ...]) -> int:
 
 
 def test_the_input_of_a_graph_is_shown_without_the_batch():
-    told = describe.describe(source(EXPORTED))
-    assert told.inputs == (3, 8, 8) and told.architecture is None and "contains code" in told.refusal
+    description = describe.describe(source(EXPORTED))
+    assert (
+        description.inputs == (3, 8, 8)
+        and description.architecture is None
+        and "contains code" in description.refusal
+    )
 
 
 def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path):
@@ -60,8 +68,8 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path):
 
 def test_an_answer_stays_small_however_many_layers_there_are(tmp_path):
     shapes = {f"m.{i}.{'ab'[i % 2]}.weight": (i % 7 + 1, 2) for i in range(4_000)}
-    told = describe.describe(source(write_sparse(tmp_path / "m.safetensors", shapes)))
-    assert len(told.layers) <= describe.MAX_NODES and len(json.dumps(told.tree)) < 1_000_000
+    description = describe.describe(source(write_sparse(tmp_path / "m.safetensors", shapes)))
+    assert len(description.layers) <= describe.MAX_NODES and len(json.dumps(description.tree)) < 1_000_000
     shown = look.tree(checkpoint_actions.look_at(source(tmp_path / "m.safetensors")).look)
     assert len(shown) < 300_000 and look.LEFT_OUT in shown
 
@@ -182,12 +190,18 @@ def test_a_model_on_the_hub_is_looked_at_and_described_by_its_header(hub, tmp_pa
     hub.commit("models", "someone/model", {"model.safetensors": weights}, [])
     (shown,) = tab._on_hub(TABS, "someone/model")
     assert "ResNet-18" in shown[1] and "headers of a model on the Hub" in shown[3] and shown[0] == ""
-    told = describe.describe_hub("someone/model")
-    assert told.architecture == "ResNet-18" and told.classes == 1000 and told.refusal == describe.ON_HUB
+    description = describe.describe_hub("someone/model")
+    assert (
+        description.architecture == "ResNet-18"
+        and description.classes == 1000
+        and description.refusal == describe.ON_HUB
+    )
     with pytest.raises(HubError, match="not the id of a model"):
         describe.describe_hub("http://169.254.169.254/latest")
 
 
 def test_health_of_a_zoo_network_is_described():
-    told = describe.describe(Source(zoo_id="mnist-inits/test/0"))
-    assert len(told.health) == 1 and told.health[0].startswith("still at its initialization: 3 of 3 weights")
+    description = describe.describe(Source(zoo_id="mnist-inits/test/0"))
+    assert len(description.health) == 1 and description.health[0].startswith(
+        "still at its initialization: 3 of 3 weights"
+    )

@@ -92,8 +92,8 @@ def test_the_port_comes_from_the_environment(monkeypatch):
 
 def test_a_source_survives_the_page(tmp_path):
     folder = Path(os.environ["GRADIO_TEMP_DIR"])
-    told = Source(path=str(folder / "a" / "net.pt"), convention=SirenConvention(low=0.0))
-    assert from_text(to_text(told)) == told
+    source = Source(path=str(folder / "a" / "net.pt"), convention=SirenConvention(low=0.0))
+    assert from_text(to_text(source)) == source
     assert from_text(to_text(Source(zoo_id="mnist-sirens/test/3"))) == Source(zoo_id="mnist-sirens/test/3")
 
 

@@ -53,8 +53,8 @@ def test_a_batch_of_hostile_files_is_processed_to_the_end(http):
     files = [upload(http, made(name), f"{i}.pt") for i, name in enumerate(REFUSED)]
     files.insert(70, upload(http, good, "good.safetensors"))
     (rows,) = result(raw(http, "predict_generalization_batch", [files]))
-    told = rows.pop(70)
-    assert 0 < told["predicted"] < 1 and not told["error"]
+    row = rows.pop(70)
+    assert 0 < row["predicted"] < 1 and not row["error"]
     for row, name in zip(rows, REFUSED, strict=True):
         stacks = "rank 3", "nested tensor"  # read as a stack of networks, and refused in other words
         assert row["error"] and (name.endswith(stacks) or re.search(words_of(name), row["error"])), (

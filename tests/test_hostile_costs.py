@@ -54,10 +54,10 @@ def test_the_cost_of_training_is_what_it_takes(shapes, image):
     features, pictures = features_of(shapes), torch.randn(4, *image)
     with FlopCounterMode(display=False) as counted:
         sparse_training.logits(features, pictures)
-    told = training_cost(spec_of(shapes), image, batch=4, steps=1)
-    assert told.multiplications / 3 == pytest.approx(counted.get_total_flops() / 2, rel=0.1)
+    estimated = training_cost(spec_of(shapes), image, batch=4, steps=1)
+    assert estimated.multiplications / 3 == pytest.approx(counted.get_total_flops() / 2, rel=0.1)
     values = stride_2_architecture(spec_of(shapes), image).values
-    assert told.values == 4 * sum(torch.Size(shape).numel() for shape in values) > pictures.numel()
+    assert estimated.values == 4 * sum(torch.Size(shape).numel() for shape in values) > pictures.numel()
 
 
 def test_a_narrow_network_costs_little_and_a_wide_one_too_much():
@@ -92,8 +92,11 @@ def test_the_networks_of_the_zoo_are_far_below_the_limits():
     for name in ("mnist-inits", "cifar10-inits"):
         network = Zoo(EMBEDDED).network(f"{name}/test/0")
         config = tickets_actions.predictor_for(network, ticket_predictor)[1].config
-        told = training_cost(network.spec, config.stored_shape, config.batch, max(config.moments))
-        assert told.multiplications < cost.MAX_MULTIPLICATIONS / 10 and told.values < cost.MAX_ACTIVATIONS / 4
+        estimated = training_cost(network.spec, config.stored_shape, config.batch, max(config.moments))
+        assert (
+            estimated.multiplications < cost.MAX_MULTIPLICATIONS / 10
+            and estimated.values < cost.MAX_ACTIVATIONS / 4
+        )
 
 
 @pytest.mark.parametrize(("width", "metadata"), [(90_000, FOREIGN_METADATA), (8_000, None)])

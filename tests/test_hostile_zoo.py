@@ -91,9 +91,9 @@ def test_a_table_that_lies_about_its_size_is_read_a_part_at_a_time(tmp_path):
     group = pq.ParquetFile(path).metadata.row_group(0)
     content = path.read_bytes()
     for size in {group.total_byte_size, group.column(0).total_uncompressed_size}:
-        told = _varint(2 * size)
-        assert told in content
-        content = content.replace(told, _varint(2000, len(told)))
+        size_bytes = _varint(2 * size)
+        assert size_bytes in content
+        content = content.replace(size_bytes, _varint(2000, len(size_bytes)))
     path.write_bytes(content)
     assert pq.ParquetFile(path).metadata.row_group(0).column(0).total_uncompressed_size == 1000
     run = subprocess.run([sys.executable, "-c", READ, path], cwd=ROOT, capture_output=True, text=True, timeout=60,

@@ -1,4 +1,4 @@
-"""Imports point one way, weightscope -> app -> zoo -> nfn, and each foreign service has one door."""
+"""Imports point one way, weightscope -> app -> zoo -> nfn, and each foreign service is imported in one place."""
 
 import ast
 import gc

@@ -108,8 +108,8 @@ def test_the_command_serves_and_completes(monkeypatch):
     monkeypatch.setattr("app.ui.build_app", lambda: "a page")
     for name in ("GRADIO_SERVER_PORT", "WEIGHTSCOPE_ZOO"):
         monkeypatch.setenv(name, "")
-    told = CliRunner().invoke(app, ["run", "--port", "7999", "--zoo", "owner/name"], catch_exceptions=False)
-    assert told.exit_code == 0 and served == ["a page"], told.output
+    result = CliRunner().invoke(app, ["run", "--port", "7999", "--zoo", "owner/name"], catch_exceptions=False)
+    assert result.exit_code == 0 and served == ["a page"], result.output
     assert (os.environ["GRADIO_SERVER_PORT"], os.environ["WEIGHTSCOPE_ZOO"]) == ("7999", "owner/name")
     assert "--install-completion" in CliRunner().invoke(app, ["--help"]).output
 

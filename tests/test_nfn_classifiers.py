@@ -89,8 +89,8 @@ def test_pixels_of_any_scale_fold_into_the_first_layer(tmp_path, facts, mean, st
 def test_the_callers_convention_overrides_the_file(tmp_path):
     net, expected = trained(28, 0.0, 1.0)
     save_file(net.state_dict(), tmp_path / "net.safetensors", metadata={"pixel_range": "nonsense"})
-    told = ClassifierConvention("relu", 0.0, 1.0)
-    check_scores(read_network(tmp_path / "net.safetensors", convention=told), expected, 28)
+    declared = ClassifierConvention("relu", 0.0, 1.0)
+    check_scores(read_network(tmp_path / "net.safetensors", convention=declared), expected, 28)
 
 
 def test_undeclared_pixels_are_assumed_and_reported(tmp_path):
@@ -112,9 +112,11 @@ def test_the_convention_survives_writing(tmp_path):
 
 def test_a_choice_that_overrides_the_metadata_replaces_it_when_written(tmp_path):
     save_file(TinyNet().state_dict(), tmp_path / "net.safetensors", metadata={"activation": "relu"})
-    told = ClassifierConvention("tanh", 0.0, 1.0)
-    write_network(read_network(tmp_path / "net.safetensors", convention=told), tmp_path / "copy.safetensors")
-    assert read_network(tmp_path / "copy.safetensors").classifier == told
+    declared = ClassifierConvention("tanh", 0.0, 1.0)
+    write_network(
+        read_network(tmp_path / "net.safetensors", convention=declared), tmp_path / "copy.safetensors"
+    )
+    assert read_network(tmp_path / "copy.safetensors").classifier == declared
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_invalid_metadata_is_named(tmp_path, metadata, words):
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("declared", "words"),
     [
         (ClassifierConvention("maxout"), "expected one of relu"),
         (ClassifierConvention(pixel_mean=float("inf"), pixel_std=1.0), "pixel mean"),
@@ -144,15 +146,15 @@ def test_invalid_metadata_is_named(tmp_path, metadata, words):
         (ClassifierConvention(pixel_std=0.0), "pixel std"),
     ],
 )
-def test_a_wrong_convention_raises_value_error(tmp_path, told, words):
+def test_a_wrong_convention_raises_value_error(tmp_path, declared, words):
     with pytest.raises(ValueError, match=words):
-        read_network(tmp_path / "net.safetensors", convention=told)
+        read_network(tmp_path / "net.safetensors", convention=declared)
 
 
 def test_normalize_is_undone_by_denormalize():
     features = read_like(TinyNet())
-    for told in (ClassifierConvention(None, 0.13, 0.31), ClassifierConvention(None, 0.0, 1 / 255)):
-        again = told.denormalize(told.normalize(features))
+    for declared in (ClassifierConvention(None, 0.13, 0.31), ClassifierConvention(None, 0.0, 1 / 255)):
+        again = declared.denormalize(declared.normalize(features))
         for ours, theirs in zip(
             again.weights + again.biases, features.weights + features.biases, strict=True
         ):

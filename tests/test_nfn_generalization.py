@@ -50,8 +50,8 @@ def test_held_out_networks_are_predicted_as_the_card_says(name, zoo, model):
 def test_permuted_copies_get_the_same_prediction(networks, model):
     permutations = random_permutations(small_cnn_spec(), torch.Generator().manual_seed(0))
     copies = permute(networks, permutations)
-    for told in (None, "relu", "tanh"):
-        before, after = (model.predict_features(f, [told] * 24) for f in (networks, copies))
+    for activation in (None, "relu", "tanh"):
+        before, after = (model.predict_features(f, [activation] * 24) for f in (networks, copies))
         for a, b in zip(before, after, strict=True):
             assert b.test_accuracy == pytest.approx(a.test_accuracy, abs=1e-5)
             assert (a.typical, a.images, a.activation) == (b.typical, b.images, b.activation)

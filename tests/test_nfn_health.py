@@ -120,9 +120,11 @@ def test_a_wrong_checksum_is_found(tmp_path):
 
 
 def test_progress_is_reported_in_bytes():
-    told = []
-    examine(open_bytes(save(sound())), lambda done, of: told.append((done, of)))
-    assert told[-1][0] == told[-1][1] == sum(t.numel() * 4 for t in sound().values()) and len(told) == 4
+    reports = []
+    examine(open_bytes(save(sound())), lambda done, of: reports.append((done, of)))
+    assert (
+        reports[-1][0] == reports[-1][1] == sum(t.numel() * 4 for t in sound().values()) and len(reports) == 4
+    )
 
 
 INITIAL = {

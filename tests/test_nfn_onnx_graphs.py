@@ -80,18 +80,21 @@ def test_automatic_padding(automatic, stride, size):
     tensors = {"w": weights(4, 2, 3, 3), "b": weights(4), "w2": weights(3, 4, 4, 3)}
     files = [
         conv_file(
-            [node("Conv", ["h", "w2"], ["c"], strides=[stride, stride], **told), node("Relu", ["c"], ["y"])],
+            [
+                node("Conv", ["h", "w2"], ["c"], strides=[stride, stride], **declared),
+                node("Relu", ["c"], ["y"]),
+            ],
             tensors,
             (3, None, None),
             size=size,
         )
-        for told in settings
+        for declared in settings
     ]
     x = torch.randn(2, 2, size, size)
-    told, found = (
+    declared, found = (
         model.architecture.run(model.tensors, x) for model in (check(files[0]), read_onnx(files[1]))
     )
-    torch.testing.assert_close(found, told)
+    torch.testing.assert_close(found, declared)
 
 
 POOLS = {

@@ -90,8 +90,8 @@ def test_probabilities_sum_to_one_within_the_domain():
     assert result.probabilities == pytest.approx({"pug": 0.6, "beagle": 0.1, "spitz": 0.3})
     assert result.domain_probabilities == pytest.approx({"cats": 2 / 7, "dogs": 5 / 7})
     assert result.typicality == pytest.approx(0.7) and result.typical
-    told = model.explain(torch.tensor([0.1, 0.1, 0.3, 0.05, 0.15, 0.3]), "cats")
-    assert told.label == "tabby" and told.probabilities == pytest.approx({"tabby": 0.5, "manx": 0.5})
+    answer = model.explain(torch.tensor([0.1, 0.1, 0.3, 0.05, 0.15, 0.3]), "cats")
+    assert answer.label == "tabby" and answer.probabilities == pytest.approx({"tabby": 0.5, "manx": 0.5})
 
 
 def test_out_of_distribution_inputs_are_not_typical():

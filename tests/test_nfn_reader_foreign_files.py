@@ -40,7 +40,7 @@ def test_a_network_is_read_however_public_code_wrote_it(tmp_path, name):
     way = WAYS[name]
     stored = opened(way.make(), tmp_path, way.part)
     compare(stored, way.tensors(), 1e-6 if name.startswith(("folded", "omega")) else 0.0)
-    for key, text in way.told.items():
+    for key, text in way.declared.items():
         assert stored.metadata[key].startswith(text), stored.metadata
     if way.note:
         assert any(re.search(way.note, note) for note in stored.notes), stored.notes

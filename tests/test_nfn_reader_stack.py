@@ -84,8 +84,8 @@ def test_a_stack_says_its_convention_once_and_can_be_overruled(tmp_path):
     assert [n.classifier for n in networks(tmp_path / "stack.safetensors")] == [
         ClassifierConvention("tanh", 0.0, 1.0)
     ] * 2
-    told = ClassifierConvention("relu")
-    assert networks(tmp_path / "stack.safetensors", told)[0].classifier == told
+    declared = ClassifierConvention("relu")
+    assert networks(tmp_path / "stack.safetensors", declared)[0].classifier == declared
     with pytest.raises(ValueError, match="pixel std"):
         read_networks(tmp_path / "stack.safetensors", ClassifierConvention(pixel_std=-1))
 

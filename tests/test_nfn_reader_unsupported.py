@@ -1,4 +1,4 @@
-"""Networks that are not supported, and files that hold none or two: told what is supported, found and where."""
+"""Networks that are not supported, and files that hold none or two: the error names what is supported and found."""
 
 import itertools
 

@@ -21,7 +21,7 @@ def test_the_layers_of_a_module_are_declared_in_either_format(tmp_path):
         short = [facts.class_name.rpartition(".")[2] for facts in modules.values()]
         assert short == ["Sequential", *(type(layer).__name__ for layer in cnn())]
         for path, layer in cnn().named_children():
-            told = modules[path].attributes
+            attributes = modules[path].attributes
             for name in (
                 "stride",
                 "padding",
@@ -32,7 +32,7 @@ def test_the_layers_of_a_module_are_declared_in_either_format(tmp_path):
                 "p",
                 "groups",
             ):
-                assert told.get(name) == getattr(layer, name, None), (path, name)
+                assert attributes.get(name) == getattr(layer, name, None), (path, name)
 
 
 def test_modules_keep_the_paths_of_the_tensors(tmp_path):

@@ -37,33 +37,42 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def definition(features: WeightSpaceFeatures, told: SirenConvention, row: int, col: int, size: int) -> Tensor:
+def definition(
+    features: WeightSpaceFeatures, convention: SirenConvention, row: int, col: int, size: int
+) -> Tensor:
     """The pixel of a SIREN in its file's own units, from -1 to 1, as the docstring of the convention has it."""
 
     def place(i: int) -> float:
-        share = i / (size - 1) if told.pixel_centres is None else (i + 0.5) / size
-        return told.start + (told.end - told.start) * share
+        share = i / (size - 1) if convention.pixel_centres is None else (i + 0.5) / size
+        return convention.start + (convention.end - convention.start) * share
 
-    y, x = place(size - 1 - row if told.upwards else row), place(col)
-    value = torch.tensor([y, x] if told.coordinates == "row_col" else [x, y], dtype=torch.float64)
+    y, x = place(size - 1 - row if convention.upwards else row), place(col)
+    value = torch.tensor([y, x] if convention.coordinates == "row_col" else [x, y], dtype=torch.float64)
     for i, (weight, bias) in enumerate(features):
         product, is_last = weight[0, 0] @ value, i == len(features) - 1
-        if is_last and told.output != "sine":
+        if is_last and convention.output != "sine":
             value = product + bias[0, 0]
             value = {"linear": value, "sigmoid": 1 / (1 + torch.exp(-value)), "tanh": torch.tanh(value)}[
-                told.output
+                convention.output
             ]
         else:
-            omega = told.first_omega if i == 0 and not is_last else told.hidden_omega
-            phase = omega * (product + bias[0, 0]) if told.omega_scales_bias else omega * product + bias[0, 0]
+            omega = convention.first_omega if i == 0 and not is_last else convention.hidden_omega
+            phase = (
+                omega * (product + bias[0, 0])
+                if convention.omega_scales_bias
+                else omega * product + bias[0, 0]
+            )
             value = torch.sin(phase)
-    low, high = torch.tensor(told.low, dtype=torch.float64), torch.tensor(told.high, dtype=torch.float64)
+    low, high = (
+        torch.tensor(convention.low, dtype=torch.float64),
+        torch.tensor(convention.high, dtype=torch.float64),
+    )
     return (value - low) / (high - low) * 2 - 1
 
 
-def as_network(features: WeightSpaceFeatures, told: SirenConvention) -> Network:
+def as_network(features: WeightSpaceFeatures, convention: SirenConvention) -> Network:
     names = tuple(LayerNames(f"net.{i}.weight", f"net.{i}.bias") for i in range(len(features)))
-    return Network(features, told, names)
+    return Network(features, convention, names)
 
 
 # What a convention means
@@ -71,41 +80,43 @@ def as_network(features: WeightSpaceFeatures, told: SirenConvention) -> Network:
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_rendered_pixel_is_the_definition_in_every_convention(spec):
-    for told in EVERY:
+    for convention in EVERY:
         features = random_sirens(1, spec, generator()).to(torch.float64)
-        picture = told.pixels(render(told.normalize(features), 9, 9))
+        picture = convention.pixels(render(convention.normalize(features), 9, 9))
         for row, col in ((0, 8), (2, 7)):
-            torch.testing.assert_close(picture[0, :, row, col], definition(features, told, row, col, 9))
+            torch.testing.assert_close(picture[0, :, row, col], definition(features, convention, row, col, 9))
 
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_denormalize_undoes_normalize_in_every_convention(spec):
     features = random_sirens(2, spec, generator()).to(torch.float64)
-    for told in EVERY:
-        for (w1, b1), (w2, b2) in zip(told.denormalize(told.normalize(features)), features, strict=True):
+    for convention in EVERY:
+        for (w1, b1), (w2, b2) in zip(
+            convention.denormalize(convention.normalize(features)), features, strict=True
+        ):
             torch.testing.assert_close(w1, w2)
             torch.testing.assert_close(b1, b2)
 
 
-@pytest.mark.parametrize("told", SAMPLES)
-def test_pixels_and_raw_outputs_are_inverse(told):
+@pytest.mark.parametrize("convention", SAMPLES)
+def test_pixels_and_raw_outputs_are_inverse(convention):
     pixels = torch.rand(2, 3, 4, generator=generator()) * 1.8 - 0.9
-    if told.output == "linear":
-        torch.testing.assert_close(told.finished(told.unfinished(pixels)), pixels)
-    slope = told.pixel_slope(values := torch.randn(2, 3, 4, generator=generator(), dtype=torch.float64))
+    if convention.output == "linear":
+        torch.testing.assert_close(convention.finished(convention.unfinished(pixels)), pixels)
+    slope = convention.pixel_slope(values := torch.randn(2, 3, 4, generator=generator(), dtype=torch.float64))
     leaf = values.clone().requires_grad_()
-    told.pixels(leaf).sum().backward()
+    convention.pixels(leaf).sum().backward()
     torch.testing.assert_close(slope, leaf.grad)
 
 
-@pytest.mark.parametrize("told", SAMPLES)
-def test_a_convention_survives_json_and_a_file(told, tmp_path):
-    assert convention_from_json(asdict(told)) == told
+@pytest.mark.parametrize("convention", SAMPLES)
+def test_a_convention_survives_json_and_a_file(convention, tmp_path):
+    assert convention_from_json(asdict(convention)) == convention
     features = random_sirens(1, SPECS[2], generator())
-    write_network(as_network(features, told), tmp_path / "net.safetensors")
+    write_network(as_network(features, convention), tmp_path / "net.safetensors")
     again = read_network(tmp_path / "net.safetensors")
-    assert (again.siren, again.undeclared) == (told, ())
-    assert list(again.tensors()) == list(as_network(features, told).tensors())
+    assert (again.siren, again.undeclared) == (convention, ())
+    assert list(again.tensors()) == list(as_network(features, convention).tensors())
 
 
 @pytest.mark.parametrize(
@@ -150,15 +161,15 @@ METADATA = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("metadata", "told", "undeclared"), METADATA)
-def test_declared_parts_of_a_convention_are_not_searched(metadata, told, undeclared, tmp_path):
+@pytest.mark.parametrize(("metadata", "convention", "undeclared"), METADATA)
+def test_declared_parts_of_a_convention_are_not_searched(metadata, convention, undeclared, tmp_path):
     from safetensors.torch import save_file
 
     network = as_network(random_sirens(1, NetworkSpec.mlp(2, 6, 5, 1), generator()), SirenConvention())
     save_file(network.tensors(), tmp_path / "net.safetensors", metadata=metadata)
     read = read_network(tmp_path / "net.safetensors")
-    assert (read.siren, set(read.undeclared)) == (told, undeclared)
-    assert read_network(tmp_path / "net.safetensors", convention=told).undeclared == ()
+    assert (read.siren, set(read.undeclared)) == (convention, undeclared)
+    assert read_network(tmp_path / "net.safetensors", convention=convention).undeclared == ()
 
 
 @pytest.mark.parametrize(
@@ -186,21 +197,21 @@ def test_impossible_metadata_is_refused(metadata, words, tmp_path):
 # Gradients and edits
 
 
-@pytest.mark.parametrize("told", SAMPLES)
+@pytest.mark.parametrize("convention", SAMPLES)
 @pytest.mark.parametrize("spec", SPECS)
-def test_the_handwritten_gradient_is_autograds_in_every_convention(spec, told):
-    features = told.normalize(random_sirens(2, spec, generator()).to(torch.float64))
+def test_the_handwritten_gradient_is_autograds_in_every_convention(spec, convention):
+    features = convention.normalize(random_sirens(2, spec, generator()).to(torch.float64))
     images = torch.rand(2, 3, 6, 5, generator=generator(), dtype=torch.float64)
     leaves = features.map(lambda x: x.clone().requires_grad_())
-    (told.pixels(render(leaves, 6, 5)) - images).square().flatten(1).mean(1).sum().backward()
-    pairs = zip(error_gradient(features, images, told), leaves, strict=True)
+    (convention.pixels(render(leaves, 6, 5)) - images).square().flatten(1).mean(1).sum().backward()
+    pairs = zip(error_gradient(features, images, convention), leaves, strict=True)
     for (weight, bias), (slow_weight, slow_bias) in pairs:
         torch.testing.assert_close(weight, slow_weight.grad)
         torch.testing.assert_close(bias, slow_bias.grad)
 
 
-@pytest.mark.parametrize("told", [SirenConvention(), SirenConvention(low=0.0, output="sigmoid")])
-def test_descent_is_torchs_adam_and_keeps_the_best_state(told):
+@pytest.mark.parametrize("convention", [SirenConvention(), SirenConvention(low=0.0, output="sigmoid")])
+def test_descent_is_torchs_adam_and_keeps_the_best_state(convention):
     features = random_sirens(3, NetworkSpec.mlp(2, 8, 8, 1), generator()).to(torch.float64)
     images = torch.rand(3, 1, 7, 7, generator=generator(1), dtype=torch.float64) * 2 - 1
     tensors = [x.clone().requires_grad_() for pair in features for x in pair]
@@ -209,14 +220,14 @@ def test_descent_is_torchs_adam_and_keeps_the_best_state(told):
     for _ in range(12):
         current = WeightSpaceFeatures(tensors[0::2], tensors[1::2])
         optimizer.zero_grad()
-        (told.pixels(render(current, 7, 7)) - images).square().flatten(1).mean(1).sum().backward()
+        (convention.pixels(render(current, 7, 7)) - images).square().flatten(1).mean(1).sum().backward()
         optimizer.step()
         schedule.step()
         states.append(current.map(lambda x: x.detach().clone()))
     errors = torch.stack([
-        (told.pixels(render(state, 7, 7)).clamp(-1, 1) - images).square().flatten(1).mean(1) for state in states
+        (convention.pixels(render(state, 7, 7)).clamp(-1, 1) - images).square().flatten(1).mean(1) for state in states
     ])  # fmt: skip
-    found = descend(features, images, FitRecipe(5e-3, 12), told)
+    found = descend(features, images, FitRecipe(5e-3, 12), convention)
     for i, best in enumerate(errors.argmin(0).tolist()):
         for x, y in zip(found.weights, states[best].weights, strict=True):
             torch.testing.assert_close(x[i], y[i], atol=1e-6, rtol=1e-5)
@@ -239,15 +250,15 @@ def test_sirens_of_one_to_six_hidden_layers_are_edited(hidden, outputs):
     assert edit.mse < 0.5 * unedited
 
 
-@pytest.mark.parametrize("told", SAMPLES)
-def test_an_edit_reports_what_its_file_shows_in_its_own_convention(told, tmp_path):
+@pytest.mark.parametrize("convention", SAMPLES)
+def test_an_edit_reports_what_its_file_shows_in_its_own_convention(convention, tmp_path):
     ours = random_sirens(1, NetworkSpec.mlp(2, 12, 12, 3), generator())
-    network = as_network(told.denormalize(ours), told)
+    network = as_network(convention.denormalize(ours), convention)
     edit = small_editor().edit(network, "dilate", 0.5)
-    assert edit.predictor == ("inr-editor" if told.output == "linear" else DESCENT)
+    assert edit.predictor == ("inr-editor" if convention.output == "linear" else DESCENT)
     write_network(edit.network, tmp_path / "edited.safetensors")
     again = read_network(tmp_path / "edited.safetensors")
-    assert again.siren == told and list(again.tensors()) == list(network.tensors())
+    assert again.siren == convention and list(again.tensors()) == list(network.tensors())
     shown = render_network(again, 32, 32)[0].clamp(-1, 1)
     torch.testing.assert_close(shown, edit.after, atol=2e-3, rtol=0)
     reference = apply_style(render_network(network, 32, 32).clamp(-1, 1), "dilate", 0.5)[0]
@@ -266,9 +277,9 @@ def test_permuted_copies_are_edited_by_descent_into_the_same_picture():
 
 
 def test_values_at_single_points_are_those_of_the_picture():
-    told = SAMPLES[5]
-    network = as_network(random_sirens(1, SPECS[2], generator()), told)
-    values = told.pixels(evaluate(network.normalized, torch.tensor([[-1.0, 1.0]])))
+    convention = SAMPLES[5]
+    network = as_network(random_sirens(1, SPECS[2], generator()), convention)
+    values = convention.pixels(evaluate(network.normalized, torch.tensor([[-1.0, 1.0]])))
     torch.testing.assert_close(render_network(network, 4, 4)[:, :, 0, 3], values[:, :, 0])
 
 

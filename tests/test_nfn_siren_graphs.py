@@ -82,8 +82,8 @@ def test_any_declared_graph_from_two_coordinates_to_a_pixel_is_drawn(outputs, tm
 def test_the_convention_of_a_graph_says_where_its_coordinates_are(tmp_path):
     torch.manual_seed(0)
     nfn.save(Fourier(), tmp_path / "net.safetensors", (2,))
-    told = SirenConvention(low=0.0, coordinates="col_row", start=0.0, end=1.0, upwards=True)
-    network = read_network(tmp_path / "net.safetensors", convention=told)
+    convention = SirenConvention(low=0.0, coordinates="col_row", start=0.0, end=1.0, upwards=True)
+    network = read_network(tmp_path / "net.safetensors", convention=convention)
     with torch.no_grad():
         row, col = torch.meshgrid(torch.linspace(1, 0, 5), torch.linspace(0, 1, 5), indexing="ij")
         torch.manual_seed(0)

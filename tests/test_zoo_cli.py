@@ -156,8 +156,8 @@ def test_predict_generalization_of_files_and_stacks_in_one_table(zoo, cnns):
 
 def test_predict_generalization_as_json_is_a_line_each(zoo, cnns):
     arguments = ["predict", "generalization", cnns / "0.pt", "--zoo", zoo, "--json"]
-    (told,) = map(json.loads, run(*arguments).splitlines())
-    assert told["network"] == "0.pt" and told["activation"] == "relu" and 0 <= told["test_accuracy"] <= 1
+    (row,) = map(json.loads, run(*arguments).splitlines())
+    assert row["network"] == "0.pt" and row["activation"] == "relu" and 0 <= row["test_accuracy"] <= 1
     (other,) = map(json.loads, run(*arguments, "--activation", "gelu", "--pixels", "0,1").splitlines())
     assert other["activation"] == "gelu"
     with pytest.raises(ValueError, match="such as 0,1"):

@@ -89,20 +89,20 @@ def test_the_command_says_what_a_file_is_and_what_comes_next(tmp_path):
 
 def test_the_command_gives_all_of_it_to_programs(tmp_path):
     path = write_sparse(tmp_path / "lenet.safetensors", lenet5())
-    told = json.loads(CliRunner().invoke(app, ["look", str(path), "--json"]).output)
-    assert told["architecture"]["name"] == "LeNet-5" and told["architecture"]["classes"] == 10
-    assert told["tree"]["children"][0]["tensors"][0] == {
+    description = json.loads(CliRunner().invoke(app, ["look", str(path), "--json"]).output)
+    assert description["architecture"]["name"] == "LeNet-5" and description["architecture"]["classes"] == 10
+    assert description["tree"]["children"][0]["tensors"][0] == {
         "name": "weight",
         "dtype": "float32",
         "shape": [6, 3, 5, 5],
     }
-    assert len(told["next"]) == 2
+    assert len(description["next"]) == 2
 
 
 def test_a_graph_is_told_to_programs_too():
     exported = Path(__file__).parent / "data" / "checkpoints" / "exported.pt2"
-    told = json.loads(CliRunner().invoke(app, ["look", str(exported), "--json"]).output)
-    assert told["operators"]["conv2d"] == 1 and told["inputs"][0]["shape"] == [1, 3, 8, 8]
+    description = json.loads(CliRunner().invoke(app, ["look", str(exported), "--json"]).output)
+    assert description["operators"]["conv2d"] == 1 and description["inputs"][0]["shape"] == [1, 3, 8, 8]
 
 
 def test_the_command_says_why_no_predictor_reads_a_file(tmp_path):

@@ -327,9 +327,9 @@ def _in_child(measure: Callable[[], dict]) -> dict:
         os._exit(0)
     os.close(sending)
     with os.fdopen(receiving, "rb") as pipe:
-        told = pipe.read()
+        text = pipe.read()
     os.waitpid(child, 0)
-    return json.loads(told or '{"seconds": 0, "mib": 0, "answer": "it ended without an answer"}')
+    return json.loads(text or '{"seconds": 0, "mib": 0, "answer": "it ended without an answer"}')
 
 
 if __name__ == "__main__":

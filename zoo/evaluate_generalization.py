@@ -55,7 +55,7 @@ def accuracy_rows(
         ("finished", given, lambda fact: fact["final"]),
         ("finished, ReLU", given, lambda fact: fact["final"] and fact["activation"] == "relu"),
         ("finished, tanh", given, lambda fact: fact["final"] and fact["activation"] == "tanh"),
-        ("finished, activation not told", detected, lambda fact: fact["final"]),
+        ("finished, activation not given", detected, lambda fact: fact["final"]),
         ("checkpoints along training", given, lambda fact: not fact["final"]),
     ]
     rows = []
