@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nfn.checkpoint import Checkpoint, hdf5, open_bytes
-from nfn.health import examine
+from nfn.health import examine, spectra
 from nfn.look import look
 from nfn.look.words import as_dict
 from nfn.reader import NetworkFileError
@@ -121,25 +121,33 @@ def test_the_newer_layout_is_read_with_all_members_of_its_groups():
     assert open_bytes(stored("ordered.h5")).shapes == {"a/w": (6, 10), "b/w": (6, 10)}
 
 
-def test_a_chunk_that_unpacks_to_more_than_it_should_is_refused():
-    """400,000 zeros are 408 bytes; the dataset and its chunk are made 64 times larger, then smaller."""
-    data, shape = stored("chunks.h5"), struct.pack("<QQ", 1000, 100)
-    chunk = struct.pack("<III", 1000, 100, 4)
-    assert data.count(chunk) == 1
-    larger = data.replace(shape, struct.pack("<QQ", 64_000, 100)).replace(
-        chunk, struct.pack("<III", 64_000, 100, 4)
+SHAPE, CHUNK = struct.pack("<QQ", 1000, 100), struct.pack("<III", 1000, 100, 4)
+
+
+def resized(rows: int) -> bytes:
+    """`chunks.h5` with so many rows in `zeros`, and in its one chunk of 400,000 zeros in 408 bytes."""
+    data = stored("chunks.h5")
+    assert data.count(CHUNK) == 1
+    return data.replace(SHAPE, struct.pack("<QQ", rows, 100)).replace(
+        CHUNK, struct.pack("<III", rows, 100, 4)
     )
-    with pytest.raises(NetworkFileError, match="does not have its 25,600,000 bytes"):
-        values(open_bytes(larger), "zeros")
-    smaller = data.replace(shape, struct.pack("<QQ", 10, 100)).replace(chunk, struct.pack("<III", 10, 100, 4))
-    with pytest.raises(NetworkFileError, match="does not have its 4,000 bytes"):
-        values(open_bytes(smaller), "zeros")
-    beyond = data.replace(shape, struct.pack("<QQ", 2**20, 100)).replace(
-        chunk, struct.pack("<III", 2**20, 100, 4)
-    )
-    assert open_bytes(beyond).tensors["zeros"].dtype == "chunked float32", (
-        "above 64 MiB nothing is put together"
-    )
+
+
+@pytest.mark.parametrize(("rows", "size"), [(64_000, "25,600,000"), (10, "4,000")])
+def test_a_chunk_that_unpacks_to_more_or_less_than_it_should_is_refused(rows, size):
+    with pytest.raises(NetworkFileError, match=f"does not have its {size} bytes"):
+        values(open_bytes(resized(rows)), "zeros")
+
+
+def test_a_damaged_chunk_is_a_finding_and_has_no_spectrum():
+    opened = open_bytes(resized(20))
+    report = examine(opened)
+    assert report.verdict == "broken" and report.findings[0].tensors == ("zeros",) and report.read == 3
+    assert list(spectra(opened)) == []
+
+
+def test_above_64_mib_nothing_is_put_together():
+    assert open_bytes(resized(2**20)).tensors["zeros"].dtype == "chunked float32"
 
 
 def test_a_file_whose_chunks_unpack_to_far_more_than_it_has_is_refused(monkeypatch):
