@@ -1,6 +1,7 @@
 """Checkpoints: each format, by the code that writes it, gives its tensors and their values; broken ones say how."""
 
 import json
+import pickle
 import random
 import struct
 import zipfile
@@ -40,13 +41,19 @@ def write(path: Path, form: str) -> Path:
         arrays = {name: tensor.numpy() for name, tensor in state.items()}
         with path.open("wb") as file:  # of a name, numpy would add its suffix to it
             np.savez(file, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
+    elif form in ("npy", "pickle"):
+        arrays = {name: tensor.numpy() for name, tensor in state.items()}
+        with path.open("wb") as file:
+            pickle.dump(arrays, file) if form == "pickle" else np.save(
+                file, np.array(arrays), allow_pickle=True
+            )
     else:
         content = {"state_dict": state, "optimizer": {"step": 3}} if form == "lightning" else state
         torch.save(content, path, _use_new_zipfile_serialization=form != "legacy")
     return path
 
 
-@pytest.mark.parametrize("form", ["safetensors", "npz", "zip", "legacy", "lightning"])
+@pytest.mark.parametrize("form", ["safetensors", "npz", "npy", "pickle", "zip", "legacy", "lightning"])
 def test_each_format_lists_names_shapes_and_values(form, tmp_path):
     opened = open_checkpoint(write(tmp_path / "net", form))
     assert opened.shapes == {"a.weight": (4, 3), "a.bias": (4,), "b.weight": (2, 4)}

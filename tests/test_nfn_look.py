@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from checkpoint_families import FAMILIES, llama, lora_kohya, lora_peft, resnet, sd_unet, write_sparse
+from checkpoint_families import FAMILIES, llama, lora_kohya, lora_peft, resnet, sd_unet, without, write_sparse
 
 from nfn.checkpoint import TensorInfo, open_checkpoint
 from nfn.look import look, recognise
@@ -17,6 +17,21 @@ def test_each_family_gets_its_name_and_near_misses_none(name, tmp_path):
     seen = look(open_checkpoint(write_sparse(tmp_path / "model.safetensors", shapes)))
     assert (seen.architecture and seen.architecture.name) == expected
     assert seen.tensors == len(shapes)
+
+
+BY_PARTS = ("stable diffusion's unet", "stable diffusion, whole")
+"""Families that have so many variants that only some of their tensors are compared; their evidence says which."""
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, (_, known) in FAMILIES.items() if known and name not in BY_PARTS]
+)
+def test_a_tensor_less_or_one_of_another_size_is_a_near_miss_of_each_family(name):
+    shapes, _ = FAMILIES[name]
+    weights = [one for one, shape in shapes.items() if len(shape) > 1]
+    middle = weights[len(weights) // 2]
+    assert recognise(without(shapes, middle)) is None
+    assert recognise({**shapes, middle: tuple(size + 1 for size in shapes[middle])}) is None
 
 
 @pytest.mark.parametrize("name", FAMILIES)
