@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from foreign_ways import WAYS
 from safetensors.torch import save_file
 
 from nfn.checkpoint import Checkpoint, open_bytes, open_checkpoint
@@ -61,6 +62,13 @@ def test_each_format_lists_names_shapes_and_values(form, tmp_path):
     assert opened.parameters == 24 and opened.nbytes == 80 and not opened.broken
     for name, tensor in tensors().items():
         assert np.array_equal(values(opened, name), tensor.float().numpy())
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_whatever_public_code_wrote_is_listed_and_not_broken(name):
+    opened = open_bytes(WAYS[name].make())
+    assert opened.parameters > 0 and look(opened).tensors == len(opened.tensors)
+    assert examine(opened).verdict != "broken"
 
 
 def test_training_state_beside_the_network_is_named(tmp_path):
