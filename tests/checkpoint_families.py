@@ -344,7 +344,7 @@ def sd_whole() -> Shapes:
             "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight": (49408, 768)}  # fmt: skip
 
 
-def unet() -> Shapes:
+def unet(bilinear: bool = True) -> Shapes:
     def double(name: str, into: int, out: int, mid: int = 0) -> Shapes:
         mid = mid or out
         return {**conv(f"{name}.double_conv.0", mid, into, 3, False), **batch_norm(f"{name}.double_conv.1", mid),
@@ -354,6 +354,12 @@ def unet() -> Shapes:
     out = double("inc", 3, 64)
     for i, (into, width) in enumerate(((64, 128), (128, 256), (256, 512), (512, 512)), 1):
         out |= double(f"down{i}.maxpool_conv.1", into, width)
+    if not bilinear:
+        out |= double("down4.maxpool_conv.1", 512, 1024)
+        for i, into in enumerate((1024, 512, 256, 128), 1):
+            out |= {f"up{i}.up.weight": (into, into // 2, 2, 2), f"up{i}.up.bias": (into // 2,)}
+            out |= double(f"up{i}.conv", into, into // 2)
+        return {**out, **conv("outc.conv", 2, 64, 1)}
     for i, (into, width) in enumerate(((1024, 256), (512, 128), (256, 64), (128, 64)), 1):
         out |= double(f"up{i}.conv", into, width, into // 2)
     return {**out, **conv("outc.conv", 2, 64, 1)}
@@ -457,10 +463,14 @@ FAMILIES: dict[str, tuple[Shapes, str | None]] = {
     "stable diffusion's unet": (sd_unet(), "U-Net of a diffusion model (Stable Diffusion 1.x's shape)"),
     "stable diffusion, whole": (sd_whole(), "Stable Diffusion 1.x, whole checkpoint"),
     "unet": (unet(), "U-Net"),
+    "unet that learns its upsampling": (unet(False), "U-Net"),
+    "unet of older versions": (unet() | {f"{at}.double_conv.{i}.bias": (64,) for at in ("inc", "up4.conv")
+                                         for i in (0, 3)}, "U-Net"),
     "lora of peft": (lora_peft(), "LoRA of rank 16"),
     "lora of kohya": (lora_kohya(), "LoRA of rank 8"),
     "lstm": (recurrent(4, both=True), "Bidirectional LSTM"),
     "gru": (recurrent(3), "GRU"),
+    "rnn": (recurrent(1), "RNN"),
     "siren": (siren(), "SIREN"),
     "mlp": (mlp(), "MLP 784–300–100–10"),
     # near misses, which must be called nothing

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 API = re.compile(r"/api/(models|datasets|spaces)/([^/]+/[^/]+)(?:/(revision|tree|preupload|commit)/([^/]+))?")
 RESOLVE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 BATCH = re.compile(r"/(datasets/|spaces/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch")
-LARGE = (".safetensors", ".parquet")
+LARGE = (".safetensors", ".parquet", ".gguf")
 HTML = b"<html><body>Please log in to the hotel's wireless network.</body></html>"
 
 

@@ -184,12 +184,35 @@ def test_two_files_are_compared_with_evidence(tmp_path, monkeypatch):
     assert "Choose the first file" in tab._compare(other, "")[-1]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_models_on_the_hub_are_compared_on_the_page_by_their_ids(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "get_upload_folder", lambda: str(tmp_path))
+    first = saved(tmp_path, "a.safetensors")
+    hub.create("models", "someone/model")
+    hub.commit("models", "someone/model", {"model.safetensors": Path(first).read_bytes()}, [])
+    here = sources.to_text(Source(path=first))
+    for one in (here, "someone/model"):
+        shown, _, _, go, *_, refused = tab._compare_hub(" someone/model@main ", one)
+        assert "The same network" in shown and "someone/model@main" in shown and refused == ""
+        assert not go.visible, "only files can be interpolated"
+    assert "The same network" in tab._compare(first, "someone/model")[0]
+    refusals = {"": "Type the id", "nobody/nothing": "nobody/nothing", MARKUP: "not the id of a model"}
+    for typed, why in refusals.items():
+        assert why in tab._compare_hub(typed, here)[-1] and "<img" not in tab._compare_hub(typed, here)[-1]
+    assert "Choose the first file" in tab._compare_hub("someone/model", "")[-1]
+    assert "not the id of a model" in tab._compare_hub("someone/model", MARKUP)[-1]
+    assert "Only two files" in tab._interpolate(first, "someone/model")[-1]
+    monkeypatch.setattr(checkpoint_actions, "FILE_BYTES", 100)
+    assert "hf download someone/model" in tab._compare_hub("someone/model", here)[-1]
+
+
 def test_a_model_on_the_hub_is_looked_at_and_described_by_its_header(hub, tmp_path):
     hub.create("models", "someone/model")
     weights = write_sparse(tmp_path / "m", FAMILIES["resnet18"][0]).read_bytes()
     hub.commit("models", "someone/model", {"model.safetensors": weights}, [])
     (shown,) = tab._on_hub(TABS, "someone/model")
-    assert "ResNet-18" in shown[1] and "headers of a model on the Hub" in shown[3] and shown[0] == ""
+    assert "ResNet-18" in shown[1] and "headers of a model on the Hub" in shown[3]
+    assert shown[0] == "someone/model", "what a second one is compared with"
     description = describe.describe_hub("someone/model")
     assert (
         description.architecture == "ResNet-18"

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from browsing import new_window, open_tab
 from checkpoint_families import lora_peft, write_sparse
 from playwright.sync_api import Browser, Page, expect
+from safetensors.torch import save
 
 pytestmark = pytest.mark.browser
 LENET = Path(__file__).parent / "data" / "foreign_cnns" / "lenet5.pt"
@@ -29,6 +31,27 @@ def test_a_file_is_looked_at_checked_compared_and_opened_where_it_is_read(page):
     page.locator("#look-to-generalization").click()
     expect(page.get_by_role("tab", name="Accuracy")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#accuracy .facts")).to_contain_text("lenet5.pt")
+
+
+def test_a_model_on_the_hub_is_compared_by_its_id(page, hub, tmp_path):
+    page.get_by_role("tab", name="Any file", exact=True).click()
+    torch.manual_seed(0)
+    weights = {"a.weight": torch.randn(40, 8), "b.weight": torch.randn(8, 40)}
+    for name, state in {"base": weights, "half": {n: t.half() for n, t in weights.items()}}.items():
+        hub.create("models", f"someone/{name}")
+        hub.commit("models", f"someone/{name}", {"model.safetensors": save(state)}, [])
+    page.get_by_label("Or a model on the Hugging Face Hub", exact=True).fill("someone/base")
+    page.locator("#look-go").click()
+    expect(page.locator("#look .caption")).to_have_text("someone/base")
+    page.locator("#compare-repo input, #compare-repo textarea").fill("someone/nothing")
+    page.keyboard.press("Enter")
+    expect(page.locator("#compare-refused .refusal")).to_contain_text("someone/nothing")
+    page.locator("#compare-repo input, #compare-repo textarea").fill("someone/half")
+    page.locator("#compare-go").click()
+    expect(page.locator("#compared .title")).to_have_text("The same, in another type")
+    expect(page.locator("#compared .caption").first).to_have_text("someone/base and someone/half")
+    expect(page.locator("#compare-refused .refusal")).to_have_count(0)
+    expect(page.locator("#walk")).not_to_be_visible()
 
 
 def test_a_file_that_a_tab_refuses_says_what_it_is(page, tmp_path):

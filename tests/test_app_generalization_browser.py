@@ -125,6 +125,15 @@ def test_own_test_images_are_measured_and_refused_in_place(page, tmp_path):
     page.locator("#own-images").get_by_label("Clear").click()
 
 
+def test_test_images_over_their_limit_get_advice_on_images(page, tmp_path):
+    with (tmp_path / "many.zip").open("wb") as file:
+        file.truncate(65 << 20)
+    page.locator("#own-images input[type=file]").set_input_files(tmp_path / "many.zip")
+    expect(page.locator(".too-large")).to_have_text(
+        "many.zip has 65 MB; at most 64 MB are read here, so it was not uploaded. Use fewer images, or smaller ones."
+    )
+
+
 def test_an_upload_is_read_and_measured(page, tmp_path):
     page.locator("#cnn-upload input[type=file]").set_input_files(network_file(tmp_path, "mine.safetensors"))
     expect(page.locator("#accuracy .facts")).to_contain_text("mine.safetensors")

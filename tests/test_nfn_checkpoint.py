@@ -1,6 +1,7 @@
 """Checkpoints: each format, by the code that writes it, gives its tensors and their values; broken ones say how."""
 
 import json
+import pickle
 import random
 import struct
 import zipfile
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from foreign_ways import WAYS
 from safetensors.torch import save_file
 
 from nfn.checkpoint import Checkpoint, open_bytes, open_checkpoint
@@ -40,13 +42,19 @@ def write(path: Path, form: str) -> Path:
         arrays = {name: tensor.numpy() for name, tensor in state.items()}
         with path.open("wb") as file:  # of a name, numpy would add its suffix to it
             np.savez(file, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
+    elif form in ("npy", "pickle"):
+        arrays = {name: tensor.numpy() for name, tensor in state.items()}
+        with path.open("wb") as file:
+            pickle.dump(arrays, file) if form == "pickle" else np.save(
+                file, np.array(arrays), allow_pickle=True
+            )
     else:
         content = {"state_dict": state, "optimizer": {"step": 3}} if form == "lightning" else state
         torch.save(content, path, _use_new_zipfile_serialization=form != "legacy")
     return path
 
 
-@pytest.mark.parametrize("form", ["safetensors", "npz", "zip", "legacy", "lightning"])
+@pytest.mark.parametrize("form", ["safetensors", "npz", "npy", "pickle", "zip", "legacy", "lightning"])
 def test_each_format_lists_names_shapes_and_values(form, tmp_path):
     opened = open_checkpoint(write(tmp_path / "net", form))
     assert opened.shapes == {"a.weight": (4, 3), "a.bias": (4,), "b.weight": (2, 4)}
@@ -54,6 +62,13 @@ def test_each_format_lists_names_shapes_and_values(form, tmp_path):
     assert opened.parameters == 24 and opened.nbytes == 80 and not opened.broken
     for name, tensor in tensors().items():
         assert np.array_equal(values(opened, name), tensor.float().numpy())
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_whatever_public_code_wrote_is_listed_and_not_broken(name):
+    opened = open_bytes(WAYS[name].make())
+    assert opened.parameters > 0 and look(opened).tensors == len(opened.tensors)
+    assert examine(opened).verdict != "broken"
 
 
 def test_training_state_beside_the_network_is_named(tmp_path):

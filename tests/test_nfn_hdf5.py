@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nfn.checkpoint import Checkpoint, hdf5, open_bytes
-from nfn.health import examine
+from nfn.health import examine, spectra
 from nfn.look import look
 from nfn.look.words import as_dict
 from nfn.reader import NetworkFileError
@@ -80,17 +80,87 @@ def test_every_dtype_and_storage_of_h5py_is_listed():
         assert opened.tensors[f"t/{name}"].dtype == dtype
         assert values(opened, f"t/{name}").tolist() == np.arange(6).reshape(2, 3).astype(name).tolist()
     assert values(opened, "b/bf").tolist() == [0, 1, 2, 3] and opened.shapes["hard"] == (2, 3)
-    assert (
-        opened.tensors["z/gz"].dtype == "chunked float64"
-        and opened.tensors["t/>f4"].dtype == "big-endian float32"
-    )
+    assert opened.tensors["t/>f4"].dtype == "big-endian float32"
+    for name in ("z/gz", "z/chunk"):
+        assert values(opened, name).tolist() == list(range(100))
     assert opened.tensors["z/unwritten"].dtype == "unwritten float32"
     assert opened.shapes["z/empty"] == (0, 3) and opened.tensors["z/null"].nbytes == 0
     assert not {"soft", "e/ext", "t/f4"} & set(opened.tensors), (
         "links, and a dataset with two names is listed once"
     )
-    with pytest.raises(NetworkFileError, match="chunked float64"):
-        values(opened, "z/gz")
+
+
+def test_chunks_are_put_together():
+    opened = open_bytes(stored("chunks.h5"))
+    assert values(opened, "shuffled").tolist() == np.arange(60).reshape(6, 10).tolist(), (
+        "the edges of the grid are cut"
+    )
+    assert values(opened, "deep").tolist() == list(range(100)), "a tree of two levels"
+    assert values(opened, "noise").tolist() == np.random.default_rng(0).standard_normal(32).tolist(), (
+        "gzip left out"
+    )
+    assert not values(opened, "zeros").any() and opened.shapes["zeros"] == (1000, 100)
+    for name in ("lzf", "checked", "half"):  # other filters, and a chunk that was never written
+        assert opened.tensors[name].dtype == "chunked float32"
+        with pytest.raises(NetworkFileError, match="chunked float32"):
+            values(opened, name)
+    assert examine(opened).skipped == 3
+
+
+def test_the_newer_layout_is_read_with_all_members_of_its_groups():
+    opened = open_bytes(stored("latest.h5"))
+    layers = {name: found for name, found in opened.tensors.items() if name.startswith("layers/")}
+    assert list(layers) == [f"layers/{i}/w" for i in range(60)]
+    assert [float(values(opened, name)[0]) for name in layers] == list(range(60))
+    assert values(opened, "few/kernel").sum() == 1770 and values(opened, "few/bias").tolist() == list(
+        range(10)
+    )
+    assert opened.tensors["few/chunked"].dtype == "chunked float32" and opened.metadata == {
+        "keras_version": "3"
+    }
+    assert open_bytes(stored("ordered.h5")).shapes == {"a/w": (6, 10), "b/w": (6, 10)}
+
+
+SHAPE, CHUNK = struct.pack("<QQ", 1000, 100), struct.pack("<III", 1000, 100, 4)
+
+
+def resized(rows: int) -> bytes:
+    """`chunks.h5` with so many rows in `zeros`, and in its one chunk of 400,000 zeros in 408 bytes."""
+    data = stored("chunks.h5")
+    assert data.count(CHUNK) == 1
+    return data.replace(SHAPE, struct.pack("<QQ", rows, 100)).replace(
+        CHUNK, struct.pack("<III", rows, 100, 4)
+    )
+
+
+@pytest.mark.parametrize(("rows", "size"), [(64_000, "25,600,000"), (10, "4,000")])
+def test_a_chunk_that_unpacks_to_more_or_less_than_it_should_is_refused(rows, size):
+    with pytest.raises(NetworkFileError, match=f"does not have its {size} bytes"):
+        values(open_bytes(resized(rows)), "zeros")
+
+
+def test_a_damaged_chunk_is_a_finding_and_has_no_spectrum():
+    opened = open_bytes(resized(20))
+    report = examine(opened)
+    assert report.verdict == "broken" and report.findings[0].tensors == ("zeros",) and report.read == 3
+    assert list(spectra(opened)) == []
+
+
+def test_above_64_mib_nothing_is_put_together():
+    assert open_bytes(resized(2**20)).tensors["zeros"].dtype == "chunked float32"
+
+
+def test_a_file_whose_chunks_unpack_to_far_more_than_it_has_is_refused(monkeypatch):
+    monkeypatch.setattr(hdf5, "FILE_BYTES", 100_000)
+    with pytest.raises(NetworkFileError, match="unpack to 401,"):
+        open_bytes(stored("chunks.h5"))
+
+
+def test_a_grid_of_many_chunks_is_not_walked():
+    vector = struct.pack("<BBBB4xQ", 1, 1, 1, 0, 100)
+    assert stored("chunks.h5").count(vector) == 1
+    with pytest.raises(NetworkFileError, match="more than 2,000,000 parts"):
+        open_bytes(stored("chunks.h5").replace(vector, vector[:8] + struct.pack("<Q", 2**23)))
 
 
 def test_a_cut_file_is_listed_and_says_what_is_lost():
@@ -123,8 +193,9 @@ KERNEL = struct.pack("<BBBB4xQQ", 1, 2, 1, 0, 2, 3)
     [
         (hdf5.MAGIC, "damaged"),
         (hdf5.MAGIC + bytes(100), "no datasets|damaged"),
-        (patched(8, "B", 3), "libver='latest'"),
-        (patched(ROOT, "I", 0x5244484F), "libver='latest'"),
+        (patched(8, "B", 4), "libver='latest'"),
+        (patched(8, "B", 3), "not of 8 bytes"),
+        (patched(ROOT, "I", 0x5244484F), "header of version"),
         (patched(13, "B", 4), "not of 8 bytes"),
         (patched(64, "Q", 2**63), "refers to byte"),
         (patched(TREE + 4, "B", 1), "not one of a group"),
@@ -172,7 +243,16 @@ def test_datasets_that_share_their_bytes_are_refused():
 
 def test_whatever_changes_in_a_file_it_is_listed_or_refused_in_a_sentence():
     """400 files with some bytes changed, cut or put in; 6,000 were tried by hand."""
-    seeds = [stored(name) for name in ("keras.keras", "keras.weights.h5", "keras.h5", "kinds.h5")]
+    names = (
+        "keras.keras",
+        "keras.weights.h5",
+        "keras.h5",
+        "kinds.h5",
+        "chunks.h5",
+        "latest.h5",
+        "ordered.h5",
+    )
+    seeds = [stored(name) for name in names]
     rng = random.Random(0)
     for _ in range(400):
         data = bytearray(rng.choice(seeds))
@@ -186,5 +266,6 @@ def test_whatever_changes_in_a_file_it_is_listed_or_refused_in_a_sentence():
             seen = open_bytes(bytes(data))
             json.dumps(as_dict(look(seen)))
             assert seen.nbytes >= 0
+            examine(seen)
         except NetworkFileError as error:
             assert str(error).isprintable()

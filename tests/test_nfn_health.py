@@ -68,6 +68,23 @@ def test_each_fault_is_found_and_nothing_else(name, change, kind, severity, seen
     assert name in finding.tensors
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("b.bias", lambda t: t[7:8].fill_(-6e4)),  # not finite: large is no fault
+        ("b.bias", lambda t: t.zero_()),  # all zero: a vector may be
+        ("c.weight", lambda t: t.mul_(1e-3).add_(0.5)),  # constant, but for a thousandth
+        ("b.weight", lambda t: t[:5, 1:].zero_()),  # dead units, but for one weight each
+        ("b.weight", lambda t: t[9].copy_(t[2])[3].mul_(1.01)),  # duplicate units, but for one weight
+        ("b.weight", lambda t: t[0, 0].fill_(65_504)),  # beyond float16: the largest that is not
+        ("b.weight", lambda t: t[0].mul_(1e-9)),  # lost in float16: 64 of 8,192 are less than 1%
+        ("a.weight", lambda t: t.mul_(5e-3)),  # scale imbalance: a factor of 200
+    ],
+)  # fmt: skip
+def test_a_near_miss_of_each_fault_is_none(name, change):
+    assert health(changed(name, change)).findings == ()
+
+
 def test_the_worst_finding_comes_first_and_tensors_of_one_fault_are_grouped():
     state = changed("b.weight", lambda t: t[:2].zero_())
     state["c.weight"][0].zero_()

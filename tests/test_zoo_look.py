@@ -1,6 +1,7 @@
 """`python -m zoo look`: files, and models on the Hub, of which only headers are asked for."""
 
 import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,22 @@ def test_a_header_longer_than_the_first_bytes_is_asked_for_in_two(hub, tmp_path)
     publish(hub, {"model.safetensors": sparse(tmp_path, shapes)})
     assert len(open_hub_checkpoint(NAME).tensors) == 500
     assert len([r for r in hub.requests if r.path.startswith("/large/")]) == 2
+
+
+def test_a_gguf_on_the_hub_costs_its_header_however_long_its_vocabulary(hub):
+    """By the specification of version 3: two entries, of which one is longer than the first request, and a tensor."""
+
+    def text(value: str) -> bytes:
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    entries = text("general.architecture") + struct.pack("<I", 8) + text("llama")
+    entries += text("tokens") + struct.pack("<IIQ", 9, 8, 150_000) + 150_000 * text("word")
+    tensor = text("norm") + struct.pack("<I1QIQ", 1, 4_000_000, 0, 0)
+    header = b"GGUF" + struct.pack("<IQQ", 3, 1, 2) + entries + tensor
+    publish(hub, {"model-q4.gguf": header + bytes(-len(header) % 32 + 16_000_000), "model-q8.gguf": b"GGUF"})
+    opened = open_hub_checkpoint(NAME)
+    assert opened.declared_name == "llama" and opened.shapes == {"norm": (4_000_000,)} and not opened.broken
+    assert "model-q4.gguf, one of 2" in opened.notes[-1] and asked(hub) == 2**20 + 2**23
 
 
 def test_failures_of_the_hub_are_reported(hub, tmp_path):

@@ -7,6 +7,7 @@ from nfn import __version__
 from nfn.reader.limits import FILE_BYTES
 from zoo.catalog import Zoo
 from zoo.files import sha256
+from zoo.labelled_files import MAX_FILE
 
 PAPER = "https://arxiv.org/abs/2302.14040"
 
@@ -30,7 +31,8 @@ def header() -> str:
         f'<p class="paper">After <a href="{PAPER}" target="_blank" rel="noopener">Permutation Equivariant Neural '
         f"Functionals</a> (Zhou et al., NeurIPS 2023). {_to('how', 'How it works')}</p>"
         '<p id="spoken" class="unseen" role="status"></p>'
-        f'<p id="connection" role="status"></p><i hidden id="limits" data-max-mb="{FILE_BYTES >> 20}"></i>'
+        f'<p id="connection" role="status"></p><i hidden id="limits" data-max-mb="{FILE_BYTES >> 20}" '
+        f'data-max-images-mb="{MAX_FILE >> 20}"></i>'
         f"</header>{notice}"
     )
 

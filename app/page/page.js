@@ -89,14 +89,17 @@ window.weightscope = (() => {
     const files = [...(event.target.files ?? event.dataTransfer?.files ?? [])];
     if (!box || !files.length) return;
     box.parentElement.querySelector(".too-large")?.remove();
-    const most = Number(document.querySelector("#limits").dataset.maxMb);
+    const { maxMb, maxImagesMb } = document.querySelector("#limits").dataset;
+    const [most, advice] = box.classList.contains("of-images")
+      ? [Number(maxImagesMb), "Use fewer images, or smaller ones."]
+      : [Number(maxMb), "Save the weights alone, without optimizer state."];
     const large = files.find((file) => file.size > most * 2 ** 20);
     if (!large) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     if (event.type === "change") event.target.value = "";
     const line = Object.assign(document.createElement("p"), { className: "line refusal too-large", role: "alert" });
-    line.textContent = `${large.name} has ${Math.ceil(large.size / 2 ** 20)} MB; at most ${most} MB are read here, so it was not uploaded. Save the weights alone, without optimizer state.`;
+    line.textContent = `${large.name} has ${Math.ceil(large.size / 2 ** 20)} MB; at most ${most} MB are read here, so it was not uploaded. ${advice}`;
     box.after(line);
   };
   for (const kind of ["change", "drop"]) document.addEventListener(kind, refuseLarge, true);

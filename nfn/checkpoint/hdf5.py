@@ -1,40 +1,57 @@
 """HDF5 files as h5py and Keras write them: datasets and attributes, found in Python with bounds on every step.
 
-Read are the structures of `libver="earliest"`, h5py's default: superblock 0 and 1, object headers of version 1, groups
-with symbol tables or compact links. Format: HDF5 File Format Specification 3.0, by the names of its sections.
+Read are the structures of `libver="earliest"`, h5py's default, and most of `libver="latest"`: superblocks 0 to 3,
+object headers of version 1 and 2, groups with symbol tables, compact links or a heap of links. Format: HDF5 File
+Format Specification 3.0, by the names of its sections.
 """
 
 import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from nfn.checkpoint import hdf5_messages as messages
 from nfn.checkpoint import limits
-from nfn.checkpoint.hdf5_messages import Damaged
+from nfn.checkpoint.hdf5_bytes import HdfBytes
+from nfn.checkpoint.hdf5_chunks import Chunks, find_chunks
+from nfn.checkpoint.hdf5_heap import heap_links
+from nfn.checkpoint.hdf5_messages import NOWHERE, Damaged
 from nfn.checkpoint.listing import TensorInfo
 from nfn.reader.errors import NetworkFileError
-from nfn.reader.limits import NAME_CHARACTERS
+from nfn.reader.limits import FILE_BYTES, NAME_CHARACTERS
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 STEPS = 2_000_000
 """Structures that are read, each of a few numbers or 64 bytes: 25 to 50 for a dataset of Keras."""
-_SPACE, _LINK_INFO, _TYPE, _LINK, _LAYOUT, _ATTRIBUTE, _CONTINUATION, _SYMBOLS = 1, 2, 3, 6, 8, 12, 16, 17
+_SPACE, _LINK_INFO, _TYPE, _LINK, _LAYOUT, _FILTERS, _ATTRIBUTE, _CONTINUATION, _SYMBOLS = (
+    1,
+    2,
+    3,
+    6,
+    8,
+    11,
+    12,
+    16,
+    17,
+)
 _SOFT_LINK = 2
-_NOWHERE = 2**64 - 1
+UNPACKED = 10
+"""The most bytes that chunks unpack to, over those of the file; up to `FILE_BYTES` more are always read."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset; `start` is where its values begin in the file, None if they are not in one piece."""
+    """A dataset; `start` is where its values begin in the file, None if they are not in one piece but in `chunks`."""
 
     info: TensorInfo
     start: int | None
+    chunks: Chunks | None = None
 
     @property
     def end(self) -> int:
-        """Where its values end in the file; 0 if they are not in one piece."""
+        """Where its values end in the file; 0 if they are not read."""
+        if self.chunks is not None:
+            return self.chunks.end
         return 0 if self.start is None else self.start + self.info.nbytes
 
 
@@ -83,6 +100,12 @@ def read_hdf5(data: memoryview) -> Contents:
     )
     if inside > len(data):
         raise Damaged("datasets share their bytes")
+    unpacked = sum(found.chunks.unpacked for found in datasets.values() if found.chunks is not None)
+    if unpacked > FILE_BYTES + UNPACKED * len(data):
+        raise NetworkFileError(
+            f"The chunks of this HDF5 file of {len(data):,} bytes unpack to {unpacked:,}, which is not read. Copy it "
+            "without compression."
+        )
     return Contents(datasets, texts, file.faults(lost))
 
 
@@ -95,37 +118,21 @@ class _Object:
     texts: dict[str, str]
 
 
-class _File:
-    """The bytes of a file, and how many steps may still be taken in them."""
+class _File(HdfBytes):
+    """A file, and the address of its root group."""
 
     def __init__(self, data: memoryview):
-        self.data, self.steps = data, STEPS
-        version, sizes = self.number("B", 8), self.take(13, 2)
-        if version > 1:
+        super().__init__(data, STEPS)
+        version, sizes = self.number("B", 8), self.take(13 if self.number("B", 8) < 2 else 9, 2)
+        if version > 3:
             raise NetworkFileError(messages.NEWER)
-        base, _, self.end, _, _, self.root = self.numbers("6Q", 24 if version == 0 else 28)
+        if version < 2:
+            base, _, self.end, _, _, self.root = self.numbers("6Q", 24 if version == 0 else 28)
+        else:
+            base, _, self.end, self.root = self.numbers("4Q", 12)
         if bytes(sizes) != b"\x08\x08" or base:
             raise Damaged("its addresses are not of 8 bytes from its start")
         self.cut = len(data) < self.end
-
-    def take(self, start: int, size: int) -> memoryview:
-        """A piece of the file; Damaged if it is not inside, NetworkFileError if too much was read."""
-        self.steps -= 1 + size // 64
-        if self.steps < 0:
-            raise NetworkFileError(f"This HDF5 file has more than {STEPS:,} parts, and is not read.")
-        if size > len(self.data) - start:
-            raise Damaged(f"it has {len(self.data):,} bytes and refers to byte {start:,}")
-        return self.data[start : start + size]
-
-    def numbers(self, code: str, start: int) -> tuple[Any, ...]:
-        return struct.unpack("<" + code, self.take(start, struct.calcsize("<" + code)))
-
-    def number(self, code: str, start: int) -> Any:
-        return self.numbers(code, start)[0]
-
-    def expect(self, magic: bytes, start: int) -> None:
-        if bytes(self.take(start, 4)) != magic:
-            raise Damaged(f"there is no {magic.decode()} at byte {start:,}")
 
     def faults(self, lost: int) -> tuple[str, ...]:
         if not self.cut:
@@ -135,9 +142,12 @@ class _File:
 
     def messages(self, address: int) -> Iterator[tuple[int, int, memoryview]]:
         """Data Object Header: the kind, place and content of every message; that of a shared one is empty."""
+        if bytes(self.take(address, 4)) == b"OHDR":
+            return self._newer_messages(address)
+        return self._older_messages(address)
+
+    def _older_messages(self, address: int) -> Iterator[tuple[int, int, memoryview]]:
         version, _, _, _, size = self.numbers("BBHII", address)
-        if version == ord("O"):  # of "OHDR"
-            raise NetworkFileError(messages.NEWER)
         if version != 1:
             raise Damaged(f"the object at byte {address:,} has a header of version {version}")
         blocks = [(address + 16, size)]
@@ -150,6 +160,25 @@ class _File:
                 yield kind, start + 8, self.take(start + 8, 0 if flags & 2 else length)
                 start += 8 + length
 
+    def _newer_messages(self, address: int) -> Iterator[tuple[int, int, memoryview]]:
+        """Version 2: no gaps between messages, and four bytes of a checksum at the end of each further block."""
+        version, flags = self.numbers("BB", address + 4)
+        if version != 2:
+            raise Damaged(f"the object at byte {address:,} has a header of version {version}")
+        start, width = address + 6 + 16 * bool(flags & 32) + 4 * bool(flags & 16), 1 << (flags & 3)
+        size, head = int.from_bytes(self.take(start, width), "little"), 6 if flags & 4 else 4
+        blocks = [(start + width, size)]
+        for start, size in blocks:
+            end = start + size
+            while start + head <= end:
+                kind, length, shared = self.numbers("BHB", start)
+                if kind == _CONTINUATION:
+                    block, size = self.numbers("2Q", start + head)
+                    self.expect(b"OCHK", block)
+                    blocks.append((block + 4, size - 8))
+                yield kind, start + head, self.take(start + head, 0 if shared & 2 else length)
+                start += head + length
+
     def describe(self, path: str, address: int) -> _Object:
         """What is at an address: a dataset or a group."""
         found: dict[int, tuple[int, memoryview]] = {}
@@ -161,50 +190,24 @@ class _File:
             elif kind == _LINK:
                 links += messages.read_link(content)
             elif kind == _LINK_INFO:
-                messages.check_links(content)
+                links += [link for one in heap_links(self, content) for link in messages.read_link(one)]
             elif kind == _ATTRIBUTE and content:
                 texts |= self.attribute(content)
             else:
                 found.setdefault(kind, (start, content))
-        return _Object(_dataset(path, found, texts.get("dtype", "")), links, texts)
+        return _Object(self.dataset(path, found, texts.get("dtype", "")), links, texts)
 
     def members(self, start: int) -> Iterator[tuple[str, int]]:
         """Symbol Table: the members of a group; soft links are left out."""
         tree, heap = self.numbers("2Q", start)
         self.expect(b"HEAP", heap)
         _, _, names = self.numbers("3Q", heap + 8)
-        for node in self.leaves(tree):
+        for _, node in self.leaves(tree, 0, 8):
             self.expect(b"SNOD", node)
             for index in range(self.number("H", node + 6)):
                 name, address, cache = self.numbers("2QI", node + 8 + 40 * index)
                 if cache != _SOFT_LINK:
                     yield self.text(names + name), address
-
-    def leaves(self, root: int) -> Iterator[int]:
-        """B-tree of version 1: the addresses of all symbol table nodes."""
-        waiting, seen = [root], {root}
-        while waiting:
-            node = waiting.pop()
-            self.expect(b"TREE", node)
-            kind, level, count = self.numbers("BBH", node + 4)
-            children = self.numbers(f"{2 * count}Q", node + 24)[1::2]
-            if kind or seen & set(children):
-                raise Damaged(f"the tree at byte {node:,} is not one of a group, or contains itself")
-            seen |= set(children)
-            if level == 0:
-                yield from children
-            else:
-                waiting += reversed(children)
-
-    def text(self, start: int) -> str:
-        """A text up to a zero, of at most `NAME_CHARACTERS`."""
-        for size in (64, NAME_CHARACTERS):
-            held, zero, _ = bytes(self.take(start, min(size, max(0, len(self.data) - start)))).partition(
-                b"\0"
-            )
-            if zero:
-                return held.decode("utf-8", "replace")
-        raise Damaged(f"the name at byte {start:,} has no end")
 
     def attribute(self, content: memoryview) -> dict[str, str]:
         """An attribute that is one text, by its name; nothing for any other."""
@@ -227,17 +230,19 @@ class _File:
             start += 16 + -(-size // 8) * 8
         raise Damaged(f"a text is missing in the heap at byte {collection:,}")
 
-
-def _dataset(path: str, found: dict[int, tuple[int, memoryview]], declared: str) -> Dataset | None:
-    """The dataset of these messages; None for a group."""
-    if not found.keys() >= {_SPACE, _TYPE, _LAYOUT}:
-        return None
-    shape = messages.read_space(found[_SPACE][1])
-    dtype, bits = messages.read_type(found[_TYPE][1], declared)
-    start = messages.read_layout(found[_LAYOUT][1], found[_LAYOUT][0])
-    if start is None:
-        dtype = f"chunked {dtype}"
-    elif start == _NOWHERE:
-        dtype, start = (f"unwritten {dtype}", None) if math.prod(shape) else (dtype, 0)
-    info = TensorInfo(path, dtype, shape, math.prod(shape) * bits // 8)
-    return Dataset(info, start)
+    def dataset(self, path: str, found: dict[int, tuple[int, memoryview]], declared: str) -> Dataset | None:
+        """The dataset of these messages; None for a group."""
+        if not found.keys() >= {_SPACE, _TYPE, _LAYOUT}:
+            return None
+        shape = messages.read_space(found[_SPACE][1])
+        dtype, bits = messages.read_type(found[_TYPE][1], declared)
+        place, layout = found[_LAYOUT]
+        start, chunks = messages.read_layout(layout, place), None
+        if start is None:
+            pipeline = found[_FILTERS][1] if _FILTERS in found else memoryview(b"")
+            chunks = find_chunks(self, layout, pipeline, shape, bits // 8)
+            dtype = f"chunked {dtype}" if chunks is None else dtype
+        elif start == NOWHERE:
+            dtype, start = (f"unwritten {dtype}", None) if math.prod(shape) else (dtype, 0)
+        info = TensorInfo(path, dtype, shape, math.prod(shape) * bits // 8)
+        return Dataset(info, start, chunks)

@@ -16,10 +16,11 @@ _ATTRIBUTE_HEAD = {1: 8, 2: 8, 3: 9}
 
 
 NEWER = (
-    "This HDF5 file has the layout of libver='latest' or track_order=True; that of h5py's and Keras's default is read. "
-    "Copy it to a file of h5py.File(path, 'w'), or save the model again."
+    "This HDF5 file has a structure of libver='latest' that is not read: a group with a thousand members or more, or "
+    "an unknown superblock. Copy it to a file of h5py.File(path, 'w'), or save the model again."
 )
-_NOWHERE = 2**64 - 1
+NOWHERE = 2**64 - 1
+"""The address of what is not in the file."""
 
 
 class Damaged(NetworkFileError):
@@ -97,13 +98,6 @@ def read_link(content: memoryview) -> list[tuple[str, int]]:
         return [(decode(name), struct.unpack_from("<Q", content, start + width + size)[0])]
     except (struct.error, IndexError) as error:
         raise Damaged("a link is cut short") from error
-
-
-def check_links(content: memoryview) -> None:
-    """Link Info: NetworkFileError if the group has its links in a heap of the newer layout."""
-    start = 2 + 8 * (len(content) > 1 and content[1] & 1)
-    if int.from_bytes(content[start : start + 8], "little") != _NOWHERE:
-        raise NetworkFileError(NEWER)
 
 
 def read_attribute(content: memoryview) -> tuple[str, str, memoryview]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from nfn.checkpoint import limits
 from nfn.checkpoint.hdf5 import Contents, Dataset, read_hdf5
+from nfn.checkpoint.hdf5_chunks import join_chunks
 from nfn.checkpoint.listing import Blocks, Checkpoint, Port
 from nfn.checkpoint.safetensors_header import truncate_metadata
 from nfn.checkpoint.values import blocks, is_readable, view
@@ -84,11 +85,17 @@ def _buffers(names: Mapping[str, object]) -> set[str]:
 def _reader(data: memoryview, datasets: Mapping[str, Dataset]) -> Blocks:
     def read(name: str) -> Iterator[np.ndarray]:
         found, dtype = datasets[name], datasets[name].info.dtype
-        if found.start is None or not is_readable(dtype) or found.end > len(data):
+        if not is_readable(dtype) or found.end > len(data):
             raise NetworkFileError(f"The values of tensor {quote(name)} ({dtype}) are not read here.")
-        yield from blocks(view(data[found.start : found.end], dtype, found.info.shape), dtype)
+        yield from blocks(view(_content(data, found), dtype, found.info.shape), dtype)
 
     return read
+
+
+def _content(data: memoryview, found: Dataset) -> memoryview:
+    if found.chunks is not None:
+        return join_chunks(data, found.chunks, found.info.shape)
+    return data[found.start : found.end]
 
 
 def _layers(data: bytes) -> dict[str, Any]:

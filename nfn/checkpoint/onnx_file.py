@@ -20,6 +20,9 @@ _BITS = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "COMPLEX64": 64, "COMPLEX128": 
          "UINT64": 64, "FLOAT": 32, "INT32": 32, "UINT32": 32, "FLOAT16": 16, "BFLOAT16": 16,
          "INT16": 16, "UINT16": 16}  # fmt: skip
 
+_CONSTANTS = ("int64", "bool")
+"""Dtypes of shapes, indices and masks, which are no parameters."""
+
 
 def open_onnx(data: memoryview) -> Checkpoint:
     """List an ONNX file; NetworkFileError if it is not valid."""
@@ -53,7 +56,8 @@ def _info(name: str, message: Message) -> TensorInfo:
         raise NetworkFileError(f"Tensor {quote(name)} of this ONNX file has the shape {show_shape(shape)}.")
     kind = TYPES.get(message.integer("data_type"), "unknown")
     info = TensorInfo(name, _NAMES.get(kind, kind.lower()), shape, 0)
-    return TensorInfo(name, info.dtype, shape, info.numel * _BITS.get(kind, 8) // 8)
+    is_constant = info.dtype in _CONSTANTS
+    return TensorInfo(name, info.dtype, shape, info.numel * _BITS.get(kind, 8) // 8, is_constant)
 
 
 def _port(message: Message) -> Port:

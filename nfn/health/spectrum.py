@@ -13,6 +13,7 @@ import numpy as np
 from nfn.checkpoint.listing import Checkpoint, TensorInfo
 from nfn.health.measure import floats
 from nfn.interrupt import between_steps
+from nfn.reader.errors import NetworkFileError
 
 MAX_SIDE = 2_048
 """The largest smaller side of a matrix; its Gram matrix is in memory, and its eigenvalues take seconds."""
@@ -47,9 +48,15 @@ class Spectrum:
 
 
 def spectra(checkpoint: Checkpoint, most: int = MAX_SIDE) -> Iterator[Spectrum]:
-    """The spectra of all weights whose smaller side is at most `most`, in the file's order."""
+    """The spectra of all weights whose smaller side is at most `most`, in the file's order.
+
+    Those whose values cannot be read have none; `examine` says so.
+    """
     for info in floats(checkpoint):
-        spectrum = spectrum_of(checkpoint, info) if side_of(info) <= most else None
+        try:
+            spectrum = spectrum_of(checkpoint, info) if side_of(info) <= most else None
+        except NetworkFileError:
+            continue
         if spectrum is not None:
             yield spectrum
 

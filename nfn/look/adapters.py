@@ -44,7 +44,7 @@ def lora_pairs(shapes: Shapes) -> list[Pair]:
 
 
 def find_lora(shapes: Shapes) -> Architecture | None:
-    """An adapter whose tensors are nearly all LoRA factors."""
+    """An adapter whose tensors are nearly all LoRA factors, each with its other half."""
     pairs = lora_pairs(shapes)
     named = {part for pair in pairs for part in (pair.down, pair.up)}
     rest = [
@@ -52,7 +52,8 @@ def find_lora(shapes: Shapes) -> Architecture | None:
         for name in shapes
         if name not in named and not name.endswith((".alpha", ".lora_magnitude_vector"))
     ]
-    if not pairs or 5 * len(rest) > len(shapes):
+    halves = any(f".{word}." in name for name in rest for word in (*_UP_OF, *_UP_OF.values()))
+    if not pairs or halves or 5 * len(rest) > len(shapes):
         return None
     ranks = Counter(pair.rank for pair in pairs)
     targets = Counter(_target(pair.target) for pair in pairs)

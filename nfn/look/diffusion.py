@@ -1,6 +1,8 @@
 """U-Nets: those of diffusion models (diffusers, and CompVis's latent diffusion, arXiv:2112.10752), and Ronneberger's
 (1505.04597) as milesial/Pytorch-UNet names it."""
 
+import re
+
 from nfn.look.families import Architecture, Shapes, compared, parts, without_counters
 
 _STABLE = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
@@ -56,13 +58,42 @@ def find_latent_diffusion(shapes: Shapes) -> Architecture | None:
 
 
 def find_unet(shapes: Shapes) -> Architecture | None:
-    """milesial/Pytorch-UNet, for segmentation."""
+    """milesial/Pytorch-UNet, for segmentation, with upsampling by interpolation or by transposed convolutions."""
     for part in parts(without_counters(shapes), "inc.double_conv.0.weight"):
         stem, end = part.shapes["inc.double_conv.0.weight"], part.shapes.get("outc.conv.weight", ())
-        downs = [f"down{i}.maxpool_conv.1.double_conv.0.weight" for i in (1, 2, 3, 4)]
-        ups = [f"up{i}.conv.double_conv.0.weight" for i in (1, 2, 3, 4)]
-        if not part.beside and len(end) == 4 and all(name in part.shapes for name in (*downs, *ups)):
+        if part.beside or len(stem) != 4 or len(end) != 4:
+            continue
+        biases = {
+            name for name in part.shapes if re.search(r"double_conv\.[03]\.bias$", name)
+        }  # of older versions
+        named = {name: shape for name, shape in part.shapes.items() if name not in biases}
+        fits = all(part.shapes[name] == named.get(name[:-4] + "weight", ())[:1] for name in biases)
+        if fits and any(named == _unet(stem[1], end[0], stem[0], how) for how in (True, False)):
             facts = (("levels", "5"), ("first width", str(stem[0])))
             colours = {3: "RGB pictures", 1: "gray pictures"}.get(stem[1], f"pictures of {stem[1]} channels")
             return Architecture("U-Net", compared(len(part.shapes), "Pytorch-UNet"), facts, colours, end[0])
     return None
+
+
+def _unet(channels: int, classes: int, width: int, bilinear: bool) -> Shapes:
+    """The tensors of Pytorch-UNet; `bilinear` halves the widths from the bottom up."""
+    out = _double("inc", channels, width, width)
+    halved = 2 if bilinear else 1
+    for i in range(1, 5):
+        down, up = width << i, width << (4 - i)
+        below = down // (halved if i == 4 else 1)
+        out |= _double(f"down{i}.maxpool_conv.1", down // 2, below, below)
+        above = up // (halved if i < 4 else 1)
+        out |= _double(f"up{i}.conv", 2 * up, up if bilinear else above, above)
+        if not bilinear:
+            out |= {f"up{i}.up.weight": (2 * up, up, 2, 2), f"up{i}.up.bias": (up,)}
+    return out | {"outc.conv.weight": (classes, width, 1, 1), "outc.conv.bias": (classes,)}
+
+
+def _double(name: str, into: int, middle: int, to: int) -> dict[str, tuple[int, ...]]:
+    out: dict[str, tuple[int, ...]] = {}
+    for place, takes, gives in ((0, into, middle), (3, middle, to)):
+        out[f"{name}.double_conv.{place}.weight"] = (gives, takes, 3, 3)
+        norm = ("weight", "bias", "running_mean", "running_var")
+        out |= {f"{name}.double_conv.{place + 1}.{end}": (gives,) for end in norm}
+    return out

@@ -6,6 +6,7 @@ import re
 from nfn.look.families import Architecture, Shapes
 from nfn.wiring.names import natural_key
 
+_GATED = re.compile(r"(weight|bias)_[ih]h_l\d+(_reverse)?")
 _GATES = {4: "LSTM", 3: "GRU", 1: "RNN"}
 """The number of gates of recurrent layers, by which their weights' rows are multiplied (torch.nn)."""
 
@@ -19,22 +20,34 @@ def find_recurrent(shapes: Shapes) -> Architecture | None:
     tall, takes = shapes[first[0]]
     state = shapes.get(f"{stem}weight_hh_l0", (0, 0))[1]
     kind = _GATES.get(tall // state) if state and tall % state == 0 else None
-    inside = [
-        name
-        for name in shapes
-        if re.fullmatch(re.escape(stem) + r"(weight|bias)_[ih]h_l\d+(_reverse)?", name)
-    ]
-    if kind is None or len(shapes) - len(inside) > 6:
-        return None
-    layers = sum(
-        name.removeprefix(stem).startswith("weight_ih") and not name.endswith("_reverse") for name in inside
-    )
+    inside = {
+        name.removeprefix(stem): shape
+        for name, shape in shapes.items()
+        if name.startswith(stem) and _GATED.fullmatch(name.removeprefix(stem))
+    }
+    layers = sum(name.startswith("weight_ih") and not name.endswith("_reverse") for name in inside)
     both = any(name.endswith("_reverse") for name in inside)
+    if (
+        kind is None
+        or len(shapes) - len(inside) > 6
+        or inside != _gated(inside, layers, both, tall, takes, state)
+    ):
+        return None
     facts = (("layers", str(layers)), ("state", str(state)), ("directions", "both" if both else "one"))
     evidence = f"Weights of {tall // state} times the state, named as in torch.nn.{kind}."
     return Architecture(
         f"{'Bidirectional ' if both else ''}{kind}", evidence, facts, f"sequences of {takes} numbers a step"
     )
+
+
+def _gated(inside: Shapes, layers: int, both: bool, tall: int, takes: int, state: int) -> Shapes:
+    """The tensors of torch.nn.LSTM, GRU or RNN: of every layer and direction, with biases if there is any."""
+    kinds = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if "bias_ih_l0" in inside else ()))
+    out = {}
+    for i, end, kind in itertools.product(range(layers), ("", "_reverse") if both else ("",), kinds):
+        into = state if kind == "weight_hh" else takes if i == 0 else state * (1 + both)
+        out[f"{kind}_l{i}{end}"] = (tall, into) if kind.startswith("weight") else (tall,)
+    return out
 
 
 def find_siren(shapes: Shapes) -> Architecture | None:

@@ -49,12 +49,18 @@ def look_at(source: Source) -> Looked:
     return Looked(source.name, look(open_upload(source.path)), next_steps(Path(source.path)))
 
 
-def look_on_hub(repo_id: str) -> Looked:
+def look_on_hub(repo_id: str | None) -> Looked:
     """Look at the headers of a model on the Hub; HubError if they cannot be fetched."""
-    repo_id = repo_id.strip()
-    if not repo_id:
-        raise RequestError("Type the id of a model on the Hub first, such as google-bert/bert-base-uncased.")
+    repo_id = typed_id(repo_id)
     return Looked(repo_id[:MAX_NAME], look(open_hub_checkpoint(repo_id)))
+
+
+def typed_id(text: str | None) -> str:
+    """The id of a model on the Hub as typed into a box; RequestError if there is none."""
+    typed = (text or "").strip()
+    if not typed:
+        raise RequestError("Type the id of a model on the Hub first, such as google-bert/bert-base-uncased.")
+    return typed
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,11 @@ def open_checkpoint(source: Source) -> Checkpoint:
     if source.path is not None:
         return open_upload(source.path)
     return of_tensors("zoo", zoo_at(source.zoo).network(source.zoo_id or "").tensors())
+
+
+def name_of(source: Source | str) -> str:
+    """The name on screen of what is compared."""
+    return source[:MAX_NAME] if isinstance(source, str) else source.name
 
 
 def compare_sources(first: Source | str, other: Source | str) -> Comparison:

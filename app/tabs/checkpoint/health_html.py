@@ -86,8 +86,9 @@ def _finding(one: Finding) -> str:
     )
 
 
-def comparison(compared: Comparison) -> str:
-    """The verdict, how far each tensor moved, and the evidence as a table."""
+def comparison(compared: Comparison, first: str, other: str) -> str:
+    """The names of both, the verdict, how far each tensor moved, and the evidence as a table."""
+    names = f'<p class="caption">{escape(first, 120)} and {escape(other, 120)}</p>'
     only = [
         f"{len(part):,} tensors {words} ({escape(', '.join(part[:3]), 200)})."
         for part, words in ((compared.only_a, "are only in the first"), (compared.only_b, "are only in the second"),
@@ -96,8 +97,8 @@ def comparison(compared: Comparison) -> str:
     ]  # fmt: skip
     rest = "".join(f'<p class="line">{text}</p>' for text in only)
     return (
-        f'<div class="verdict compared"><p class="title">{TITLE[compared.verdict]}</p><p>{compared.means}</p>{rest}'
-        f"{_bars(compared)}{_table(compared)}</div>"
+        f'<div class="verdict compared">{names}<p class="title">{TITLE[compared.verdict]}</p>'
+        f"<p>{compared.means}</p>{rest}{_bars(compared)}{_table(compared)}</div>"
     )
 
 

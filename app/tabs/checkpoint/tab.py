@@ -1,7 +1,7 @@
 """The Checkpoint tab: what a file or a model on the Hub is, and what can be done with it next."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,13 @@ INTRO = (
     "in them is run."
 )
 HUB = "Or a model on the Hugging Face Hub"
+OTHER_HUB = f"Or a Hub model, up to {MAX_MB} MB"
 HEALTH = "Every value is read, to find what is broken, dead, duplicated, out of range or untrained."
 COMPARE = "Is it the same network, or cast, pruned, quantised, permuted, rescaled, fine-tuned, with a LoRA merged in?"
 INTERPOLATE = "Interpolate between the two"
+NOT_ON_HUB = (
+    "Only two files, or networks of the zoo, can be interpolated. Download the model and open its file."
+)
 NOTHING_CHOSEN = '<div class="not-yet low">Nothing is chosen yet.</div>'
 STEP_SECONDS = 0.3
 """Seconds between two updates of the progress."""
@@ -37,7 +41,7 @@ LAYERS = "Every tensor with its name and shape. Identical layers share one line.
 
 
 def build_checkpoint_tab(page: Page) -> None:
-    """Build the chosen upload as text (`app.page.source_text`; "" for a model on the Hub), and the cards."""
+    """Build the chosen upload as text (`app.page.source_text`), or the id of a model on the Hub, and the cards."""
     source = gr.Textbox("", visible="hidden", label="The chosen file", elem_id="checkpoint-source")
     with gr.Row(elem_classes="cards"):
         with gr.Column(scale=5, min_width=320, elem_classes="card"):
@@ -64,9 +68,11 @@ def build_checkpoint_tab(page: Page) -> None:
 
 
 def _build_compare(source: gr.Textbox) -> list[Any]:
-    """A second file, its comparison with the first, and the interpolation between them."""
-    heading("Compare with another file", COMPARE)
-    other = gr.File(label="The other file", elem_id="compare-upload", elem_classes="upload", height=64)
+    """A second file or model, its comparison with the first, and the interpolation between them."""
+    heading("Compare with another", COMPARE)
+    other = gr.File(label=f"The other file, up to {MAX_MB} MB", elem_id="compare-upload", elem_classes="upload",
+                    height=64)  # fmt: skip
+    repo, hub = _build_repo(OTHER_HUB, "Compare", "compare")
     refused = gr.HTML(elem_id="compare-refused", elem_classes="refused")
     compared = gr.HTML(elem_id="compared")
     go = gr.Button(INTERPOLATE, size="md", visible=False, elem_id="walk")
@@ -76,26 +82,37 @@ def _build_compare(source: gr.Textbox) -> list[Any]:
         files = [gr.DownloadButton(f"Download the {end} network", size="md", visible=False, elem_id=f"download-{end}")
                  for end in ("aligned", "averaged")]  # fmt: skip
     shown = [compared, curves, path, go, *files, refused]
-    _on(other.upload, _compare, [other, source], shown, compared)
-    _on(go.click, _interpolate, [other, source], [curves, path, *files, refused], path)
+    _on([other.upload], _compare, [other, source], shown, compared)
+    _on([hub.click, repo.submit], _compare_hub, [repo, source], shown, compared)
+    _on([go.click], _interpolate, [other, source], [curves, path, *files, refused], path)
     return shown
 
 
-def _on(trigger: Any, handler: Any, inputs: list, outputs: list, busy: gr.HTML) -> None:
-    trigger(with_alerts(handler), inputs, outputs, api_visibility="private", show_progress="minimal",
-            show_progress_on=[busy])  # fmt: skip
+def _on(triggers: list, handler: Any, inputs: list, outputs: list, busy: gr.HTML) -> None:
+    gr.on(triggers, with_alerts(handler), inputs, outputs, api_visibility="private", show_progress="minimal",
+          show_progress_on=[busy])  # fmt: skip
 
 
 def _build_chooser() -> tuple[gr.File, gr.Textbox, gr.Button]:
     file = gr.File(
         label=f"Your file, up to {MAX_MB} MB", elem_id="look-upload", elem_classes="upload", height=96
     )
+    return file, *_build_repo(HUB, "Look", "look")
+
+
+def _build_repo(label: str, action: str, prefix: str) -> tuple[gr.Textbox, gr.Button]:
+    """A box for the id of a model on the Hub, and the button that does something with it."""
     with gr.Row(elem_classes="zoo-address"):
         repo = gr.Textbox(
-            label=HUB, placeholder="owner/name", max_lines=1, max_length=200, elem_id="look-repo", scale=4
+            label=label,
+            placeholder="owner/name",
+            max_lines=1,
+            max_length=200,
+            elem_id=f"{prefix}-repo",
+            scale=4,
         )
-        go = gr.Button("Look", variant="primary", size="md", elem_id="look-go", scale=1, min_width=90)
-    return file, repo, go
+        go = gr.Button(action, variant="primary", size="md", elem_id=f"{prefix}-go", scale=1, min_width=90)
+    return repo, go
 
 
 def _build_next(page: Page, source: gr.Textbox) -> list[gr.Button]:
@@ -177,27 +194,43 @@ def _health_in_steps(source: Source) -> Iterator[str]:
 
 def _on_hub(tabs: tuple[Tab, ...], repo_id: str | None) -> Iterator[list[Any]]:
     try:
-        shown = _shown(tabs, "", actions.look_on_hub(repo_id or ""))
+        looked = actions.look_on_hub(repo_id)
     except USER_ERRORS as error:
         yield _nothing(tabs, refusal_html(tabs, "checkpoint", None, error))
         return
+    shown = _shown(tabs, looked.name, looked)
     shown[3] = _line(health_html.ONLY_HEADERS)
     yield shown
 
 
 def _compare(path: str | None, text: str) -> list[Any]:
+    return _compared(text, lambda: Source(path=path or ""))
+
+
+def _compare_hub(repo_id: str | None, text: str) -> list[Any]:
+    return _compared(text, lambda: actions.typed_id(repo_id))
+
+
+def _compared(text: str, choose: Callable[[], Source | str]) -> list[Any]:
+    """The comparison of the first network with the other one; interpolated are only those whose files are here."""
     try:
-        comparison = actions.compare_sources(_first(text), Source(path=path or ""))
+        first, other = _first(text), choose()
+        comparison = actions.compare_sources(first, other)
     except USER_ERRORS as error:
         warn(error)
         return [*NO_COMPARISON, error_line(error)]
-    alike = bool(comparison.rows) and not comparison.reshaped
-    return [health_html.comparison(comparison), NO_PLOT, "", gr.Button(visible=alike), *_no_files(), ""]
+    here = isinstance(first, Source) and isinstance(other, Source)
+    alike = here and bool(comparison.rows) and not comparison.reshaped
+    shown = health_html.comparison(comparison, actions.name_of(first), actions.name_of(other))
+    return [shown, NO_PLOT, "", gr.Button(visible=alike), *_no_files(), ""]
 
 
 def _interpolate(path: str | None, text: str) -> list[Any]:
     try:
-        result = interpolation.interpolate(_first(text), Source(path=path or ""))
+        first = _first(text)
+        if isinstance(first, str):
+            raise RequestError(NOT_ON_HUB)
+        result = interpolation.interpolate(first, Source(path=path or ""))
     except USER_ERRORS as error:
         warn(error)
         return [NO_PLOT, "", *_no_files(), error_line(error)]
@@ -208,10 +241,11 @@ def _interpolate(path: str | None, text: str) -> list[Any]:
     return [plot, interpolation_html.results_along_path(result), *buttons, ""]
 
 
-def _first(text: str) -> Source:
+def _first(text: str) -> Source | str:
+    """The chosen file, or the id of a model on the Hub; untrusted, as the page sends it."""
     if not text:
         raise RequestError("Choose the first file above; this is the one to compare it with.")
-    return from_text(text)
+    return from_text(text) if text.startswith("{") else text
 
 
 def _no_files() -> list[gr.DownloadButton]:

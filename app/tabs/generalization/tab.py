@@ -190,7 +190,7 @@ def _build_scatter(source: gr.Textbox, accuracy: gr.HTML) -> tuple[gr.HTML, Depe
             label=OWN_IMAGES,
             file_types=[".zip", ".npz", ".parquet"],
             elem_id="own-images",
-            elem_classes="upload",
+            elem_classes=["upload", "of-images"],
             height=64,
         )
         with gr.Row():
