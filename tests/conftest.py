@@ -1,5 +1,6 @@
 """What all tests share: no network but this machine, caches in a temporary folder, a running app, images, a Hub."""
 
+import gc
 import os
 import socket
 import tempfile
@@ -20,6 +21,7 @@ os.environ.update(  # read when the libraries are imported, so set before
     ),  # a process of tests for each core: more threads only wait
 )
 
+import hypothesis  # noqa: E402, F401 - its plugin imports it at the end, amid finalizers: see `no_garbage_collection`
 import pytest  # noqa: E402
 from foreign import FOREIGN_METADATA, fit_foreign_siren  # noqa: E402
 from foreign_cnn import train_tiny_file  # noqa: E402
@@ -72,6 +74,14 @@ def app_url():
     demo = build_app()
     yield serve(demo, {**launch_options(TABS), "server_port": free_port(), "quiet": True})
     demo.close()
+
+
+@pytest.fixture
+def no_garbage_collection():
+    """For tests that parse Python: in Python 3.11 `ast.parse` raises SystemError if a finalizer runs meanwhile."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from docs.reference import MODULES as MODULES_OF_REFERENCE
 from docs.reference import write_reference
 
+pytestmark = pytest.mark.usefixtures("no_garbage_collection")
 ROOT = Path(__file__).parents[1]
 PATHS = [
     path.relative_to(ROOT) for name in ("nfn", "zoo", "app") for path in sorted((ROOT / name).rglob("*.py"))

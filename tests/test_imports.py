@@ -1,7 +1,6 @@
 """Imports point one way, weightscope -> app -> zoo -> nfn, and each foreign service is imported in one place."""
 
 import ast
-import gc
 import sys
 from functools import cache
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 import nfn
 
+pytestmark = pytest.mark.usefixtures("no_garbage_collection")
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {
     "nfn": {"zoo", "app", "weightscope"},
@@ -25,14 +25,6 @@ def sources(package: str) -> list[Path]:
     found = sorted((ROOT / package).rglob("*.py"))
     assert found, f"{package} has no files"
     return found
-
-
-@pytest.fixture(autouse=True)
-def no_garbage_collection():
-    """A finalizer that runs amid `ast.parse` makes Python 3.11 raise SystemError."""
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @cache

@@ -48,23 +48,23 @@ def connect_links(page: Page) -> None:
     show_tab = f"(key) => weightscope.tabToShow(key, {json.dumps(first)})"
     tab_box.change(None, tab_box, page.widget("tabs"), js=show_tab, api_visibility="private")
     link_read = "(named) => weightscope.linkRead(named)"
-    read.then(None, tab_box, js=link_read, api_visibility="private")
+    was_read = read.then(None, tab_box, js=link_read, api_visibility="private")
     for tab in page.tabs:
         if tab.has_inbox and _first(tab):
-            _open_first(page, tab, read, tab_box)
+            _open_first(page, tab, was_read, tab_box)
         if tab.address is not None:
-            _follow(page, tab, [page.widget(elem_id) for elem_id in tab.address], read)
+            _follow(page, tab, [page.widget(elem_id) for elem_id in tab.address], was_read)
 
 
-def _open_first(page: Page, tab: Tab, read: Dependency, named: gr.Textbox) -> None:
+def _open_first(page: Page, tab: Tab, was_read: Dependency, named: gr.Textbox) -> None:
     """Open a tab's first network when the tab is first shown: to answer for all tabs at once makes the first wait."""
     inbox = page.inbox(tab.key)
     js = f"(...texts) => weightscope.openFirst({json.dumps(tab.key)}, {json.dumps(_first(tab))}, ...texts)"
     page.widget(f"tab-{tab.key}").select(None, inbox, inbox, js=js, api_visibility="private")
-    read.then(None, [inbox, named], inbox, js=js, api_visibility="private")
+    was_read.then(None, [inbox, named], inbox, js=js, api_visibility="private")
 
 
-def _follow(page: Page, tab: Tab, widgets: list[Any], read: Dependency) -> None:
+def _follow(page: Page, tab: Tab, widgets: list[Any], was_read: Dependency) -> None:
     """Update the address when a network or the tab is chosen, also while the link is still being read."""
     key = json.dumps(tab.key)
     follow = f"(...values) => weightscope.follow({key}, ...values)"
@@ -74,7 +74,7 @@ def _follow(page: Page, tab: Tab, widgets: list[Any], read: Dependency) -> None:
         widget.change(None, widgets, None, js=follow, api_visibility="private")
     if widgets:
         _copy_link(page, tab, widgets)
-    read.then(None, widgets, js=follow, api_visibility="private")
+    was_read.then(None, widgets, js=follow, api_visibility="private")
 
 
 def _copy_link(page: Page, tab: Tab, widgets: list[Any]) -> None:
