@@ -1,5 +1,6 @@
 """Fits of one picture: how good they get, what they depend on, and how far they say they are."""
 
+import itertools
 import time
 
 import pytest
@@ -61,6 +62,14 @@ def test_progress_takes_a_small_part_of_the_time(monkeypatch):
 
     monkeypatch.setattr(picture_fit, "_progress", slow_report)
     assert len(list(fit_picture(stripes(8), TINY, steps=100, every=0.0))) <= 3
+
+
+def test_a_fit_that_gets_little_of_the_processor_still_reports_every_few_seconds(monkeypatch):
+    """Only at a report can it be stopped; every look at this clock takes a second."""
+    clock = itertools.count()
+    monkeypatch.setattr(picture_fit.time, "monotonic", lambda: float(next(clock)))
+    steps = [progress.step for progress in fit_picture(stripes(12), TINY, steps=30)]
+    assert max(b - a for a, b in itertools.pairwise(steps)) <= picture_fit.MAX_PAUSE + 1
 
 
 def test_larger_pictures_are_learned_in_batches_of_all_their_pixels():
