@@ -142,6 +142,8 @@ def test_the_version_stands_in_the_changelog_and_the_citation():
 
 def test_nothing_recommends_the_package_of_this_name_on_pypi():
     """It is another project's, and would take the place of ours."""
-    paths = [path for name in ("nfn", "zoo", "app", "weightscope", "docs") for path in (ROOT / name).rglob("*.*")]
+    paths = [
+        path for name in ("nfn", "zoo", "app", "weightscope", "docs") for path in (ROOT / name).rglob("*.*")
+    ]
     for path in [ROOT / "README.md", *(path for path in paths if path.suffix in (".py", ".md"))]:
         assert not re.search(r"pip install [^`\n]*weightscope", path.read_text()), path
