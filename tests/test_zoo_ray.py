@@ -1,6 +1,6 @@
 """Builds and scores on a real Ray cluster of three nodes: the bytes of one process, also when workers and nodes die.
 
-Runs where Ray is installed: pip install 'weightscope[ray]'.
+Runs where Ray is installed: pip install '.[ray]'.
 """
 
 import importlib

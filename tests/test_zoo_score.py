@@ -146,5 +146,5 @@ def test_a_row_group_of_repeated_text_is_refused_before_it_is_expanded(tmp_path)
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
 def test_without_ray_the_command_that_installs_it_is_named(tmp_path):
-    with pytest.raises(ZooError, match=r"pip install 'weightscope\[ray\]'"):
+    with pytest.raises(ZooError, match=r"pip install '\.\[ray\]'"):
         score("cifar10-cnns", tmp_path / "ray.parquet", Executor(ray="local"))

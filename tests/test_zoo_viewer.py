@@ -48,15 +48,19 @@ def test_a_siren_row_shows_its_picture(tables, real_images):
     assert (seven - real_images("mnist", 0)[0][0]).abs().float().mean() < 8
 
 
-def test_the_weights_of_a_row_are_read_without_our_code(tables):
+@pytest.mark.parametrize(
+    ("collection", "split", "number"), [("cifar10-cnns", "test", 17), ("mnist-wild", "unseen", 4)]
+)
+def test_the_weights_of_a_row_are_read_without_our_code(tables, collection, split, number):
     card = dataset_card(Zoo(), "someone/zoo", {info.name: "someone/x" for info in Zoo().predictors()})
     code = re.search(r"def weights.*?\n\n", card, re.S)
     names: dict = {"hf_hub_download": lambda repo, path, repo_type: EMBEDDED / path, "safe_open": safe_open}
     assert code
     exec(code[0], names)
-    row = tables["data/cifar10-cnns/test.parquet"].read().slice(17, 1).to_pylist()[0]
-    tensors, network = names["weights"](row), Zoo().network(row["id"])
-    assert all(torch.equal(tensor, tensors[name]) for name, tensor in network.tensors().items())
+    row = tables[f"data/{collection}/{split}.parquet"].read().slice(number, 1).to_pylist()[0]
+    tensors, network = names["weights"](row), Zoo().network(row["id"]).tensors()
+    assert tensors.keys() == network.keys()
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in network.items())
 
 
 def test_the_embedded_zoo_says_where_its_tables_are():

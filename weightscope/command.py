@@ -22,7 +22,7 @@ def run(
 ) -> None:
     """Serve the app, until Ctrl-C."""
     if find_spec("gradio") is None:
-        raise ValueError('The app needs Gradio: pip install "weightscope[app]".')
+        raise ValueError('The app needs Gradio: run pip install ".[app]" in a checkout of Weightscope.')
     os.environ["GRADIO_SERVER_PORT"] = str(port)
     if zoo is not None:
         os.environ["WEIGHTSCOPE_ZOO"] = zoo

@@ -14,6 +14,9 @@ from safetensors import safe_open
 def weights(row):  # every tensor of the network of a row, by name
     path = hf_hub_download("{repo}", row["weights"], repo_type="dataset")
     with safe_open(path, "pt") as file:
+        own = [name for name in file.keys() if name.startswith(f"{{row['row']}}/")]
+        if own:  # a collection of many architectures
+            return {{name.split("/", 1)[1]: file.get_tensor(name) for name in own}}
         return {{name: file.get_slice(name)[row["row"]] for name in file.keys()}}
 
 

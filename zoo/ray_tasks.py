@@ -68,7 +68,9 @@ def _import_ray() -> ModuleType:
     try:
         return importlib.import_module("ray")
     except ImportError as error:
-        raise ZooError("Ray is not installed: pip install 'weightscope[ray]', or leave out --ray.") from error
+        raise ZooError(
+            "Ray is not installed: pip install '.[ray]' in a checkout, or leave out --ray."
+        ) from error
 
 
 @contextmanager
