@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-NPM := install --silent --no-save --no-package-lock --prefix .venv/npm @gradio/client@2.7.0
+NPM := install --silent --fetch-retries 0 --fetch-timeout 20000 --no-save --no-package-lock --prefix .venv/npm @gradio/client@2.7.0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: run test tests check core bench style lint types docs browser screenshots space

@@ -261,18 +261,18 @@ def test_non_classifiers_and_unclear_wirings_are_refused_with_clear_errors(tmp_p
 
 
 @pytest.mark.parametrize(
-    "net",
+    "build",
     [
-        small_cnn(width=90),
-        small_cnn(depth=1),
-        small_cnn(channels=3, depth=2),
-        small_cnn(width=3, head=(20,)),
-        nn.Sequential(nn.Linear(784, 16), nn.Linear(16, 10)),
+        lambda: small_cnn(width=90),
+        lambda: small_cnn(depth=1),
+        lambda: small_cnn(channels=3, depth=2),
+        lambda: small_cnn(width=3, head=(20,)),
+        lambda: nn.Sequential(nn.Linear(784, 16), nn.Linear(16, 10)),
     ],
 )
-def test_untrained_networks_of_any_architecture_are_never_typical(tmp_path, net):
+def test_untrained_networks_of_any_architecture_are_not_typical(tmp_path, build):
     torch.manual_seed(0)
-    path = saved(tmp_path, net)
+    path = saved(tmp_path, build())
     source = Source(path=path)
     result = generalization_actions.predict(source).result
     assert not result.typical and result.reason.endswith(".")

@@ -43,6 +43,7 @@ def page(opened) -> Iterator[Page]:
     """One page for all tests, as loading it is what takes long; each starts with the best network chosen."""
     shown, complaints = opened
     row = shown.locator("#networks tbody tr").first
+    shown.wait_for_function("!document.body.dataset.choosing")  # else Gradio puts the click off
     row.click()
     expect(row).to_have_attribute("aria-selected", "true")
     expect(shown.locator("#accuracy .facts")).to_contain_text(f"{row.get_attribute('data-zoo-id')}:")
