@@ -53,7 +53,7 @@ def shoot(page: Page, path: Path) -> None:
     page.wait_for_function("[...document.images].every(image => image.complete || !image.checkVisibility())")
     page.wait_for_timeout(3000)
     page.screenshot(path=path)
-    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def open_tab(page: Page, url: str, tab: str) -> None:
@@ -245,7 +245,7 @@ def take_frame(page: Page, words: str, steps: list[Callable[[Page], None]]) -> I
     shoot(page, shot)
     frame = captioned(Image.open(shot).convert("RGB").resize(SHRUNK), words)
     shot.unlink()
-    return frame.quantize(96, dither=Image.Dither.NONE)
+    return frame.quantize(64, dither=Image.Dither.NONE)
 
 
 def captioned(picture: Image.Image, words: str) -> Image.Image:
