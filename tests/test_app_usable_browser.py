@@ -14,7 +14,9 @@ from app.tabs.generalization import views as generalization_views
 from app.tabs.inr import actions
 from app.tabs.inr import views as inr_views
 from app.tabs.tickets import views as tickets_views
+from nfn.reader import write_network
 from zoo import measure
+from zoo.catalog import Zoo
 
 pytestmark = pytest.mark.browser
 
@@ -238,7 +240,9 @@ def slow(monkeypatch: pytest.MonkeyPatch, module: object, name: str, seconds: fl
 def test_a_batch_shows_its_progress_and_can_be_stopped(page, monkeypatch, tmp_path):
     show(page, "Accuracy")
     held = Held(monkeypatch, batch, "_answers", pass_first=1)
-    files = [network_file(tmp_path, f"{number}.safetensors") for number in range(3)]
+    files = [tmp_path / f"{number}.safetensors" for number in range(3)]
+    for file in files:
+        write_network(Zoo().network("cifar10-cnns/test/1"), file)  # its graph is declared, not searched for
     page.locator("#batch-upload input[type=file]").set_input_files(files)
     expect(page.locator("#batch-line progress")).to_be_visible()
     page.locator("#batch-cancel").click()
