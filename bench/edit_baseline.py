@@ -19,7 +19,7 @@ from bench.record import record
 from nfn.canonical import canonical_sine
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.layers import LearnedScale
-from nfn.layers.messages import ProductMessages, UnitEncoder
+from nfn.layers.messages import UnitEncoder, alternating_sweeps
 from nfn.layers.unit_decoder import UnitDecoder
 from nfn.models import EquivariantConfig, EquivariantNFN, StackConfig
 from nfn.operators import apply_style
@@ -30,10 +30,10 @@ from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
 from zoo.evaluate_editor import error, true_images
 from zoo.train_editor import typical_sizes
+from zoo.train_reader import run_batched
 from zoo.training import run_steps, step_generator
 
 BATCH = 64
-EVALUATED = 250
 
 
 class Messages(nn.Module):
@@ -42,9 +42,7 @@ class Messages(nn.Module):
     def __init__(self, spec: SpaceLike, channels: int, sweeps: int = 3):
         super().__init__()
         self.encoder = UnitEncoder(spec, 1, channels, channels, WAVE_SCALES)
-        self.sweeps = nn.ModuleList(
-            ProductMessages(spec, 1, channels, backward=i % 2 == 1) for i in range(sweeps)
-        )
+        self.sweeps = alternating_sweeps(spec, channels, sweeps)
         self.decoder = UnitDecoder(spec, channels)
 
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
@@ -109,12 +107,9 @@ def train(
     run_steps(step, steps, {"model": model, "optimizer": optimizer, "schedule": schedule}, work)
 
 
-@torch.no_grad()
 def edited(model: WeightsOnlyEditor, features: WeightSpaceFeatures, size: int) -> Tensor:
     """The pictures `(n, c, H, W)` of the edited networks."""
-    count = len(features.tensors[0])
-    parts = [features.select(slice(i, i + EVALUATED)) for i in range(0, count, EVALUATED)]
-    return torch.cat([render(model(part), size, size) for part in parts]).clamp(-1, 1)
+    return run_batched(lambda part: render(model(part), size, size), features).clamp(-1, 1)
 
 
 def main(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.memory import peak_mib
 from nfn.checkpoint import open_checkpoint
 from nfn.compare import compare
 from nfn.health import examine
@@ -41,20 +42,14 @@ def write(path: Path, noise: float = 0, every: int = 1, permuted: bool = False) 
 
 def run(task: str, paths: list[Path]) -> str:
     """One row of the table."""
-    before, start = peak(), time.process_time()
+    before, start = peak_mib(), time.process_time()
     if task == "look":
         answer = look(open_checkpoint(paths[0])).format
     elif task == "health":
         answer = examine(open_checkpoint(paths[0])).verdict
     else:
         answer = compare(open_checkpoint(paths[0]), open_checkpoint(paths[1])).verdict
-    return f"| {task} | {answer} | {time.process_time() - start:.3g} s | {peak() - before:,.0f} MiB |"
-
-
-def peak() -> float:
-    """The most memory that the process had so far, in MiB (Linux; `ru_maxrss` would start at that of the parent)."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    return f"| {task} | {answer} | {time.process_time() - start:.3g} s | {peak_mib() - before:,.0f} MiB |"
 
 
 def main() -> None:
@@ -69,7 +64,7 @@ def main() -> None:
         write(tuned, 0.04)
         write(partly, 0.04, every=4)
         write(permuted, permuted=True)
-        print(f"{one.stat().st_size / 1e9:.2f} GB, {TENSORS} tensors; {peak():,.0f} MiB after imports")
+        print(f"{one.stat().st_size / 1e9:.2f} GB, {TENSORS} tensors; {peak_mib():,.0f} MiB after imports")
         tasks = [
             ["look", one],
             ["health", one],

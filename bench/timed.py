@@ -5,7 +5,6 @@
 
 import json
 import os
-import resource
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from time import process_time, time
 from typing import Any
 
+from bench.memory import peak_mib
 from zoo.build_siren import SirenBuild
 from zoo.build_wild import WildBuild, wild_images
 from zoo.executor import Executor, Job
@@ -50,7 +50,7 @@ class TimedJob:
         """As in `Job`."""
         begun, start = time(), process_time()
         made = self.job.make_shard(shard, device, on_fit)
-        record = Record(count_networks(made), process_time() - start, 0.0, begun, os.getpid(), peak_memory())
+        record = Record(count_networks(made), process_time() - start, 0.0, begun, os.getpid(), peak_mib())
         return TimedShard(made, asdict(record), self.log)
 
 
@@ -84,11 +84,6 @@ class TimedExecutor(Executor):
 def count_networks(made: Writable) -> int:
     """The number of networks in a shard, or of rows in a part of a score."""
     return len(made.table) if isinstance(made, ScoredPart) else len(made.rows)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def peak_memory() -> float:
-    """The largest resident memory of this process so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def read_only(job: Score | SirenBuild | WildBuild) -> None:
@@ -129,4 +124,4 @@ def main() -> None:
     else:
         run_job(job, Path(asked["out"]), TimedExecutor("cpu", asked["workers"], asked["ray"], asked["log"]))
     seconds = process_time() - before
-    print(json.dumps({"start": before, "seconds": seconds, "memory": peak_memory()}))
+    print(json.dumps({"start": before, "seconds": seconds, "memory": peak_mib()}))

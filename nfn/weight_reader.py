@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nfn.augment import Moves, random_moves
 from nfn.canonical import canonical_odd, canonical_relu, canonical_sine
 from nfn.features import WeightSpaceFeatures
-from nfn.layers.messages import ProductMessages, UnitEncoder, UnitPool
+from nfn.layers.messages import UnitEncoder, UnitPool, alternating_sweeps
 from nfn.network import Network
 from nfn.predictor import Predictor
 from nfn.spec import ArraySpec, NetworkSpec
@@ -103,9 +103,7 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
         spec, channels = config.spec, config.channels
         self.register_buffer("scales", torch.ones(2 * len(spec)))
         self.encoder = UnitEncoder(spec, 1, channels, config.waves, WAVE_SCALES)
-        self.sweeps = nn.ModuleList(
-            ProductMessages(spec, 1, channels, backward=i % 2 == 1) for i in range(2 * config.rounds - 1)
-        )
+        self.sweeps = alternating_sweeps(spec, channels, 2 * config.rounds - 1)
         self.pool = UnitPool(spec, 1, channels)
         self.head = nn.Sequential(
             nn.Linear(self.pool.num_outs, config.head), nn.LayerNorm(config.head), nn.SiLU(),

@@ -145,8 +145,7 @@ def scores_of(zoo: Zoo, name: str) -> list[dict[str, Any]]:
     if they are of these networks and predictors.
     """
     opened, path = zoo.collection(name), zoo.collection_file(name, STORED)
-    settings = settings_of(zoo, name, opened.folder, opened.spec.kind)
-    if path is not None and _metadata(path) == settings:
+    if path is not None and _metadata(path) == settings_of(zoo, name, opened.folder, opened.spec.kind):
         return read_table(path, zoo.files.limits).to_pylist()
     return [row for batch in score_classifiers(name, zoo, opened) for row in batch]
 

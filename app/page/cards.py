@@ -94,6 +94,29 @@ class UploadTarget:
     card: gr.HTML
 
 
+def listen_for_choice(
+    place: UploadTarget,
+    triggers: list,
+    handler: Callable,
+    inputs: list,
+    outputs: list,
+    cancels: Sequence[Dependency] = (),
+    answer: str = "",
+) -> None:
+    """As `on_choose`, for another choice than an upload: the upload box and the reason for a refusal are cleared."""
+    _clear_upload_on(place, triggers)
+    on_choose(triggers, handler, inputs, outputs, cancels, answer)
+
+
+def _clear_upload_on(place: UploadTarget, triggers: list) -> None:
+    """Empty the upload box and its card in the browser, at once: a choice may be answered when a newer file is there.
+
+    To be added before the event of the choice: Gradio starts the events of a trigger one after the other, each when
+    the one before has ended.
+    """
+    gr.on(triggers, None, None, [place.file, place.card], js="() => [null, '']", api_visibility="private")
+
+
 def listen_for_upload(
     place: UploadTarget,
     triggers: list,
@@ -123,8 +146,8 @@ def listen_for_inbox(
         source = from_text(from_inbox(text))
         yield from _or_refused(place, source.path, handler(source, *values), len(outputs))
 
-    clear_upload_on(place, [inbox.change])
-    on_choose([inbox.change], received, [inbox, *inputs], [*outputs, place.file, place.card], cancels)
+    all_outputs = [*outputs, place.file, place.card]
+    listen_for_choice(place, [inbox.change], received, [inbox, *inputs], all_outputs, cancels)
 
 
 def _or_refused(
@@ -155,16 +178,6 @@ def stop_on_cancel(
 def unfade_on_answer(source: gr.Textbox) -> None:
     """Show the first card in full colour as soon as it is there, while others are still computed."""
     source.change(None, js="() => weightscope.hasAnswer()", api_visibility="private")
-
-
-def clear_upload_on(place: UploadTarget, triggers: list) -> None:
-    """Empty the upload box, and clear the reason why a file was refused, on another choice.
-
-    This happens in the browser and at once, for when the choice is answered a newer file may be in the box. Add it
-    before the event of the choice: Gradio starts the events of a trigger one after the other, each when the one before
-    has ended.
-    """
-    gr.on(triggers, None, None, [place.file, place.card], js="() => [null, '']", api_visibility="private")
 
 
 def refresh_on(triggers: list, source: gr.Textbox, cards: list[Card]) -> None:

@@ -239,6 +239,11 @@ class ProductMessages(nn.Module):
         return f"in_channels={self.in_channels}, channels={self.channels}, backward={self.backward_pass}"
 
 
+def alternating_sweeps(spec: SpaceLike, channels: int, count: int) -> nn.ModuleList:
+    """`count` layers of messages of networks `(B, 1, ...)`, forward and backward in turn, forward first."""
+    return nn.ModuleList(ProductMessages(spec, 1, channels, backward=i % 2 == 1) for i in range(count))
+
+
 def _products(weight: Tensor, units: Tensor) -> Tensor:
     """Weights `(B, n, m, D)` times units `(B, m, K)`, over `sqrt(m)`: `(B, n, D * K)`."""
     scale = weight.shape[2] ** -0.5

@@ -4,6 +4,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Annotated
 
+import numpy as np
 import pyarrow as pa
 import typer
 from rich.console import Console
@@ -25,6 +26,13 @@ Ray = Annotated[
         help="address of a Ray cluster, such as auto or host:6379; local: start one on this machine",
     ),
 ]
+
+
+def accuracy_summary(rows: pa.Table) -> str:
+    """The test accuracies of a collection in words."""
+    accuracy = rows["test_accuracy"].to_numpy()
+    low, middle, high = np.quantile(accuracy, [0.1, 0.5, 0.9])
+    return f"median test accuracy {middle:.1%}, {low:.1%} to {high:.1%} for 80% of them, {accuracy.max():.1%} at best"
 
 
 def run(build: Build, out: Path, device: str, ray: str | None = None) -> tuple[pa.Table, float]:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import pyarrow as pa
 import typer
 from torch import Tensor
 
 from zoo.build import grow
 from zoo.build_cnn import CnnBuild
-from zoo.families.building import Device, Out, Ray, Seed, console, run
+from zoo.families.building import Device, Out, Ray, Seed, accuracy_summary, console, run
 from zoo.families.drawing import mosaic
 from zoo.families.family import Family, Measure
 
@@ -49,11 +48,8 @@ def build(
     job = CnnBuild(images, count, seed, min_steps, max_steps)
     grow(job, out)
     rows, seconds = run(job, out, device, ray)
-    accuracy = rows["test_accuracy"].to_numpy()
-    low, middle, high = np.quantile(accuracy, [0.1, 0.5, 0.9])
     console.print(
-        f"{len(accuracy)} networks in {out}: median test accuracy {middle:.1%}, {low:.1%} to {high:.1%} for "
-        f"80% of them, {accuracy.max():.1%} at best; {seconds:.1f} s. "
+        f"{len(rows)} networks in {out}: {accuracy_summary(rows)}; {seconds:.1f} s. "
         f"Next: python -m zoo train generalization {out}"
     )
 

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import pyarrow as pa
 import typer
 
 from nfn.network import Graph
 from zoo.build import grow
 from zoo.build_wild import WildBuild
-from zoo.families.building import Out, Ray, Seed, console, run
+from zoo.families.building import Out, Ray, Seed, accuracy_summary, console, run
 from zoo.families.cnns import first_layers
 from zoo.families.family import TEST_ACCURACY, Family, Measure
 from zoo.own_architectures import ARCHITECTURE, GraphShard
@@ -71,11 +70,8 @@ def build(
     job = WildBuild(images, count, seed, effort, by_heart, usual)
     grow(job, out)
     rows, seconds = run(job, out, "cpu", ray)
-    accuracy = rows["test_accuracy"].to_numpy()
-    low, middle, high = np.quantile(accuracy, [0.1, 0.5, 0.9])
     console.print(
-        f"{len(accuracy)} networks of {count} runs in {out}: median test accuracy {middle:.1%}, {low:.1%} to "
-        f"{high:.1%} for 80% of them, {accuracy.max():.1%} at best; {seconds:.1f} s. "
+        f"{len(rows)} networks of {count} runs in {out}: {accuracy_summary(rows)}; {seconds:.1f} s. "
         f"Next: python -m zoo train accuracy {out}"
     )
 

@@ -45,7 +45,9 @@ def look_at(source: Source) -> Looked:
     """Look at an upload, or a network of the zoo; RequestError or NetworkFileError if it is not a checkpoint."""
     if source.path is None:
         network = zoo_at(source.zoo).network(source.zoo_id or "")
-        return Looked(f"{source.name}, from the zoo", look(open_checkpoint(source)), NextSteps(network))
+        return Looked(
+            f"{source.name}, from the zoo", look(of_tensors("zoo", network.tensors())), NextSteps(network)
+        )
     return Looked(source.name, look(open_upload(source.path)), next_steps(Path(source.path)))
 
 

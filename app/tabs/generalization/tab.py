@@ -13,8 +13,8 @@ from app.page.alerts import with_alerts_in_steps
 from app.page.cards import (
     Card,
     UploadTarget,
-    clear_upload_on,
     inputs_of,
+    listen_for_choice,
     listen_for_inbox,
     listen_for_upload,
     on_choose,
@@ -167,10 +167,11 @@ def _build_chooser(
 
     inputs, outputs = inputs_of(cards), outputs_of(cards)
     place = UploadTarget(page, "generalization", file, refused)
-    clear_upload_on(place, [images.input, table.select, plot.select])
     listen_for_inbox(place, open_from_inbox, [images, *inputs], [source, images, table, *outputs], [running])
-    on_choose([images.input], switch, [images, *inputs], [source, table, *outputs], [running])
-    on_choose([table.select, plot.select], pick, inputs, [source, table, *outputs], [running], "#accuracy")
+    listen_for_choice(place, [images.input], switch, [images, *inputs], [source, table, *outputs], [running])
+    listen_for_choice(
+        place, [table.select, plot.select], pick, inputs, [source, table, *outputs], [running], "#accuracy"
+    )
     listen_for_upload(place, [file.upload, again.click], upload,
             [part, learned, activation, black, *inputs], [source, table, *outputs], [running], "#accuracy")  # fmt: skip
     reading = graph.outputs[1]

@@ -11,8 +11,8 @@ from app.page.alerts import with_alerts_in_steps
 from app.page.cards import (
     Card,
     UploadTarget,
-    clear_upload_on,
     inputs_of,
+    listen_for_choice,
     listen_for_inbox,
     listen_for_upload,
     on_choose,
@@ -186,10 +186,10 @@ def _build_chooser(page: Page, source: gr.Textbox, refused: gr.HTML, cards: list
 
     inputs, outputs = inputs_of(cards), outputs_of(cards)
     place = UploadTarget(page, "inr", file, refused)
-    clear_upload_on(place, [collection.input, gallery.select])
     listen_for_inbox(place, open_from_inbox, [collection, *inputs], [source, collection, gallery, *outputs])
-    on_choose([collection.input], switch, [collection, *inputs], [source, gallery, *outputs])
-    on_choose(
+    listen_for_choice(place, [collection.input], switch, [collection, *inputs], [source, gallery, *outputs])
+    listen_for_choice(
+        place,
         [gallery.select],
         pick,
         inputs,

@@ -13,11 +13,10 @@ from app.page.cards import (
     Card,
     UploadTarget,
     add_event,
-    clear_upload_on,
     inputs_of,
+    listen_for_choice,
     listen_for_inbox,
     listen_for_upload,
-    on_choose,
     outputs_of,
     queue_status,
     refresh_on,
@@ -131,10 +130,9 @@ def _build_chooser(
 
     inputs, outputs = inputs_of(cards), outputs_of(cards)
     place = UploadTarget(page, "tickets", file, refused)
-    clear_upload_on(place, [images.input, table.select])
     listen_for_inbox(place, open_from_inbox, [images, *inputs], [source, images, table, *outputs], [racing])
-    on_choose([images.input], switch, [images, *inputs], [source, table, *outputs], [racing])
-    on_choose([table.select], pick, inputs, [source, table, *outputs], [racing], "#ticket")
+    listen_for_choice(place, [images.input], switch, [images, *inputs], [source, table, *outputs], [racing])
+    listen_for_choice(place, [table.select], pick, inputs, [source, table, *outputs], [racing], "#ticket")
     listen_for_upload(
         place,
         [file.upload],
