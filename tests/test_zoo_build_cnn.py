@@ -12,6 +12,7 @@ from nfn.reader import read_network, write_network
 from zoo import images
 from zoo.build import grow, run_build
 from zoo.build_cnn import GROUP, CnnBuild, gray_images
+from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
 from zoo.errors import ZooError
 from zoo.images import load_images, to_gray
@@ -109,6 +110,19 @@ def test_a_sample_holds_networks_of_its_sources_with_their_facts(built, tmp_path
         mine = few.features([number]).weights[0]
         assert torch.equal(mine, whole.network(source["id"]).features.weights[0])
     assert json.loads((out / "spec.json").read_text())["build"]["sample_of"] == [whole.spec.build]
+
+
+def test_a_sample_in_half_precision_holds_rounded_weights(built, tmp_path):
+    for name, half in (("whole", False), ("half", True)):
+        sample_collection([built], tmp_path / name, Sample(("train",), 4, half=half))
+    whole, rounded = Collection(tmp_path / "whole"), Collection(tmp_path / "half")
+    sizes = [(c.folder / "weights-00000.safetensors").stat().st_size for c in (whole, rounded)]
+    assert sizes[1] < 0.6 * sizes[0]
+    for exact, stored in zip(whole.features().tensors, rounded.features().tensors, strict=True):
+        assert torch.equal(stored, exact.half().float())
+    inits = EMBEDDED / "collections/mnist-inits"
+    with pytest.raises(ZooError, match="is for collections of networks of one shape; init is none"):
+        sample_collection([inits], tmp_path / "none", Sample(("test",), 4, half=True))
 
 
 def test_too_few_networks_for_a_sample_are_counted(built, tmp_path):

@@ -161,8 +161,11 @@ DAMAGE = {
     "too few networks": (set_tensor("net.2.bias", lambda x: x[:0]), "holds 0 networks"),
     "scalar": (set_tensor("net.2.bias", lambda x: x[0, 0]), r"shape \(\), spec.json says \(3,\)"),
     "another name": (set_spec(tensor_names=[["a", "b"], ["c", "d"], ["e", "f"]]), "damaged.* a"),
-    "not a number": (set_tensor("net.2.bias", with_nan), "net.2.bias must hold finite float32 numbers"),
-    "integers": (set_tensor("net.2.bias", torch.Tensor.int), "net.2.bias must hold finite float32 numbers"),
+    "not a number": (set_tensor("net.2.bias", with_nan), "net.2.bias must hold finite float32 or float16"),
+    "integers": (
+        set_tensor("net.2.bias", torch.Tensor.int),
+        "net.2.bias must hold finite float32 or float16",
+    ),
 }
 
 

@@ -227,9 +227,11 @@ class Collection:
             _check_shape(file.shape(name), name, shape, indices, path)
         tensors = file.rows(names, indices)
         for name, tensor in zip(names, tensors, strict=True):
-            if tensor.dtype != torch.float32 or not torch.isfinite(tensor).all():
-                raise ZooError(f"{short_name(path)} is damaged: {name} must hold finite float32 numbers.")
-        stacked = [tensor[:, None] for tensor in tensors]
+            if tensor.dtype not in (torch.float16, torch.float32) or not torch.isfinite(tensor).all():
+                raise ZooError(
+                    f"{short_name(path)} is damaged: {name} must hold finite float32 or float16 numbers."
+                )
+        stacked = [tensor[:, None].float() for tensor in tensors]
         return WeightSpaceFeatures.from_zipped(list(zip(stacked[::2], stacked[1::2], strict=True)))
 
     def _empty(self, count: int) -> WeightSpaceFeatures:

@@ -11,7 +11,7 @@ from nfn.reader import write_network
 from zoo.collection import Collection
 from zoo.errors import ZooError
 from zoo.files import read_json
-from zoo.shards import complete
+from zoo.shards import Shard, complete
 
 EXAMPLE = "example.safetensors"
 Candidate = tuple[Collection, int, dict[str, Any]]
@@ -23,13 +23,14 @@ class Sample:
     """Which networks to take: `count` of these splits.
 
     They are random or, if `smallest`, those with the fewest weights, at least one of each of the family's groups.
-    `final_only` leaves out earlier checkpoints of a training.
+    `final_only` leaves out earlier checkpoints of a training. `half` stores weights in half precision.
     """
 
     split: tuple[str, ...] = ("test",)
     count: int = 100
     final_only: bool = False
     smallest: bool = False
+    half: bool = False
     seed: int = 0
 
 
@@ -56,7 +57,14 @@ def sample_collection(sources: Sequence[Path], out: Path, sample: Sample) -> Non
     out.mkdir(parents=True, exist_ok=True)
     locations = [(collection, row_index) for collection, row_index, _ in sampled]
     family = opened[0].spec.family
-    family.shard(locations, facts, spec.get("tensor_names", ())).write(out, 0)
+    shard = family.shard(locations, facts, spec.get("tensor_names", ()))
+    if sample.half:
+        if not isinstance(shard, Shard):
+            raise ZooError(
+                f"Half precision is for collections of networks of one shape; {family.kind} is none of them."
+            )
+        shard = shard.half()
+    shard.write(out, 0)
     complete(out, 1, {**spec, "build": build})
     if family.regenerate is not None:
         _write_example(out)

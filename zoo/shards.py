@@ -59,6 +59,10 @@ class Shard:
     def __init__(self, features: WeightSpaceFeatures, rows: list[dict], names: Sequence[tuple[str, str]]):
         self.features, self.rows, self.names = features, rows, names
 
+    def half(self) -> "Shard":
+        """The same with weights in half precision."""
+        return Shard(self.features.map(lambda x: x.half()), self.rows, self.names)
+
     def write(self, folder: Path, number: int) -> None:
         """Write one stacked tensor `(n, ...)` per parameter, then the rows."""
         tensors: dict[str, torch.Tensor] = {}

@@ -21,10 +21,13 @@ def sample(
     smallest: Annotated[
         bool, typer.Option(help="the networks with the fewest weights, at least one of each group")
     ] = False,
+    half: Annotated[bool, typer.Option(help="store weights in half precision")] = False,
     seed: Seed = 0,
 ) -> None:
     """Sample a small collection from larger ones: random networks, or the smallest."""
-    sample_collection(sources, out, Sample(tuple(split or ("test",)), count, final_only, smallest, seed))
+    sample_collection(
+        sources, out, Sample(tuple(split or ("test",)), count, final_only, smallest, half, seed)
+    )
     console.print(
         f"{count} networks in {out}. `python -m zoo index FOLDER` adds them to the catalog of a zoo."
     )
