@@ -4,6 +4,7 @@ Every function here changes the weights of a chain of layers, but not its functi
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -53,22 +54,49 @@ def canonical_sine(features: WeightSpaceFeatures, omega: float = OMEGA) -> Weigh
 
 
 def canonical_odd(features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-    """Make the biases of units with an odd activation (tanh) positive; signs go into the outgoing weights."""
-    signs: list[Tensor] = [torch.where(bias < 0, -1.0, 1.0).to(bias) for bias in features.biases[:-1]]
+    """Make the biases of units with an odd activation (tanh) positive; signs go into the outgoing weights.
+
+    The sum of the incoming weights decides for a unit whose bias is 0.
+    """
+    signs: list[Tensor] = []
+    before = features.biases[0].new_ones(1, 1, 1)
+    for weight, bias in list(features)[:-1]:
+        incoming = weight.sum(tuple(range(4, weight.dim()))) if weight.dim() > 4 else weight
+        decisive = torch.where(bias == 0, (incoming * before[:, :, None]).sum(3), bias)
+        before = torch.where(decisive < 0, -1.0, 1.0).to(bias)
+        signs.append(before)
     return scale_units(features, signs)
+
+
+def canonical_by_activation(
+    features: WeightSpaceFeatures, activations: Sequence[str | None]
+) -> WeightSpaceFeatures:
+    """Networks `(B, 1, ...)`, each made canonical by its own activation: scales of ReLU units, signs of tanh units.
+
+    Networks with any other activation stay as they are.
+    """
+    for name, canonical in (("relu", canonical_relu), ("tanh", canonical_odd)):
+        chosen = torch.tensor([activation == name for activation in activations])
+        features = features.with_tensors(
+            torch.where(chosen.to(x.device).view(-1, *[1] * (x.dim() - 1)), form, x)
+            for x, form in zip(features.tensors, canonical(features).tensors, strict=True)
+        )
+    return features
 
 
 def canonical_relu(features: WeightSpaceFeatures) -> WeightSpaceFeatures:
     """Scale each ReLU unit's incoming weights and bias to a norm of 1; scales go into the outgoing weights.
 
-    `relu(q z) = q relu(z)` for q > 0. A unit whose incoming weights and bias are all 0 stays unchanged.
+    `relu(q z) = q relu(z)` for q > 0. A unit whose incoming weights and bias are all 0 outputs 0: its outgoing weights
+    become 0.
     """
-    pairs, scale = [], features.biases[0].new_ones(1, 1, 1)
-    for weight, bias in features:
-        weight = weight * scale.view(*scale.shape[:2], 1, -1, *(1,) * (weight.dim() - 4))
-        length = (weight.flatten(3).square().sum(3) + bias.square()).sqrt()
-        scale = torch.where(length > 0, length, torch.ones_like(length))
-        pairs.append((weight / scale.view(*scale.shape, 1, *(1,) * (weight.dim() - 4)), bias / scale))
-    weight, bias = pairs[-1]
-    last = (weight * scale.view(*scale.shape, 1, *(1,) * (weight.dim() - 4)), bias * scale)
-    return WeightSpaceFeatures.from_zipped([*pairs[:-1], last])
+    pairs, length = [], features.biases[0].new_ones(1, 1, 1)
+    for i, (weight, bias) in enumerate(features):
+        weight = weight * length.view(*length.shape[:2], 1, -1, *(1,) * (weight.dim() - 4))
+        if i < len(features) - 1:
+            length = (weight.flatten(3).square().sum(3) + bias.square()).sqrt()
+            divisor = torch.where(length > 0, length, torch.ones_like(length))
+            weight = weight / divisor.view(*divisor.shape, 1, *(1,) * (weight.dim() - 4))
+            bias = bias / divisor
+        pairs.append((weight, bias))
+    return WeightSpaceFeatures.from_zipped(pairs)

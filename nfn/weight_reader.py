@@ -4,7 +4,7 @@ Messages along the weights of a canonical copy, then a small head. The same for 
 every copy with other signs, phases (sine) or scales (ReLU).
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -13,20 +13,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nfn.augment import Moves, random_moves
-from nfn.canonical import canonical_odd, canonical_relu, canonical_sine
+from nfn.canonical import canonical_by_activation, canonical_sine
 from nfn.features import WeightSpaceFeatures
 from nfn.layers.messages import UnitEncoder, UnitPool, alternating_sweeps
 from nfn.network import Network
 from nfn.predictor import Predictor
 from nfn.spec import ArraySpec, NetworkSpec
 
-Canonical = Literal["sine", "odd", "relu", "none"]
-CANONICAL: dict[str, Callable[[WeightSpaceFeatures], WeightSpaceFeatures]] = {
-    "sine": canonical_sine,
-    "odd": canonical_odd,
-    "relu": canonical_relu,
-    "none": lambda features: features,
-}
+Canonical = Literal["sine", "activation", "none"]
+ACTIVATIONS = ("relu", "tanh")
+"""Of the classifiers that are read in a canonical form."""
 AUTO = "auto"
 WAVE_SCALES = (2.7, 0.5)
 """Of frequencies of weights and biases, in units of their deviation: the span of a picture's coordinates."""
@@ -36,10 +32,11 @@ WAVE_SCALES = (2.7, 0.5)
 class WeightReaderConfig:
     """What is read, of which networks, and how large the reader is.
 
-    `shapes` are those of the weights of a chain; `labels` per image set for the task `label`, empty where `task` names
-    a column of numbers, which have this `mean` and `deviation`. `rounds` counts sweeps of messages forward; one
-    backward lies between two of them. Labels are averages over `views` copies of a SIREN whose pictures are moved a
-    little (`nfn.augment`), mirrored ones among them with `mirror`.
+    `shapes` are those of the weights of a chain; `canonical` says which equivalent copies are read alike: those of
+    sine units, those of each network's own activation (ReLU or tanh), or none. `labels` per image set for the task
+    `label`, empty where `task` names a column of numbers, which have this `mean` and `deviation`. `rounds` counts
+    sweeps of messages forward; one backward lies between two of them. Labels are averages over `views` copies of a
+    SIREN whose pictures are moved a little (`nfn.augment`), mirrored ones among them with `mirror`.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -117,32 +114,38 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
             return f"The {self.config.task} of a network, from its weights alone"
         return f"What weights alone say of {'gray' if self.config.shapes[-1][0] == 1 else 'colour'} pictures"
 
-    def prepare(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
-        """The canonical copy of networks in our convention, each tensor divided by its typical size."""
-        canonical = CANONICAL[self.config.canonical](features)
-        return canonical.with_tensors(
-            x / scale for x, scale in zip(canonical.tensors, self.scales, strict=True)
-        )
+    def canonical(
+        self, features: WeightSpaceFeatures, activations: Sequence[str | None] = ()
+    ) -> WeightSpaceFeatures:
+        """The canonical copy of networks in our convention; classifiers are given with their activations."""
+        if self.config.canonical == "none":
+            return features
+        if self.config.canonical == "sine":
+            return canonical_sine(features)
+        return canonical_by_activation(features, activations)
 
-    def measure(self, features: WeightSpaceFeatures) -> None:
+    def measure(self, features: WeightSpaceFeatures, activations: Sequence[str | None] = ()) -> None:
         """Set the typical size of each tensor to what it is in these networks."""
-        canonical = CANONICAL[self.config.canonical](features)
+        canonical = self.canonical(features, activations)
         self.scales.copy_(torch.stack([x.square().mean().sqrt() for x in canonical.tensors]))
 
-    def forward(self, features: WeightSpaceFeatures) -> Tensor:
+    def forward(self, features: WeightSpaceFeatures, activations: Sequence[str | None] = ()) -> Tensor:
         """Networks `(B, 1, ...)` in our convention to logits `(B, labels)`, or numbers `(B, 1)`."""
-        features = self.prepare(features)
+        canonical = self.canonical(features, activations)
+        features = canonical.with_tensors(
+            x / scale for x, scale in zip(canonical.tensors, self.scales, strict=True)
+        )
         units = self.encoder(features)
         for sweep in self.sweeps:
             units = sweep(features, units)
         return self.head(F.dropout(self.pool(features, units), self.config.dropout, self.training))
 
     @torch.no_grad()
-    def read(self, features: WeightSpaceFeatures) -> Tensor:
+    def read(self, features: WeightSpaceFeatures, activations: Sequence[str | None] = ()) -> Tensor:
         """Networks `(B, 1, ...)` in our convention to log probabilities `(B, labels)`, or numbers `(B, 1)`."""
         features = features.to(self.device)
         if not self.config.labels:
-            return self(features)
+            return self(features, activations)
         moves, generator = (
             Moves(0.2, 0.15, 0.15, 0.1, mirror=self.config.mirror),
             torch.Generator().manual_seed(0),
@@ -160,7 +163,7 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
         if domain not in (AUTO, *self.config.labels):
             choices = ", ".join((AUTO, *self.config.labels))
             raise ValueError(f"This reader knows no domain {domain!r}: choose one of {choices}.")
-        return self.explain(self.read(network.normalized)[0].cpu(), domain)
+        return self.explain(self.read(network.normalized, _activations(network))[0].cpu(), domain)
 
     def attribute(self, network: Network, domain: str, label: str) -> WeightSpaceFeatures:
         """How much each weight and bias moved the answer: itself times the gradient of the output (arXiv:1605.01713).
@@ -173,7 +176,7 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
         place = (
             self.class_offset(domain) + self.config.labels[domain].index(label) if self.config.labels else 0
         )
-        gradients = torch.autograd.grad(self(features)[0, place], features.tensors)
+        gradients = torch.autograd.grad(self(features, _activations(network))[0, place], features.tensors)
         return features.with_tensors(
             (x * g).detach().cpu() for x, g in zip(features.tensors, gradients, strict=True)
         )
@@ -188,6 +191,9 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
             return f"This network is of another shape than those that this reader knows, with layers of {expected}."
         if (network.kind == "siren") != (self.config.canonical == "sine"):
             return f"This network is a {network.kind}, and of another kind than those that this reader knows."
+        if self.config.canonical == "activation" and network.classifier.activation not in ACTIVATIONS:
+            activation = network.classifier.activation or "not known"
+            return f"Its activation is {activation}; this reader knows networks of {' and of '.join(ACTIVATIONS)}."
         if network.kind == "siren" and network.siren.output != "linear":
             return f"There is a {network.siren.output} at the end of this SIREN; this reader knows those with none."
         return None
@@ -213,3 +219,8 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
         """The index of an image set's first label among the outputs."""
         names = list(self.config.labels)
         return sum(len(self.config.labels[name]) for name in names[: names.index(domain)])
+
+
+def _activations(network: Network) -> list[str | None]:
+    """What `read` takes for one network."""
+    return [network.classifier.activation] if network.kind == "classifier" else []

@@ -5,7 +5,13 @@ import torch
 from nfn_cases import SPECS, chain, random_features
 from space_cases import REPEATED, SPACES, random_on
 
-from nfn.canonical import canonical_odd, canonical_relu, canonical_sine, scale_units
+from nfn.canonical import (
+    canonical_by_activation,
+    canonical_odd,
+    canonical_relu,
+    canonical_sine,
+    scale_units,
+)
 from nfn.checks import assert_equivariant, assert_invariant, assert_sensitive
 from nfn.features import WeightSpaceFeatures
 from nfn.layers.messages import ProductMessages, Symmetry, UnitEncoder, UnitPool
@@ -190,6 +196,26 @@ def test_canonical_scales_of_convolutions_and_of_dead_units():
         torch.testing.assert_close(weight.flatten(3).square().sum(3) + bias.square(), torch.ones_like(bias))
     dead = features.map(torch.zeros_like)
     assert close(canonical_relu(dead), dead)
+    silent = features.with_tensors(features.tensors)
+    for tensor in silent.tensors[:2]:
+        tensor[:, :, 0] = 0
+    again = scale_units(silent, random_factors(silent, False))
+    assert close(canonical_relu(again), canonical_relu(silent)), "what follows a unit that outputs 0 is 0 too"
+
+
+def test_signs_of_units_without_biases_are_canonical_too():
+    features = random_features(SPECS["convolutions, linear last"], 1)
+    unbiased = features.with_tensors(x * (i % 2 == 0) for i, x in enumerate(features.tensors))
+    copy = scale_units(unbiased, random_factors(unbiased, True))
+    assert close(canonical_odd(copy), canonical_odd(unbiased)) and not close(copy, unbiased)
+
+
+def test_networks_are_made_canonical_by_their_own_activation():
+    features = random_features(NetworkSpec.mlp(3, 6, 5, 2), 1)
+    mixed = canonical_by_activation(features, ["relu", "gelu", "tanh"])
+    forms = (canonical_relu(features), features, canonical_odd(features))
+    for row, form in enumerate(forms):
+        assert close(mixed.select(row), form.select(row))
 
 
 def test_factors_for_every_hidden_layer_are_required():

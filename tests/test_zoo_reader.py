@@ -19,8 +19,15 @@ from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
 from zoo.errors import ZooError
 from zoo.evaluate_classifier import equivalent_copies
-from zoo.evaluate_reader import evaluate_reader, number_row
-from zoo.train_reader import ReaderRecipe, reader_config, run_batched, split_rows, train_reader
+from zoo.evaluate_reader import evaluate_reader, number_row, rescaled
+from zoo.train_reader import (
+    ReaderRecipe,
+    activations_of,
+    reader_config,
+    run_batched,
+    split_rows,
+    train_reader,
+)
 
 IMAGES = Path(__file__).parent / "data/images"
 QUICK = ReaderRecipe(samples=960, batch=16)
@@ -118,12 +125,37 @@ def test_unknown_domains_are_reported_by_a_reader(reader, digits):
 def test_a_number_of_small_cnns_is_read(tmp_path):
     folder = EMBEDDED / "collections/cifar10-cnns"
     config = reader_config("accuracy", [Collection(folder)], 8)
-    assert config.outputs == 1 and config.canonical == "none" and not config.labels
+    assert config.outputs == 1 and config.canonical == "activation" and not config.labels
     model = WeightReader(replace(config, mean=0.4, deviation=0.1))
     number = model.predict(Collection(folder).network("test/0")).number
     assert number is not None and -2 < number < 2
     with pytest.raises(ZooError, match="no networks in the split 'train'"):
         train_reader([folder], "accuracy", 8, QUICK, tmp_path, "cpu")
+
+
+def test_rescaled_and_sign_flipped_copies_of_classifiers_get_the_same_number():
+    collection = Collection(EMBEDDED / "collections/cifar10-cnns")
+    features, activations = collection.features(slice(0, 40)), activations_of(collection)[:40]
+    assert set(activations) == {"relu", "tanh"}
+    copies = rescaled(features, activations, torch.Generator().manual_seed(0))
+    assert not torch.allclose(copies.weights[0], features.weights[0])
+    config, answers = reader_config("accuracy", [collection], 8), {}
+    for canonical in ("activation", "none"):
+        torch.manual_seed(0)
+        model = WeightReader(replace(config, canonical=canonical)).eval()
+        model.measure(features, activations)
+        answers[canonical] = [run_batched(model.read, x, activations) for x in (features, copies)]
+    torch.testing.assert_close(*answers["activation"], atol=1e-3, rtol=1e-3)
+    assert (answers["none"][0] - answers["none"][1]).abs().max() > 0.05
+
+
+def test_a_reader_of_classifiers_needs_an_activation_that_it_knows():
+    collection = Collection(EMBEDDED / "collections/cifar10-cnns")
+    model, network = WeightReader(reader_config("accuracy", [collection], 4)), collection.network("test/0")
+    assert model.fault(network) is None
+    for activation, message in ((None, "activation is not known"), ("gelu", "gelu; this reader knows")):
+        other = replace(network, convention=replace(network.classifier, activation=activation))
+        assert message in str(model.fault(other))
 
 
 def test_a_number_of_sirens_is_measured():

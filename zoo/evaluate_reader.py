@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nfn.canonical import scale_units
+from nfn.features import WeightSpaceFeatures
 from nfn.weight_reader import WeightReader
 from zoo.collection import Collection
 from zoo.evaluate_classifier import (
@@ -15,7 +17,7 @@ from zoo.evaluate_classifier import (
     median_milliseconds,
 )
 from zoo.evaluate_generalization import kendall_tau, tie_ceiling
-from zoo.train_reader import column_of, run_batched
+from zoo.train_reader import activations_of, are_sirens, column_of, run_batched
 
 BATCH = 500
 
@@ -81,18 +83,37 @@ def truth_of(model: WeightReader, collection: Collection, rows: Sequence[int]) -
 
 def read_numbers(model: WeightReader, collection: Collection, rows: Sequence[int]) -> Tensor:
     """The reader's predictions for these rows."""
-    out = run_batched(model.read, collection.normalized(rows))
+    activations = activations_of(collection)
+    out = run_batched(model.read, collection.normalized(rows), [activations[i] for i in rows if activations])
     return torch.tensor([model.explain(row).number for row in out], dtype=torch.float64)
 
 
 def symmetry_row(model: WeightReader, collection: Collection, generator: torch.Generator) -> dict[str, Any]:
-    """The largest change of any output when hidden units are permuted and, for sines, their signs flipped."""
-    features = collection.normalized(slice(0, BATCH))
-    before = run_batched(model.read, features)
+    """The largest change of any output when hidden units are permuted, and sines' signs flipped or ReLUs rescaled."""
+    features, activations = collection.normalized(slice(0, BATCH)), activations_of(collection)[:BATCH]
+    before = run_batched(model.read, features, activations)
     copies = equivalent_copies(features, generator)
-    if collection.spec.family.network != "siren":
+    if not are_sirens([collection]):
         copies.pop("sign_flipped")
+        copies |= {"rescaled": rescaled(features, activations, generator)} if activations else {}
     changes = {
-        name: float((run_batched(model.read, copy) - before).abs().max()) for name, copy in copies.items()
+        name: float((run_batched(model.read, copy, activations) - before).abs().max())
+        for name, copy in copies.items()
     }
     return {"collection": collection.folder.name, "networks": len(before), **changes}
+
+
+def rescaled(
+    features: WeightSpaceFeatures, activations: Sequence[str], generator: torch.Generator
+) -> WeightSpaceFeatures:
+    """Copies that compute the same: ReLU units scaled by 1/4 to 4, signs of tanh units flipped, others unchanged."""
+
+    def factors(bias: Tensor, activation: str) -> Tensor:
+        random = torch.rand(bias.shape[2:], generator=generator)
+        scales = {"relu": 4 ** (2 * random - 1), "tanh": torch.where(random < 0.5, -1.0, 1.0)}
+        return scales.get(activation, torch.ones_like(random))[None]
+
+    return scale_units(
+        features,
+        [torch.stack([factors(bias, name) for name in activations]) for bias in features.biases[:-1]],
+    )

@@ -75,7 +75,7 @@ class ReaderRecipe:
 class Examples:
     """Networks `(n, 1, ...)` in our convention, their targets `(n,)`, and which are for training or validation.
 
-    `moves` is None if the networks are not pictures.
+    `moves` is None if the networks are not pictures, `activations` is empty if they are.
     """
 
     features: WeightSpaceFeatures
@@ -83,13 +83,18 @@ class Examples:
     train: Tensor
     validation: Tensor
     moves: Moves | None = None
+    activations: tuple[str, ...] = ()
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[WeightSpaceFeatures, Tensor]:
-        """Random training networks, transformed."""
+    def draw(self, count: int, generator: torch.Generator) -> tuple[WeightSpaceFeatures, Tensor, list[str]]:
+        """Random training networks, transformed; their targets and activations."""
         rows = self.train[torch.randint(len(self.train), (count,), generator=generator)]
         features = self.features.select(rows)
         moved = features if self.moves is None else random_moves(features, self.moves, generator)
-        return moved, self.targets[rows]
+        return moved, self.targets[rows], self.activations_of(rows)
+
+    def activations_of(self, rows: Tensor) -> list[str]:
+        """The activations of these rows, none for SIRENs."""
+        return [self.activations[row] for row in rows.tolist()] if self.activations else []
 
 
 def reader_config(task: str, collections: Sequence[Collection], channels: int) -> WeightReaderConfig:
@@ -104,11 +109,12 @@ def reader_config(task: str, collections: Sequence[Collection], channels: int) -
                 f"{collection.folder.name} has no column {column_of(task)!r}: choose one of {columns}."
             )
     labels = {c.images: list(c.spec.label_names) for c in collections} if task == LABEL else {}
-    pictures = bool(labels) and collections[0].spec.family.network == "siren"
+    pictures = bool(labels) and are_sirens(collections)
     mirror = pictures and all(MOVES.get(name, Moves()).mirror for name in labels)
     return WeightReaderConfig(
         shapes=tuple(weight.shape for weight in collections[0].spec.network.weight_spec),
-        task=task, labels=labels, canonical=canonical_of(collections), channels=channels, waves=channels,
+        task=task, labels=labels, canonical=canonical_of(collections), channels=channels,
+        waves=channels if are_sirens(collections) else 0, dropout=0.1 if are_sirens(collections) else 0.3,
         views=VIEWS if pictures else 1, mirror=mirror,
     )  # fmt: skip
 
@@ -120,12 +126,25 @@ def column_of(task: str) -> str:
 
 def canonical_of(collections: Sequence[Collection]) -> Canonical:
     """The symmetries of units that the networks have besides permutation."""
-    if collections[0].spec.family.network == "siren":
+    if are_sirens(collections):
         return "sine"
-    by_images = {name for c in collections for name in c.rows["activation"].unique().to_pylist()}
-    if by_images == {"relu"}:
-        return "relu"
-    return "odd" if by_images == {"tanh"} else "none"
+    return "activation" if all("activation" in c.rows.column_names for c in collections) else "none"
+
+
+def are_sirens(collections: Sequence[Collection]) -> bool:
+    """Whether these collections of one shape hold SIRENs."""
+    return collections[0].spec.family.network == "siren"
+
+
+def default_noise(collections: Sequence[Path]) -> float:
+    """The noise to train with: there are fewer classifiers than SIRENs, and they are not moved."""
+    return 0.01 if are_sirens([Collection(path) for path in collections]) else 0.1
+
+
+def activations_of(collection: Collection) -> tuple[str, ...]:
+    """The activation of every classifier; empty for other networks."""
+    table = collection.rows
+    return tuple(table["activation"].to_pylist()) if "activation" in table.column_names else ()
 
 
 def read_examples(model: WeightReader, collections: Sequence[Collection]) -> list[Examples]:
@@ -135,9 +154,10 @@ def read_examples(model: WeightReader, collections: Sequence[Collection]) -> lis
         column = torch.tensor(collection.rows[column_of(model.config.task)].to_numpy())
         offset = model.class_offset(collection.images) if model.config.labels else 0
         train, validation = split_rows(collection)
-        moves = MOVES.get(collection.images, Moves()) if collection.spec.family.network == "siren" else None
+        moves = MOVES.get(collection.images, Moves()) if are_sirens([collection]) else None
         targets = column + offset if model.config.labels else column.float()
-        examples = Examples(collection.normalized(), targets, train, validation, moves)
+        activations = activations_of(collection)
+        examples = Examples(collection.normalized(), targets, train, validation, moves, activations)
         by_images.setdefault(collection.images, []).append(examples)
     return [join(parts) for parts in by_images.values()]
 
@@ -162,6 +182,7 @@ def join(parts: Sequence[Examples]) -> Examples:
         torch.cat([p.train + at for p, at in zip(parts, starts, strict=True)]),
         torch.cat([p.validation + at for p, at in zip(parts, starts, strict=True)]),
         parts[0].moves,
+        tuple(activation for part in parts for activation in part.activations),
     )
 
 
@@ -214,7 +235,7 @@ def train_step(
 def prepare(model: WeightReader, sets: Sequence[Examples]) -> None:
     """Measure typical sizes of weights and, for a column of numbers, of its values."""
     training = WeightSpaceFeatures.cat([s.features.select(s.train[:2000]) for s in sets])
-    model.measure(training)
+    model.measure(training, [name for s in sets for name in s.activations_of(s.train[:2000])])
     if not model.config.labels:
         numbers = torch.cat([s.targets[s.train] for s in sets])
         model.config = replace(model.config, mean=float(numbers.mean()), deviation=float(numbers.std()))
@@ -226,11 +247,11 @@ def batch_loss(
     """The loss of one batch, in which each image set has its fraction of all networks."""
     total = sum(len(s.train) for s in sets)
     parts = [s.draw(max(1, round(recipe.batch * len(s.train) / total)), generator) for s in sets]
-    features = WeightSpaceFeatures.cat([features for features, _ in parts])
+    features = WeightSpaceFeatures.cat([features for features, _, _ in parts])
     features = jitter(features, recipe.noise, generator).to(model.device)
-    targets = torch.cat([targets for _, targets in parts]).to(model.device)
+    targets = torch.cat([targets for _, targets, _ in parts]).to(model.device)
     with torch.autocast(model.device.type, torch.bfloat16):
-        out = model(features)
+        out = model(features, [name for _, _, names in parts for name in names])
     out = out.float()
     if model.config.labels:
         return F.cross_entropy(out, targets, label_smoothing=recipe.label_smoothing)
@@ -238,10 +259,15 @@ def batch_loss(
 
 
 @torch.no_grad()
-def run_batched(read: Callable[[WeightSpaceFeatures], Tensor], features: WeightSpaceFeatures) -> Tensor:
-    """Run a reader, or its `read`, on many networks in batches, `(n, outputs)`."""
-    count = len(features.tensors[0])
-    return torch.cat([read(features.select(slice(i, i + BATCH))).cpu() for i in range(0, count, BATCH)])
+def run_batched(
+    read: Callable[..., Tensor], features: WeightSpaceFeatures, activations: Sequence[str] = ()
+) -> Tensor:
+    """Run a reader, or its `read`, on many networks in batches, `(n, outputs)`; classifiers with their activations."""
+    parts = [slice(i, i + BATCH) for i in range(0, len(features.tensors[0]), BATCH)]
+    given = [[activations[part]] if activations else [] for part in parts]
+    return torch.cat(
+        [read(features.select(part), *more).cpu() for part, more in zip(parts, given, strict=True)]
+    )
 
 
 def validation_scores(model: WeightReader, sets: Sequence[Examples]) -> list[float]:
@@ -249,8 +275,11 @@ def validation_scores(model: WeightReader, sets: Sequence[Examples]) -> list[flo
     model.eval()
     scores = []
     for examples in sets:
-        out = run_batched(model, examples.features.select(examples.validation).to(model.device))
-        truth = examples.targets[examples.validation]
+        rows = examples.validation
+        out = run_batched(
+            model, examples.features.select(rows).to(model.device), examples.activations_of(rows)
+        )
+        truth = examples.targets[rows]
         if model.config.labels:
             scores.append(round(float((out.argmax(1) == truth).float().mean()), 4))
         else:

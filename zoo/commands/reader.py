@@ -14,7 +14,7 @@ from zoo.commands.evaluate import write_card
 from zoo.commands.train import Device, Out, Overwrite, Seed, Work, check_out, save
 from zoo.evaluate_reader import evaluate_reader as measure_reader
 from zoo.files import read_json
-from zoo.train_reader import CURVE_FILE, ReaderRecipe, seconds_until_now
+from zoo.train_reader import CURVE_FILE, ReaderRecipe, default_noise, seconds_until_now
 from zoo.train_reader import train_reader as fit_reader
 
 PICTURE_FILE = "curve.svg"
@@ -38,7 +38,7 @@ def train_reader(
 ) -> None:
     """Train a weights-only reader."""
     check_out(out, overwrite)
-    recipe = ReaderRecipe(samples=samples, batch=batch, learning_rate=learning_rate, seed=seed)
+    recipe = ReaderRecipe(samples, batch, learning_rate, noise=default_noise(collections), seed=seed)
     model = fit_reader(collections, task, channels, recipe, work, find_device(device))
     seconds = seconds_until_now(work / CURVE_FILE)
     facts = {"recipe": asdict(recipe), "seconds": seconds, "task": task, "remark": remark}
