@@ -34,9 +34,10 @@ class WeightReaderConfig:
 
     `shapes` are those of the weights of a chain; `canonical` says which equivalent copies are read alike: those of
     sine units, those of each network's own activation (ReLU or tanh), or none. `labels` per image set for the task
-    `label`, empty where `task` names a column of numbers, which have this `mean` and `deviation`. `rounds` counts
-    sweeps of messages forward; one backward lies between two of them. Labels are averages over `views` copies of a
-    SIREN whose pictures are moved a little (`nfn.augment`), mirrored ones among them with `mirror`.
+    `label`, empty where `task` names a column of numbers, which have this `mean` and `deviation` in networks of the
+    image set `images` ("" if of several). `rounds` counts sweeps of messages forward; one backward lies between two of
+    them. Labels are averages over `views` copies of a SIREN whose pictures are moved a little (`nfn.augment`), mirrored
+    ones among them with `mirror`.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -50,6 +51,7 @@ class WeightReaderConfig:
     dropout: float = 0.1
     views: int = 1
     mirror: bool = False
+    images: str = ""
     mean: float = 0.0
     deviation: float = 1.0
 
@@ -98,8 +100,12 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
     def __init__(self, config: WeightReaderConfig):
         super().__init__(config)
         spec, channels = config.spec, config.channels
-        self.register_buffer("scales", torch.ones(2 * len(spec)))
+        own = (len(ACTIVATIONS),) if config.canonical == "activation" else ()
+        self.register_buffer("scales", torch.ones(*own, 2 * len(spec)))
         self.encoder = UnitEncoder(spec, 1, channels, config.waves, WAVE_SCALES)
+        self.activation = (
+            nn.Embedding(len(ACTIVATIONS), channels) if config.canonical == "activation" else None
+        )
         self.sweeps = alternating_sweeps(spec, channels, 2 * config.rounds - 1)
         self.pool = UnitPool(spec, 1, channels)
         self.head = nn.Sequential(
@@ -125,20 +131,34 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
         return canonical_by_activation(features, activations)
 
     def measure(self, features: WeightSpaceFeatures, activations: Sequence[str | None] = ()) -> None:
-        """Set the typical size of each tensor to what it is in these networks."""
+        """Set the typical size of each tensor to what it is in these networks, for each activation by itself."""
         canonical = self.canonical(features, activations)
-        self.scales.copy_(torch.stack([x.square().mean().sqrt() for x in canonical.tensors]))
+        if self.activation is None:
+            self.scales.copy_(typical_sizes(canonical))
+            return
+        places = self._places(activations)
+        for place in places.unique():
+            self.scales[place] = typical_sizes(canonical.select(places == place))
 
     def forward(self, features: WeightSpaceFeatures, activations: Sequence[str | None] = ()) -> Tensor:
         """Networks `(B, 1, ...)` in our convention to logits `(B, labels)`, or numbers `(B, 1)`."""
         canonical = self.canonical(features, activations)
+        scales = self.scales[None] if self.activation is None else self.scales[self._places(activations)]
         features = canonical.with_tensors(
-            x / scale for x, scale in zip(canonical.tensors, self.scales, strict=True)
+            x / scale.view(-1, *[1] * (x.dim() - 1))
+            for x, scale in zip(canonical.tensors, scales.unbind(1), strict=True)
         )
         units = self.encoder(features)
+        if self.activation is not None:
+            learned = self.activation(self._places(activations))
+            units = [unit + learned[:, None] for unit in units]
         for sweep in self.sweeps:
             units = sweep(features, units)
         return self.head(F.dropout(self.pool(features, units), self.config.dropout, self.training))
+
+    def _places(self, activations: Sequence[str | None]) -> Tensor:
+        """The numbers of activations; ValueError for an unknown one."""
+        return torch.tensor([ACTIVATIONS.index(str(name)) for name in activations], device=self.device)
 
     @torch.no_grad()
     def read(self, features: WeightSpaceFeatures, activations: Sequence[str | None] = ()) -> Tensor:
@@ -219,6 +239,11 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
         """The index of an image set's first label among the outputs."""
         names = list(self.config.labels)
         return sum(len(self.config.labels[name]) for name in names[: names.index(domain)])
+
+
+def typical_sizes(features: WeightSpaceFeatures) -> Tensor:
+    """The root mean square of each tensor, over all networks."""
+    return torch.stack([x.square().mean().sqrt() for x in features.tensors])
 
 
 def _activations(network: Network) -> list[str | None]:

@@ -61,13 +61,18 @@ SHARES = (
 )
 
 
+UNLIKE = {"kind": "networks", "networks": "number", "called_typical": "called typical",
+          "wrong": "called typical, and the number is wrong"}  # fmt: skip
+
+
 def generalization_card(
     training: dict[str, Any], metrics: dict[str, Any], baselines: list[dict[str, Any]]
 ) -> str:
     """The card, as Markdown with front matter."""
     rows = [{**row, "spread": ", ".join(map(percent, row["accuracy_spread"])),
              **{key: percent(row[key]) for key in SHARES}} for row in metrics["accuracy"]]  # fmt: skip
-    unlike = [{**row, "called_typical": percent(row["called_typical"])} for row in metrics["unlike_the_zoo"]]
+    unlike = [{**row, **{key: percent(row[key]) for key in ("called_typical", "wrong")}}
+              for row in metrics["unlike_the_zoo"]]  # fmt: skip
     results = [Result(f"held-out small CNNs on {row['images']}", row["images"], row["tau"], metric="kendall-tau")
                for row in metrics["accuracy"] if row["which"] == "finished"]  # fmt: skip
     header = model_header("Weightscope generalization predictor", "graph-ml", ["generalization"],
@@ -103,7 +108,10 @@ Intervals: split conformal prediction with a learned scale, calibrated on finish
 Networks unlike the zoo's, and how often they are nevertheless called typical (untrained networks, separate
 permutations, shuffles and noise of *training* networks were negatives in training; another width is never typical):
 
-{table(unlike, {"kind": "networks", "networks": "number", "called_typical": "called typical"})}
+{table(unlike, UNLIKE)}
+
+A number is wrong if the network's accuracy on the test images is outside the interval. Most networks of this table that
+are called typical are at chance, and are predicted to be.
 
 Permuting the neurons of {metrics["symmetry"]["networks"]} networks changes no prediction by more than
 {metrics["symmetry"]["permuted"]:.1e}. One prediction takes {metrics["milliseconds"]} ms (median, on the evaluating

@@ -11,6 +11,7 @@ from torch import Tensor
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.generalization import Generalization, GeneralizationPredictor
 from nfn.permutation import permute, random_permutations
+from zoo.build_cnn import gray_images, measure
 from zoo.collection import Collection
 from zoo.train_generalization import noise_like, shuffle, uncouple, untrained
 
@@ -113,7 +114,7 @@ def tie_ceiling(truth: Tensor) -> float:
 def unlike_rows(
     model: GeneralizationPredictor, features: WeightSpaceFeatures, generator: torch.Generator
 ) -> list[dict[str, Any]]:
-    """How often networks unlike the zoo's are nevertheless called typical, by kind."""
+    """How often networks unlike the zoo's are called typical, and how often with a wrong number, by kind."""
     some = features.select(slice(0, 200))
     count = len(some.weights[0])
     wide = WeightSpaceFeatures(
@@ -130,9 +131,23 @@ def unlike_rows(
     rows = []
     for kind, networks in kinds.items():
         results = model.predict_features(networks, [None] * count)
-        fraction = sum(r.typical for r in results) / count
-        rows.append({"kind": kind, "networks": count, "called_typical": round(fraction, 4)})
+        typical = sum(r.typical for r in results)
+        wrong = sum(is_wrong(result, networks.select(slice(i, i + 1))) for i, result in enumerate(results))
+        rows.append({"kind": kind, "networks": count, "called_typical": round(typical / count, 4),
+                     "wrong": round(wrong / count, 4)})  # fmt: skip
     return rows
+
+
+def is_wrong(result: Generalization, network: WeightSpaceFeatures) -> bool:
+    """Whether a network `(1, 1, ...)` is called typical and its accuracy on the test images is not in its interval.
+
+    Many copies that were taken apart are at chance, as a dead network is before and after, and are predicted to be.
+    """
+    if not result.typical:
+        return False
+    assert result.activation in ("relu", "tanh"), "The predictor knows no other."
+    accuracy, _ = measure(network, *gray_images(result.images, "test"), result.activation)
+    return not result.low <= float(accuracy[0]) <= result.high
 
 
 def duplicate(weight: Tensor, layer: int, layers: int) -> Tensor:

@@ -75,7 +75,8 @@ class ReaderRecipe:
 class Examples:
     """Networks `(n, 1, ...)` in our convention, their targets `(n,)`, and which are for training or validation.
 
-    `moves` is None if the networks are not pictures, `activations` is empty if they are.
+    `moves` is None if the networks are not pictures, `activations` is empty if they are. Checkpoints along a training
+    are drawn half as often as its end (`weights`).
     """
 
     features: WeightSpaceFeatures
@@ -84,10 +85,15 @@ class Examples:
     validation: Tensor
     moves: Moves | None = None
     activations: tuple[str, ...] = ()
+    weights: Tensor | None = None
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[WeightSpaceFeatures, Tensor, list[str]]:
         """Random training networks, transformed; their targets and activations."""
-        rows = self.train[torch.randint(len(self.train), (count,), generator=generator)]
+        if self.weights is None:
+            places = torch.randint(len(self.train), (count,), generator=generator)
+        else:
+            places = torch.multinomial(self.weights[self.train], count, replacement=True, generator=generator)
+        rows = self.train[places]
         features = self.features.select(rows)
         moved = features if self.moves is None else random_moves(features, self.moves, generator)
         return moved, self.targets[rows], self.activations_of(rows)
@@ -109,13 +115,14 @@ def reader_config(task: str, collections: Sequence[Collection], channels: int) -
                 f"{collection.folder.name} has no column {column_of(task)!r}: choose one of {columns}."
             )
     labels = {c.images: list(c.spec.label_names) for c in collections} if task == LABEL else {}
+    names = list(dict.fromkeys(c.images for c in collections))
     pictures = bool(labels) and are_sirens(collections)
     mirror = pictures and all(MOVES.get(name, Moves()).mirror for name in labels)
     return WeightReaderConfig(
         shapes=tuple(weight.shape for weight in collections[0].spec.network.weight_spec),
         task=task, labels=labels, canonical=canonical_of(collections), channels=channels,
         waves=channels if are_sirens(collections) else 0, dropout=0.1 if are_sirens(collections) else 0.3,
-        views=VIEWS if pictures else 1, mirror=mirror,
+        views=VIEWS if pictures else 1, mirror=mirror, images="" if labels or len(names) > 1 else names[0],
     )  # fmt: skip
 
 
@@ -156,10 +163,17 @@ def read_examples(model: WeightReader, collections: Sequence[Collection]) -> lis
         train, validation = split_rows(collection)
         moves = MOVES.get(collection.images, Moves()) if are_sirens([collection]) else None
         targets = column + offset if model.config.labels else column.float()
-        activations = activations_of(collection)
-        examples = Examples(collection.normalized(), targets, train, validation, moves, activations)
+        activations, weights = activations_of(collection), draw_weights(collection)
+        examples = Examples(collection.normalized(), targets, train, validation, moves, activations, weights)
         by_images.setdefault(collection.images, []).append(examples)
     return [join(parts) for parts in by_images.values()]
+
+
+def draw_weights(collection: Collection) -> Tensor | None:
+    """How often to draw each network, relative to others; None for all alike."""
+    if "final" not in collection.rows.column_names:
+        return None
+    return 1.0 + torch.tensor(collection.rows["final"].to_pylist()).float()
 
 
 def split_rows(collection: Collection) -> tuple[Tensor, Tensor]:
@@ -183,6 +197,7 @@ def join(parts: Sequence[Examples]) -> Examples:
         torch.cat([p.validation + at for p, at in zip(parts, starts, strict=True)]),
         parts[0].moves,
         tuple(activation for part in parts for activation in part.activations),
+        None if parts[0].weights is None else torch.cat([p.weights for p in parts if p.weights is not None]),
     )
 
 
@@ -248,10 +263,11 @@ def batch_loss(
     total = sum(len(s.train) for s in sets)
     parts = [s.draw(max(1, round(recipe.batch * len(s.train) / total)), generator) for s in sets]
     features = WeightSpaceFeatures.cat([features for features, _, _ in parts])
-    features = jitter(features, recipe.noise, generator).to(model.device)
+    activations = [name for _, _, names in parts for name in names]
+    features = jitter(model.canonical(features, activations), recipe.noise, generator).to(model.device)
     targets = torch.cat([targets for _, targets, _ in parts]).to(model.device)
     with torch.autocast(model.device.type, torch.bfloat16):
-        out = model(features, [name for _, _, names in parts for name in names])
+        out = model(features, activations)
     out = out.float()
     if model.config.labels:
         return F.cross_entropy(out, targets, label_smoothing=recipe.label_smoothing)
