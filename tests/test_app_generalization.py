@@ -261,19 +261,20 @@ def test_non_classifiers_and_unclear_wirings_are_refused_with_clear_errors(tmp_p
 
 
 @pytest.mark.parametrize(
-    "build",
+    ("build", "known"),
     [
-        lambda: small_cnn(width=90),
-        lambda: small_cnn(depth=1),
-        lambda: small_cnn(channels=3, depth=2),
-        lambda: small_cnn(width=3, head=(20,)),
-        lambda: nn.Sequential(nn.Linear(784, 16), nn.Linear(16, 10)),
+        (lambda: small_cnn(width=40), {"images": "fashion_mnist", "activation": "relu"}),
+        (lambda: small_cnn(depth=1), {}),
+        (lambda: small_cnn(channels=3, depth=2), {"images": "cifar10", "activation": "tanh"}),
+        (lambda: small_cnn(width=3, head=(20,)), {"images": "mnist"}),
+        (lambda: nn.Sequential(nn.Linear(784, 16), nn.Linear(16, 10)), {}),
     ],
+    ids=["wide", "shallow", "colour", "narrow with a hidden layer", "without convolutions"],
 )
-def test_untrained_networks_of_any_architecture_are_not_typical(tmp_path, build):
+def test_untrained_networks_of_any_architecture_are_not_typical(tmp_path, build, known):
+    """Whether all is searched for, or some of it is given."""
     torch.manual_seed(0)
-    path = saved(tmp_path, build())
-    source = Source(path=path)
+    source = generalization_actions.read_as(Source(path=saved(tmp_path, build())), **known)
     result = generalization_actions.predict(source).result
     assert not result.typical and result.reason.endswith(".")
     assert generalization_actions.classifier_of(source).graph is not None, "it is drawn all the same"
