@@ -26,6 +26,10 @@ from app.tabs.inr.symmetry import count_moved
 from nfn.network import ClassifierConvention, LayerNames, Network
 from nfn.permutation import permute, random_permutations
 from nfn.reader import write_network
+from nfn.wiring.fit import Fit, Setting
+from nfn.wiring.identify import Identified
+from nfn.wiring.pictures import ZERO_ONE
+from nfn.wiring.propose import AsDeclared, Declared
 from zoo import classifiers, small_cnns
 from zoo.bundled import FOLDER
 from zoo.measure import wilson
@@ -371,6 +375,15 @@ def test_a_failed_search_gives_a_clear_error(monkeypatch, file):
     with pytest.raises(RequestError, match="Too deep"):
         generalization_actions.predict(Source(path=file))
     assert batch.predict_files([file])[0].error == "Too deep for me."
+
+
+def test_alternatives_that_compute_the_same_are_predicted_once():
+    setting = Setting("mnist", (1, 28, 28), ZERO_ONE, AsDeclared())
+    best = Fit(setting, -1.0, 0.6, 0.5, 1.0, 300, True)
+    near, far = replace(best, log_likelihood=-1.01, accuracy=0.59), replace(best, accuracy=0.5)
+    elsewhere = replace(best, setting=replace(setting, images="fashion_mnist"))
+    identified = Identified(Declared(None), {}, (best, near, best, far, elsewhere, replace(near)), True)  # pyright: ignore
+    assert classifiers._likeliest_to_differ(identified) == [elsewhere, far, near]
 
 
 def test_counting_moved_weights_counts_each_once():

@@ -152,16 +152,15 @@ class Search:
     def _scores_of(self, architecture: Architecture, settings: Sequence[Setting], used: int) -> list[Tensor]:
         """The scores of each setting on the first images; only what no setting of equal ops has seen is computed."""
         view = settings[0].view
+        x = self._pictures(view)[:used]
         keys = [(architecture.ops, view, setting.pixels) for setting in settings]
         seen = [len(self._scores.get(key, ())) for key in keys]
         start = min(seen)
-        if start < used:
-            x = self._pictures(view)[start:used]
-            fresh = logits(architecture, self.tensors, torch.cat([s.pixels(x) for s in settings])).split(
-                len(x)
-            )
+        if start < len(x):
+            unseen = torch.cat([setting.pixels(x[start:]) for setting in settings])
+            fresh = logits(architecture, self.tensors, unseen).split(len(x) - start)
             for key, count, part in zip(keys, seen, fresh, strict=True):
-                if count < used:
+                if count < len(x):
                     self._scores[key] = torch.cat([self._scores[key][:start], part]) if start else part
         return [self._scores[key][:used] for key in keys]
 
