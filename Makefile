@@ -19,6 +19,8 @@ run: .venv/run
 test: .venv/dev browser lint
 	@$(MAKE) --no-print-directory -j2 types tests
 
+tests core: export PYTHONDONTWRITEBYTECODE :=  # each worker, and each process that a test starts, imports the same files
+
 tests: .venv/dev
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 

@@ -1,10 +1,14 @@
 """What all browser tests share: patience, an ear for complaints, and the opened page."""
 
+from pathlib import Path
 from threading import Event
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+
+from nfn.reader import write_network
+from zoo.catalog import EMBEDDED, Zoo
 
 PATIENCE = 60_000
 """Milliseconds: far more than an idle machine needs."""
@@ -57,6 +61,12 @@ def open_tab(context: BrowserContext, url: str, tab: str) -> Page:
     expect(page.locator(READY[tab]).first).to_be_visible()
     page.wait_for_function("window.weightscope?.state.linkWasRead && !document.body.dataset.choosing")
     return page
+
+
+def declared_file(folder: Path, name: str) -> Path:
+    """A classifier whose file declares its graph: it is read at once, as no wiring has to be searched for."""
+    write_network(Zoo(EMBEDDED).network("fashion-mnist-wild/test/1"), folder / name)
+    return folder / name
 
 
 class Held:

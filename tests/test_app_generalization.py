@@ -26,6 +26,10 @@ from app.tabs.inr.symmetry import count_moved
 from nfn.network import ClassifierConvention, LayerNames, Network
 from nfn.permutation import permute, random_permutations
 from nfn.reader import write_network
+from nfn.wiring.fit import Fit, Setting
+from nfn.wiring.identify import Identified
+from nfn.wiring.pictures import ZERO_ONE
+from nfn.wiring.propose import AsDeclared, Declared
 from zoo import classifiers, small_cnns
 from zoo.bundled import FOLDER
 from zoo.measure import wilson
@@ -261,19 +265,20 @@ def test_non_classifiers_and_unclear_wirings_are_refused_with_clear_errors(tmp_p
 
 
 @pytest.mark.parametrize(
-    "build",
+    ("build", "known"),
     [
-        lambda: small_cnn(width=90),
-        lambda: small_cnn(depth=1),
-        lambda: small_cnn(channels=3, depth=2),
-        lambda: small_cnn(width=3, head=(20,)),
-        lambda: nn.Sequential(nn.Linear(784, 16), nn.Linear(16, 10)),
+        (lambda: small_cnn(width=40), {"images": "fashion_mnist", "activation": "relu"}),
+        (lambda: small_cnn(depth=1), {}),
+        (lambda: small_cnn(channels=3, depth=2), {"images": "cifar10", "activation": "tanh"}),
+        (lambda: small_cnn(width=3, head=(20,)), {"images": "mnist"}),
+        (lambda: nn.Sequential(nn.Linear(784, 16), nn.Linear(16, 10)), {}),
     ],
+    ids=["wide", "shallow", "colour", "narrow with a hidden layer", "without convolutions"],
 )
-def test_untrained_networks_of_any_architecture_are_not_typical(tmp_path, build):
+def test_untrained_networks_of_any_architecture_are_not_typical(tmp_path, build, known):
+    """Whether all is searched for, or some of it is given."""
     torch.manual_seed(0)
-    path = saved(tmp_path, build())
-    source = Source(path=path)
+    source = generalization_actions.read_as(Source(path=saved(tmp_path, build())), **known)
     result = generalization_actions.predict(source).result
     assert not result.typical and result.reason.endswith(".")
     assert generalization_actions.classifier_of(source).graph is not None, "it is drawn all the same"
@@ -370,6 +375,15 @@ def test_a_failed_search_gives_a_clear_error(monkeypatch, file):
     with pytest.raises(RequestError, match="Too deep"):
         generalization_actions.predict(Source(path=file))
     assert batch.predict_files([file])[0].error == "Too deep for me."
+
+
+def test_alternatives_that_compute_the_same_are_predicted_once():
+    setting = Setting("mnist", (1, 28, 28), ZERO_ONE, AsDeclared())
+    best = Fit(setting, -1.0, 0.6, 0.5, 1.0, 300, True)
+    near, far = replace(best, log_likelihood=-1.01, accuracy=0.59), replace(best, accuracy=0.5)
+    elsewhere = replace(best, setting=replace(setting, images="fashion_mnist"))
+    identified = Identified(Declared(None), {}, (best, near, best, far, elsewhere, replace(near)), True)  # pyright: ignore
+    assert classifiers._likeliest_to_differ(identified) == [elsewhere, far, near]
 
 
 def test_counting_moved_weights_counts_each_once():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from browsing import HOSTILE, PATIENCE, Complaints, new_window
+from browsing import HOSTILE, PATIENCE, Complaints, declared_file, new_window
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from safetensors.torch import save_file
 
@@ -188,7 +188,7 @@ def test_a_permuted_copy_keeps_the_prediction(page):
 
 def test_many_files_become_a_table_and_a_csv(page, tmp_path):
     (tmp_path / "page.pt").write_bytes(b"<!doctype html><html></html>")
-    files = [network_file(tmp_path, "one.safetensors"), tmp_path / "page.pt"]
+    files = [declared_file(tmp_path, "one.safetensors"), tmp_path / "page.pt"]
     page.locator("#batch-upload input[type=file]").set_input_files(files)
     expect(page.locator("#batch-line")).to_contain_text("1 of 2 networks")
     expect(page.locator("#batch-table")).to_contain_text("one.safetensors")
@@ -201,7 +201,7 @@ def test_it_fits_a_phone_in_light_and_dark_mode(page, tmp_path):
     page.set_viewport_size({"width": 390, "height": 900})
     page.get_by_role("button", name="The weights as a table").click()
     expect(page.locator("#layer-table")).to_contain_text("0.weight")
-    page.locator("#batch-upload input[type=file]").set_input_files(network_file(tmp_path, "one.safetensors"))
+    page.locator("#batch-upload input[type=file]").set_input_files(declared_file(tmp_path, "one.safetensors"))
     expect(page.locator("#batch-table")).to_contain_text("one.safetensors")
     grounds = []
     for classes in ("remove('dark')", "add('dark')"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from gradio import state_holder
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -20,7 +21,7 @@ from app.server import request_guard
 from app.server.bodies import BodyLimits
 from app.server.compression import CompressPage
 from app.server.request_guard import GuardRequests
-from app.server.serving import launch_options
+from app.server.serving import LightSession, configure_process, launch_options
 from app.ui import TABS
 from nfn.network import SirenConvention
 from nfn.reader.limits import FILE_BYTES
@@ -70,6 +71,23 @@ def test_served_privately_and_with_limits():
     assert options["max_file_size"] == FILE_BYTES
     assert options["run_history"] is False and options["enable_monitoring"] is False
     assert "server_name" not in options, "GRADIO_SERVER_NAME decides; loopback otherwise"
+
+
+def test_a_session_describes_its_widgets_when_asked_and_as_gradio_does():
+    (plain,) = (kind for kind in LightSession.__mro__ if kind.__module__ == "gradio.state_holder")
+    with gr.Blocks() as demo:
+        said = gr.Textbox("here", elem_id="said")
+        gr.Plot()
+    light, whole = LightSession(demo), plain(demo)
+    assert not light.config_values and whole.config_values
+    for session in (light, whole):
+        session._update_value_in_config(said._id, "changed")
+    described = list(light.components)
+    assert described == list(whole.components) and "changed" in [
+        one["props"].get("value") for one in described
+    ]
+    configure_process()
+    assert state_holder.SessionState is LightSession, "this is what Gradio makes for each caller"
 
 
 def test_the_page_is_compressed_and_answers_to_events_are_not():

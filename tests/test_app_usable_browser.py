@@ -5,18 +5,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from browsing import Complaints, Held, new_window, open_page, open_tab
+from browsing import Complaints, Held, declared_file, new_window, open_page, open_tab
 from playwright.sync_api import Browser, Page, expect
-from test_app_generalization_browser import network_file
 
 from app.tabs.generalization import batch
 from app.tabs.generalization import views as generalization_views
 from app.tabs.inr import actions
 from app.tabs.inr import views as inr_views
 from app.tabs.tickets import views as tickets_views
-from nfn.reader import write_network
 from zoo import measure
-from zoo.catalog import Zoo
 
 pytestmark = pytest.mark.browser
 
@@ -80,7 +77,7 @@ def test_the_chosen_row_is_marked_in_a_tab_that_is_first_shown_later(context, ap
         expect(rows.nth(2)).to_have_attribute("aria-selected", "true")
         expect(marked).to_have_count(1)
     page.wait_for_function("!document.body.dataset.choosing")
-    page.locator("#cnn-upload input[type=file]").set_input_files(network_file(tmp_path, "mine.safetensors"))
+    page.locator("#cnn-upload input[type=file]").set_input_files(declared_file(tmp_path, "mine.safetensors"))
     expect(page.locator("#accuracy .facts")).to_contain_text("mine.safetensors")
     expect(marked).to_have_count(0)
     page.wait_for_function("history.state === 'mine.safetensors'")
@@ -207,7 +204,7 @@ def test_a_file_that_is_uploaded_while_a_choice_is_answered_stays_in_its_box(pag
     held = Held(monkeypatch, generalization_views, "picked_source")
     page.locator("#networks tbody tr").nth(4).click()
     page.wait_for_function("document.body.dataset.choosing")
-    page.locator("#cnn-upload input[type=file]").set_input_files(network_file(tmp_path, "mine.safetensors"))
+    page.locator("#cnn-upload input[type=file]").set_input_files(declared_file(tmp_path, "mine.safetensors"))
     expect(page.locator("#cnn-upload")).to_contain_text("mine")
     held.let_go()
     expect(page.locator("#accuracy .facts")).to_contain_text("mine.safetensors")
@@ -221,7 +218,7 @@ def test_two_ways_to_choose_do_not_interfere(page, monkeypatch, tmp_path):
     """A file that takes long to read, and a network of the zoo that is picked meanwhile."""
     show(page, "Accuracy")
     held = Held(monkeypatch, generalization_views, "uploaded_source")
-    page.locator("#cnn-upload input[type=file]").set_input_files(network_file(tmp_path, "mine.safetensors"))
+    page.locator("#cnn-upload input[type=file]").set_input_files(declared_file(tmp_path, "mine.safetensors"))
     page.wait_for_function("document.body.dataset.choosing")
     page.locator("#networks tbody tr").nth(2).click()
     held.let_go()
@@ -240,9 +237,7 @@ def slow(monkeypatch: pytest.MonkeyPatch, module: object, name: str, seconds: fl
 def test_a_batch_shows_its_progress_and_can_be_stopped(page, monkeypatch, tmp_path):
     show(page, "Accuracy")
     held = Held(monkeypatch, batch, "_answers", pass_first=1)
-    files = [tmp_path / f"{number}.safetensors" for number in range(3)]
-    for file in files:
-        write_network(Zoo().network("cifar10-cnns/test/1"), file)  # its graph is declared, not searched for
+    files = [declared_file(tmp_path, f"{number}.safetensors") for number in range(3)]
     page.locator("#batch-upload input[type=file]").set_input_files(files)
     expect(page.locator("#batch-line progress")).to_be_visible()
     page.locator("#batch-cancel").click()

@@ -28,6 +28,9 @@ from app.tabs.generalization.actions import first_classifier
 from nfn.reader.limits import FILE_BYTES
 from zoo.catalog import EMBEDDED, Zoo
 
+DECLARED = {"predict_generalization": {"activation": "relu", "pixel_range": "[-1, 1]"}}
+"""By endpoint, metadata that spares the search for them."""
+
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_hostile_file_gets_the_right_error(http, name):
@@ -49,7 +52,9 @@ def test_every_endpoint_refuses_hostile_files_and_the_app_survives(http, row):
 
 
 def test_a_batch_of_hostile_files_is_processed_to_the_end(http):
-    good = save(dict(Zoo(EMBEDDED).network(first_classifier()).tensors()))
+    network = Zoo(EMBEDDED).network(first_classifier())
+    declared = DECLARED["predict_generalization"] | {"activation": str(network.classifier.activation)}
+    good = save(dict(network.tensors()), declared)
     files = [upload(http, made(name), f"{i}.pt") for i, name in enumerate(REFUSED)]
     files.insert(70, upload(http, good, "good.safetensors"))
     (rows,) = result(raw(http, "predict_generalization_batch", [files]))
@@ -89,8 +94,6 @@ def test_content_decides_whatever_the_name(http, name):
         assert "probabilities" in result(ask(http, "classify_inr", upload(http, data, name)))[0]
 
 
-DECLARED = {"predict_generalization": {"activation": "relu", "pixel_range": "[-1, 1]"}}
-"""By endpoint, metadata that spares the search for them."""
 LIKE = {"classify_inr": SEVEN, "edit_inr": SEVEN, "predict_generalization": CNN, "winning_ticket": INIT}
 
 
@@ -109,7 +112,8 @@ def test_odd_values_give_finite_answers_that_are_not_believed_or_a_sentence(http
 
 
 def test_a_batch_says_of_huge_weights_that_they_give_no_number(http):
-    data = save({n: torch.full_like(t, 1e20) for n, t in Zoo(EMBEDDED).network(CNN).tensors().items()})
+    huge = {n: torch.full_like(t, 1e20) for n, t in Zoo(EMBEDDED).network(CNN).tensors().items()}
+    data = save(huge, DECLARED["predict_generalization"])
     ((row,),) = result(ask(http, "predict_generalization_batch", upload(http, data)))
     assert row["predicted"] is None and "so large" in row["error"]
 

@@ -18,6 +18,7 @@ GOOD = {"collection": "mnist-sirens", "style": "dilate", "files": [], "zoo_id": 
 IDS = {"/predict_generalization": CNN, "/winning_ticket": INIT}
 
 
+@pytest.fixture(scope="module")
 def arguments(http) -> list[tuple[str, int, list]]:
     """Each endpoint of the API, the number of one of its arguments, and good values for all of them."""
     found = []
@@ -31,8 +32,8 @@ def arguments(http) -> list[tuple[str, int, list]]:
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_every_wrong_argument_gives_a_clear_error(http, odd):
-    for endpoint, number, good in arguments(http):
+def test_every_wrong_argument_gives_a_clear_error(http, arguments, odd):
+    for endpoint, number, good in arguments:
         data = [*good[:number], ODD[odd], *good[number + 1 :]]
         body, kind = json.dumps({"data": data}), {"content-type": "application/json"}
         asked = http.post(f"gradio_api/call{endpoint}", content=body, headers=kind)
@@ -48,9 +49,9 @@ def test_every_wrong_argument_gives_a_clear_error(http, odd):
     assert answers_still(http)
 
 
-def test_all_endpoints_are_tested(http):
+def test_all_endpoints_are_tested(http, arguments):
     """Good values are good: otherwise it would be these that are refused, whatever the odd one is."""
-    asked = {name: good for name, _, good in arguments(http)}
+    asked = {name: good for name, _, good in arguments}
     assert len(asked) >= 6
     for name in ("/classify_inr", "/edit_inr", "/predict_generalization", "/winning_ticket"):
         assert result(ask(http, name[1:], None, asked[name][1]))

@@ -21,6 +21,7 @@ from asking import (
     sentence,
     upload,
 )
+from foreign import FOREIGN_METADATA
 from hostile_files import saved, siren
 from safetensors.torch import save
 
@@ -103,7 +104,8 @@ def test_eighty_files_leave_memory_and_disk_as_they_were(http):
 
     def send(number: int) -> None:
         state = {name: tensor + number for name, tensor in siren(2, 32, 32, 1).items()}
-        assert ask(http, "classify_inr", upload(http, save(state))).startswith("event: complete")
+        told = None if number % 5 == 0 else FOREIGN_METADATA  # its convention is searched for, or declared
+        assert ask(http, "classify_inr", upload(http, save(state, told))).startswith("event: complete")
         if number % 5 == 0:
             sentence(ask(http, "edit_inr", upload(http, save(state)[:-number])))
         if number % 10 == 0:

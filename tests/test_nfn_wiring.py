@@ -7,8 +7,11 @@ from torch import nn
 from nfn.reader import read_network
 from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.chain import Down, Wiring
+from nfn.wiring.fit import Setting, fit_of, logits
+from nfn.wiring.pictures import MINUS_ONE_ONE, ZERO_ONE, PictureSet
 from nfn.wiring.propose import Proposal, propose
 from nfn.wiring.residual import ResidualWiring
+from nfn.wiring.search import FEW, GLANCE, MANY, NOTHING_GIVEN, Search
 from nfn.wiring.sequence import Sequence
 
 
@@ -219,3 +222,34 @@ def test_declared_settings_of_convolutions_are_not_searched(tmp_path):
     assert {start.padding for start in starts if isinstance(start, Wiring)} == {(1, 0)}
     assert {start.down[1] for start in starts if isinstance(start, Wiring)} == {Down("stride", 2, 2)}
     assert Wiring(padding=(1, 0), down=(Down("max"), Down("stride", 2, 2)), head="average") in starts
+
+
+def test_a_setting_that_is_looked_at_again_on_more_pictures_has_the_scores_of_all_of_them():
+    """Those of a few are not computed again, also if settings differ in how many they have seen, or are there."""
+    torch.manual_seed(0)
+    proposal, state = proposal_of(lenet())
+    pictures = PictureSet("mnist", torch.randint(256, (100, 1, 28, 28)).byte(), torch.arange(100) % 10)
+    search, choice = Search(proposal, state, [pictures], NOTHING_GIVEN), proposal.starts(28)[0]
+    first, second = (Setting("mnist", (1, 28, 28), pixels, choice) for pixels in (MINUS_ONE_ONE, ZERO_ONE))
+    search.look(first, GLANCE)
+    for count in (FEW, MANY):  # of the second, none has been seen at first
+        fits = search.look_at([first, second], count)
+        for fit, setting in zip(fits, (first, second), strict=True):
+            seen = pictures.first(count)
+            scores = logits(
+                proposal.build(choice, (1, 28, 28)), state, setting.pixels(seen.shaped((1, 28, 28)))
+            )
+            alone = fit_of(setting, scores, seen.labels)
+            assert fit.pictures == alone.pictures == min(count, 100)
+            assert fit.log_likelihood == pytest.approx(alone.log_likelihood, abs=1e-5)
+            assert fit.confidence == pytest.approx(alone.confidence, abs=1e-5)
+    another = next(c for c in proposal.neighbours(choice) if c != choice)
+    for count in (MANY, MANY + 1):
+        assert (
+            len(
+                search.look_at(
+                    [Setting("mnist", (1, 28, 28), p, another) for p in (ZERO_ONE, MINUS_ONE_ONE)], count
+                )
+            )
+            == 2
+        )

@@ -214,12 +214,22 @@ def _check_alternatives(
 
 
 def _likeliest_to_differ(identified: Identified) -> list[Fit]:
-    """The alternatives most likely to differ: on other pictures first, then those whose accuracy differs most."""
+    """The alternatives most likely to differ: on other pictures first, then those whose accuracy differs most.
+
+    Of those that compute the same, one is listed, and none that computes the same as the best.
+    """
     best = identified.best
-    return sorted(
+    likeliest = sorted(
         identified.alternatives,
         key=lambda fit: (fit.setting.images == best.setting.images, -abs(fit.accuracy - best.accuracy)),
     )[:ALTERNATIVES_TRIED]
+    distinct = {_answers_of(fit): fit for fit in reversed(likeliest)}
+    return [fit for key, fit in reversed(distinct.items()) if key != _answers_of(best)]
+
+
+def _answers_of(fit: Fit) -> tuple:
+    """What two settings share that compute the same: the pictures, and all that was found on them."""
+    return fit.setting.view, fit.log_likelihood, fit.accuracy, fit.confidence
 
 
 ALTERNATIVES_TRIED = 4

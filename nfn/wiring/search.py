@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nfn.architecture.graph import Architecture
-from nfn.architecture.ops import ArchitectureError, Shape
+from nfn.architecture.ops import ArchitectureError, Op, Shape
 from nfn.wiring.chain import Wiring
 from nfn.wiring.fit import Fit, Setting, View, fit_of, logits
 from nfn.wiring.pictures import PictureSet, Pixels, normalisations
@@ -114,6 +114,7 @@ class Search:
         self.sets = {pictures.name: pictures for pictures in sets}
         self.looked: dict[tuple[Setting, int], Fit] = {}
         self.spent = 0.0
+        self._scores: dict[tuple[tuple[Op, ...], View, Pixels], Tensor] = {}
         self._shaped: dict[View, Tensor] = {}
         self._starts: dict[View, list[Choice]] = {}
 
@@ -144,11 +145,24 @@ class Search:
         room = int(EFFORT / max(1, architecture.multiplications * len(settings)))
         used = min(count, max(SMALLEST_LOOK, room))
         self.spent += used * len(settings) * architecture.multiplications
+        labels = self.sets[settings[0].images].labels[:used]
+        scores = self._scores_of(architecture, settings, used)
+        return [fit_of(setting, part, labels) for setting, part in zip(settings, scores, strict=True)]
+
+    def _scores_of(self, architecture: Architecture, settings: Sequence[Setting], used: int) -> list[Tensor]:
+        """The scores of each setting on the first images; only what no setting of equal ops has seen is computed."""
         view = settings[0].view
-        x, labels = self._pictures(view)[:used], self.sets[view.images].labels[:used]
-        scores = logits(architecture, self.tensors, torch.cat([setting.pixels(x) for setting in settings]))
-        parts = scores.split(used)
-        return [fit_of(setting, part, labels) for setting, part in zip(settings, parts, strict=True)]
+        x = self._pictures(view)[:used]
+        keys = [(architecture.ops, view, setting.pixels) for setting in settings]
+        seen = [len(self._scores.get(key, ())) for key in keys]
+        start = min(seen)
+        if start < len(x):
+            unseen = torch.cat([setting.pixels(x[start:]) for setting in settings])
+            fresh = logits(architecture, self.tensors, unseen).split(len(x) - start)
+            for key, count, part in zip(keys, seen, fresh, strict=True):
+                if count < len(x):
+                    self._scores[key] = torch.cat([self._scores[key][:start], part]) if start else part
+        return [self._scores[key][:used] for key in keys]
 
     def best_seen(self, count: int) -> list[Fit]:
         """All fits on `count` images, the best first."""
@@ -199,7 +213,8 @@ class Search:
 
     def _pictures(self, view: View) -> Tensor:
         if view not in self._shaped:
-            self._shaped[view] = self.sets[view.images].first(MANY).shaped(view.shape)
+            shaped = self.sets[view.images].first(MANY).shaped(view.shape)
+            self._shaped[view] = shaped.contiguous(memory_format=torch.channels_last)
         return self._shaped[view]
 
 
