@@ -47,6 +47,8 @@ def figures() -> str:
 
 {generalization()}
 
+{accuracy_from_weights()}
+
 {tickets()}
 
 What a SIREN shows, for SIRENs of held-out test images, fitted by our recipe and by others (trained on
@@ -61,6 +63,10 @@ What a SIREN shows, for SIRENs of held-out test images, fitted by our recipe and
 Edits, mean squared error on pixels in [-1, 1] against the image-space operator (paper: dilate 0.068, contrast 0.020):
 
 {edits}
+
+From weights alone in one step, as in the paper, on the true image (editors for one style, `bench/edit_baseline.py`):
+
+{one_step_edits()}
 
 NF-layers compared with the published `nfn` 0.1.2, geometric means over four networks, two CPU threads: {forward} times
 as fast forward, {step} times a training step ([docs/bench.md](docs/bench.md)).
@@ -85,6 +91,46 @@ def weights_alone() -> str:
 of each training image):
 
 {table(rows, columns)}"""
+
+
+def accuracy_from_weights() -> str:
+    """The table of test accuracies read from weights alone: our readers, and the paper's models trained beside them."""
+    rows = []
+    for name in Zoo().readers():
+        folder, metrics = EMBEDDED / "predictors" / name, read(name, "metrics.json")
+        if metrics["task"] != "accuracy":
+            continue
+        ours = [{**row, "model": f"**{name}**"} for row in metrics["rows"]]
+        beside = (
+            json.loads((folder / "baselines.json").read_text())
+            if (folder / "baselines.json").exists()
+            else []
+        )
+        rows += [*ours, *({**row, "error": row["mae"]} for row in beside)]
+    shown = [{**row, "error": percent(row["error"])} for row in rows]
+    columns = {
+        "model": "model",
+        "images": "images",
+        "networks": "networks",
+        "tau": "Kendall's tau",
+        "error": "mean error",
+    }
+    return f"""The same from weights alone, without running the network; the other models were trained on the same
+networks (HNP and NP of arXiv:2302.14040; held-out networks of 800 and 600 runs):
+
+{table(shown, columns)}"""
+
+
+def one_step_edits() -> str:
+    """The table of editors that read weights alone."""
+    columns = {
+        "model": "editor",
+        "train": "trained on",
+        "test": "tested on",
+        "mse": "error",
+        "seconds": "seconds",
+    }
+    return table(read("inr-editor", "baselines.json"), columns)
 
 
 PUBLISHED_NP = {"mnist": "92.9%", "fashion_mnist": "75.6%"}

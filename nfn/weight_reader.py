@@ -94,7 +94,7 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
 
     name = "weight-reader"
     config_class = WeightReaderConfig
-    task = "INR classification"
+    task = "reading weights alone"
     scales: Tensor
 
     def __init__(self, config: WeightReaderConfig):
@@ -106,6 +106,8 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
         self.activation = (
             nn.Embedding(len(ACTIVATIONS), channels) if config.canonical == "activation" else None
         )
+        if self.activation is not None:
+            nn.init.normal_(self.activation.weight, std=0.3)
         self.sweeps = alternating_sweeps(spec, channels, 2 * config.rounds - 1)
         self.pool = UnitPool(spec, 1, channels)
         self.head = nn.Sequential(
@@ -117,7 +119,8 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
     def title(self) -> str:
         """What it reads in networks, for the list of a zoo."""
         if not self.config.labels:
-            return f"The {self.config.task} of a network, from its weights alone"
+            of = f"{self.config.images} networks" if self.config.images else "a network"
+            return f"The {self.config.task} of {of}, from weights alone"
         return f"What weights alone say of {'gray' if self.config.shapes[-1][0] == 1 else 'colour'} pictures"
 
     def canonical(

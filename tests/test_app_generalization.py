@@ -418,3 +418,25 @@ def test_a_reading_can_be_chosen_among_those_that_were_tried(tmp_path):
     assert generalization_actions.classifier_of(zoo_network).readings == ()
     with pytest.raises(RequestError, match="at auto"):
         generalization_actions.read_as(zoo_network, reading=first)
+
+
+@pytest.mark.parametrize("name", ["cifar10-cnns", "fashion-mnist-cnns"])
+def test_weights_alone_give_a_second_answer_for_small_cnns(name):
+    rows = [row for row in zoo_at().rows(name)][:60]
+    predicted = [generalization_actions.predict(Source(zoo_id=row["id"])) for row in rows]
+    errors = [
+        abs(one.weights - row["test_accuracy"])
+        for one, row in zip(predicted, rows, strict=True)
+        if one.weights is not None
+    ]
+    assert len(errors) >= 55 and sum(errors) / len(errors) < 0.03
+    result = predicted[0].result
+    for weights, words in ((result.test_accuracy, "inside"), (result.high + 0.1, "outside")):
+        page = tab_html.accuracy(replace(predicted[0], weights=weights), None, [], "")
+        assert f"{words} the predicted interval" in page.split("Weights alone: ")[1]
+
+
+def test_weights_alone_give_no_answer_for_networks_that_no_reader_takes():
+    assert generalization_actions.predict(Source(zoo_id="cifar10-wild/test/0")).weights is None
+    unlike = replace(generalization_actions.predict(Source(zoo_id="cifar10-cnns/test/5")), weights=None)
+    assert "Weights alone" not in tab_html.accuracy(unlike, None, [], "")

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from app.networks import zoos
 from app.networks.source import Source
 from app.runtime.errors import RequestError
 from app.tabs.inr import readers
@@ -13,6 +12,7 @@ from app.tabs.inr.actions import open_network
 from app.tabs.inr.html import verdict
 from app.tabs.inr.readers import TwoReadings, answer, read_both, weights_line
 from nfn.weight_reader import WeightReading
+from zoo import catalog
 
 SEVEN = Source(zoo_id="mnist-sirens/test/0")
 SHIRT = Source(zoo_id="fashion-mnist-sirens/test/0")
@@ -42,7 +42,7 @@ def test_another_answer_is_marked_and_escaped():
 
 
 def test_domains_without_a_reader_have_no_line_and_an_api_error(monkeypatch):
-    monkeypatch.setattr(zoos, "READER_PREFIX", "none-")
+    monkeypatch.setattr(catalog, "READER_PREFIX", "none-")
     readers.read_both.cache_clear()
     both = read_both(SHIRT)
     assert both == TwoReadings(both.best, None) and weights_line(both) == "" and not both.agree
@@ -74,7 +74,7 @@ def test_the_neurons_that_moved_the_answer_are_named():
 
 
 def test_without_a_reader_there_is_no_attribution(monkeypatch):
-    monkeypatch.setattr(zoos, "READER_PREFIX", "none-")
+    monkeypatch.setattr(catalog, "READER_PREFIX", "none-")
     readers.read_both.cache_clear()
     _, _, line = inr_views.show_attribution(SEVEN, "auto")
     assert "No predictor in this zoo reads such a network from weights alone" in line

@@ -39,23 +39,22 @@ def reader_card(training: dict[str, Any], metrics: dict[str, Any], baselines: li
                       row["images"], row["accuracy"], row["recipe"]) for row in metrics["rows"] if labels]  # fmt: skip
     title = f"Weightscope reader of weights alone: {metrics['task']}"
     task = "image-classification" if labels else "graph-ml"
-    header = model_header(title, task, TAGS, trained_on(training), results)
-    permuted = ", ".join(f"{row['permuted']:.0e}" for row in metrics["symmetry"])
+    header = model_header(title, task, TAGS if labels else ["generalization"], trained_on(training), results)
     return f"""{header}
 # What weights alone say: {metrics["task"]}
 
-Reads the weights and biases of a network and nothing else: the network is not run and no gradient is taken. Units are
-made canonical (signs, phases, scales), then features of the units are multiplied with weights and passed along the
-layers ({PAPER} has linear layers; products
-as in neural graphs, arXiv:2403.12143), and a small head reads their sums. Labels are averages over {metrics["views"]}
-copies whose weights were changed a little. {metrics["parameters"]:,} parameters; one network takes
-{metrics["milliseconds"]} ms (median, on the evaluating machine).
+Reads the weights and biases of a network{"" if labels else ", and the name of its activation,"} and nothing else: the
+network is not run and no gradient is taken. Units are made canonical (signs, phases, scales), then features of the
+units are multiplied with weights and passed along the layers ({PAPER} has linear
+layers; products as in neural graphs, arXiv:2403.12143), and a small head reads their sums. {views_of(metrics)}
+{metrics["parameters"]:,} parameters; one network takes {metrics["milliseconds"]} ms (median, on the evaluating
+machine).
 {usage_of(metrics)}
 ## Measured, on networks that no training step saw
 
 {figures(metrics)}
 
-Largest change of any output for permuted copies: {permuted}.
+{symmetry_of(metrics)}
 
 {beside(metrics, baselines)}
 ## Training
@@ -66,10 +65,29 @@ Largest change of any output for permuted copies: {permuted}.
 
 ## Limits
 
-It reads networks of the shape that it was trained on, and has no class for networks that show nothing: it gives each of
-them a label. Next to the classifier, the classifier's verdict tells which networks show none of the labels.
+It reads networks of the shape that it was trained on, and gives an answer for each of them, also for those that are
+unlike its training networks: the predictor that the page shows it beside tells which are.
 `python -m zoo train reader` makes another for any collection.
 """
+
+
+def views_of(metrics: dict[str, Any]) -> str:
+    """How an answer is averaged, if it is."""
+    return (
+        f"Labels are averages over {metrics['views']} copies whose weights were changed a little."
+        if metrics["views"] > 1
+        else ""
+    )
+
+
+def symmetry_of(metrics: dict[str, Any]) -> str:
+    """How much the outputs change for copies that compute the same."""
+    kinds = [kind for kind in metrics["symmetry"][0] if kind not in ("collection", "networks")]
+    lines = [
+        f"{kind.replace('_', '-')} {max(row[kind] for row in metrics['symmetry']):.0e}" for kind in kinds
+    ]
+    unit = "" if "accuracy" in metrics["rows"][0] else ", in standard deviations of the column"
+    return f"Largest change of any output for copies that compute the same{unit}: {', '.join(lines)}."
 
 
 def usage_of(metrics: dict[str, Any]) -> str:
@@ -99,7 +117,13 @@ def beside(metrics: dict[str, Any], baselines: list[dict[str, Any]]) -> str:
         return f"Published, weights alone, on other SIRENs of all training images:\n\n{table(PUBLISHED, columns)}\n"
     if not baselines:
         return ""
-    return f"Beside it, on the same networks:\n\n{table(baselines, {'model': 'model', **NUMBERS})}\n"
+    rows = [{**row, "error": row["mae"]} for row in baselines]
+    columns = {"model": "model", **NUMBERS, "epochs": "epoch kept", "seconds": "seconds"}
+    columns.pop("tau_ceiling")
+    return (
+        "Other models of weights alone, trained and tested on the same networks (`python -m bench.cnn_baselines`):\n\n"
+        f"{table(rows, columns)}\n"
+    )
 
 
 def facts_of(training: dict[str, Any]) -> str:
@@ -107,9 +131,18 @@ def facts_of(training: dict[str, Any]) -> str:
     if any("psnr" in row for row in training["collections"]):
         return training_facts(training)
     recipe = ", ".join(f"{key} {value}" for key, value in training["recipe"].items())
-    networks = ", ".join(f"{row['networks']:,} of {row['images']}" for row in training["collections"])
-    return (f"On {networks}. Recipe: {recipe}. {training['seconds'] / 60:.0f} minutes on {training['device']} "
-            f"({training['machine']}, torch {training['torch']}), other work running beside it.")  # fmt: skip
+    networks = "; ".join(
+        f"{row['collection']}, {row['networks']:,} networks and checkpoints"
+        + (
+            f" of {row['runs']:,} training runs (train, validation, test: {row['split']})"
+            if "runs" in row
+            else ""
+        )
+        for row in training["collections"]
+    )
+    return (f"On the training networks of {networks}. Recipe: {recipe}. {training['seconds']} seconds on "
+            f"{training['device']} ({training['machine']}, torch {training['torch']}), other work running beside "
+            "it.")  # fmt: skip
 
 
 WIDTH, HEIGHT, EDGE = 480, 220, 40

@@ -37,6 +37,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 CARD_FILE = "README.md"
+READER_PREFIX = "reader-"
+"""Weights-only readers have names like reader-gray."""
 P = TypeVar("P", bound=Predictor)
 
 
@@ -67,6 +69,10 @@ class Zoo:
     def predictors(self) -> list[PredictorInfo]:
         """The predictors, as the catalog lists them."""
         return list(self._predictor_infos.values())
+
+    def readers(self) -> list[str]:
+        """The names of the weights-only readers; a zoo may have none."""
+        return [info.name for info in self.predictors() if info.name.startswith(READER_PREFIX)]
 
     def collection(self, name: str) -> Collection:
         """A collection, opened once and then reused."""

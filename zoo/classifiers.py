@@ -1,16 +1,18 @@
 """Image classifiers of any architecture: what they compute, on which pictures, and their predicted test accuracy."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from nfn.accuracy.predictor import CLASSES, AccuracyPredictor
 from nfn.architecture.ops import Activation
 from nfn.architecture.views import small_cnn_graph, small_cnn_view
+from nfn.features import WeightSpaceFeatures
 from nfn.generalization import Generalization, GeneralizationPredictor
 from nfn.network import NO_CLASSIFIER, ClassifierConvention, Graph, Network
+from nfn.weight_reader import WeightReader
 from nfn.wiring.fit import Fit, Setting
 from nfn.wiring.identify import NO_PICTURES, Identified, given_by, identify
 from nfn.wiring.pictures import MINUS_ONE_ONE, PictureSet
@@ -133,10 +135,14 @@ def _declared_setting(graph: Graph, convention: ClassifierConvention, images: st
 
 @dataclass(frozen=True, eq=False)
 class AccuracyPredictors:
-    """Two predictors of test accuracy: `small` is best for CNNs like the zoo's, `general` takes any classifier."""
+    """Predictors of test accuracy: `small` is best for CNNs like the zoo's, `general` takes any classifier.
+
+    `weights` are those that read weights alone, by the image set of the networks that they read.
+    """
 
     small: GeneralizationPredictor
     general: AccuracyPredictor
+    weights: Mapping[str, WeightReader] = field(default_factory=dict)
 
     @property
     def pictures(self) -> list[PictureSet]:
@@ -148,7 +154,14 @@ def accuracy_predictors(zoo: Zoo) -> AccuracyPredictors:
     """The predictors of a zoo; the general one is the embedded zoo's if this zoo has none."""
     has_own = any(info.name == AccuracyPredictor.name for info in zoo.predictors())
     general = (zoo if has_own else Zoo()).predictor("accuracy", AccuracyPredictor)
-    return AccuracyPredictors(zoo.predictor("generalization", GeneralizationPredictor), general)
+    small = zoo.predictor("generalization", GeneralizationPredictor)
+    readers = [zoo.predictor(name, WeightReader) for name in zoo.readers()]
+    return AccuracyPredictors(small, general, accuracy_readers(readers))
+
+
+def accuracy_readers(readers: Iterable[WeightReader]) -> dict[str, WeightReader]:
+    """Those of these readers that read the test accuracy of networks of one image set, by its name."""
+    return {one.config.images: one for one in readers if one.config.task == "accuracy" and one.config.images}
 
 
 def classifier_at(zoo: Zoo, zoo_id: str, predictors: AccuracyPredictors) -> Classifier:
@@ -182,13 +195,35 @@ def predict_accuracy(classifier: Classifier, predictors: AccuracyPredictors) -> 
 
 
 def _predict(graph: Graph, setting: Setting, predictors: AccuracyPredictors) -> Generalization:
-    view, small = small_cnn_view(graph.architecture, graph.tensors), predictors.small
-    if view is not None and setting.shape == (1, *[small.config.sizes.get(setting.images)] * 2):
-        convention = ClassifierConvention(view.activation, setting.pixels.mean, setting.pixels.std)
-        (result,) = small.predict_features(convention.normalize(view.features), [view.activation])
+    chain, small = _small_cnn(graph, setting, predictors), predictors.small
+    if chain is not None:
+        (result,) = small.predict_features(*chain)
         if result.images == setting.images and result.typical:
             return result
     return _estimate(graph, setting, predictors.general)
+
+
+def _small_cnn(
+    graph: Graph, setting: Setting, predictors: AccuracyPredictors
+) -> tuple[WeightSpaceFeatures, list[str]] | None:
+    """A small CNN that takes the zoo's pictures as a normalized chain, and its activation; None for other graphs."""
+    view = small_cnn_view(graph.architecture, graph.tensors)
+    if view is None or setting.shape != (1, *[predictors.small.config.sizes.get(setting.images)] * 2):
+        return None
+    convention = ClassifierConvention(view.activation, setting.pixels.mean, setting.pixels.std)
+    return convention.normalize(view.features), [view.activation]
+
+
+@torch.no_grad()
+def accuracy_from_weights(classifier: Classifier, predictors: AccuracyPredictors) -> float | None:
+    """The test accuracy, 0 to 1, that is read from weights alone; None if no reader takes such networks."""
+    graph, setting = classifier.graph, classifier.setting
+    if graph is None or setting is None or setting.images not in predictors.weights:
+        return None
+    chain, reader = _small_cnn(graph, setting, predictors), predictors.weights[setting.images]
+    if chain is None or tuple(tuple(w.shape[2:]) for w in chain[0].weights) != reader.config.shapes:
+        return None
+    return reader.explain(reader.read(*chain)[0].cpu()).number
 
 
 def _estimate(graph: Graph, setting: Setting, general: AccuracyPredictor) -> Generalization:

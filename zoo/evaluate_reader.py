@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from nfn.canonical import scale_units
-from nfn.features import WeightSpaceFeatures
+from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.permutation import permute, random_permutations
 from nfn.weight_reader import WeightReader
 from zoo.collection import Collection
 from zoo.evaluate_classifier import (
@@ -92,9 +93,11 @@ def symmetry_row(model: WeightReader, collection: Collection, generator: torch.G
     """The largest change of any output when hidden units are permuted, and sines' signs flipped or ReLUs rescaled."""
     features, activations = collection.normalized(slice(0, BATCH)), activations_of(collection)[:BATCH]
     before = run_batched(model.read, features, activations)
-    copies = equivalent_copies(features, generator)
-    if not are_sirens([collection]):
-        copies.pop("sign_flipped")
+    if are_sirens([collection]):
+        copies = equivalent_copies(features, generator)
+    else:
+        order = random_permutations(network_spec_from_wsfeat(features, set_all_dims=True), generator)
+        copies = {"permuted": permute(features, order)}
         copies |= {"rescaled": rescaled(features, activations, generator)} if activations else {}
     changes = {
         name: float((run_batched(model.read, copy, activations) - before).abs().max())

@@ -271,7 +271,7 @@ def batch_loss(
     out = out.float()
     if model.config.labels:
         return F.cross_entropy(out, targets, label_smoothing=recipe.label_smoothing)
-    return F.smooth_l1_loss(out[:, 0], (targets - model.config.mean) / model.config.deviation)
+    return F.smooth_l1_loss(out[:, 0], (targets - model.config.mean) / model.config.deviation, beta=0.5)
 
 
 @torch.no_grad()

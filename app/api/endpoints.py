@@ -107,7 +107,9 @@ def predict_generalization(
         test_accuracy, low and high (0 to 1, null without a prediction; the interval contains the true accuracy of a
         fraction `coverage` of networks like the zoo's), percentile (0 to 100: how many of the zoo's networks measure
         below this prediction), typical (false: do not trust the number; reason says why), images and activation,
-        assumed (what the file does not say, in words), readings (other ways to read the file), predictor and seconds.
+        assumed (what the file does not say, in words), readings (other ways to read the file), predictor,
+        weights_alone (the accuracy read from weights and biases alone; null for networks that no reader takes) and
+        seconds.
     """
     source = generalization_actions.read_as(
         from_request(file, zoo_id, part), images, activation, pixels, reading
@@ -128,6 +130,7 @@ def predict_generalization(
         "assumed": list(predicted.assumed),
         "readings": list(predicted.readings),
         "predictor": result.predictor,
+        "weights_alone": predicted.weights,
     }
 
 

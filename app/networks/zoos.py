@@ -14,8 +14,6 @@ from zoo.families import FAMILIES
 from zoo.remote import open_hub_zoo, open_zoo
 
 P = TypeVar("P", bound=Predictor)
-READER_PREFIX = "reader-"
-"""A zoo's weights-only readers have names like reader-gray; a zoo may have none."""
 OPTIONAL = {kind for kind, family in FAMILIES.items() if family.own_architectures}
 """Kinds of collections that a zoo may lack."""
 
@@ -46,8 +44,8 @@ def _check_zoo(zoo: Zoo) -> Zoo:
     That is all that the embedded zoo has, except readers and collections of the kinds `OPTIONAL`.
     """
     embedded = Zoo(EMBEDDED)
-    needed = {info.name for info in embedded.predictors()}.difference(readers(embedded))
-    for name in sorted(needed.union(readers(zoo))):
+    needed = {info.name for info in embedded.predictors()}.difference(embedded.readers())
+    for name in sorted(needed.union(zoo.readers())):
         zoo.predictor(name)
     for kind in sorted({info.kind for info in embedded.collections()}.difference(OPTIONAL)):
         infos = [info for info in zoo.collections() if info.kind == kind]
@@ -56,11 +54,6 @@ def _check_zoo(zoo: Zoo) -> Zoo:
         for info in infos:
             zoo.rows(info.name, limit=1)
     return zoo
-
-
-def readers(zoo: Zoo) -> list[str]:
-    """The names of a zoo's weights-only readers."""
-    return [info.name for info in zoo.predictors() if info.name.startswith(READER_PREFIX)]
 
 
 def zoo_at(where: str = "") -> Zoo:

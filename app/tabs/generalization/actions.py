@@ -18,6 +18,7 @@ from nfn.network import NO_CLASSIFIER, Graph, Network
 from nfn.reader import NetworkFileError
 from nfn.reader.errors import GRAPH_ADVICE
 from nfn.reader.stack import read_networks
+from nfn.weight_reader import WeightReader
 from nfn.wiring.pictures import PictureSet
 from zoo import classifiers, small_cnns
 from zoo.catalog import CollectionInfo
@@ -85,9 +86,12 @@ def pictures() -> dict[str, PictureSet]:
 @cache
 def readers() -> AccuracyPredictors:
     """The app's predictors of test accuracy."""
-    return AccuracyPredictors(
-        predictor("generalization", GeneralizationPredictor), predictor("accuracy", AccuracyPredictor)
+    small, general = (
+        predictor("generalization", GeneralizationPredictor),
+        predictor("accuracy", AccuracyPredictor),
     )
+    weights = [predictor(name, WeightReader) for name in zoo_at().readers()]
+    return AccuracyPredictors(small, general, classifiers.accuracy_readers(weights))
 
 
 def _is_small(network: Network) -> bool:
@@ -157,7 +161,8 @@ class Predicted:
 
     `percentile` is the percentage of the zoo's finished networks on `result.images` that measure below the predicted
     accuracy, None if the zoo has none; `measured` is a zoo network's accuracy on all test images, 0 to 1, None for an
-    upload. `assumed` are sentences on what an upload does not say, `readings` the ways to read it that were tried.
+    upload. `weights` is the accuracy that weights alone say, None if no reader takes such networks. `assumed` are
+    sentences on what an upload does not say, `readings` the ways to read it that were tried.
     """
 
     result: Generalization
@@ -166,6 +171,7 @@ class Predicted:
     assumed: tuple[str, ...]
     seconds: float
     readings: tuple[str, ...] = ()
+    weights: float | None = None
 
 
 def predict(source: Source) -> Predicted:
@@ -175,7 +181,10 @@ def predict(source: Source) -> Predicted:
     result = predict_classifier(classifier)
     seconds = time.perf_counter() - start
     measured = None if source.zoo_id is None else zoo_at(source.zoo).row(source.zoo_id)["test_accuracy"]
-    return Predicted(result, percentile(result), measured, classifier.assumed, seconds, classifier.readings)
+    weights = classifiers.accuracy_from_weights(classifier, readers()) if result.typical else None
+    return Predicted(
+        result, percentile(result), measured, classifier.assumed, seconds, classifier.readings, weights
+    )
 
 
 @torch.no_grad()

@@ -69,7 +69,21 @@ def accuracy(
         f'<div class="accuracy verdict"{_for_game(guess, truth)}><div class="split">{head}{measurement}</div>'
         f"{strip}{_strip_legend(result, truth)}"
         f"{_strip_table(zoo, guess, truth)}"
-        f'<p class="rests">{evidence}</p><p class="facts">{facts}</p></div>'
+        f'{_from_weights(predicted)}<p class="rests">{evidence}</p><p class="facts">{facts}</p></div>'
+    )
+
+
+def _from_weights(predicted: Predicted) -> str:
+    """What weights alone say, and whether it lies in the predicted interval; "" without such a reading."""
+    result, weights = predicted.result, predicted.weights
+    if weights is None or not result.typical:
+        return ""
+    inside = result.low <= weights <= result.high
+    mark, word = ("✓", "inside the predicted interval") if inside else ("≠", "outside the predicted interval")
+    return (
+        f'<p class="line" id="accuracy-weights-alone"><b>Weights alone: {percent(weights)}</b> '
+        f'<span aria-hidden="true">{mark}</span> {word}. This predictor sees only weights and biases, and is less '
+        "accurate.</p>"
     )
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 
 from app.networks.source import Source
-from app.networks.zoos import predictor, readers, zoo_at
+from app.networks.zoos import predictor, zoo_at
 from app.page.html import escape, probability_html
 from app.runtime.errors import RequestError
 from app.tabs.inr.actions import Classified, classify, open_network
@@ -59,7 +59,7 @@ def read_both(source: Source, domain: str = "auto") -> TwoReadings:
 
 def reader_of(network: Network, domain: str = "auto") -> str | None:
     """The name of the first reader in the catalog that takes such networks and knows the domain; None if none does."""
-    names = readers(zoo_at())
+    names = zoo_at().readers()
     return next((name for name in names if _reads(predictor(name, WeightReader), network, domain)), None)
 
 
