@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from zoo.card import conventions_text, percent, table
 from zoo.catalog import EMBEDDED, Zoo
@@ -95,18 +96,12 @@ of each training image):
 
 def accuracy_from_weights() -> str:
     """The table of test accuracies read from weights alone: our readers, and the paper's models trained beside them."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in Zoo().readers():
-        folder, metrics = EMBEDDED / "predictors" / name, read(name, "metrics.json")
-        if metrics["task"] != "accuracy":
-            continue
-        ours = [{**row, "model": f"**{name}**"} for row in metrics["rows"]]
-        beside = (
-            json.loads((folder / "baselines.json").read_text())
-            if (folder / "baselines.json").exists()
-            else []
-        )
-        rows += [*ours, *({**row, "error": row["mae"]} for row in beside)]
+        metrics = read(name, "metrics.json")
+        if metrics["task"] == "accuracy":
+            rows += ({**row, "model": f"**{name}**"} for row in metrics["rows"])
+            rows += ({**row, "error": row["mae"]} for row in baselines(name))
     shown = [{**row, "error": percent(row["error"])} for row in rows]
     columns = {
         "model": "model",
@@ -130,7 +125,13 @@ def one_step_edits() -> str:
         "mse": "error",
         "seconds": "seconds",
     }
-    return table(read("inr-editor", "baselines.json"), columns)
+    return table(baselines("inr-editor"), columns)
+
+
+def baselines(predictor: str) -> list[dict[str, Any]]:
+    """What was trained beside an embedded predictor, if anything."""
+    file = EMBEDDED / "predictors" / predictor / "baselines.json"
+    return json.loads(file.read_text()) if file.exists() else []
 
 
 PUBLISHED_NP = {"mnist": "92.9%", "fashion_mnist": "75.6%"}

@@ -55,6 +55,13 @@ def reader_gray(zoo: Zoo, zoo_id: str) -> list[float]:
     return list(answer.probabilities.values())
 
 
+def number_alone(name: str, zoo: Zoo, zoo_id: str) -> list[float]:
+    """The number that weights alone say."""
+    number = zoo.predictor(name, WeightReader).predict(zoo.network(zoo_id)).number
+    assert number is not None, "This reader predicts numbers."
+    return [number]
+
+
 def ticket_shares(name: str, zoo: Zoo, zoo_id: str) -> list[float]:
     """The share of each layer's weights that a ticket of 5% of all weights keeps."""
     scores = zoo.predictor(name, TicketPredictor).predict(zoo.network(zoo_id)).scores
@@ -70,6 +77,8 @@ ANSWERS: dict[str, tuple[Callable[[Zoo, str], list[float]], tuple[str, ...]]] = 
     "generalization": (generalization, CNNS),
     "accuracy": (accuracy, CNNS),
     "reader-gray": (reader_gray, GRAY_SIRENS),
+    "reader-cifar10-cnns": (partial(number_alone, "reader-cifar10-cnns"), CNNS[:1]),
+    "reader-fashion-mnist-cnns": (partial(number_alone, "reader-fashion-mnist-cnns"), CNNS[1:]),
     "tickets-mnist": (partial(ticket_shares, "tickets-mnist"), ("mnist-inits/test/0",)),
     "tickets-cifar10": (partial(ticket_shares, "tickets-cifar10"), ("cifar10-inits/test/0",)),
 }

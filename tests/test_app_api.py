@@ -169,7 +169,7 @@ def test_an_impossible_convention_gives_a_clear_error(client, foreign_file, plac
 
 GENERALIZATION = {
     "test_accuracy", "low", "high", "coverage", "percentile", "typical", "reason", "images", "activation", "assumed",
-    "predictor", "seconds", "readings",
+    "predictor", "weights_alone", "seconds", "readings",
 }  # fmt: skip
 
 
@@ -179,6 +179,7 @@ def test_predict_generalization_of_a_network_of_the_zoo(client):
     assert 0 <= result["low"] <= result["test_accuracy"] <= result["high"] <= 1
     assert result["coverage"] == 0.9 and 0 <= result["percentile"] <= 100
     assert result["predictor"] == "generalization" and result["seconds"] > 0
+    assert abs(result["weights_alone"] - result["test_accuracy"]) < 0.1
 
 
 @pytest.fixture(scope="module")
