@@ -90,10 +90,21 @@ def symmetry_of(metrics: dict[str, Any]) -> str:
     return f"Largest change of any output for copies that compute the same{unit}: {', '.join(lines)}."
 
 
+EXAMPLES = {
+    ("label", "mnist"): ("reader-gray", 'predict(zoo.network("mnist-sirens/test/17")).label'),
+    ("accuracy", "cifar10"): ("reader-cifar10-cnns", 'predict(zoo.network("cifar10-cnns/test/17")).number'),
+    ("accuracy", "fashion_mnist"): (
+        "reader-fashion-mnist-cnns",
+        'predict(zoo.network("fashion-mnist-cnns/test/17")).number',
+    ),
+}
+"""Of the embedded zoo: a reader and a question, by task and first image set."""
+
+
 def usage_of(metrics: dict[str, Any]) -> str:
-    """Code that uses a reader of labels; other readers have no common example."""
-    question = 'predict(zoo.network("mnist-sirens/test/17")).label'
-    return f"\n{usage('reader-gray', question)}\n" if metrics["task"] == "label" else ""
+    """Code that uses a reader like those of the embedded zoo; "" for any other."""
+    example = EXAMPLES.get((metrics["task"], metrics["rows"][0]["images"]))
+    return f"\n{usage(*example)}\n" if example else ""
 
 
 def figures(metrics: dict[str, Any]) -> str:
