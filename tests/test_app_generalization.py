@@ -440,3 +440,20 @@ def test_weights_alone_give_no_answer_for_networks_that_no_reader_takes():
     assert generalization_actions.predict(Source(zoo_id="cifar10-wild/test/0")).weights is None
     unlike = replace(generalization_actions.predict(Source(zoo_id="cifar10-cnns/test/5")), weights=None)
     assert "Weights alone" not in tab_html.accuracy(unlike, None, [], "")
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (0.4809, 0.2392)])
+def test_the_input_normalisation_of_a_stack_is_found(mean, std, tmp_path):
+    zoo, convention = zoo_at(), ClassifierConvention(None, mean, std)
+    best = sorted(zoo.rows("cifar10-cnns"), key=lambda row: row["test_accuracy"])[-4:]
+    chains = [convention.denormalize(zoo.network(row["id"]).features) for row in best]
+    stacked = {
+        f"{i}.{kind}": torch.stack([getattr(chain, tensors)[i][0, 0] for chain in chains])
+        for i in range(4)
+        for kind, tensors in (("weight", "weights"), ("bias", "biases"))
+    }
+    torch.save(stacked, tmp_path / "stack.pt")
+    rows = batch.predict_files([str(tmp_path / "stack.pt")])
+    assert len(rows) == 4 and all(row.typical for row in rows)
+    for row, known in zip(rows, best, strict=True):
+        assert row.predicted == pytest.approx(known["test_accuracy"], abs=0.05)

@@ -4,20 +4,25 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from nfn.architecture.ops import FUNCTIONS
+from nfn.architecture.views import small_cnn_graph
 from nfn.generalization import Generalization, GeneralizationPredictor
-from nfn.network import NO_CLASSIFIER, ClassifierConvention, Network
+from nfn.network import NO_CLASSIFIER, ClassifierConvention, Graph, Network
 from nfn.reader import NetworkFileError
 from nfn.reader.classifier_convention import read_classifier_convention
 from nfn.reader.stack import read_networks
-from nfn.wiring.identify import NO_NUMBER
+from nfn.wiring.fit import Fit
+from nfn.wiring.identify import NO_NUMBER, given_by, identify
 from nfn.wiring.pictures import IMAGENET
 from zoo.classifiers import AccuracyPredictors, Classifier, identify_classifier, predict_accuracy
 from zoo.errors import shorten
 
+STACK_SEARCHES = 3
+"""Networks of a stack whose input normalisation is searched."""
 ACTIVATIONS = ("auto", *(name for name in FUNCTIONS if name not in ("cosine", "exp", "square", "abs")))
 
 
@@ -84,7 +89,7 @@ def predict_file(
     """Predict the one network of a file, under the file's name, or each network of a stack, as `name[i]`.
 
     `part` names one of several networks in the file. The wiring of a single network is searched; a stack must contain
-    small CNNs like the zoo's.
+    small CNNs like the zoo's, whose input normalisation is searched (`with_shared_pixels`).
 
     Raises ValueError for an invalid activation or pixels, OSError if the file cannot be opened.
     """
@@ -96,7 +101,47 @@ def predict_file(
     networks = [override_convention(n, activation, pixels) if isinstance(n, Network) else n for n in networks]
     if len(networks) == 1 and isinstance(networks[0], Network):
         return [predict_one(predictors, name, networks[0])]
+    networks = with_shared_pixels(networks, predictors)
     return predict_alike(predictors.small, [f"{name}[{i}]" for i in range(len(networks))], networks)
+
+
+def with_shared_pixels(
+    networks: Sequence[Network | NetworkFileError], predictors: AccuracyPredictors
+) -> list[Network | NetworkFileError]:
+    """The networks of a stack with an input normalisation, where their file declares none.
+
+    All get that of the most accurate of the first `STACK_SEARCHES` in which a search finds one: they are from one
+    script, and a wrong one gives wrong numbers that look right.
+    """
+    unknown = [
+        n for n in networks
+        if isinstance(n, Network) and predictors.small.fault(n) is None and not n.classifier.pixels_known
+    ]  # fmt: skip
+    fits = [fit for n in unknown[:STACK_SEARCHES] for fit in _fits(n, predictors)]
+    if not fits:
+        return list(networks)
+    pixels = max(fits, key=lambda fit: fit.accuracy).setting.pixels
+    searched = {id(n) for n in unknown}
+    return [
+        replace(n, convention=replace(n.classifier, pixel_mean=pixels.mean, pixel_std=pixels.std))
+        if isinstance(n, Network) and id(n) in searched else n
+        for n in networks
+    ]  # fmt: skip
+
+
+@torch.no_grad()
+def _fits(network: Network, predictors: AccuracyPredictors) -> list[Fit]:
+    """How well a small CNN classifies the stored pictures of each image set, in its best reading; none that fails."""
+    (result,) = predictors.small.predict_batch([network])
+    activation: Literal["relu", "tanh"] = "tanh" if result.activation == "tanh" else "relu"
+    fits = []
+    for images, size in predictors.small.config.sizes.items():
+        graph = Graph(*small_cnn_graph(network.features, activation, size))
+        sets = [pictures for pictures in predictors.pictures if pictures.name == images]
+        identified = identify(replace(network, graph=graph), sets, given_by(network.classifier))
+        if identified is not None and identified.fault is None:
+            fits.append(identified.best)
+    return fits
 
 
 @torch.no_grad()
