@@ -4,8 +4,8 @@
     python -m bench.edit_baseline messages TRAIN_FOLDER... --test TEST_FOLDER --style dilate
 
 Folders are collections of SIRENs. Pixels are clamped to [-1, 1], where pictures end, before they are compared, in
-training too: without it the loss is spent on values beyond black and white, and ends twice as high. The row of figures
-is added to `baselines.json` of the editor.
+training too: without it the loss is spent on values beyond black and white, and ends half as high again. The row of
+figures is added to `baselines.json` of the editor.
 """
 
 import time
@@ -129,7 +129,7 @@ def train(
 
 def edited(model: WeightsOnlyEditor, features: WeightSpaceFeatures, size: int) -> Tensor:
     """The pictures `(n, c, H, W)` of the edited networks."""
-    return run_batched(lambda part: render(model(part), size, size), features).clamp(-1, 1)
+    return run_batched(lambda part, _: render(model(part), size, size), features).clamp(-1, 1)
 
 
 def main(

@@ -7,6 +7,7 @@ from typing import Any
 
 from zoo.card import conventions_text, percent, table
 from zoo.catalog import EMBEDDED, Zoo
+from zoo.commands.evaluate import read_baselines
 from zoo.score import scores_of
 
 ROOT = Path(__file__).parents[1]
@@ -101,7 +102,7 @@ def accuracy_from_weights() -> str:
         metrics = read(name, "metrics.json")
         if metrics["task"] == "accuracy":
             rows += ({**row, "model": f"**{name}**"} for row in metrics["rows"])
-            rows += ({**row, "error": row["mae"]} for row in baselines(name))
+            rows += ({**row, "error": row["mae"]} for row in read_baselines(EMBEDDED / "predictors" / name))
     shown = [{**row, "error": percent(row["error"])} for row in rows]
     columns = {
         "model": "model",
@@ -110,8 +111,8 @@ def accuracy_from_weights() -> str:
         "tau": "Kendall's tau",
         "error": "mean error",
     }
-    return f"""The same from weights alone, without running the network; the other models were trained on the same
-networks (HNP and NP of arXiv:2302.14040; held-out networks of 800 and 600 runs):
+    return f"""The same from weights alone, without running the network; the other models (HNP and NP of
+arXiv:2302.14040) were trained and tested on the same networks:
 
 {table(shown, columns)}"""
 
@@ -125,13 +126,7 @@ def one_step_edits() -> str:
         "mse": "error",
         "seconds": "seconds",
     }
-    return table(baselines("inr-editor"), columns)
-
-
-def baselines(predictor: str) -> list[dict[str, Any]]:
-    """What was trained beside an embedded predictor, if anything."""
-    file = EMBEDDED / "predictors" / predictor / "baselines.json"
-    return json.loads(file.read_text()) if file.exists() else []
+    return table(read_baselines(EMBEDDED / "predictors" / "inr-editor"), columns)
 
 
 PUBLISHED_NP = {"mnist": "92.9%", "fashion_mnist": "75.6%"}

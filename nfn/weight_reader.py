@@ -146,15 +146,15 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
     def forward(self, features: WeightSpaceFeatures, activations: Sequence[str | None] = ()) -> Tensor:
         """Networks `(B, 1, ...)` in our convention to logits `(B, labels)`, or numbers `(B, 1)`."""
         canonical = self.canonical(features, activations)
-        scales = self.scales[None] if self.activation is None else self.scales[self._places(activations)]
+        places = None if self.activation is None else self._places(activations)
+        scales = self.scales[places]  # with None `(1, tensors)`
         features = canonical.with_tensors(
             x / scale.view(-1, *[1] * (x.dim() - 1))
             for x, scale in zip(canonical.tensors, scales.unbind(1), strict=True)
         )
         units = self.encoder(features)
         if self.activation is not None:
-            learned = self.activation(self._places(activations))
-            units = [unit + learned[:, None] for unit in units]
+            units = [unit + self.activation(places)[:, None] for unit in units]
         for sweep in self.sweeps:
             units = sweep(features, units)
         return self.head(F.dropout(self.pool(features, units), self.config.dropout, self.training))
@@ -209,8 +209,7 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
         expected = ", ".join(" x ".join(map(str, shape)) for shape in self.config.shapes)
         if network.chain is None:
             return f"Its layers do not stand in one row; this reader knows networks of layers of {expected}."
-        shapes = tuple(tuple(weight.shape[2:]) for weight in network.chain.weights)
-        if shapes != self.config.shapes:
+        if not self.has_shapes_of(network.chain):
             return f"This network is of another shape than those that this reader knows, with layers of {expected}."
         if (network.kind == "siren") != (self.config.canonical == "sine"):
             return f"This network is a {network.kind}, and of another kind than those that this reader knows."
@@ -220,6 +219,10 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
         if network.kind == "siren" and network.siren.output != "linear":
             return f"There is a {network.siren.output} at the end of this SIREN; this reader knows those with none."
         return None
+
+    def has_shapes_of(self, features: WeightSpaceFeatures) -> bool:
+        """Whether the weights of these chains have the shapes that it learned from."""
+        return tuple(tuple(weight.shape[2:]) for weight in features.weights) == self.config.shapes
 
     def _check(self, network: Network) -> None:
         fault = self.fault(network)

@@ -23,6 +23,7 @@ from zoo.evaluate_reader import evaluate_reader, number_row, rescaled
 from zoo.train_reader import (
     ReaderRecipe,
     activations_of,
+    canonical_of,
     reader_config,
     run_batched,
     split_rows,
@@ -156,6 +157,11 @@ def test_a_reader_of_classifiers_needs_an_activation_that_it_knows():
     for activation, message in ((None, "activation is not known"), ("gelu", "gelu; this reader knows")):
         other = replace(network, convention=replace(network.classifier, activation=activation))
         assert message in str(model.fault(other))
+
+
+def test_networks_of_other_activations_are_read_as_they_are(monkeypatch):
+    monkeypatch.setattr("zoo.train_reader.activations_of", lambda collection: ("relu", "gelu"))
+    assert canonical_of([Collection(EMBEDDED / "collections/cifar10-cnns")]) == "none"
 
 
 def test_a_number_of_sirens_is_measured():

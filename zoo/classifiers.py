@@ -221,7 +221,7 @@ def accuracy_from_weights(classifier: Classifier, predictors: AccuracyPredictors
     if graph is None or setting is None or setting.images not in predictors.weights:
         return None
     chain, reader = _small_cnn(graph, setting, predictors), predictors.weights[setting.images]
-    if chain is None or tuple(tuple(w.shape[2:]) for w in chain[0].weights) != reader.config.shapes:
+    if chain is None or not reader.has_shapes_of(chain[0]):
         return None
     return reader.explain(reader.read(*chain)[0].cpu()).number
 

@@ -74,9 +74,16 @@ def equivalent_copies(
     features: WeightSpaceFeatures, generator: torch.Generator
 ) -> dict[str, WeightSpaceFeatures]:
     """Copies of SIRENs that compute the same function: with hidden neurons permuted, and with their signs flipped."""
-    order = random_permutations(network_spec_from_wsfeat(features, set_all_dims=True), generator)
+    permuted = permuted_copies(features, generator)
     signs = [(torch.rand(b.shape, generator=generator) < 0.5) * 2.0 - 1 for b in features.biases[:-1]]
-    return {"permuted": permute(features, order), "sign_flipped": apply_signs(features, signs)}
+    return {"permuted": permuted, "sign_flipped": apply_signs(features, signs)}
+
+
+def permuted_copies(features: WeightSpaceFeatures, generator: torch.Generator) -> WeightSpaceFeatures:
+    """Copies of networks with hidden neurons in another order, the same for all."""
+    return permute(
+        features, random_permutations(network_spec_from_wsfeat(features, set_all_dims=True), generator)
+    )
 
 
 def latency(model: InrClassifier, collection: Collection) -> float:

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
+from nfn.features import WeightSpaceFeatures
 from nfn.generalization import Generalization, GeneralizationPredictor
-from nfn.permutation import permute, random_permutations
 from zoo.build_cnn import gray_images, measure
 from zoo.collection import Collection
+from zoo.evaluate_classifier import permuted_copies
 from zoo.train_generalization import noise_like, shuffle, uncouple, untrained
 
 
@@ -161,8 +161,7 @@ def symmetry(
 ) -> dict[str, Any]:
     """The largest change of a predicted accuracy when neurons are permuted."""
     count = len(features.weights[0])
-    spec = network_spec_from_wsfeat(features, set_all_dims=True)
-    copies = permute(features, random_permutations(spec, generator))
+    copies = permuted_copies(features, generator)
     before, after = (model.predict_features(f, [None] * count) for f in (features, copies))
     change = max(abs(a.test_accuracy - b.test_accuracy) for a, b in zip(before, after, strict=True))
     return {"networks": count, "permuted": change}

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from nfn.canonical import scale_units
-from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
-from nfn.permutation import permute, random_permutations
+from nfn.features import WeightSpaceFeatures
 from nfn.weight_reader import WeightReader
 from zoo.collection import Collection
 from zoo.evaluate_classifier import (
     equivalent_copies,
     mean,
     median_milliseconds,
+    permuted_copies,
 )
 from zoo.evaluate_generalization import kendall_tau, tie_ceiling
 from zoo.train_reader import activations_of, are_sirens, column_of, run_batched
@@ -96,8 +96,7 @@ def symmetry_row(model: WeightReader, collection: Collection, generator: torch.G
     if are_sirens([collection]):
         copies = equivalent_copies(features, generator)
     else:
-        order = random_permutations(network_spec_from_wsfeat(features, set_all_dims=True), generator)
-        copies = {"permuted": permute(features, order)}
+        copies = {"permuted": permuted_copies(features, generator)}
         copies |= {"rescaled": rescaled(features, activations, generator)} if activations else {}
     changes = {
         name: float((run_batched(model.read, copy, activations) - before).abs().max())

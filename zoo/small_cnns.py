@@ -113,18 +113,18 @@ def with_shared_pixels(
     All get that of the most accurate of the first `STACK_SEARCHES` in which a search finds one: they are from one
     script, and a wrong one gives wrong numbers that look right.
     """
-    unknown = [
-        n for n in networks
-        if isinstance(n, Network) and predictors.small.fault(n) is None and not n.classifier.pixels_known
-    ]  # fmt: skip
-    fits = [fit for n in unknown[:STACK_SEARCHES] for fit in _fits(n, predictors)]
+
+    def lacks_pixels(network: Network) -> bool:
+        return predictors.small.fault(network) is None and not network.classifier.pixels_known
+
+    lacking = [n for n in networks if isinstance(n, Network) and lacks_pixels(n)]
+    fits = [fit for n in lacking[:STACK_SEARCHES] for fit in _fits(n, predictors)]
     if not fits:
         return list(networks)
     pixels = max(fits, key=lambda fit: fit.accuracy).setting.pixels
-    searched = {id(n) for n in unknown}
     return [
         replace(n, convention=replace(n.classifier, pixel_mean=pixels.mean, pixel_std=pixels.std))
-        if isinstance(n, Network) and id(n) in searched else n
+        if isinstance(n, Network) and lacks_pixels(n) else n
         for n in networks
     ]  # fmt: skip
 
@@ -136,9 +136,11 @@ def _fits(network: Network, predictors: AccuracyPredictors) -> list[Fit]:
     activation: Literal["relu", "tanh"] = "tanh" if result.activation == "tanh" else "relu"
     fits = []
     for images, size in predictors.small.config.sizes.items():
+        if images not in predictors.general.config.stored:
+            continue
         graph = Graph(*small_cnn_graph(network.features, activation, size))
-        sets = [pictures for pictures in predictors.pictures if pictures.name == images]
-        identified = identify(replace(network, graph=graph), sets, given_by(network.classifier))
+        pictures = predictors.general.pictures(images)
+        identified = identify(replace(network, graph=graph), [pictures], given_by(network.classifier))
         if identified is not None and identified.fault is None:
             fits.append(identified.best)
     return fits

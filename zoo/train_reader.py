@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from nfn.augment import Moves, jitter, random_moves
 from nfn.features import WeightSpaceFeatures
-from nfn.weight_reader import Canonical, WeightReader, WeightReaderConfig
+from nfn.weight_reader import ACTIVATIONS, Canonical, WeightReader, WeightReaderConfig
 from zoo.collection import Collection
 from zoo.errors import ZooError
 from zoo.files import read_json, write_json
@@ -135,7 +135,8 @@ def canonical_of(collections: Sequence[Collection]) -> Canonical:
     """The symmetries of units that the networks have besides permutation."""
     if are_sirens(collections):
         return "sine"
-    return "activation" if all("activation" in c.rows.column_names for c in collections) else "none"
+    by_own = all(set(activations_of(c)) and set(activations_of(c)) <= set(ACTIVATIONS) for c in collections)
+    return "activation" if by_own else "none"
 
 
 def are_sirens(collections: Sequence[Collection]) -> bool:
@@ -280,10 +281,7 @@ def run_batched(
 ) -> Tensor:
     """Run a reader, or its `read`, on many networks in batches, `(n, outputs)`; classifiers with their activations."""
     parts = [slice(i, i + BATCH) for i in range(0, len(features.tensors[0]), BATCH)]
-    given = [[activations[part]] if activations else [] for part in parts]
-    return torch.cat(
-        [read(features.select(part), *more).cpu() for part, more in zip(parts, given, strict=True)]
-    )
+    return torch.cat([read(features.select(part), activations[part]).cpu() for part in parts])
 
 
 def validation_scores(model: WeightReader, sets: Sequence[Examples]) -> list[float]:

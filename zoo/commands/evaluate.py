@@ -117,11 +117,15 @@ def model_facts(folder: Path) -> dict[str, Any]:
     return {"what": facts.pop("model"), **facts, "moments": moments, "steps": steps, "minutes": minutes}
 
 
+def read_baselines(folder: Path) -> list[dict[str, Any]]:
+    """The figures of what was trained beside the predictor in `folder`, if anything."""
+    path = folder / BASELINES_FILE
+    return json.loads(path.read_text()) if path.exists() else []
+
+
 def write_card(folder: Path, card: Callable[..., str], metrics: dict[str, Any]) -> None:
     """Write the metrics, then the card from them and from the training and baseline files in the folder."""
     (folder / METRICS_FILE).write_text(json.dumps(metrics, indent=2) + "\n")
     training = json.loads((folder / TRAINING_FILE).read_text())
-    baselines = folder / BASELINES_FILE
-    baselines_ = json.loads(baselines.read_text()) if baselines.exists() else []
-    (folder / CARD_FILE).write_text(card(training, metrics, baselines_))
+    (folder / CARD_FILE).write_text(card(training, metrics, read_baselines(folder)))
     Console().print(f"Wrote {folder / METRICS_FILE} and {folder / CARD_FILE}.")
