@@ -22,7 +22,8 @@ from app.tabs.zoo.tab import TAB as ZOO
 TABS = (INR, GENERALIZATION, TICKETS, CHECKPOINT, ZOO, HOW)
 """The tabs of the page, in order; the first is shown first."""
 
-QUEUE_SIZE = 64
+QUEUE_SIZE = 256
+"""Calls that wait in all; a hundred visitors at once fit."""
 
 
 def build_app(tabs: tuple[Tab, ...] = TABS) -> gr.Blocks:

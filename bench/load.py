@@ -1,7 +1,8 @@
-"""Load test: thirty visitors at once on loopback, then a thousand requests; `python -m bench.load` writes docs/load.md.
+"""Load test: thirty and a hundred visitors at once on loopback, then a thousand requests; `python -m bench.load` writes
+docs/load.md.
 
 Every answer is compared with that of a single visitor to another process, which also gives the baseline time of each
-prediction. One more visitor runs races all the time. The duration is limited, to about six minutes.
+prediction. One more visitor runs races all the time. The duration is limited, to about eight minutes.
 """
 
 import os
@@ -10,7 +11,7 @@ import random
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,10 +27,12 @@ from app.networks.source import Source
 from app.page.source_text import to_text
 from bench.serving import ROOT, ServedApp, serve_app
 from bench.visitor import Answer, Visitor
-from bench.workload import Request, workload
+from bench.workload import SEARCHED, Request, searched, workload
 from zoo.executor import usable_cores
 
 VISITORS, TURNS, REQUESTS, EVERY = 30, 4, 1000, 200
+RUSH = 100
+"""Visitors of the largest crowd; they share the networks of the `VISITORS` first ones."""
 ALONE = 10
 """Requests of each kind in the timed baseline."""
 PAUSE = (1.0, 6.0)
@@ -59,6 +62,36 @@ class Baseline:
     memory: float
     answers: dict[str, list[Answer]]
     race: float
+    searched: float
+    """Median seconds of a request in `SEARCHED`."""
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """The results of all visitors, the seconds of each race beside them, and the server's MiB before and after."""
+
+    results: list[Result]
+    races: list[float]
+    memory_before: float
+    memory_after: float
+
+    @property
+    def percentile_95(self) -> float:
+        """Seconds within which 95% of the answers arrived."""
+        return percentile([one.seconds for one in self.results], 0.95)
+
+    @property
+    def waits(self) -> str:
+        """A sentence on the positions in the queue that visitors were shown."""
+        waited = [one.queue_position for one in self.results if one.queue_position > 1]
+        return (
+            f"{len(waited)} of {len(self.results)} waited behind others and were shown their position in the queue, "
+            f"{max(waited, default=0)} at most."
+        )
+
+    def count(self, outcome: str) -> int:
+        """The number of requests with this outcome."""
+        return sum(one.outcome == outcome for one in self.results)
 
 
 @dataclass(frozen=True)
@@ -77,25 +110,27 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         requests = workload(Path(folder), VISITORS)
         with serve_app() as app:
-            alone = measure_baseline(app, requests)
-        crowd, races = run_crowd(requests, alone, SETTLED)
-        early, _ = run_crowd(requests, alone, 0)
+            alone = measure_baseline(app, requests, searched(Path(folder), ALONE))
+        crowd = run_crowd(requests, alone, VISITORS, SETTLED)
+        early = run_crowd(requests, alone, VISITORS, 0)
+        rush = run_crowd(requests, alone, RUSH, SETTLED)
         usage: list[Usage] = []
         with serve_app() as app:
             many = list(send_many(app, requests, alone, usage))
-    (ROOT / "docs" / "load.md").write_text(report(system_load, alone, crowd, early, races, many, usage))
-    bad = [one for one in crowd + early + many if one.outcome != "right"]
+    (ROOT / "docs" / "load.md").write_text(report(system_load, alone, crowd, early, rush, many, usage))
+    bad = [one for one in crowd.results + early.results + rush.results + many if one.outcome != "right"]
     assert not bad, f"{len(bad)} visitors saw another's answer, or none: {bad[:3]}"
 
 
-def measure_baseline(app: ServedApp, requests: dict[str, list[Request]]) -> Baseline:
+def measure_baseline(app: ServedApp, requests: dict[str, list[Request]], bare: Sequence[Request]) -> Baseline:
     """Send every request once, and run a race."""
     with Visitor(app.url, app.config) as visitor:
         memory = app.memory()
         visitor.ask("list_networks", ["mnist-sirens", 1])
         time.sleep(SETTLED)
         answers = {kind: [_send(visitor, one) for one in several] for kind, several in requests.items()}
-        return Baseline(app.start_seconds, memory, answers, race(app))
+        search = statistics.median(_send(visitor, one).seconds for one in bare)
+        return Baseline(app.start_seconds, memory, answers, race(app), search)
 
 
 def _send(visitor: Visitor, request: Request) -> Answer:
@@ -108,36 +143,38 @@ def send(visitor: Visitor, request: Request, number: int, alone: Baseline) -> Re
     try:
         answer = _send(visitor, request)
     except (httpx.HTTPError, RuntimeError) as error:
-        print(request.kind, number, repr(error))
+        print(request.kind, number, repr(error)[:120])
         return Result(request.kind, time.perf_counter() - start, 0, "failed")
     right = answer.data == alone.answers[request.kind][number].data
     return Result(request.kind, answer.seconds, answer.queue_position, "right" if right else "wrong")
 
 
-def run_crowd(
-    requests: dict[str, list[Request]], alone: Baseline, age: float
-) -> tuple[list[Result], list[float]]:
-    """The results of all visitors to a process `age` seconds old, and the races beside them."""
+def run_crowd(requests: dict[str, list[Request]], alone: Baseline, visitors: int, age: float) -> Crowd:
+    """So many visitors at once to a process `age` seconds old, and one more who runs races."""
     with serve_app() as app:
         time.sleep(age)
+        before = app.memory()
         with racing_visitor(app) as races:
-            crowd = visit_concurrently(app, requests, alone)
-        return crowd, races
+            results = visit_concurrently(app, requests, alone, visitors)
+        return Crowd(results, races, before, app.memory())
 
 
-def visit_concurrently(app: ServedApp, requests: dict[str, list[Request]], alone: Baseline) -> list[Result]:
-    """Run all visitors at once, each with its own network of every kind, pausing between requests."""
+def visit_concurrently(
+    app: ServedApp, requests: dict[str, list[Request]], alone: Baseline, visitors: int
+) -> list[Result]:
+    """Run all visitors at once, each with a network of every kind, pausing between requests."""
 
     def visit(number: int) -> list[Result]:
         draw, done = random.Random(number), []
         with Visitor(app.url, app.config) as visitor:
             for kind in draw.sample(list(requests), TURNS):
                 time.sleep(draw.uniform(*PAUSE) if done else 0)
-                done.append(send(visitor, requests[kind][number], number, alone))
+                own = number % VISITORS
+                done.append(send(visitor, requests[kind][own], own, alone))
         return done
 
-    with ThreadPoolExecutor(VISITORS) as pool:
-        return [one for visit_ in pool.map(visit, range(VISITORS)) for one in visit_]
+    with ThreadPoolExecutor(visitors) as pool:
+        return [one for visit_ in pool.map(visit, range(visitors)) for one in visit_]
 
 
 def send_many(
@@ -185,18 +222,18 @@ def race(app: ServedApp) -> float:
 def report(
     system_load: float,
     alone: Baseline,
-    crowd: list[Result],
-    early: list[Result],
-    races: list[float],
+    crowd: Crowd,
+    early: Crowd,
+    rush: Crowd,
     many: list[Result],
     usage: list[Usage],
 ) -> str:
     """The text of docs/load.md."""
-    kinds = "\n".join(_row(kind, [one for one in crowd if one.kind == kind], alone) for kind in alone.answers)
+    kinds = "\n".join(
+        _row(kind, [one for one in crowd.results if one.kind == kind], alone) for kind in alone.answers
+    )
     kept = "\n".join(f"| {h.requests:,} | {h.memory:.0f} | {h.files:,} | {h.disk:.1f} |" for h in usage)
-    waited = [one.queue_position for one in crowd if one.queue_position > 1]
-    late, later = (percentile([one.seconds for one in results], 0.95) for results in (crowd, early))
-    verdict = "kept" if late < TARGET else "missed"
+    verdict = "kept" if crowd.percentile_95 < TARGET else "missed"
     return f"""# In a crowd
 
 Written by `python -m bench.load` on {date.today():%Y-%m-%d}: {usable_cores()} CPU cores, torch
@@ -211,13 +248,20 @@ every file in it, is compared with the answer to a single visitor.
 | request | count | wrong | failed | alone, s | median, s | 95%, s | slowest, s |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {kinds}
-{_row("all", crowd, alone)}
+{_row("all", crowd.results, alone)}
 
-95% within {TARGET:g} s: {verdict}, {late:.2f} s. For a process that has only just started, and predicts its zoo at the
-same time: {later:.2f} s.
+95% within {TARGET:g} s: {verdict}, {crowd.percentile_95:.2f} s. Sent to a process that has only just started:
+{early.percentile_95:.2f} s.
 
-{len(waited)} of {len(crowd)} waited behind others and were shown their position in the queue, {max(waited, default=0)}
-at most. A race takes {alone.race:.0f} s alone, and {_races(races)} in the crowd.
+{crowd.waits} A race takes {alone.race:.0f} s alone, and {_races(crowd.races)} in the crowd.
+
+Not among them: {SEARCHED}, whose wiring is searched, takes {alone.searched:.1f} s alone (the median of {ALONE}).
+
+## A hundred visitors at once
+
+{RUSH} visitors, {TURNS} requests each: {rush.count("wrong")} wrong, {rush.count("failed")} failed, 95% within
+{rush.percentile_95:.1f} s. {rush.waits} The server used {rush.memory_before:.0f} MiB before
+and {rush.memory_after:.0f} MiB after.
 
 ## A thousand requests
 

@@ -39,12 +39,17 @@ class Visitor:
         self.client.close()
 
     def ask(self, endpoint: str, arguments: list, file: Path | None = None) -> Answer:
-        """Call an endpoint of the API, uploading the file first if there is one; RuntimeError if it fails."""
+        """Call an endpoint of the API, uploading the file first if there is one; RuntimeError if it fails.
+
+        Arguments at the end may be left out: they keep their defaults.
+        """
         start = time.perf_counter()
         if file is not None:
             arguments = [self._upload(file), *arguments[1:]]
-        number = next(d["id"] for d in self.config["dependencies"] if d["api_name"] == endpoint)
-        output, queue_position = self._run(number, arguments)
+        dependency = next(d for d in self.config["dependencies"] if d["api_name"] == endpoint)
+        defaults = {c["id"]: c["props"].get("value") for c in self.config["components"]}
+        left_out = [defaults[number] for number in dependency["inputs"][len(arguments) :]]
+        output, queue_position = self._run(dependency["id"], [*arguments, *left_out])
         seconds = time.perf_counter() - start
         return Answer(self._comparable(output["data"]), seconds, queue_position)
 

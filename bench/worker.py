@@ -4,16 +4,19 @@ python bench/worker.py FOLDER_OF_NFN THREADS          reads cases and commands f
 python bench/worker.py FOLDER_OF_NFN THREADS memory CASE LAYOUT    prints the peak memory of a step, in bytes
 """
 
+import copy
 import json
 import re
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path[0] = sys.argv[1]
 
 import torch  # noqa: E402  (after the library has been chosen)
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from nfn import common, layers  # noqa: E402
 
@@ -30,8 +33,34 @@ CASES = {
 }
 
 
+PRODUCTS = re.compile(r"aten\.(mm|addmm_?|bmm|baddbmm_?|convolution|convolution_backward)\.default")
+"""The operations that are matrix products."""
+
+
+class RecordProducts(TorchDispatchMode):
+    """Record the matrix products of what runs inside, to run them again alone: the least that a layer can cost."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls: list[Callable[[], object]] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if PRODUCTS.fullmatch(str(func)):
+            self.calls.append(partial(func, *args, **(kwargs or {})))
+        return func(*args, **(kwargs or {}))
+
+    def run(self) -> None:
+        """Run the products that were recorded, in their order, on the same operands."""
+        with torch.no_grad():
+            for call in self.calls:
+                call()
+
+
 def build(case: str, layout: str) -> dict[str, Callable[[], object]]:
-    """The functions to time; `layout` is "plain" (contiguous inputs) or "stacked" (as another layer returns them)."""
+    """The functions to time, and each with the matrix products alone ("forward products", "step products").
+
+    `layout` is "plain" (contiguous inputs) or "stacked" (as another layer returns them).
+    """
     name, shapes, channels, batch = CASES[case]
     torch.manual_seed(0)
     weight_specs = tuple(common.ArraySpec(shape) for shape in shapes)
@@ -47,6 +76,19 @@ def build(case: str, layout: str) -> dict[str, Callable[[], object]]:
     if layout == "stacked":
         inputs = outputs.detach()
 
+    runs = functions(layer, inputs, grads)
+    compiled = copy.deepcopy(layer)
+    compiled.compile()
+    return {
+        **runs,
+        **{f"{name} products": products_of(run) for name, run in runs.items()},
+        **{f"{name} compiled": run for name, run in functions(compiled, inputs, grads).items()},
+    }
+
+
+def functions(layer: torch.nn.Module, inputs, grads: list[torch.Tensor]) -> dict[str, Callable[[], object]]:
+    """A forward pass of the layer, and a step."""
+
     def forward() -> object:
         with torch.no_grad():
             return layer(inputs)
@@ -57,6 +99,13 @@ def build(case: str, layout: str) -> dict[str, Callable[[], object]]:
         torch.autograd.backward(tensors(layer(leaves)), grads)
 
     return {"forward": forward, "step": step}
+
+
+def products_of(run: Callable[[], object]) -> Callable[[], object]:
+    """The matrix products of a function alone."""
+    with RecordProducts() as products:
+        run()
+    return products.run
 
 
 def tensors(features) -> list[torch.Tensor]:

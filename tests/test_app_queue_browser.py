@@ -23,13 +23,14 @@ def crowd(url: str, count: int) -> Iterator[None]:
     button = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "start-race")
     number = next(d["id"] for d in config["dependencies"] if [button, "click"] in map(list, d["targets"]))
     data, joined = [to_text(Source(zoo_id="mnist-inits/test/1")), 95, 0], {}
-    for i in range(count):
-        body = {"data": data, "fn_index": number, "session_hash": f"crowd-{i}"}
-        joined[f"crowd-{i}"] = httpx.post(f"{url}gradio_api/queue/join", json=body).json()["event_id"]
-    yield
-    for session, event in joined.items():
-        body = {"session_hash": session, "fn_index": number, "event_id": event}
-        httpx.post(f"{url}gradio_api/cancel", json=body).raise_for_status()
+    with httpx.Client(base_url=f"{url}gradio_api") as client:
+        for i in range(count):
+            body = {"data": data, "fn_index": number, "session_hash": f"crowd-{i}"}
+            joined[f"crowd-{i}"] = client.post("/queue/join", json=body).json()["event_id"]
+        yield
+        for session, event in joined.items():
+            body = {"session_hash": session, "fn_index": number, "event_id": event}
+            client.post("/cancel", json=body).raise_for_status()
 
 
 def open_tickets(context: BrowserContext, url: str) -> Page:

@@ -41,9 +41,9 @@ class BodyLimits:
 JSON_LIMITS = BodyLimits(size=4 * MIB, seconds=30, rate=0, count=500, total=64 * MIB)
 """JSON is kept in memory. 4 MiB hold a 3 MB file in base64; larger files are uploaded."""
 UPLOAD_LIMITS = BodyLimits(
-    size=FILE_BYTES + FORM_BYTES, seconds=900, rate=32 * 1024, count=16, total=16 * (FILE_BYTES + FORM_BYTES)
+    size=FILE_BYTES + FORM_BYTES, seconds=900, rate=32 * 1024, count=128, total=16 * (FILE_BYTES + FORM_BYTES)
 )
-"""Uploads are written to disk as they arrive."""
+"""Uploads are written to disk as they arrive: small ones of many visitors, or 16 of the largest."""
 
 
 class RefusedError(Exception):
