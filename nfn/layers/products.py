@@ -26,8 +26,8 @@ def _by_convolution(x: Tensor, out_width: int) -> bool:
 
 
 def _as_images(x: Tensor) -> Tensor:
-    """`(B, ..., m, D)` to `(B * ..., D, m, 1)`, a channels-last view."""
-    return x.reshape(-1, x.shape[-2], 1, x.shape[-1]).permute(0, 3, 1, 2)
+    """`(B, ..., D)` to `(B, D, m, 1)`, a channels-last view; few large images are faster than many small ones."""
+    return x.reshape(x.shape[0], -1, 1, x.shape[-1]).permute(0, 3, 1, 2)
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
