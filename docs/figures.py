@@ -144,8 +144,8 @@ def accuracy_of_any() -> str:
         for row in metrics["accuracy"]
         if row["which"] in sets or "never trained on" in row["which"]
     ]
-    columns = {"which": "networks of", "networks": "networks", "tau": "Kendall's tau", "tau_ceiling": "ceiling",
-               "pictures_tau": "tau of plain accuracy on the pictures", "mae": "mean error",
+    columns = {"which": "networks of", "networks": "networks", "tau": "Kendall's tau", "tau_error": "standard error",
+               "tau_ceiling": "ceiling", "pictures_tau": "tau of plain accuracy on the pictures", "mae": "mean error",
                "pictures_mae": "its mean error", "coverage": "truth inside the interval",
                "width": "its mean width"}  # fmt: skip
     learned, coverage = training["networks"], percent(metrics["coverage"])

@@ -18,7 +18,7 @@ from zoo.build_wild import WildBuild, wild_images
 from zoo.card_accuracy import accuracy_card
 from zoo.card_plot import reliability_svg
 from zoo.commands.train import save
-from zoo.evaluate_accuracy import evaluate_accuracy, noise_ceiling
+from zoo.evaluate_accuracy import evaluate_accuracy, noise_ceiling, tau_error
 from zoo.train_accuracy import (
     AccuracyRecipe,
     calibrate,
@@ -87,6 +87,18 @@ def test_it_learns_from_the_training_split_alone(model, zoos):
         atol=1e-5,
         rtol=0,
     )
+
+
+def test_a_predictor_is_extended_without_the_networks_that_it_learned_from(model, zoos, work):
+    both = [zoo for zoo in zoos if any(n.facts["split"] == "train" for n in wild_networks(zoo))]
+    first = fit_accuracy(both[:1], RECIPE, work)
+    extended = fit_accuracy(both[1:], RECIPE, work, earlier=first)
+    assert describe_training(extended) == describe_training(model)
+    network = first_network(zoos[1])
+    before, after = (m.estimate("mnist", (1, 28, 28), network.scores) for m in (model, extended))
+    assert after.test_accuracy == pytest.approx(before.test_accuracy, abs=1e-4)
+    assert after.low == pytest.approx(before.low, abs=1e-4)
+    assert first.estimate("mnist", (1, 28, 28), network.scores).low != pytest.approx(before.low, abs=1e-4)
 
 
 def test_the_statistics_are_of_the_outputs_on_stored_pictures(model, zoos):
@@ -260,6 +272,17 @@ def test_the_ceiling_is_lower_where_accuracies_are_alike():
     spread, alike = torch.linspace(0.1, 0.9, 200).double(), torch.linspace(0.5, 0.51, 200).double()
     assert noise_ceiling(spread) > 0.98
     assert noise_ceiling(alike) < 0.5
+
+
+def test_the_standard_error_of_tau_counts_runs_and_not_their_checkpoints():
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(40, generator=generator, dtype=torch.float64)
+    predicted, runs = truth + 0.2 * torch.rand(40, generator=generator), torch.arange(40)
+    assert tau_error(truth, truth, runs) == 0
+    once = tau_error(predicted, truth, runs)
+    copies = tau_error(predicted.repeat(4), truth.repeat(4), runs.repeat(4))
+    assert once > 0.02 and copies == pytest.approx(once, rel=0.2)  # four copies of a run say nothing new
+    assert tau_error(predicted.repeat(4), truth.repeat(4), torch.arange(160)) < 0.8 * once
 
 
 def test_the_feature_list_names_what_exists():

@@ -12,6 +12,7 @@ ACCURACY = {
     "runs": "runs",
     "spread": "accuracies: 10%, median, 90%",
     "tau": "Kendall's tau",
+    "tau_error": "standard error",
     "tau_ceiling": "ceiling",
     "r2": "R2",
     "mae": "mean error",
@@ -80,8 +81,9 @@ no weight. The stored pictures are in `model.safetensors`, a mosaic for each set
 
 On runs of the wild zoo held out from training and calibration, and on three families of architectures that it was
 never trained on. The truth is the accuracy on 5,000 test pictures; the ceiling is the tau between the truth and another
-measurement on as many pictures. For comparison, two estimates without this predictor: the plain accuracy on the same
-stored pictures, and the mean confidence.
+measurement on as many pictures, and the standard error is that of the tau over bootstrap samples of the runs. For
+comparison, two estimates without this predictor: the plain accuracy on the same stored pictures, and the mean
+confidence.
 
 {table(rows, ACCURACY)}
 

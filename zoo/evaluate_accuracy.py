@@ -95,11 +95,15 @@ def memorized(facts: dict[str, Any]) -> bool:
 def figures(model: AccuracyPredictor, examples: Examples, look: int = 0) -> dict[str, Any]:
     """Kendall's tau and its ceiling, R2, mean error, coverage and width; the same for two simpler estimates."""
     results = model.explain(examples.read[look], examples.groups, look)
-    truth = examples.accuracy
+    truth, predicted = (
+        examples.accuracy,
+        torch.tensor([r.test_accuracy for r in results], dtype=torch.float64),
+    )
     confidence = torch.tensor([facts["confidence"] for facts in examples.facts], dtype=torch.float64)
     return {
         **compare(results, truth),
         "runs": len(set(examples.runs.tolist())),
+        "tau_error": round(tau_error(predicted, truth, examples.runs), 4),
         "pictures_tau": round(kendall_tau(picture_accuracies(results), truth), 4),
         "pictures_mae": round(float((picture_accuracies(results) - truth).abs().mean()), 4),
         "confidence_tau": round(kendall_tau(confidence, truth), 4),
@@ -171,6 +175,21 @@ def noise_ceiling(truth: Tensor, pictures: int = 5_000, draws: int = 20) -> floa
         for _ in range(draws)
     ]
     return sum(kendall_tau(one, truth) for one in counted) / draws
+
+
+def tau_error(predicted: Tensor, truth: Tensor, runs: Tensor, draws: int = 200) -> float:
+    """The standard error of Kendall's tau: its deviation over `draws` bootstrap samples of whole training runs.
+
+    All are `(n,)`; the networks of a run are checkpoints of one training, and not independent.
+    """
+    generator = torch.Generator().manual_seed(0)
+    members = [(runs == run).nonzero()[:, 0] for run in runs.unique()]
+    taus = []
+    for _ in range(draws):
+        drawn = torch.randint(len(members), (len(members),), generator=generator)
+        rows = torch.cat([members[i] for i in drawn.tolist()])
+        taus.append(kendall_tau(predicted[rows], truth[rows]))
+    return float(torch.tensor(taus).std())
 
 
 @torch.inference_mode()

@@ -77,24 +77,65 @@ class Examples:
         return torch.tensor([order[key] for key in keys])
 
 
+@dataclass(frozen=True)
+class Rows:
+    """What a process learns from: features `(n, d)`, targets, image set and run indices, all `(n,)`."""
+
+    inputs: Tensor
+    targets: Tensor
+    group: Tensor
+    run: Tensor
+
+    def __add__(self, other: "Rows") -> "Rows":
+        """Both; their runs are different ones."""
+        return Rows(
+            torch.cat([self.inputs, other.inputs]),
+            torch.cat([self.targets, other.targets]),
+            torch.cat([self.group, other.group]),
+            torch.cat([self.run, other.run + int(self.run.max()) + 1]),
+        )
+
+
+def rows_of(model: AccuracyPredictor, look: int, examples: Examples) -> Rows:
+    """Networks as rows: the target is the difference between test accuracy and accuracy on the pictures."""
+    features = model.features(examples.read[look])
+    return Rows(features, angle(examples.accuracy) - features[:, 0], examples.groups, examples.runs)
+
+
+def stored_rows(model: AccuracyPredictor, look: int) -> Rows:
+    """The rows that a trained predictor learned from, as it stores them."""
+    process = _process(model, look)
+    return Rows(process.inputs.double(), process.targets.double(), process.group, process.run)
+
+
 def train_accuracy(
     folders: Sequence[Path],
     recipe: AccuracyRecipe,
     work: Path,
     features: Sequence[tuple[str, str]] = FEATURES,
+    earlier: AccuracyPredictor | None = None,
 ) -> AccuracyPredictor:
-    """Train on the training splits of wild zoos. Statistics read from their networks are cached in `work`."""
-    blank = AccuracyPredictor(blank_config(features))
-    fill_pictures(blank)
+    """Train on the training splits of wild zoos. Statistics read from their networks are cached in `work`.
+
+    With an `earlier` predictor, whose pictures and features are used, also on all networks that it learned from: it
+    stores what it read of them, so that they are not needed again.
+    """
+    blank = earlier
+    if blank is None:
+        blank = AccuracyPredictor(blank_config(features))
+        fill_pictures(blank)
     examples = read_folders(blank, folders, work).where(lambda facts: facts["split"] == "train")
     if not examples:
         raise ZooError("These folders have no network in the training split.")
-    looks = tuple(replace(look, examples=len(examples)) for look in blank.config.looks)
+    rows = [rows_of(blank, look, examples) for look in range(len(blank.config.looks))]
+    if earlier is not None:
+        rows = [stored_rows(earlier, look) + new for look, new in enumerate(rows)]
+    looks = tuple(replace(look, examples=len(rows[0].targets)) for look in blank.config.looks)
     model = AccuracyPredictor(replace(blank.config, looks=looks, coverage=recipe.coverage))
     model.load_state_dict(blank.state_dict() | _states(model))
-    for number in range(len(looks)):
-        fit(model, number, examples, recipe)
-        calibrate(model, number, recipe)
+    for look, learned in enumerate(rows):
+        fit(model, look, learned, recipe)
+        calibrate(model, look, recipe)
     return model.eval()
 
 
@@ -167,13 +208,11 @@ def _read_cache(cache: Path, perturbations: Sequence[str]) -> dict[str, Tensor]:
     return {key: values[:, columns] for key, values in noise["read"].items()}
 
 
-def fit(model: AccuracyPredictor, look: int, examples: Examples, recipe: AccuracyRecipe) -> None:
-    """Fit the difference between test accuracy and accuracy on the pictures, with its scales."""
-    process, features = _process(model, look), model.features(examples.read[look])
-    noise = torch.full((len(examples),), 0.25 / model.config.test_pictures)
-    process.set_examples(
-        features, angle(examples.accuracy) - features[:, 0], examples.groups, examples.runs, noise
-    )
+def fit(model: AccuracyPredictor, look: int, rows: Rows, recipe: AccuracyRecipe) -> None:
+    """Fit the process to these rows, with its scales."""
+    process = _process(model, look)
+    noise = torch.full((len(rows.targets),), 0.25 / model.config.test_pictures)
+    process.set_examples(rows.inputs, rows.targets, rows.group, rows.run, noise)
     optimizer = torch.optim.Adam(process.parameters(), recipe.learning_rate)
     for _ in range(recipe.steps):
         loss = process.loss()

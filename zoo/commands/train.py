@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from nfn.accuracy.predictor import AccuracyPredictor
 from nfn.editor import InrEditorConfig
 from nfn.predictor import CONFIG_FILE, Predictor
 from nfn.ticket_vae import TicketVae
@@ -18,6 +19,7 @@ from nfn.tickets import TicketConfig, TicketPredictor
 from zoo.build import find_device
 from zoo.collection import Collection
 from zoo.errors import ZooError
+from zoo.files import read_json
 from zoo.train_accuracy import AccuracyRecipe, describe_training, describe_wild
 from zoo.train_accuracy import train_accuracy as fit_accuracy
 from zoo.train_classifier import ClassifierRecipe, calibrate
@@ -126,13 +128,18 @@ def train_accuracy(
     overwrite: Overwrite = False,
     work: Work = Path("work/accuracy"),
     steps: Annotated[int, typer.Option(help="training steps")] = AccuracyRecipe.steps,
+    extend: Annotated[
+        Path | None, typer.Option(help="folder of a trained predictor, to learn from its networks as well")
+    ] = None,
 ) -> None:
     """Train the test accuracy predictor of any classifier, and calibrate its intervals; on the CPU."""
     check_out(out, overwrite)
     recipe, start = AccuracyRecipe(steps=steps), time.time()
-    model = fit_accuracy(folders, recipe, work)
+    earlier = None if extend is None else AccuracyPredictor.load(extend)
+    model = fit_accuracy(folders, recipe, work, earlier=earlier)
+    before = [] if extend is None else read_json(extend / TRAINING_FILE)["wild"]
     facts = {"recipe": asdict(recipe), "seconds": round(time.time() - start), **describe_training(model),
-             "wild": [describe_wild(folder) for folder in folders]}  # fmt: skip
+             "wild": [*before, *map(describe_wild, folders)]}  # fmt: skip
     save("accuracy", model, out, [], facts)
 
 
