@@ -1,5 +1,6 @@
 """Weights-only readers: they learn, are invariant, resume training, and refuse what they cannot read."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,15 +8,16 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.network import ClassifierConvention
-from nfn.permutation import permute
+from nfn.permutation import permute, random_permutations
 from nfn.weight_reader import WeightReader, WeightReaderConfig
 from zoo import images
 from zoo.__main__ import app
 from zoo.build import run_build
 from zoo.build_siren import SirenBuild
 from zoo.card_reader import curve_svg, reader_card
-from zoo.catalog import EMBEDDED
+from zoo.catalog import EMBEDDED, Zoo
 from zoo.collection import Collection
 from zoo.errors import ZooError
 from zoo.evaluate_classifier import equivalent_copies
@@ -108,6 +110,59 @@ def test_attributions_follow_the_weights_that_they_are_of(reader, digits):
     again = reader.attribute(network.with_features(moved), "mnist", "5")
     for got, want in zip(again.tensors, permute(found, [order, order.flip(0)]).tensors, strict=True):
         torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def small_cnns() -> tuple[WeightReader, WeightSpaceFeatures, tuple[str, ...]]:
+    """A reader of accuracies, and networks that it reads: features in our convention, and activations."""
+    collection = Collection(EMBEDDED / "collections/cifar10-cnns")
+    reader = Zoo().predictor("reader-cifar10-cnns", WeightReader)
+    return reader, collection.normalized(slice(0, 12)), activations_of(collection)[:12]
+
+
+def test_attributions_of_a_permuted_copy_are_the_permuted_attributions(small_cnns):
+    reader, features, activations = small_cnns
+    generator = torch.Generator().manual_seed(0)
+    orders = random_permutations(network_spec_from_wsfeat(features, set_all_dims=True), generator)
+    wanted = permute(reader.attribution(features, activations), orders)
+    assert set(activations) == {"relu", "tanh"} and all(x.abs().max() > 0 for x in wanted.tensors)
+    for got, want in zip(
+        reader.attribution(permute(features, orders), activations).tensors, wanted.tensors, strict=True
+    ):
+        torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-3)
+
+
+def test_attributions_are_in_accuracy(small_cnns):
+    """Scaling a tensor by 1 + h changes the accuracy by about h times the sum of its attributions."""
+    reader, features, activations = small_cnns
+    found, h = reader.attribution(features, activations), 1e-2
+    for place, contributions in enumerate(found.tensors):
+
+        def accuracies(factor: float, place: int = place) -> torch.Tensor:
+            tensors = [x * factor if i == place else x for i, x in enumerate(features.tensors)]
+            return reader.read(features.with_tensors(tensors), activations)[:, 0] * reader.config.deviation
+
+        change = (accuracies(1 + h) - accuracies(1 - h)) / (2 * h)
+        torch.testing.assert_close(contributions.flatten(1).sum(1), change, atol=1e-5, rtol=1e-3)
+
+
+def test_what_enters_a_relu_unit_counts_as_much_as_what_leaves_it(small_cnns):
+    """The reader does not see the scale of such a unit, so the attributions of both sides are equal."""
+    reader, features, activations = small_cnns
+    relu = [i for i, name in enumerate(activations) if name == "relu"]
+    found = reader.attribution(features.select(relu), ["relu"] * len(relu))
+    for (weight, bias), (after, _) in itertools.pairwise(found):
+        enters, leaves = weight.flatten(3).sum(3) + bias, after.movedim(3, 2).flatten(3).sum(3)
+        torch.testing.assert_close(enters, leaves, atol=1e-6, rtol=1e-3)
+
+
+def test_attributions_of_networks_with_units_of_zeros_are_numbers(small_cnns):
+    reader, features, activations = small_cnns
+    dead = features.map(lambda x: x.clone())
+    dead.weights[1][:, :, :3], dead.biases[1][:, :, :3] = 0, 0
+    found = reader.attribution(dead, activations)
+    assert all(x.isfinite().all() for x in found.tensors)
+    assert all((x[:, :, :3] == 0).all() for x in (found.weights[1], found.biases[1]))
 
 
 def test_unknown_domains_are_reported_by_a_reader(reader, digits):
