@@ -19,6 +19,7 @@ from nfn.layers.messages import UnitEncoder, UnitPool, alternating_sweeps
 from nfn.network import Network
 from nfn.predictor import Predictor
 from nfn.spec import ArraySpec, NetworkSpec
+from nfn.wiring.pictures import IMAGE_TITLES
 
 Canonical = Literal["sine", "activation", "none"]
 ACTIVATIONS = ("relu", "tanh")
@@ -119,7 +120,8 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
     def title(self) -> str:
         """What it reads in networks, for the list of a zoo."""
         if not self.config.labels:
-            of = f"{self.config.images} networks" if self.config.images else "a network"
+            images = IMAGE_TITLES.get(self.config.images, self.config.images)
+            of = f"{images} networks" if images else "a network"
             return f"The {self.config.task} of {of}, from weights alone"
         return f"What weights alone say of {'gray' if self.config.shapes[-1][0] == 1 else 'colour'} pictures"
 

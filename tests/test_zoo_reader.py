@@ -214,6 +214,16 @@ def test_a_reader_of_classifiers_needs_an_activation_that_it_knows():
         assert message in str(model.fault(other))
 
 
+@pytest.mark.parametrize(
+    ("name", "images"), [("cifar10-cnns", "CIFAR-10"), ("fashion-mnist-cnns", "Fashion-MNIST")]
+)
+def test_titles_write_image_sets_as_people_do(name, images):
+    config = reader_config("accuracy", [Collection(EMBEDDED / "collections" / name)], 4)
+    title = f"The accuracy of {images} networks, from weights alone"
+    assert WeightReader(config).title == title
+    assert title in {info.title for info in Zoo().predictors()}
+
+
 def test_networks_of_other_activations_are_read_as_they_are(monkeypatch):
     monkeypatch.setattr("zoo.train_reader.activations_of", lambda collection: ("relu", "gelu"))
     assert canonical_of([Collection(EMBEDDED / "collections/cifar10-cnns")]) == "none"

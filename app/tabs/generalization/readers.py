@@ -19,11 +19,11 @@ from app.tabs.generalization.actions import (
     predict,
     readers,
 )
-from app.tabs.generalization.html import IMAGE_TITLES
 from nfn.architecture.words import architecture_words
 from nfn.features import WeightSpaceFeatures
 from nfn.network import Network
 from nfn.weight_reader import WeightReader
+from nfn.wiring.pictures import IMAGE_TITLES
 from zoo import classifiers
 from zoo.classifiers import Classifier
 
