@@ -1,6 +1,7 @@
 """Weights-only readers: they learn, are invariant, resume training, and refuse what they cannot read."""
 
 import itertools
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +17,15 @@ from zoo import images
 from zoo.__main__ import app
 from zoo.build import run_build
 from zoo.build_siren import SirenBuild
-from zoo.card_reader import curve_svg, reader_card
+from zoo.card_plot import learning_curve_svg
+from zoo.card_reader import LEARNING_CURVE_PLOT, curve_svg, reader_card
 from zoo.catalog import EMBEDDED, Zoo
 from zoo.collection import Collection
+from zoo.commands.evaluate import read_baselines
 from zoo.errors import ZooError
 from zoo.evaluate_classifier import equivalent_copies
 from zoo.evaluate_reader import evaluate_reader, number_row, rescaled
+from zoo.files import read_json
 from zoo.train_reader import (
     ReaderRecipe,
     activations_of,
@@ -258,6 +262,29 @@ def test_the_card_has_every_figure_and_the_curve_a_line_for_each_image_set(reade
         [{"samples": 8, "validation": [0.1, 0.2]}, {"samples": 16, "validation": [0.3, 0.4]}], ["a", "b"]
     )
     assert picture.count("<polyline") == 2 and "16 networks seen" in picture
+
+
+def test_a_learning_curve_is_drawn_from_the_figures_of_the_card():
+    """Heights are linear in tau, and each doubling of the runs is as far."""
+    folder = EMBEDDED / "predictors/reader-cifar10-cnns"
+    training, metrics = (read_json(folder / name) for name in ("training.json", "metrics.json"))
+    rows = training["learning_curve"]
+    picture = learning_curve_svg(rows[::-1], 160)
+    assert picture == (folder / LEARNING_CURVE_PLOT).read_text() and "160 held-out networks" in picture
+    places = [
+        [float(n) for n in pair] for pair in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', picture)
+    ]
+    steps = [b[0] - a[0] for a, b in itertools.pairwise(places)]
+    assert steps == pytest.approx([steps[0]] * 3, abs=0.2)
+    slopes = [
+        (b[1] - a[1]) / (two["tau"] - one["tau"])
+        for (a, b), (one, two) in zip(itertools.pairwise(places), itertools.pairwise(rows), strict=True)
+    ]
+    assert slopes == pytest.approx([slopes[0]] * 3, rel=0.02) and slopes[0] < 0
+    card = reader_card(training, metrics, read_baselines(folder))
+    assert card == (folder / "README.md").read_text()
+    assert "| 512 | 1536 |" in card and LEARNING_CURVE_PLOT in card
+    assert LEARNING_CURVE_PLOT not in reader_card({**training, "learning_curve": []}, metrics, [])
 
 
 def test_the_command_trains_measures_and_writes_a_card(digits, tmp_path):
