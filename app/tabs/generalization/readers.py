@@ -30,7 +30,7 @@ from zoo.classifiers import Classifier
 LIKE_THE_ZOOS = "convolutions of stride 2 without padding, ReLU or tanh, global average pooling"
 """What the networks have in common that `nfn.architecture.views.small_cnn_view` converts."""
 
-ATTRIBUTION = attribution_legend("accuracy", "Blue raised it, red lowered it.")
+ATTRIBUTION = attribution_legend("accuracy", "Blue raised it, red lowered it; numbers are percentage points.")
 UNRELIABLE = (
     "There is no reliable number for this network, so there is nothing to explain. The card of the predicted accuracy "
     "says why."
@@ -100,8 +100,8 @@ class Attribution:
 
     @property
     def layers(self) -> dict[str, torch.Tensor]:
-        """The contributions of each layer's weights, without the channels of features, by the layer's title."""
-        *hidden, last = (weight[0, 0] for weight in self.contributions.weights)
+        """The contributions of each layer's weights in percentage points, `(out, in, ...)`, by the layer's title."""
+        *hidden, last = (100 * weight[0, 0] for weight in self.contributions.weights)
         return {**{f"layer {i}": weight for i, weight in enumerate(hidden, 1)}, "output": last}
 
 
