@@ -94,8 +94,9 @@ def canonical_relu(features: WeightSpaceFeatures) -> WeightSpaceFeatures:
     for i, (weight, bias) in enumerate(features):
         weight = weight * length.view(*length.shape[:2], 1, -1, *(1,) * (weight.dim() - 4))
         if i < len(features) - 1:
-            length = (weight.flatten(3).square().sum(3) + bias.square()).sqrt()
-            divisor = torch.where(length > 0, length, torch.ones_like(length))
+            squared = weight.flatten(3).square().sum(3) + bias.square()
+            divisor = torch.where(squared > 0, squared, 1.0).sqrt()  # whose gradient is finite at 0 too
+            length = torch.where(squared > 0, divisor, 0.0)
             weight = weight / divisor.view(*divisor.shape, 1, *(1,) * (weight.dim() - 4))
             bias = bias / divisor
         pairs.append((weight, bias))

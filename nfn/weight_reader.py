@@ -19,6 +19,7 @@ from nfn.layers.messages import UnitEncoder, UnitPool, alternating_sweeps
 from nfn.network import Network
 from nfn.predictor import Predictor
 from nfn.spec import ArraySpec, NetworkSpec
+from nfn.wiring.pictures import IMAGE_TITLES
 
 Canonical = Literal["sine", "activation", "none"]
 ACTIVATIONS = ("relu", "tanh")
@@ -119,7 +120,8 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
     def title(self) -> str:
         """What it reads in networks, for the list of a zoo."""
         if not self.config.labels:
-            of = f"{self.config.images} networks" if self.config.images else "a network"
+            images = IMAGE_TITLES.get(self.config.images, self.config.images)
+            of = f"{images} networks" if images else "a network"
             return f"The {self.config.task} of {of}, from weights alone"
         return f"What weights alone say of {'gray' if self.config.shapes[-1][0] == 1 else 'colour'} pictures"
 
@@ -188,18 +190,27 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
             raise ValueError(f"This reader knows no domain {domain!r}: choose one of {choices}.")
         return self.explain(self.read(network.normalized, _activations(network))[0].cpu(), domain)
 
-    def attribute(self, network: Network, domain: str, label: str) -> WeightSpaceFeatures:
-        """How much each weight and bias moved the answer: itself times the gradient of the output (arXiv:1605.01713).
+    def attribute(self, network: Network, domain: str = AUTO, label: str = "") -> WeightSpaceFeatures:
+        """How much each weight and bias of one network moved the answer `label`, or the number; see `attribution`.
 
-        Features `(1, 1, ...)` in our convention, in the network's own order of units. For a column of numbers, `domain`
-        and `label` are not looked at. Raises ValueError as `predict` does.
+        For a column of numbers, `domain` and `label` are not looked at. Raises ValueError as `predict` does.
         """
         self._check(network)
-        features = network.normalized.to(self.device).map(lambda x: x.detach().requires_grad_())
         place = (
             self.class_offset(domain) + self.config.labels[domain].index(label) if self.config.labels else 0
         )
-        gradients = torch.autograd.grad(self(features, _activations(network))[0, place], features.tensors)
+        return self.attribution(network.normalized, _activations(network), place)
+
+    def attribution(
+        self, features: WeightSpaceFeatures, activations: Sequence[str | None] = (), place: int = 0
+    ) -> WeightSpaceFeatures:
+        """Each weight and bias times the gradient of the output at `place` (arXiv:1605.01713), of a number in its unit.
+
+        Networks `(B, 1, ...)` in our convention to features of the same shape, in each network's own order of units.
+        """
+        features = features.to(self.device).map(lambda x: x.detach().requires_grad_())
+        output = self(features, activations)[:, place].sum() * self.config.deviation
+        gradients = torch.autograd.grad(output, features.tensors)
         return features.with_tensors(
             (x * g).detach().cpu() for x, g in zip(features.tensors, gradients, strict=True)
         )

@@ -169,7 +169,7 @@ def test_an_impossible_convention_gives_a_clear_error(client, foreign_file, plac
 
 GENERALIZATION = {
     "test_accuracy", "low", "high", "coverage", "percentile", "typical", "reason", "images", "activation", "assumed",
-    "predictor", "weights_alone", "seconds", "readings",
+    "predictor", "weights_alone", "seconds", "readings", "agree",
 }  # fmt: skip
 
 
@@ -179,7 +179,16 @@ def test_predict_generalization_of_a_network_of_the_zoo(client):
     assert 0 <= result["low"] <= result["test_accuracy"] <= result["high"] <= 1
     assert result["coverage"] == 0.9 and 0 <= result["percentile"] <= 100
     assert result["predictor"] == "generalization" and result["seconds"] > 0
-    assert abs(result["weights_alone"] - result["test_accuracy"]) < 0.1
+    assert abs(result["weights_alone"] - result["test_accuracy"]) < 0.1 and result["agree"] is None
+
+
+def test_predict_generalization_from_weights_alone(client):
+    result = client.predict(None, CNN, reader="weights", api_name="/predict_generalization")
+    best = client.predict(None, CNN, api_name="/predict_generalization")
+    assert set(result) == GENERALIZATION and result["test_accuracy"] == best["weights_alone"]
+    assert (result["predictor"], result["images"]) == ("reader-cifar10-cnns", "cifar10")
+    assert [result[name] for name in ("low", "high", "coverage")] == [None] * 3
+    assert result["agree"] == (best["low"] <= result["test_accuracy"] <= best["high"])
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +236,9 @@ def test_a_stack_of_networks_is_a_batch(client, cnn_files, tmp_path):
     ((None, CNN), "/classify_inr", "classifier"),
     ((None, CNN, "relu"), "/predict_generalization", "leave images, activation, pixels and reading at auto"),
     ((None, "cifar10-cnns/test/99999"), "/predict_generalization", "test/0"),
+    ((None, CNN, *["auto"] * 5, "fastest"), "/predict_generalization", "choose best or weights"),
+    ((None, CNN, *["auto"] * 5, None), "/predict_generalization", "reader must be text such as 'best'"),
+    ((None, "cifar10-wild/test/0", *["auto"] * 5, "weights"), "/predict_generalization", "Leave reader at best"),
     (([],), "/predict_generalization_batch", "at least one"),
     ((None, None), "/classify_inr", "exactly one"),
     ((None, "mnist-sirens/test/99999"), "/classify_inr", "test/0"),

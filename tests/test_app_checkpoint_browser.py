@@ -88,7 +88,7 @@ def test_a_guess_is_scored_against_the_predictor(page):
     measured, predicted = (
         float(card.get_attribute(f"data-{name}") or "nan") for name in ("measured", "predicted")
     )
-    answers = page.locator("#accuracy .split > div")
+    answers = page.locator("#accuracy .split > div, #accuracy-weights-alone")
     expect(answers.first).to_be_visible()
     page.locator("#game [data-game=toggle]").click()
     for answer in answers.all():

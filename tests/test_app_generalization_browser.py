@@ -186,6 +186,20 @@ def test_a_permuted_copy_keeps_the_prediction(page):
     assert sources[0] != sources[1]
 
 
+def test_the_weights_that_moved_the_accuracy_from_weights_alone_are_drawn(page):
+    expect(page.locator("#moved-cnn")).not_to_be_visible()  # no reader takes the best network, of many architectures
+    page.wait_for_function("!document.body.dataset.choosing")
+    page.locator("#networks tr[data-zoo-id^='cifar10-cnns/']").first.click()
+    page.locator("#moved-cnn").click()
+    expect(page.locator("#disguise-line")).to_contain_text("Blue raised it, red lowered it")
+    expect(page.locator("#disguise-line b")).to_have_text(
+        page.locator("#accuracy-weights-alone b").inner_text().removeprefix("Weights alone: ")
+    )
+    expect(page.locator("#layers-after img").last).to_have_attribute(
+        "alt", "output: what each weight contributed as colours"
+    )
+
+
 def test_many_files_become_a_table_and_a_csv(page, tmp_path):
     (tmp_path / "page.pt").write_bytes(b"<!doctype html><html></html>")
     files = [declared_file(tmp_path, "one.safetensors"), tmp_path / "page.pt"]

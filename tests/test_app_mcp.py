@@ -22,8 +22,8 @@ from PIL import Image
 from pydantic import AnyUrl
 
 from app.api.endpoints import ENDPOINTS, read_cards
+from app.networks.arguments import READER_NAMES
 from app.tabs.inr import edit as inr_edit
-from app.tabs.inr.readers import READER_NAMES
 from docs.api import DATA, EXAMPLES, PAGE, with_endpoints
 from nfn.operators import STYLES
 from nfn.picture_fit import SIZES
@@ -87,6 +87,7 @@ def test_the_choices_are_complete(tools):
         ("edit_inr", "style"): [*STYLES], ("fit_inr", "size"): [*SIZES], ("classify_inr", "reader"): [*READER_NAMES],
         ("classify_inr", "output"): ["auto", *OUTPUTS], ("classify_inr", "domain"): ["auto", *IMAGE_SETS],
         ("predict_generalization", "images"): ["auto", *IMAGE_SETS],
+        ("predict_generalization", "reader"): [*READER_NAMES],
         ("measure_network", "images"): ["auto", *IMAGE_SETS],
     }  # fmt: skip
     for (tool, argument), wanted in choices.items():

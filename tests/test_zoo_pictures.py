@@ -110,6 +110,15 @@ def test_bytes_are_those_of_the_smallest_files_that_reach_the_psnr_of_the_fit():
     assert "the smallest" in tiny.sentence
 
 
+@pytest.mark.parametrize("name", ["nothing.png", "folder"])
+def test_the_command_names_a_picture_that_is_missing(name, tmp_path):
+    (tmp_path / "folder").mkdir()
+    done = CliRunner().invoke(app, ["fit", str(tmp_path / name), "--out", str(tmp_path / "net.safetensors")])
+    assert done.exit_code == 1 and f"There is no picture file {tmp_path / name}: name a PNG" in str(
+        done.exception
+    )
+
+
 def test_the_command_fits_a_picture_and_replaces_only_with_overwrite(tmp_path):
     picture().save(tmp_path / "p.png")
     out = tmp_path / "net.safetensors"

@@ -1,5 +1,7 @@
 """Weights-only readers: they learn, are invariant, resume training, and refuse what they cannot read."""
 
+import itertools
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,19 +9,23 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.network import ClassifierConvention
-from nfn.permutation import permute
+from nfn.permutation import permute, random_permutations
 from nfn.weight_reader import WeightReader, WeightReaderConfig
 from zoo import images
 from zoo.__main__ import app
 from zoo.build import run_build
 from zoo.build_siren import SirenBuild
-from zoo.card_reader import curve_svg, reader_card
-from zoo.catalog import EMBEDDED
+from zoo.card_plot import learning_curve_svg
+from zoo.card_reader import LEARNING_CURVE_PLOT, curve_svg, reader_card
+from zoo.catalog import EMBEDDED, Zoo
 from zoo.collection import Collection
+from zoo.commands.evaluate import read_baselines
 from zoo.errors import ZooError
 from zoo.evaluate_classifier import equivalent_copies
 from zoo.evaluate_reader import evaluate_reader, number_row, rescaled
+from zoo.files import read_json
 from zoo.train_reader import (
     ReaderRecipe,
     activations_of,
@@ -110,6 +116,59 @@ def test_attributions_follow_the_weights_that_they_are_of(reader, digits):
         torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-3)
 
 
+@pytest.fixture(scope="module")
+def small_cnns() -> tuple[WeightReader, WeightSpaceFeatures, tuple[str, ...]]:
+    """A reader of accuracies, and networks that it reads: features in our convention, and activations."""
+    collection = Collection(EMBEDDED / "collections/cifar10-cnns")
+    reader = Zoo().predictor("reader-cifar10-cnns", WeightReader)
+    return reader, collection.normalized(slice(0, 12)), activations_of(collection)[:12]
+
+
+def test_attributions_of_a_permuted_copy_are_the_permuted_attributions(small_cnns):
+    reader, features, activations = small_cnns
+    generator = torch.Generator().manual_seed(0)
+    orders = random_permutations(network_spec_from_wsfeat(features, set_all_dims=True), generator)
+    wanted = permute(reader.attribution(features, activations), orders)
+    assert set(activations) == {"relu", "tanh"} and all(x.abs().max() > 0 for x in wanted.tensors)
+    for got, want in zip(
+        reader.attribution(permute(features, orders), activations).tensors, wanted.tensors, strict=True
+    ):
+        torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-3)
+
+
+def test_attributions_are_in_accuracy(small_cnns):
+    """Scaling a tensor by 1 + h changes the accuracy by about h times the sum of its attributions."""
+    reader, features, activations = small_cnns
+    found, h = reader.attribution(features, activations), 1e-2
+    for place, contributions in enumerate(found.tensors):
+
+        def accuracies(factor: float, place: int = place) -> torch.Tensor:
+            tensors = [x * factor if i == place else x for i, x in enumerate(features.tensors)]
+            return reader.read(features.with_tensors(tensors), activations)[:, 0] * reader.config.deviation
+
+        change = (accuracies(1 + h) - accuracies(1 - h)) / (2 * h)
+        torch.testing.assert_close(contributions.flatten(1).sum(1), change, atol=1e-5, rtol=1e-3)
+
+
+def test_what_enters_a_relu_unit_counts_as_much_as_what_leaves_it(small_cnns):
+    """The reader does not see the scale of such a unit, so the attributions of both sides are equal."""
+    reader, features, activations = small_cnns
+    relu = [i for i, name in enumerate(activations) if name == "relu"]
+    found = reader.attribution(features.select(relu), ["relu"] * len(relu))
+    for (weight, bias), (after, _) in itertools.pairwise(found):
+        enters, leaves = weight.flatten(3).sum(3) + bias, after.movedim(3, 2).flatten(3).sum(3)
+        torch.testing.assert_close(enters, leaves, atol=1e-6, rtol=1e-3)
+
+
+def test_attributions_of_networks_with_units_of_zeros_are_numbers(small_cnns):
+    reader, features, activations = small_cnns
+    dead = features.map(lambda x: x.clone())
+    dead.weights[1][:, :, :3], dead.biases[1][:, :, :3] = 0, 0
+    found = reader.attribution(dead, activations)
+    assert all(x.isfinite().all() for x in found.tensors)
+    assert all((x[:, :, :3] == 0).all() for x in (found.weights[1], found.biases[1]))
+
+
 def test_unknown_domains_are_reported_by_a_reader(reader, digits):
     network = Collection(digits).network("train/0")
     with pytest.raises(ValueError, match="knows no domain 'cifar10'"):
@@ -159,6 +218,16 @@ def test_a_reader_of_classifiers_needs_an_activation_that_it_knows():
         assert message in str(model.fault(other))
 
 
+@pytest.mark.parametrize(
+    ("name", "images"), [("cifar10-cnns", "CIFAR-10"), ("fashion-mnist-cnns", "Fashion-MNIST")]
+)
+def test_titles_write_image_sets_as_people_do(name, images):
+    config = reader_config("accuracy", [Collection(EMBEDDED / "collections" / name)], 4)
+    title = f"The accuracy of {images} networks, from weights alone"
+    assert WeightReader(config).title == title
+    assert title in {info.title for info in Zoo().predictors()}
+
+
 def test_networks_of_other_activations_are_read_as_they_are(monkeypatch):
     monkeypatch.setattr("zoo.train_reader.activations_of", lambda collection: ("relu", "gelu"))
     assert canonical_of([Collection(EMBEDDED / "collections/cifar10-cnns")]) == "none"
@@ -193,6 +262,29 @@ def test_the_card_has_every_figure_and_the_curve_a_line_for_each_image_set(reade
         [{"samples": 8, "validation": [0.1, 0.2]}, {"samples": 16, "validation": [0.3, 0.4]}], ["a", "b"]
     )
     assert picture.count("<polyline") == 2 and "16 networks seen" in picture
+
+
+def test_a_learning_curve_is_drawn_from_the_figures_of_the_card():
+    """Heights are linear in tau, and each doubling of the runs is as far."""
+    folder = EMBEDDED / "predictors/reader-cifar10-cnns"
+    training, metrics = (read_json(folder / name) for name in ("training.json", "metrics.json"))
+    rows = training["learning_curve"]
+    picture = learning_curve_svg(rows[::-1], 160)
+    assert picture == (folder / LEARNING_CURVE_PLOT).read_text() and "160 held-out networks" in picture
+    places = [
+        [float(n) for n in pair] for pair in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', picture)
+    ]
+    steps = [b[0] - a[0] for a, b in itertools.pairwise(places)]
+    assert steps == pytest.approx([steps[0]] * 3, abs=0.2)
+    slopes = [
+        (b[1] - a[1]) / (two["tau"] - one["tau"])
+        for (a, b), (one, two) in zip(itertools.pairwise(places), itertools.pairwise(rows), strict=True)
+    ]
+    assert slopes == pytest.approx([slopes[0]] * 3, rel=0.02) and slopes[0] < 0
+    card = reader_card(training, metrics, read_baselines(folder))
+    assert card == (folder / "README.md").read_text()
+    assert "| 512 | 1536 |" in card and LEARNING_CURVE_PLOT in card
+    assert LEARNING_CURVE_PLOT not in reader_card({**training, "learning_curve": []}, metrics, [])
 
 
 def test_the_command_trains_measures_and_writes_a_card(digits, tmp_path):

@@ -1,5 +1,6 @@
-"""The reliability plot of the accuracy predictor's card, as SVG."""
+"""Plots of model cards as SVG: the reliability of the accuracy predictor, the learning curve of a reader."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,4 +76,59 @@ def reliability_svg(rows: Sequence[dict[str, Any]]) -> str:
         f'<rect width="100%" height="100%" fill="#fff"/>'
         f"{coverage.axes('Truth inside the interval', 'nominal', 'observed')}"
         f"{accuracy.axes('Test accuracy', 'predicted', 'measured')}{''.join(marks)}</svg>\n"
+    )
+
+
+WIDTH, HEIGHT, EDGE = 480, 260, 56
+"""Of the learning curve, and the distance of its axes from the picture's edges, in pixels."""
+
+
+@dataclass(frozen=True)
+class LearningPlot:
+    """Points of (training runs, tau): the runs on a logarithmic axis, tau between tenths `low` and `high`."""
+
+    points: Points
+    low: int
+    high: int
+
+    def at(self, runs: float, tau: float) -> tuple[float, float]:
+        """A point in pixels."""
+        first, last = self.points[0][0], self.points[-1][0]
+        share = math.log(runs / first) / math.log(last / first) if last > first else 0.0
+        height = (10 * tau - self.low) / (self.high - self.low)
+        return EDGE + (WIDTH - 2 * EDGE) * share, HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * height
+
+    def grid(self) -> Iterable[str]:
+        """A line and its number for every tenth."""
+        for tenth in range(self.low, self.high + 1):
+            _, y = self.at(self.points[0][0], tenth / 10)
+            yield f'<path d="M{EDGE} {y:.1f}H{WIDTH - EDGE}" stroke="#ddd"/>'
+            yield f'<text x="{EDGE - 20}" y="{y + 4:.1f}" text-anchor="end" fill="#444">{tenth / 10:.1f}</text>'
+
+    def curve(self) -> Iterable[str]:
+        """A line through the points, each with its tau above and its runs below the axis."""
+        places = [self.at(*point) for point in self.points]
+        line = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+        yield f'<path d="M{line}" fill="none" stroke="{SHADES[0]}" stroke-width="2"/>'
+        for (runs, tau), (x, y) in zip(self.points, places, strict=True):
+            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{SHADES[0]}"/><g text-anchor="middle">'
+            yield f'<text x="{x:.1f}" y="{y - 10:.1f}" fill="{SHADES[0]}">{tau:.3f}</text>'
+            yield f'<text x="{x:.1f}" y="{HEIGHT - EDGE + 20}" fill="#444">{runs:,}</text></g>'
+
+
+def learning_curve_svg(rows: Sequence[dict[str, Any]], networks: int) -> str:
+    """Kendall's tau on `networks` held-out networks by the number of training runs.
+
+    `rows` are the `learning_curve` of a reader's training facts, in any order.
+    """
+    points = sorted((row["runs"], row["tau"]) for row in rows)
+    taus = [tau for _, tau in points]
+    plot = LearningPlot(points, math.floor(10 * min(taus)), math.floor(10 * max(taus)) + 1)
+    title = f"Kendall's tau on {networks:,} held-out networks"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
+        f'font-size="12"><title>{title}, by training runs</title><rect width="100%" height="100%" fill="#fff"/>'
+        f'{"".join((*plot.grid(), *plot.curve()))}<g fill="#444" text-anchor="middle">'
+        f'<text x="{WIDTH / 2:g}" y="28" font-weight="bold">{title}</text>'
+        f'<text x="{WIDTH / 2:g}" y="{HEIGHT - 12}">training runs</text></g></svg>\n'
     )

@@ -62,7 +62,7 @@ machine).
 {facts_of(training)} {training.get("remark", "")}
 
 ![Validation along training](curve.svg)
-
+{learning_curve_of(training)}
 ## Limits
 
 It reads networks of the shape that it was trained on, and gives an answer for each of them, also for those that are
@@ -154,6 +154,23 @@ def facts_of(training: dict[str, Any]) -> str:
     return (f"On the training networks of {networks}. Recipe: {recipe}. {training['seconds']} seconds on "
             f"{training['device']} ({training['machine']}, torch {training['torch']}), other work running beside "
             "it.")  # fmt: skip
+
+
+LEARNING_CURVE_PLOT = "learning-curve.svg"
+LEARNING_CURVE = {"runs": "training runs", "networks": "networks and checkpoints", "tau": "Kendall's tau",
+                  "error": "mean error"}  # fmt: skip
+
+
+def learning_curve_of(training: dict[str, Any]) -> str:
+    """The figures by the number of training runs, and their plot, if they were measured (`bench.reader_curve`)."""
+    if not training.get("learning_curve"):
+        return ""
+    return (
+        "\nThe same recipe on the first training runs only, each time measured on the same held-out networks\n"
+        "(`python -m bench.reader_curve`):\n\n"
+        f"{table(training['learning_curve'], LEARNING_CURVE)}\n\n"
+        f"![Kendall's tau by the number of training runs]({LEARNING_CURVE_PLOT})\n"
+    )
 
 
 WIDTH, HEIGHT, EDGE = 480, 220, 40

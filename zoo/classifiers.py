@@ -214,16 +214,28 @@ def _small_cnn(
     return convention.normalize(view.features), [view.activation]
 
 
-@torch.no_grad()
-def accuracy_from_weights(classifier: Classifier, predictors: AccuracyPredictors) -> float | None:
-    """The test accuracy, 0 to 1, that is read from weights alone; None if no reader takes such networks."""
+def weights_alone(
+    classifier: Classifier, predictors: AccuracyPredictors
+) -> tuple[WeightReader, WeightSpaceFeatures, list[str]] | None:
+    """The reader that takes such networks, and its inputs: a normalized chain and its activation; None if none does."""
     graph, setting = classifier.graph, classifier.setting
     if graph is None or setting is None or setting.images not in predictors.weights:
         return None
     chain, reader = _small_cnn(graph, setting, predictors), predictors.weights[setting.images]
-    if chain is None or not reader.has_shapes_of(chain[0]):
+    return (reader, *chain) if chain is not None and reader.has_shapes_of(chain[0]) else None
+
+
+@torch.no_grad()
+def accuracy_from_weights(classifier: Classifier, predictors: AccuracyPredictors) -> float | None:
+    """The test accuracy, 0 to 1, that is read from weights alone; None if no reader takes such networks, or if the
+    weights are so large that the answer is not finite."""
+    found = weights_alone(classifier, predictors)
+    if found is None:
         return None
-    return reader.explain(reader.read(*chain)[0].cpu()).number
+    reader, features, activations = found
+    number = reader.explain(reader.read(features, activations)[0].cpu()).number
+    assert number is not None, "readers of accuracies predict numbers"
+    return min(1.0, max(0.0, number)) if math.isfinite(number) else None
 
 
 def _estimate(graph: Graph, setting: Setting, general: AccuracyPredictor) -> Generalization:

@@ -54,7 +54,7 @@ def _find(text: str) -> tuple[HubRepo, Listing]:
     match = HUB_ID.fullmatch(text)
     if not match or not hub.is_repo_id(match["repo"]):
         raise HubError(
-            f"{shorten(text)!r} is not the id of a model on the Hub; expected owner/name, or owner/name@revision."
+            f"{shorten(text)} is not the id of a model on the Hub; expected owner/name, or owner/name@revision."
         )
     repo = HubRepo(match["repo"], "model")
     return repo, hub.list_files(repo, match["revision"])

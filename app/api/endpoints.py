@@ -1,6 +1,5 @@
 """The API of the app, also its MCP tools: plain functions with types and docstrings."""
 
-import math
 from dataclasses import asdict
 from typing import Any
 
@@ -9,13 +8,13 @@ from gradio.events import api
 
 from app.api import describe
 from app.api.checkpoint_endpoints import compare_networks, measure_network, weight_spectra
-from app.api.endpoint import ImageSet, endpoint
+from app.api.endpoint import ImageSet, Reader, endpoint
 from app.api.inr_endpoints import classify_inr, edit_inr, fit_inr
 from app.networks import zoos
 from app.page.source_text import files_from_request, from_request, hub_id_from_request
 from app.page.widgets import store_files
 from app.tabs.generalization import actions as generalization_actions
-from app.tabs.generalization import batch
+from app.tabs.generalization import batch, readers
 from app.tabs.tickets import actions as tickets_actions
 from zoo.executor import usable_cores
 
@@ -91,6 +90,7 @@ def predict_generalization(
     images: ImageSet = "auto",
     part: str = "auto",
     reading: str = "auto",
+    reader: Reader = "best",
 ) -> dict[str, Any]:
     """Predict the test accuracy of an image classifier from its file alone, without any test data.
 
@@ -102,35 +102,37 @@ def predict_generalization(
         images: The image set that it was trained on: mnist, fashion_mnist or cifar10; auto finds it.
         part: The name of one network, such as actor, if a file has several; auto takes the usual one.
         reading: One of the readings in an earlier answer, if you know which is right; auto takes the best fit.
+        reader: best (also runs the network on stored training pictures), or weights (reads only weights and biases).
 
     Returns:
         test_accuracy, low and high (0 to 1, null without a prediction; the interval contains the true accuracy of a
-        fraction `coverage` of networks like the zoo's), percentile (0 to 100: how many of the zoo's networks measure
-        below this prediction), typical (false: do not trust the number; reason says why), images and activation,
-        assumed (what the file does not say, in words), readings (other ways to read the file), predictor,
-        weights_alone (the accuracy read from weights and biases alone; null for networks that no reader takes) and
-        seconds.
+        fraction `coverage` of networks like the zoo's; the reader weights has no interval: low, high and coverage are
+        null), percentile (0 to 100: how many of the zoo's networks measure below this prediction), typical (false: do
+        not trust the number; reason says why), agree (for the reader weights, whether its number lies in the interval
+        of the best reader; else null), images and activation, assumed (what the file does not say, in words), readings
+        (other ways to read the file), predictor, weights_alone (the accuracy read from weights and biases alone; null
+        for networks that no reader takes, and for those that are not typical) and seconds.
     """
     source = generalization_actions.read_as(
         from_request(file, zoo_id, part), images, activation, pixels, reading
     )
-    predicted = generalization_actions.predict(source)
-    result = predicted.result
-    has_number = math.isfinite(result.test_accuracy)
+    answer = readers.answer(source, reader)
+    result = answer.best.result
     return {
-        "test_accuracy": result.test_accuracy if has_number else None,
-        "low": result.low if has_number else None,
-        "high": result.high if has_number else None,
-        "coverage": result.coverage,
-        "percentile": predicted.percentile,
+        "test_accuracy": answer.accuracy,
+        "low": answer.low,
+        "high": answer.high,
+        "coverage": answer.coverage,
+        "percentile": answer.percentile,
         "typical": result.typical,
         "reason": result.reason,
+        "agree": answer.agree,
         "images": result.images,
         "activation": result.activation,
-        "assumed": list(predicted.assumed),
-        "readings": list(predicted.readings),
-        "predictor": result.predictor,
-        "weights_alone": predicted.weights,
+        "assumed": list(answer.best.assumed),
+        "readings": list(answer.best.readings),
+        "predictor": answer.predictor,
+        "weights_alone": answer.best.weights,
     }
 
 

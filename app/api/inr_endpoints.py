@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from app.api.endpoint import ImageSet, endpoint
+from app.api.endpoint import ImageSet, Reader, endpoint
 from app.networks.source import Source
 from app.page.source_text import from_request, path_of
 from app.page.widgets import store_files
@@ -17,7 +17,6 @@ from zoo.picture_sizes import PictureSizes
 from zoo.pictures import as_network, read_picture
 from zoo.siren_conventions import as_text
 
-Reader = Literal["best", "weights"]
 Style = Literal["dilate", "erode", "contrast", "sharpen", "neon"]
 Coordinates = Literal["auto", "row,col", "x,y"]
 Output = Literal["auto", "linear", "sigmoid", "tanh", "sine"]

@@ -11,6 +11,8 @@ from zoo.errors import shorten
 P = ParamSpec("P")
 R = TypeVar("R")
 
+READER_NAMES = ("best", "weights")
+"""The best predictor of a task, and the one that reads weights alone."""
 MAX_TEXT = 1000
 MAX_NUMBER = 2**53
 """The largest whole number that is exact in JSON, Python and a browser alike."""
@@ -39,6 +41,12 @@ def check_arguments(endpoint: Callable[P, R]) -> Callable[P, R]:
         return endpoint(*bound.args, **bound.kwargs)
 
     return guarded
+
+
+def check_reader(reader: str) -> None:
+    """Raise RequestError for a reader that does not exist."""
+    if reader not in READER_NAMES:
+        raise RequestError(f"Unknown reader {shorten(reader)}: choose {' or '.join(READER_NAMES)}.")
 
 
 class _WrongType(ValueError):

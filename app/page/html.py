@@ -108,5 +108,5 @@ def networks_table_html(heads: Sequence[tuple[str, str]], rows: str) -> str:
 
 
 def failure(text: object) -> str:
-    """A line with an error that leaves what was shown before in place."""
+    """A line with an error of what the visitor just did, which screen readers read out; "" without one."""
     return f'<p class="line refusal" role="alert">{escape(text, 600)}</p>' if text else ""

@@ -7,6 +7,8 @@ from functools import lru_cache
 import torch.nn.functional as F
 from torch import Tensor
 
+IMAGE_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+"""The image sets by name, as they are written for people."""
 LUMA = (0.299, 0.587, 0.114)
 
 

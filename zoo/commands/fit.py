@@ -33,6 +33,8 @@ def fit(
     """Fit a SIREN to a picture: a network that maps each pixel's coordinates to its colour."""
     if size not in SIZES:
         raise ZooError(f"Unknown size {size!r}: choose one of {', '.join(SIZES)}.")
+    if not image.is_file():
+        raise ZooError(f"There is no picture file {image}: name a PNG, JPEG or WebP file.")
     check_new(out, overwrite)
     picture = read_picture(image, pixels)
     with progress_bar() as bar:

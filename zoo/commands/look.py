@@ -52,7 +52,7 @@ def open_any(what: str) -> Checkpoint:
 def is_file(what: str) -> bool:
     """Whether `what` is a file here, and not a model on the Hub; ZooError if it can be neither."""
     if not Path(what).exists() and not HUB_ID.fullmatch(what):
-        raise ZooError(f"{shorten(what)!r} is neither a file here nor owner/name of a model on the Hub.")
+        raise ZooError(f"{shorten(what)} is neither a file here nor owner/name of a model on the Hub.")
     return Path(what).exists()
 
 

@@ -8,10 +8,11 @@ import typer
 
 from nfn.weight_reader import WeightReader, WeightReaderConfig
 from zoo.build import find_device
-from zoo.card_reader import curve_svg, reader_card
+from zoo.card_plot import learning_curve_svg
+from zoo.card_reader import LEARNING_CURVE_PLOT, curve_svg, reader_card
 from zoo.collection import Collection
 from zoo.commands.evaluate import write_card
-from zoo.commands.train import Device, Out, Overwrite, Seed, Work, check_out, save
+from zoo.commands.train import TRAINING_FILE, Device, Out, Overwrite, Seed, Work, check_out, save
 from zoo.evaluate_reader import evaluate_reader as measure_reader
 from zoo.files import read_json
 from zoo.train_reader import CURVE_FILE, ReaderRecipe, default_noise, seconds_until_now
@@ -62,4 +63,8 @@ def evaluate_reader(
 ) -> None:
     """Measure a weights-only reader and write its card."""
     model = WeightReader.load(folder, find_device(device))
-    write_card(folder, reader_card, measure_reader(model, collections))
+    metrics = measure_reader(model, collections)
+    curve = read_json(folder / TRAINING_FILE).get("learning_curve")
+    if curve:
+        (folder / LEARNING_CURVE_PLOT).write_text(learning_curve_svg(curve, metrics["rows"][0]["networks"]))
+    write_card(folder, reader_card, metrics)

@@ -10,8 +10,8 @@ import gradio as gr
 from gradio.events import Dependency
 
 from app.networks.source import Source
-from app.page.alerts import USER_ERRORS, warn, with_alerts, with_alerts_in_steps
-from app.page.html import error_line
+from app.page.alerts import USER_ERRORS, with_alerts, with_alerts_in_steps
+from app.page.html import failure
 from app.page.inbox import from_inbox
 from app.page.look import tree
 from app.page.refusal import refusal_html
@@ -217,8 +217,7 @@ def _compared(text: str, choose: Callable[[], Source | str]) -> list[Any]:
         first, other = _first(text), choose()
         comparison = actions.compare_sources(first, other)
     except USER_ERRORS as error:
-        warn(error)
-        return [*NO_COMPARISON, error_line(error)]
+        return [*NO_COMPARISON, failure(error)]
     here = isinstance(first, Source) and isinstance(other, Source)
     alike = here and bool(comparison.rows) and not comparison.reshaped
     shown = health_html.comparison(comparison, actions.name_of(first), actions.name_of(other))
@@ -232,8 +231,7 @@ def _interpolate(path: str | None, text: str) -> list[Any]:
             raise RequestError(NOT_ON_HUB)
         result = interpolation.interpolate(first, Source(path=path or ""))
     except USER_ERRORS as error:
-        warn(error)
-        return [NO_PLOT, "", *_no_files(), error_line(error)]
+        return [NO_PLOT, "", *_no_files(), failure(error)]
     files = store_files(lambda folder: interpolation.save_networks(result, Path(path or "").name, folder))
     buttons = [gr.DownloadButton(value=file, visible=True) for file in files]
     curves = interpolation_html.curves_along_path(result)

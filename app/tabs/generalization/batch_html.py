@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from app.tabs.generalization.batch import BatchRow
-from app.tabs.generalization.html import IMAGE_TITLES
 from nfn.architecture.words import FUNCTION_TITLES
+from nfn.wiring.pictures import IMAGE_TITLES
 
 MAX_REMARK = 72
 BATCH_HEADERS = ["file", "predicted %", "from %", "to %", "images", "activation", "remark"]

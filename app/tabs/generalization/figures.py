@@ -206,10 +206,13 @@ def weight_bars(weight: np.ndarray) -> str:
     )
 
 
-def layer_figures(tensors: Mapping[str, torch.Tensor]) -> str:
-    """The weights (of two or four dimensions) of a network as kernels and histograms, side by side."""
+def layer_figures(tensors: Mapping[str, torch.Tensor], drawn: str = "the weights") -> str:
+    """The weights (of two or four dimensions) of a network as kernels and histograms, side by side.
+
+    `drawn` says what the numbers are, in trusted words, to those who do not see the picture.
+    """
     weights = [(name, tensor) for name, tensor in tensors.items() if tensor.dim() in (2, 4)]
-    figures = "".join(_layer(name, tensor.cpu().numpy()) for name, tensor in weights[:MAX_LAYERS])
+    figures = "".join(_layer(name, tensor.cpu().numpy(), drawn) for name, tensor in weights[:MAX_LAYERS])
     more = len(weights) - MAX_LAYERS
     rest = f'<p class="line">{more} more layers are not drawn.</p>' if more > 0 else ""
     return f'<div class="layers">{figures}</div>{rest}'
@@ -223,11 +226,11 @@ def _left_out(weight: np.ndarray) -> str:
     return f"<br>only the first {shown} are drawn"
 
 
-def _layer(name: str, weight: np.ndarray) -> str:
+def _layer(name: str, weight: np.ndarray, drawn: str) -> str:
     shape = "×".join(map(str, weight.shape[:2])) + (
         "" if weight.ndim == 2 else f", {weight.shape[2]}×{weight.shape[3]}"
     )
     shown = html.escape(name.removesuffix(".weight")[:MAX_NAME])
-    image = inline_image(kernel_mosaic(weight), f"{shown}: the weights as colours")
+    image = inline_image(kernel_mosaic(weight), f"{shown}: {drawn} as colours")
     title = f"<b>{shown}</b> {shape}<br>colours up to ±{robust_limit(weight):.2g}{_left_out(weight)}"
     return f"<figure><figcaption>{title}</figcaption>{image}{weight_bars(weight)}</figure>"

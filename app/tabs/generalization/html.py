@@ -13,14 +13,10 @@ from app.tabs.generalization.symmetry import SAME, SymmetryCheck
 from nfn.architecture.words import architecture_words
 from nfn.generalization import Generalization
 from nfn.reader.errors import ONNX_EXPORT
+from nfn.wiring.pictures import IMAGE_TITLES
 from zoo.classifiers import UNUSUAL, Classifier
 from zoo.measure import Measured
 
-IMAGE_TITLES = {
-    "mnist": "MNIST",
-    "fashion_mnist": "Fashion-MNIST",
-    "cifar10": "CIFAR-10",
-}
 OPTIMIZER_TITLES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
 
 EVIDENCE = (
@@ -82,8 +78,8 @@ def _from_weights(predicted: Predicted) -> str:
     mark, word = ("✓", "inside the predicted interval") if inside else ("≠", "outside the predicted interval")
     return (
         f'<p class="line" id="accuracy-weights-alone"><b>Weights alone: {percent(weights)}</b> '
-        f'<span aria-hidden="true">{mark}</span> {word}. This predictor sees only weights and biases, and is less '
-        "accurate.</p>"
+        f'<span aria-hidden="true">{mark}</span> {word}. This predictor sees only weights and biases, is less '
+        "accurate, and has no interval of its own.</p>"
     )
 
 

@@ -235,13 +235,17 @@ def _build_weights(source: gr.Textbox) -> Card:
                                     elem_id="permute-cnn", elem_classes="waits")  # fmt: skip
                 rescale = gr.Button("Rescale them (ReLU keeps scales)", size="md", elem_id="rescale-cnn",
                                     elem_classes="waits")  # fmt: skip
+                moved = gr.Button(
+                    "Show which weights matter", size="md", elem_id="moved-cnn", elem_classes="waits"
+                )
             with gr.Column(scale=7, min_width=280):
                 line = gr.HTML(elem_id="disguise-line")
         after = gr.HTML(elem_id="layers-after")
     ways: dict[Symmetry, gr.Button] = {"permute": permute, "rescale": rescale}
     for how, button in ways.items():
         refresh_on([button.click], source, [Card(partial(views.show_symmetry, how), [], [after, line])])
-    return Card(views.show_weights, [], [before, after, line, table])
+    refresh_on([moved.click], source, [Card(views.show_attribution, [], [after, line])])
+    return Card(views.show_weights, [], [before, after, line, table, moved])
 
 
 def _build_batch() -> None:

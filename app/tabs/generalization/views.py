@@ -14,7 +14,16 @@ from app.page.html import error_line, layer_rows
 from app.page.source_text import from_request
 from app.page.widgets import inline_image, store_files, with_selection
 from app.runtime.errors import RequestError
-from app.tabs.generalization import actions, batch, batch_html, html, measured_html, measuring, zoo_html
+from app.tabs.generalization import (
+    actions,
+    batch,
+    batch_html,
+    html,
+    measured_html,
+    measuring,
+    readers,
+    zoo_html,
+)
 from app.tabs.generalization.actions import Predicted
 from app.tabs.generalization.figures import layer_figures
 from app.tabs.generalization.graph_drawing import graph_drawing
@@ -143,9 +152,10 @@ def show_stopped():
 
 
 def show_weights(source: Source):
-    """The original weights, an empty place for the permuted copy, and a table."""
+    """The original weights, an empty place for the permuted copy, a table, and the button for attribution."""
     network = actions.open_classifier(source)
-    return layer_figures(network.tensors()), html.NOT_YET, "", layer_rows(network)
+    attribution = gr.Button(visible=readers.takes(source, network))
+    return layer_figures(network.tensors()), html.NOT_YET, "", layer_rows(network), attribution
 
 
 def show_graph(source: Source) -> tuple[str, gr.Dropdown]:
@@ -166,6 +176,16 @@ def show_symmetry(how: Symmetry, source: Source):
     except RequestError as error:
         return "", error_line(error)
     return layer_figures(actions.require_graph(check.after).tensors), html.symmetry_line(check)
+
+
+def show_attribution(source: Source):
+    """How much each weight contributed to the accuracy from weights alone; or why that is unknown."""
+    try:
+        attribution = readers.attribute(source)
+    except RequestError as error:
+        return "", error_line(error)
+    maps = layer_figures(attribution.layers, "what each weight contributed")
+    return maps, readers.attribution_html(attribution)
 
 
 def show_batch(paths: list[str] | None) -> Iterator[tuple[Any, ...]]:

@@ -6,8 +6,10 @@ from functools import lru_cache
 
 import torch
 
+from app.networks.arguments import check_reader
 from app.networks.source import Source
 from app.networks.zoos import predictor, zoo_at
+from app.page.attribution import attribution_legend, top_neurons
 from app.page.html import escape, probability_html
 from app.runtime.errors import RequestError
 from app.tabs.inr.actions import Classified, classify, open_network
@@ -16,13 +18,7 @@ from nfn.classifier import InrClassification
 from nfn.network import Network
 from nfn.weight_reader import WeightReader, WeightReading
 
-SHOWN = 5
-"""Neurons per layer that are named as the most influential."""
-ATTRIBUTION = (
-    '<p class="legend">How much each weight contributed to the answer from weights alone: the weight times the '
-    "gradient of the answer. Blue is for the answer, red against it.</p>"
-)
-READER_NAMES = ("best", "weights")
+ATTRIBUTION = attribution_legend("answer", "Blue is for the answer, red against it.")
 NO_READER = (
     "No predictor in this zoo reads such a network from weights alone: ours was trained on gray pictures, SIRENs with "
     "two hidden layers of 32."
@@ -106,15 +102,9 @@ def attribute(source: Source, domain: str = "auto") -> Attribution:
 
 
 def attribution_line(attribution: Attribution) -> str:
-    """The hidden neurons that contributed most to the answer, layer by layer, and their fraction of the total."""
-    parts = []
-    for i, (weight, bias) in enumerate(list(attribution.network.features)[:-1]):
-        rows = weight[0, 0].abs().sum(1) + bias[0, 0].abs()
-        top = rows.topk(min(SHOWN, len(rows)))
-        share = probability_html(float(top.values.sum() / rows.sum().clamp_min(1e-30)))
-        neurons = ", ".join(str(int(place) + 1) for place in top.indices)
-        parts.append(f"In layer {i + 1}, neurons {neurons} contribute {share}.")
-    return f'<p class="line">Weights alone: <b>{escape(attribution.reading.label)}</b>. {" ".join(parts)}</p>'
+    """The answer, and the hidden neurons that contributed most to it."""
+    label, neurons = escape(attribution.reading.label), top_neurons(attribution.network.features)
+    return f'<p class="line">Weights alone: <b>{label}</b>. {neurons}</p>'
 
 
 @dataclass(frozen=True)
@@ -137,8 +127,7 @@ class Answer:
 
 def answer(source: Source, domain: str, reader: str) -> Answer:
     """The answer of the reader `reader`; RequestError if it does not exist or does not take such networks."""
-    if reader not in READER_NAMES:
-        raise RequestError(f"Unknown reader {reader!r}: choose {' or '.join(READER_NAMES)}.")
+    check_reader(reader)
     if reader == "best":
         best = classify(source, domain)
         return _answer(best, best.result, None, best.predictor)
