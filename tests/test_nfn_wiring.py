@@ -276,7 +276,8 @@ def test_networks_that_begin_alike_compute_the_same_together_as_alone(name, room
         architecture, inputs = proposal.build(choice, shape), pixels(x)
         together = cache.run(architecture, pixels, lambda inputs=inputs: inputs)
         count = len(ran)
-        assert torch.equal(together, architecture.run(state, inputs))
+        again = cache.run(architecture, pixels, lambda inputs=inputs: inputs)
+        assert torch.equal(together, architecture.run(state, inputs)) and torch.equal(together, again)
         del ran[count:]
         assert sum(kept.value.nbytes for kept in cache._kept.values()) == cache._bytes <= room
     alone = 2 * len(choices) * sum(isinstance(op, Conv) for op in architecture.ops)
