@@ -31,11 +31,13 @@ from waiting import free_port  # noqa: E402
 IMAGES = Path(__file__).parent / "data" / "images"
 
 
-SLOW = ("test_foreign_cnns", "test_app_usable_browser", "test_app_generalization", "test_app_browser",
-        "test_hostile_api", "test_nfn_reader_limits", "test_app_generalization_browser", "test_hostile_visitors",
-        "test_app_process", "test_foreign_sirens", "test_app_zoo_browser", "test_nfn_onnx_dynamo", "test_hostile_costs",
-        "test_app_queue_browser", "test_hostile_arguments", "test_install")  # fmt: skip
-"""Files that take most of a minute or more come first, so that no worker is left alone with one at the end; those that
+SLOW = ("test_foreign_cnns", "test_app_usable_browser", "test_app_generalization", "test_hostile_visitors",
+        "test_nfn_reader_limits", "test_app_zoo_browser", "test_app_generalization_browser", "test_foreign_sirens",
+        "test_app_axe_browser", "test_app_process", "test_app_browser", "test_install", "test_app_queue_browser",
+        "test_hostile_api", "test_app_look_browser", "test_app_tickets", "test_hostile_browser", "test_space",
+        "test_app_tickets_browser", "test_app_api", "test_app_checkpoint_browser", "test_zoo_build_wild",
+        "test_hostile_costs", "test_zoo_accuracy", "test_hostile_arguments", "test_nfn_onnx_dynamo")  # fmt: skip
+"""Files that take ten seconds or more come first, so that no worker is left alone with one at the end; those that
 compute and those that wait for a browser take turns."""
 
 

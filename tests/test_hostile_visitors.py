@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
+import pytest
 import torch
 from asking import (
     INIT,
@@ -38,7 +38,8 @@ def resident() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) // 1024
 
 
-def fill_sessions(http: httpx.Client) -> None:
+@pytest.fixture(scope="module")
+def full_sessions(http) -> None:
     """Gradio keeps a copy of its settings for each of the last callers: memory is flat after as many."""
     for _ in range(MAX_SESSIONS):
         result(raw(http, "list_networks", ["mnist-sirens", 1]))
@@ -85,11 +86,9 @@ def test_an_upload_that_is_cut_leaves_no_more_than_an_hour(http):
     assert not kept() - before
 
 
-def test_the_same_file_a_hundred_times_is_one_file(http):
+def test_the_same_file_a_hundred_times_is_one_file(http, full_sessions):
     data = saved(siren(2, 16, 16, 1))
     first = upload(http, data)
-
-    fill_sessions(http)
     result(ask(http, "classify_inr", first))
     for number in range(120):
         if number == 20:  # warm
@@ -99,7 +98,7 @@ def test_the_same_file_a_hundred_times_is_one_file(http):
     assert kept() == before and resident() - memory < 10
 
 
-def test_eighty_files_leave_memory_and_disk_as_they_were(http):
+def test_eighty_files_leave_memory_and_disk_as_they_were(http, full_sessions):
     """Good ones, bad ones and large ones; the disk is given back when their hour is over."""
 
     def send(number: int) -> None:
@@ -113,7 +112,6 @@ def test_eighty_files_leave_memory_and_disk_as_they_were(http):
                     "2.weight": torch.ones(1, 400)}  # fmt: skip
             assert "probabilities" in ask(http, "classify_inr", upload(http, save(wide)))
 
-    fill_sessions(http)
     for number in range(1, 21):
         send(number)
     memory = resident()

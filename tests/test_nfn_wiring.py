@@ -1,14 +1,18 @@
 """From a bare state_dict to the architectures that it may be."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
 
+from nfn.architecture.ops import Conv
 from nfn.reader import read_network
 from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.chain import Down, Wiring
 from nfn.wiring.fit import Setting, fit_of, logits
 from nfn.wiring.pictures import MINUS_ONE_ONE, ZERO_ONE, PictureSet
+from nfn.wiring.prefixes import PrefixCache
 from nfn.wiring.propose import Proposal, propose
 from nfn.wiring.residual import ResidualWiring
 from nfn.wiring.search import FEW, GLANCE, MANY, NOTHING_GIVEN, Search
@@ -253,3 +257,29 @@ def test_a_setting_that_is_looked_at_again_on_more_pictures_has_the_scores_of_al
             )
             == 2
         )
+
+
+@pytest.mark.parametrize("room", [0, 20_000, 2**26])
+@pytest.mark.parametrize("name", CASES)
+def test_networks_that_begin_alike_compute_the_same_together_as_alone(name, room, monkeypatch):
+    """To the bit, for two pixel ranges, whether all, some or no values are kept; if all, convolutions are spared."""
+    monkeypatch.setattr("nfn.wiring.prefixes.MAX_BYTES", room)
+    torch.manual_seed(0)
+    make, shape, _ = CASES[name]
+    proposal, state = proposal_of(make().eval())
+    starts = proposal.starts(shape[1])[:3]
+    choices = [c for start in starts for c in (start, *itertools.islice(proposal.neighbours(start), 3))]
+    x, cache = torch.rand(2, *shape), PrefixCache(state)
+    run, ran = Conv.run, []
+    monkeypatch.setattr(Conv, "run", lambda op, *given: (ran.append(op), run(op, *given))[1])
+    for pixels, choice in itertools.product((ZERO_ONE, MINUS_ONE_ONE), choices):
+        architecture, inputs = proposal.build(choice, shape), pixels(x)
+        together = cache.run(architecture, pixels, lambda inputs=inputs: inputs)
+        count = len(ran)
+        again = cache.run(architecture, pixels, lambda inputs=inputs: inputs)
+        assert torch.equal(together, architecture.run(state, inputs)) and torch.equal(together, again)
+        del ran[count:]
+        assert sum(kept.value.nbytes for kept in cache._kept.values()) == cache._bytes <= room
+    alone = 2 * len(choices) * sum(isinstance(op, Conv) for op in architecture.ops)
+    assert len(ran) == alone if room == 0 else len(ran) <= alone
+    assert len(ran) < alone or room < 2**26 or alone == 0

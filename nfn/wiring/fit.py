@@ -81,7 +81,13 @@ def class_scores(architecture: Architecture, tensors: Mapping[str, Tensor], x: T
 @torch.inference_mode()
 def logits(architecture: Architecture, tensors: Mapping[str, Tensor], x: Tensor) -> Tensor:
     """Logits `(N, classes)` for inputs `(N, c, H, W)`; log-probabilities if the network ends in a softmax."""
-    scores = architecture.run(tensors, x).flatten(1)
+    return log_scores(architecture, architecture.run(tensors, x))
+
+
+@torch.inference_mode()
+def log_scores(architecture: Architecture, outputs: Tensor) -> Tensor:
+    """As `logits`, for the outputs of the architecture."""
+    scores = outputs.flatten(1)
     last = architecture.ops[-1]
     if isinstance(last, Softmax) and not last.log:
         scores = scores.clamp_min(1e-12).log()

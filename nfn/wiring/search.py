@@ -19,8 +19,9 @@ from torch import Tensor
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import ArchitectureError, Op, Shape
 from nfn.wiring.chain import Wiring
-from nfn.wiring.fit import Fit, Setting, View, fit_of, logits
+from nfn.wiring.fit import Fit, Setting, View, fit_of, log_scores
 from nfn.wiring.pictures import PictureSet, Pixels, normalisations
+from nfn.wiring.prefixes import PrefixCache
 from nfn.wiring.propose import DECLARED, Choice
 
 GLANCE, FEW, MANY = 32, 80, 300
@@ -117,6 +118,7 @@ class Search:
         self._scores: dict[tuple[tuple[Op, ...], View, Pixels], Tensor] = {}
         self._shaped: dict[View, Tensor] = {}
         self._starts: dict[View, list[Choice]] = {}
+        self._prefixes = PrefixCache(tensors)
 
     def look(self, setting: Setting, count: int) -> Fit | None:
         """Evaluate one setting on `count` images, fewer if the network is large; None if it does not fit."""
@@ -157,8 +159,11 @@ class Search:
         seen = [len(self._scores.get(key, ())) for key in keys]
         start = min(seen)
         if start < len(x):
-            unseen = torch.cat([setting.pixels(x[start:]) for setting in settings])
-            fresh = logits(architecture, self.tensors, unseen).split(len(x) - start)
+            inputs = (view, tuple(setting.pixels for setting in settings), start, used)
+            raw = self._prefixes.run(
+                architecture, inputs, lambda: torch.cat([setting.pixels(x[start:]) for setting in settings])
+            )
+            fresh = log_scores(architecture, raw).split(len(x) - start)
             for key, count, part in zip(keys, seen, fresh, strict=True):
                 if count < len(x):
                     self._scores[key] = torch.cat([self._scores[key][:start], part]) if start else part
