@@ -101,7 +101,12 @@ def _open(data: bytes | memoryview, where: str) -> Image.Image:
 def _from_folders(archive: Archive) -> tuple[Iterator[Labelled], str]:
     """Pictures whose folder is the name of their class; all class folders are in the same folder."""
     members = archive.members(unpack=True)
-    visible = [name for name in members if not name.endswith("/") and not _is_hidden(name)]
+    hidden = (".", "__MACOSX")
+    visible = [
+        name
+        for name in members
+        if not name.endswith("/") and not any(part.startswith(hidden) for part in name.split("/"))
+    ]
     names = [name for name in visible if name.lower().endswith(SUFFIXES)]
     _check_count(len(names))
     parents = {tuple(name.split("/")[:-1])[:-1] if "/" in name else None for name in names}
@@ -114,10 +119,6 @@ def _from_folders(archive: Archive) -> tuple[Iterator[Labelled], str]:
     left = len(visible) - len(names)
     pictures = (Labelled(_open(members[n], shorten(n)), n.split("/")[-2], shorten(n)) for n in names)
     return pictures, f"{left:,} other files in the zip were not read" if left else ""
-
-
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
 
 
 def _one_of_each_parent(names: Sequence[str]) -> list[str]:

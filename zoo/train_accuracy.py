@@ -91,15 +91,12 @@ def train_accuracy(
         raise ZooError("These folders have no network in the training split.")
     looks = tuple(replace(look, examples=len(examples)) for look in blank.config.looks)
     model = AccuracyPredictor(replace(blank.config, looks=looks, coverage=recipe.coverage))
-    model.load_state_dict(blank.state_dict() | _states(model))
+    processes = {name: value for name, value in model.state_dict().items() if name.startswith("processes")}
+    model.load_state_dict(blank.state_dict() | processes)
     for number in range(len(looks)):
         fit(model, number, examples, recipe)
         calibrate(model, number, recipe)
     return model.eval()
-
-
-def _states(model: AccuracyPredictor) -> dict[str, Tensor]:
-    return {name: value for name, value in model.state_dict().items() if name.startswith("processes")}
 
 
 def blank_config(features: Sequence[tuple[str, str]]) -> AccuracyConfig:

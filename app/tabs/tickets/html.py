@@ -99,8 +99,9 @@ def _facts(
 def _made_of(scored: ScoredNetwork) -> str:
     if scored.opened.setup is not None:
         return f"{len(scored.opened.names):,} layers with weights"
-    widths = "\u2011".join(map(str, (scored.network.spec.get_io()[0], *_widths(scored))))
-    return f"layers of {widths}"
+    spec = scored.network.spec
+    widths = (spec.get_io()[0], *(array.shape[0] for array in spec.weight_spec))
+    return "layers of " + "\u2011".join(map(str, widths))
 
 
 def _how(scored: ScoredNetwork) -> str:
@@ -127,10 +128,6 @@ def _how(scored: ScoredNetwork) -> str:
         "Each weight was scored by a model that reads the weights and their gradients over "
         f"{steps} training steps."
     )
-
-
-def _widths(scored: ScoredNetwork) -> list[int]:
-    return [array.shape[0] for array in scored.network.spec.weight_spec]
 
 
 def layer_table(masked: Masked) -> str:
