@@ -19,7 +19,7 @@ from nfn.classifier import InrClassification, InrClassifier
 from nfn.features import WeightSpaceFeatures
 from nfn.network import Network
 from nfn.reader import read_network
-from nfn.siren import coordinate_grid, evaluate_network, is_picture, native_shape
+from nfn.siren import evaluate_network, is_picture, native_shape, render_network
 from nfn.siren_convention.judges import SIDE
 from nfn.siren_convention.search import Reading
 from zoo import siren_conventions
@@ -86,7 +86,7 @@ def read_siren(source: Source) -> Network:
     fault = predictor("inr-classifier", InrClassifier).fault(network)
     if fault is not None:
         raise UnsuitableNetwork(fault, network)
-    check_finite(evaluate_network(network, coordinate_grid(5, 5)))
+    check_finite(render_network(network, 5, 5))
     return network
 
 

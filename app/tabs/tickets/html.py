@@ -174,7 +174,8 @@ def _row_of(parts: Sequence[str], masks: Sequence[Tensor]) -> str:
 
 def _mask(pixels: np.ndarray, mask: Tensor, title: str, description: str) -> str:
     image = figures.picture(pixels, f"{strip(title)}: {description}")
-    return f"<figure><figcaption>{title}{_cut(mask)}</figcaption>{image}</figure>"
+    cut = f"<br>its first {figures.MAX_CELLS} neurons" if figures.cut(mask) else ""
+    return f"<figure><figcaption>{title}{cut}</figcaption>{image}</figure>"
 
 
 def strip(title: str) -> str:
@@ -187,10 +188,6 @@ def _title(i: int, count: int, mask: Tensor) -> str:
     shape = "×".join(map(str, mask.shape[:2]))
     kernel = "" if mask.dim() == 2 else f", {mask.shape[2]}×{mask.shape[3]}"
     return f"<b>{name}</b> {shape}{kernel}"
-
-
-def _cut(mask: Tensor) -> str:
-    return f"<br>its first {figures.MAX_CELLS} neurons" if figures.cut(mask) else ""
 
 
 def _pixels(mask: Tensor, weight: Tensor, title: str) -> str:
