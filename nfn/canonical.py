@@ -18,7 +18,8 @@ def scale_units(features: WeightSpaceFeatures, factors: list[Tensor]) -> WeightS
 
     The function stays the same for positive factors and ReLU, and for factors of 1 and -1 and sine or tanh.
     """
-    _check_factors(features, factors)
+    if len(factors) != len(features) - 1:
+        raise ValueError(f"Got factors for {len(factors)} hidden layers, expected {len(features) - 1}.")
     one = features.biases[0].new_ones(1, 1, 1)
     pairs = []
     for (weight, bias), before, after in zip(features, [one, *factors], [*factors, one], strict=True):
@@ -26,11 +27,6 @@ def scale_units(features: WeightSpaceFeatures, factors: list[Tensor]) -> WeightS
         rows, columns = after.view(*after.shape, 1, *kernel), before.view(*before.shape[:2], 1, -1, *kernel)
         pairs.append((weight * rows / columns, bias * after))
     return WeightSpaceFeatures.from_zipped(pairs)
-
-
-def _check_factors(features: WeightSpaceFeatures, factors: list[Tensor]) -> None:
-    if len(factors) != len(features) - 1:
-        raise ValueError(f"Got factors for {len(factors)} hidden layers, expected {len(features) - 1}.")
 
 
 def canonical_sine(features: WeightSpaceFeatures, omega: float = OMEGA) -> WeightSpaceFeatures:

@@ -167,7 +167,7 @@ class GeneralizationPredictor(Predictor[GeneralizationConfig, Generalization]):
                 scores = class_scores(features, probes, activation)
                 scores = scores - scores.mean(2, keepdim=True)
                 summaries.append(summarize(scores, labels))
-                answers.append(scale_free(scores).flatten(1))
+                answers.append((scores / (scores.std((1, 2), keepdim=True) + 1e-6)).flatten(1))  # scale-free
         shape = (len(KINDS), len(self.config.sizes))
         return (
             statistics,
@@ -277,11 +277,6 @@ def summarize(scores: Tensor, labels: Tensor) -> Tensor:
     spread = (scores.std((1, 2)) + 1e-6).log()
     class_bias = (scores.mean(1).std(1) + 1e-6).log()
     return torch.stack([*parts, accuracy, spread, class_bias], 1)
-
-
-def scale_free(scores: Tensor) -> Tensor:
-    """Logits `(n, K, classes)` divided by their standard deviation in each network."""
-    return scores / (scores.std((1, 2), keepdim=True) + 1e-6)
 
 
 def signed_log(x: Tensor) -> Tensor:

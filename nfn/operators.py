@@ -10,14 +10,6 @@ import torch
 KERNEL = np.ones((3, 3), np.uint8)
 
 
-def _dilate(image: np.ndarray) -> np.ndarray:
-    return cv2.dilate(image, KERNEL)
-
-
-def _erode(image: np.ndarray) -> np.ndarray:
-    return cv2.erode(image, KERNEL)
-
-
 def _contrast(image: np.ndarray) -> np.ndarray:
     """CLAHE on lightness, clip limit 1, 3x3 tiles: the operator of arXiv:2302.14040, appendix D.4."""
     clahe = cv2.createCLAHE(clipLimit=1.0, tileGridSize=(3, 3))
@@ -51,8 +43,8 @@ class Style:
 STYLES = {
     style.name: style
     for style in (
-        Style("dilate", "Dilate", "Bright strokes grow by a pixel.", _dilate),
-        Style("erode", "Erode", "Bright strokes shrink by a pixel.", _erode),
+        Style("dilate", "Dilate", "Bright strokes grow by a pixel.", lambda image: cv2.dilate(image, KERNEL)),
+        Style("erode", "Erode", "Bright strokes shrink by a pixel.", lambda image: cv2.erode(image, KERNEL)),
         Style("contrast", "Contrast", "Local contrast is evened out (CLAHE).", _contrast),
         Style("sharpen", "Sharpen", "Edges get crisper (unsharp mask).", _sharpen),
         Style("neon", "Neon", "Only glowing outlines stay.", _neon),

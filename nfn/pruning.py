@@ -58,7 +58,7 @@ def magnitude_scores(features: WeightSpaceFeatures) -> list[Tensor]:
     Without the division most kept weights would be in the layer with the smallest fan-in, whose weights are largest.
     """
     return [
-        w.abs() / w.square().flatten(1).mean(1).sqrt().clamp_min(1e-12).view(-1, *_ones(w))
+        w.abs() / w.square().flatten(1).mean(1).sqrt().clamp_min(1e-12).view(-1, *[1] * (w.dim() - 1))
         for w in features.weights
     ]
 
@@ -96,7 +96,3 @@ def overlap(one: Masks, other: Masks) -> Tensor:
     """The fraction `(N,)` of the first mask's kept weights that the other mask keeps too."""
     a, b = flat_rows(one), flat_rows(other)
     return (a & b).sum(1) / a.sum(1).clamp_min(1)
-
-
-def _ones(x: Tensor) -> tuple[int, ...]:
-    return (1,) * (x.dim() - 1)

@@ -206,7 +206,9 @@ def descend(
         state = _from_layers(layers)
         error = _clamped_error(state, images, convention)
         better = error < least
-        best = best.combine(state, lambda old, new: torch.where(_like(better, old), new, old))
+        best = best.combine(
+            state, lambda old, new: torch.where(better.view(-1, *[1] * (old.ndim - 1)), new, old)
+        )
         least = torch.where(better, error, least)
 
     _adam(features, images, recipe, convention, keep_best)
@@ -216,10 +218,6 @@ def descend(
 def _clamped_error(features, images: torch.Tensor, convention: SirenConvention) -> torch.Tensor:
     picture = convention.pixels(render(features, *images.shape[2:])).clamp(-1, 1)
     return (picture - images).square().flatten(1).mean(1)
-
-
-def _like(mask: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
-    return mask.view(-1, *[1] * (tensor.ndim - 1))
 
 
 @torch.no_grad()

@@ -84,7 +84,10 @@ def _write(image_set: ImageSet, cells: list[dict], labels: torch.Tensor, path: P
 
 def write_notice(folder: Path = FOLDER) -> None:
     """Write `README.md`: what the images are, where they come from, and under which licence."""
-    lines = "\n".join(_notice(image_set) for image_set in IMAGE_SETS.values())
+    lines = "\n".join(
+        f"| {s.name}.parquet | {s.title} | [{s.repo}](https://huggingface.co/datasets/{s.repo}) | {s.licence} |"
+        for s in IMAGE_SETS.values()
+    )
     text = f"""# Test images
 
 The first {COUNT:,} rows of published test splits, colour made gray (ITU-R BT.601 luma), as parquet of PNGs.
@@ -96,11 +99,6 @@ Written by `python -m zoo bundle`; the app measures classifiers on them. `{_colo
 {lines}
 """
     (folder / "README.md").write_text(text, encoding="utf-8")
-
-
-def _notice(image_set: ImageSet) -> str:
-    source = f"[{image_set.repo}](https://huggingface.co/datasets/{image_set.repo})"
-    return f"| {image_set.name}.parquet | {image_set.title} | {source} | {image_set.licence} |"
 
 
 def _path(image_set: ImageSet, folder: Path) -> Path:

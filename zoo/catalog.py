@@ -72,7 +72,7 @@ class Zoo:
 
     def readers(self) -> list[str]:
         """The names of the weights-only readers; a zoo may have none."""
-        return [info.name for info in self.predictors() if info.name.startswith(READER_PREFIX)]
+        return [name for name in self._predictor_infos if name.startswith(READER_PREFIX)]
 
     def collection(self, name: str) -> Collection:
         """A collection, opened once and then reused."""
@@ -151,14 +151,6 @@ class Zoo:
 
         Raises ZooError if it is not an `expected` one, or not in this zoo.
         """
-        model = self._load(name)
-        if not isinstance(model, expected):
-            raise ZooError(
-                f"The predictor {name!r} is a {type(model).__name__}; expected a {expected.__name__}."
-            )
-        return model
-
-    def _load(self, name: str) -> Predictor:
         info = _find(self._predictor_infos, name, "predictor")
         with self._lock:
             if name not in self._loaded:
@@ -167,7 +159,12 @@ class Zoo:
                     self.files.ensure(f"predictors/{name}/{file}", listed_file(info, file))
                 self._loaded[name] = load_predictor(folder)
                 log.debug("predictor %s from %s", name, folder)
-            return self._loaded[name]
+            model = self._loaded[name]
+        if not isinstance(model, expected):
+            raise ZooError(
+                f"The predictor {name!r} is a {type(model).__name__}; expected a {expected.__name__}."
+            )
+        return model
 
     def card(self, name: str = "") -> str:
         """The card of a predictor, or of the whole zoo if no name is given: Markdown, "" if there is none."""

@@ -195,12 +195,18 @@ def predict_accuracy(classifier: Classifier, predictors: AccuracyPredictors) -> 
 
 
 def _predict(graph: Graph, setting: Setting, predictors: AccuracyPredictors) -> Generalization:
+    """The result of the predictor of small CNNs if it suits the network, or else of the general one."""
     chain, small = _small_cnn(graph, setting, predictors), predictors.small
     if chain is not None:
         (result,) = small.predict_features(*chain)
         if result.images == setting.images and result.typical:
             return result
-    return _estimate(graph, setting, predictors.general)
+    estimate = predictors.general.estimate_graph(graph, setting)
+    reason = "" if estimate.typical else UNUSUAL
+    return Generalization(
+        estimate.test_accuracy, estimate.low, estimate.high, estimate.coverage, estimate.typical,
+        float(estimate.typical), estimate.images, activation_of(graph), reason, predictors.general.name,
+    )  # fmt: skip
 
 
 def _small_cnn(
@@ -236,16 +242,6 @@ def accuracy_from_weights(classifier: Classifier, predictors: AccuracyPredictors
     number = reader.explain(reader.read(features, activations)[0].cpu()).number
     assert number is not None, "readers of accuracies predict numbers"
     return min(1.0, max(0.0, number)) if math.isfinite(number) else None
-
-
-def _estimate(graph: Graph, setting: Setting, general: AccuracyPredictor) -> Generalization:
-    """The estimate of the general predictor."""
-    estimate = general.estimate_graph(graph, setting)
-    reason = "" if estimate.typical else UNUSUAL
-    return Generalization(
-        estimate.test_accuracy, estimate.low, estimate.high, estimate.coverage, estimate.typical,
-        float(estimate.typical), estimate.images, activation_of(graph), reason, general.name,
-    )  # fmt: skip
 
 
 def _check_alternatives(

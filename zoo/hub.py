@@ -132,7 +132,10 @@ def list_files(repo: HubRepo, revision: str | None = None) -> Listing:
         ))  # fmt: skip
         if not SHA.fullmatch(info.sha or ""):
             raise ValueError("the Hub's answer has no commit")
-        files = {file.rfilename: _remote_file(file) for file in vars(info).get("siblings") or ()}
+        files = {
+            file.rfilename: RemoteFile(int(file.size), file.lfs.sha256 if file.lfs else None, file.blob_id)
+            for file in vars(info).get("siblings") or ()
+        }
         return Listing(str(info.sha), files)
 
 
@@ -149,10 +152,6 @@ def find_files(repo: HubRepo) -> Listing | None:
         if isinstance(error.__cause__, HfHubHTTPError) and error.__cause__.response.status_code in (401, 404):
             return None
         raise
-
-
-def _remote_file(sibling) -> RemoteFile:
-    return RemoteFile(int(sibling.size), sibling.lfs.sha256 if sibling.lfs else None, sibling.blob_id)
 
 
 def download(repo: HubRepo, sha: str, path: str, limit: int, write: Callable[[bytes], object]) -> None:

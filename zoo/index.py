@@ -104,7 +104,8 @@ def listed_file(info: CollectionInfo | PredictorInfo, name: str) -> FileInfo:
 def write_catalog(root: Path) -> None:
     """Write `catalog.json` from the folders in `collections/` and `predictors/`."""
     collections = [_collection_info(folder) for folder in _folders(root / "collections")]
-    collections.sort(key=_display_order)
+    # Digits first, as they are easiest to recognise, then by name.
+    collections.sort(key=lambda info: (not info.name.startswith("mnist"), info.name))
     predictors = [_predictor_info(folder) for folder in _folders(root / "predictors")]
     content = {
         "format": FORMAT,
@@ -112,11 +113,6 @@ def write_catalog(root: Path) -> None:
         "predictors": [asdict(info) for info in predictors],
     }
     write_json(root / "catalog.json", content)
-
-
-def _display_order(info: CollectionInfo) -> tuple[bool, str]:
-    """Sort digits first, as they are easiest to recognise, then by name."""
-    return not info.name.startswith("mnist"), info.name
 
 
 def _folders(parent: Path) -> list[Path]:

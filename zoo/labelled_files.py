@@ -5,7 +5,7 @@ check their size before they are decoded.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,27 +101,25 @@ def _open(data: bytes | memoryview, where: str) -> Image.Image:
 def _from_folders(archive: Archive) -> tuple[Iterator[Labelled], str]:
     """Pictures whose folder is the name of their class; all class folders are in the same folder."""
     members = archive.members(unpack=True)
-    visible = [name for name in members if not name.endswith("/") and not _is_hidden(name)]
+    hidden = (".", "__MACOSX")
+    visible = [
+        name
+        for name in members
+        if not name.endswith("/") and not any(part.startswith(hidden) for part in name.split("/"))
+    ]
     names = [name for name in visible if name.lower().endswith(SUFFIXES)]
     _check_count(len(names))
     parents = {tuple(name.split("/")[:-1])[:-1] if "/" in name else None for name in names}
     if None in parents or len(parents) > 1:
+        of_each_parent = {name.rpartition("/")[0].rpartition("/")[0]: name for name in names}
         raise ZooError(
             "The pictures of this zip are not in one folder for each class, all beside each other: found "
-            f"{', '.join(shorten(name) for name in _one_of_each_parent(names)[:3])}. Expected, for example, "
+            f"{', '.join(shorten(name) for name in list(of_each_parent.values())[:3])}. Expected, for example, "
             "'cats/1.png' and 'dogs/1.png'."
         )
     left = len(visible) - len(names)
     pictures = (Labelled(_open(members[n], shorten(n)), n.split("/")[-2], shorten(n)) for n in names)
     return pictures, f"{left:,} other files in the zip were not read" if left else ""
-
-
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
-
-
-def _one_of_each_parent(names: Sequence[str]) -> list[str]:
-    return list({name.rpartition("/")[0].rpartition("/")[0]: name for name in names}.values())
 
 
 def _from_arrays(arrays: dict[str, StoredTensor]) -> Iterator[Labelled]:

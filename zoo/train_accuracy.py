@@ -132,15 +132,12 @@ def train_accuracy(
         rows = [stored_rows(earlier, look) + new for look, new in enumerate(rows)]
     looks = tuple(replace(look, examples=len(rows[0].targets)) for look in blank.config.looks)
     model = AccuracyPredictor(replace(blank.config, looks=looks, coverage=recipe.coverage))
-    model.load_state_dict(blank.state_dict() | _states(model))
+    processes = {name: value for name, value in model.state_dict().items() if name.startswith("processes")}
+    model.load_state_dict(blank.state_dict() | processes)
     for look, learned in enumerate(rows):
         fit(model, look, learned, recipe)
         calibrate(model, look, recipe)
     return model.eval()
-
-
-def _states(model: AccuracyPredictor) -> dict[str, Tensor]:
-    return {name: value for name, value in model.state_dict().items() if name.startswith("processes")}
 
 
 def blank_config(features: Sequence[tuple[str, str]]) -> AccuracyConfig:

@@ -39,7 +39,7 @@ def train_tickets(
     collection = Collection(folder)
     torch.manual_seed(training.seed)
     model = model_class(config_of(collection, config))
-    store_images(model, collection.images)
+    model.store(*load_images(collection.images, "train", slice(model.config.images)))
     start_from_fraction(model, 1 - collection.spec.build["sparsity"])
     model.to(device)
     rows = rows_of(collection, "train")
@@ -76,11 +76,6 @@ def config_of(collection: Collection, config: TicketConfig) -> TicketConfig:
         image_shape=(images.channels, images.size, images.size), batch=recipe.batch, optimizer=recipe.optimizer,
         learning_rate=recipe.learning_rate,
     )  # fmt: skip
-
-
-def store_images(model: TicketPredictor, name: str) -> None:
-    """Store the first training images of the set in the predictor."""
-    model.store(*load_images(name, "train", slice(model.config.images)))
 
 
 def start_from_fraction(model: TicketPredictor, fraction: float) -> None:

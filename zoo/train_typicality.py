@@ -53,18 +53,13 @@ def train_typicality(
 ) -> InrClassifier:
     """The classifier with a new head that knows what shows none of its classes, calibrated on `validation`."""
     typical, other = examples(model, [Collection(path) for path in collections], recipe)
-    plain = model.state_dict()
+    kept = {name: value for name, value in model.state_dict().items() if not name.startswith("typicality.")}
     model = InrClassifier(replace(model.config, rejects=True)).eval()
-    model.load_state_dict({**model.state_dict(), **without_head(plain)})
+    model.load_state_dict({**model.state_dict(), **kept})
     model.typicality = fit_head(typical, other, recipe)
     thresholds = thresholds_of(model, [Collection(path) for path in validation], recipe.kept)
     model.config = replace(model.config, typical_from=thresholds)
     return model
-
-
-def without_head(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a classifier but for those of its head of typicality."""
-    return {name: tensor for name, tensor in state.items() if not name.startswith("typicality.")}
 
 
 def examples(

@@ -59,7 +59,7 @@ def _check_zoo(zoo: Zoo) -> Zoo:
 def zoo_at(where: str = "") -> Zoo:
     """The zoo that a source or a view names: "" for the app's own, else a Hub id, usually pinned to a commit sha."""
     own = own_zoo().zoo
-    return own if where in ("", own.source.where) else _pinned(where)
+    return own if not where or where == own.source.where else _pinned(where)
 
 
 def open_zoo_by_id(text: str) -> Zoo:

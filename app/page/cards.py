@@ -103,18 +103,13 @@ def listen_for_choice(
     cancels: Sequence[Dependency] = (),
     answer: str = "",
 ) -> None:
-    """As `on_choose`, for another choice than an upload: the upload box and the reason for a refusal are cleared."""
-    _clear_upload_on(place, triggers)
-    on_choose(triggers, handler, inputs, outputs, cancels, answer)
+    """As `on_choose`, for another choice than an upload: the upload box and the reason for a refusal are cleared.
 
-
-def _clear_upload_on(place: UploadTarget, triggers: list) -> None:
-    """Empty the upload box and its card in the browser, at once: a choice may be answered when a newer file is there.
-
-    To be added before the event of the choice: Gradio starts the events of a trigger one after the other, each when
-    the one before has ended.
+    They are cleared in the browser, at once: a choice may be answered when a newer file is there. Gradio starts the
+    events of a trigger one after the other, each when the one before has ended, so this one is added first.
     """
     gr.on(triggers, None, None, [place.file, place.card], js="() => [null, '']", api_visibility="private")
+    on_choose(triggers, handler, inputs, outputs, cancels, answer)
 
 
 def listen_for_upload(

@@ -42,7 +42,8 @@ def weights_square(
 
     Of more than `MAX_SIDE` squared, it shows that many, evenly spaced. Each layer has its own colour range.
     """
-    values = torch.cat([_scaled(weight) for weight in weights])
+    flat = [weight.detach().cpu().float().flatten() for weight in weights]
+    values = torch.cat([part / robust_limit(part.numpy()) for part in flat])
     if masks is not None:
         values[~torch.cat([mask.flatten().bool().cpu() for mask in masks])] = torch.nan
     side = min(MAX_SIDE, math.ceil(math.sqrt(len(values))))
@@ -50,11 +51,6 @@ def weights_square(
     cells = torch.full((side**2,), torch.nan)
     cells[: len(shown)] = shown
     return colours(cells.reshape(side, side).numpy(), 1.0)
-
-
-def _scaled(weight: torch.Tensor) -> torch.Tensor:
-    flat = weight.detach().cpu().float().flatten()
-    return flat / robust_limit(flat.numpy())
 
 
 def red_blue(cells: torch.Tensor) -> np.ndarray:

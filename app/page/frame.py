@@ -45,11 +45,12 @@ def _to(tab: str, words: str) -> str:
 def footer(keep_seconds: int) -> str:
     """Version, device, which zoo, how long files are kept, licence, and how to cite."""
     where = "ZeroGPU" if zero_gpu() else "a GPU" if device().type == "cuda" else "a CPU"
+    kept = "an hour" if keep_seconds == 3600 else f"{keep_seconds // 60} minutes"
     return (
         f'<footer class="colophon"><p>Weightscope {escape(__version__)}, running on {where}, with '
         f"{zoo_revision(own_zoo().zoo)}. MIT licence; each collection names that of its images.</p>"
-        f"<p>Your files are read as numbers, never executed, shown to nobody else, and deleted "
-        f"{_duration(keep_seconds)} after they arrive.</p>"
+        f"<p>Your files are read as numbers, never executed, shown to nobody else, and deleted {kept} after they "
+        f"arrive.</p>"
         f"<details><summary>How to cite</summary><pre>{escape(BIBTEX, 1000)}</pre></details></footer>"
     )
 
@@ -60,7 +61,3 @@ def zoo_revision(zoo: Zoo) -> str:
         return f"the zoo {escape(zoo.source.repo)} at commit <code>{escape(zoo.source.revision)[:12]}</code>"
     catalog = sha256(zoo.root / "catalog.json")[:12]
     return f"the {escape(zoo.source)}, catalog <code>{catalog}</code>"
-
-
-def _duration(seconds: int) -> str:
-    return "an hour" if seconds == 3600 else f"{seconds // 60} minutes"

@@ -1,6 +1,6 @@
 """The contents of a checkpoint as HTML: facts, and layers as a tree. All names are escaped here."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from app.page.html import escape
 from nfn.checkpoint import TensorInfo
@@ -46,12 +46,8 @@ def _rows(node: Node, depth: int) -> Iterator[tuple[int, str, bool]]:
             yield depth, head, True
             yield from _rows(child, depth + 1)
         else:
-            yield depth, f"{head} {', '.join(_inline(child.tensors))}", False
-
-
-def _inline(tensors: Iterable[TensorInfo]) -> Iterator[str]:
-    for tensor in list(tensors)[:24]:
-        yield f"{escape(tensor.name, 40)} {_shape(tensor)}"
+            tensors = ", ".join(f"{escape(t.name, 40)} {_shape(t)}" for t in list(child.tensors)[:24])
+            yield depth, f"{head} {tensors}", False
 
 
 def _shape(tensor: TensorInfo) -> str:

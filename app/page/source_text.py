@@ -63,13 +63,11 @@ def _name(value: Any) -> str:
 
 
 def _convention(fields: dict[str, Any]) -> Convention:
-    return _classifier(fields) if "activation" in fields else convention_from_json(fields)
-
-
-def _classifier(fields: dict[str, Any]) -> ClassifierConvention:
-    activation = fields["activation"]
+    """The convention of a classifier, if it has an activation, or else of a SIREN."""
+    if "activation" not in fields:
+        return convention_from_json(fields)
     mean, std = (_pixel_number(fields[key]) for key in ("pixel_mean", "pixel_std"))
-    convention = ClassifierConvention(activation, mean, std)
+    convention = ClassifierConvention(fields["activation"], mean, std)
     check_classifier_convention(convention)
     return convention
 

@@ -120,15 +120,15 @@ def store_files(write: Callable[[Path], Iterable[Path]]) -> list[str]:
     """Let `write` fill a temporary folder, and move its files to the upload folder, where they stay for an hour."""
     os.makedirs(get_upload_folder(), exist_ok=True)
     with TemporaryDirectory(dir=get_upload_folder()) as folder:
-        return [_store(path) for path in write(Path(folder))]
-
-
-def _store(path: Path) -> str:
-    """Move a complete file to where Gradio would store it; the file may exist already."""
-    target = Path(get_upload_folder(), hash_file(path), path.name)
-    target.parent.mkdir(exist_ok=True)
-    os.replace(path, target)
-    return str(target)
+        stored = []
+        for path in write(Path(folder)):
+            target = Path(
+                get_upload_folder(), hash_file(path), path.name
+            )  # as Gradio does; it may exist already
+            target.parent.mkdir(exist_ok=True)
+            os.replace(path, target)
+            stored.append(str(target))
+    return stored
 
 
 def store_picture(pixels: np.ndarray) -> str:

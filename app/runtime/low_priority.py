@@ -25,17 +25,14 @@ _working = threading.local()
 @contextmanager
 def foreground_request() -> Iterator[None]:
     """Mark a request that a visitor is waiting for, and that takes a moment."""
-    _count(1)
+    global _foreground_requests
+    with _lock:
+        _foreground_requests += 1
     try:
         yield
     finally:
-        _count(-1)
-
-
-def _count(change: int) -> None:
-    global _foreground_requests
-    with _lock:
-        _foreground_requests += change
+        with _lock:
+            _foreground_requests -= 1
 
 
 def run_at_low_priority(steps: Iterator[T]) -> Iterator[T]:

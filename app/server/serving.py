@@ -140,11 +140,12 @@ def port() -> int:
 
 def launch_options(tabs: tuple[Tab, ...]) -> dict[str, Any]:
     """The options of `launch` for a page of these tabs; serves MCP if the extra `gradio[mcp]` is installed."""
+    scripts = [SCRIPT, *(tab.script for tab in tabs if tab.script)]
     return {
         "server_port": port(),
         "theme": build_theme(),
         "css_paths": [STYLESHEET, *(tab.stylesheet for tab in tabs if tab.stylesheet)],
-        "head": "".join(map(_script, [SCRIPT, *(tab.script for tab in tabs if tab.script)])),
+        "head": "".join(f"<script>\n{path.read_text(encoding='utf-8')}</script>\n" for path in scripts),
         "max_file_size": FILE_BYTES,
         "state_session_capacity": MAX_SESSIONS,
         "footer_links": ["api", "settings"],
@@ -160,7 +161,3 @@ def launch_options(tabs: tuple[Tab, ...]) -> dict[str, Any]:
             "exception_handlers": EXCEPTION_HANDLERS,
         },
     }
-
-
-def _script(path: Path) -> str:
-    return f"<script>\n{path.read_text(encoding='utf-8')}</script>\n"

@@ -494,14 +494,10 @@ def _window(
     return tuple(out)
 
 
-def _symmetric(sides: Sides) -> bool:
-    return sides[0] == sides[1] and sides[2] == sides[3]
-
-
 def _pad(x: Tensor, sides: Sides, value: float = 0.0, kernel: Pair | None = None) -> tuple[Tensor, Pair]:
     """Apply padding that the torch op cannot (asymmetric, or too large for pools); the image, and remaining padding."""
     fits = kernel is None or (sides[2] <= kernel[0] // 2 and sides[0] <= kernel[1] // 2)
-    if _symmetric(sides) and fits:
+    if sides[0] == sides[1] and sides[2] == sides[3] and fits:
         return x, (sides[2], sides[0])
     return F.pad(x, sides, value=value), (0, 0)
 

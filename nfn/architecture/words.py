@@ -3,7 +3,7 @@
 from collections import Counter
 
 from nfn.architecture.graph import Architecture
-from nfn.architecture.ops import Activation, Add, BatchNorm, Conv, Linear, Op
+from nfn.architecture.ops import Activation, Add, BatchNorm, Conv, Linear
 
 FUNCTION_TITLES = {
     "relu": "ReLU", "tanh": "tanh", "gelu": "GELU", "silu": "SiLU", "leaky_relu": "LeakyReLU", "elu": "ELU",
@@ -33,7 +33,8 @@ def _layers(architecture: Architecture) -> list[str]:
     kinds = Counter(map(type, architecture.ops))
     hidden = max(0, kinds[Linear] - 1)
     linear = [_count(hidden, "hidden layer")] if hidden else []
-    depthwise = sum(_is_depthwise(op, architecture) for op in architecture.ops)
+    grouped = [op for op in architecture.ops if isinstance(op, Conv) and op.groups > 1]
+    depthwise = sum(architecture.shapes[op.weight][1] == 1 for op in grouped)
     if kinds[Conv] and kinds[Add]:
         return ["ResNet", _count(kinds[Add], "block"), *linear]
     if depthwise:
@@ -41,10 +42,6 @@ def _layers(architecture: Architecture) -> list[str]:
     if kinds[Conv]:
         return ["CNN", _count(kinds[Conv], "convolution"), *linear]
     return ["MLP", *linear] if hidden else ["Linear classifier"]
-
-
-def _is_depthwise(op: Op, architecture: Architecture) -> bool:
-    return isinstance(op, Conv) and op.groups > 1 and architecture.shapes[op.weight][1] == 1
 
 
 def _count(count: int, one: str) -> str:

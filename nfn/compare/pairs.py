@@ -1,6 +1,5 @@
 """Compare two tensors of one shape, read together in blocks."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -178,9 +177,5 @@ def _hash(values: np.ndarray) -> np.ndarray:
 
 def whole(checkpoint: Checkpoint, name: str) -> np.ndarray:
     """All values of a tensor, `(out, rest)`."""
-    return np.concatenate([block.reshape(len(block), -1) for block in _blocks(checkpoint, name)])
-
-
-def _blocks(checkpoint: Checkpoint, name: str) -> Iterator[np.ndarray]:
-    assert checkpoint.blocks is not None
-    return checkpoint.blocks(name)
+    assert checkpoint.blocks is not None, "Only checkpoints whose values are at hand are compared."
+    return np.concatenate([block.reshape(len(block), -1) for block in checkpoint.blocks(name)])

@@ -72,7 +72,7 @@ def measure(checkpoint: Checkpoint, info: TensorInfo) -> Measured:
             codes.append(_row_codes(measured, block.reshape(len(block), -1)))
     measured.sample = np.concatenate(samples) if samples else measured.sample
     if codes:
-        measured.equal_rows = _repeats(np.concatenate(codes))
+        measured.equal_rows = sum(map(len, codes)) - len(np.unique(np.concatenate(codes)))
     return measured
 
 
@@ -105,10 +105,6 @@ def _row_codes(measured: Measured, rows: np.ndarray) -> np.ndarray:
     step = max(1, -(-rows.shape[1] // HASHED))
     bits = np.ascontiguousarray(rows[alive][:, ::step], dtype=np.float32).view(np.uint32)
     return (bits.astype(np.uint64) * _CODES[: bits.shape[1]]).sum(axis=1, dtype=np.uint64)
-
-
-def _repeats(codes: np.ndarray) -> int:
-    return len(codes) - len(np.unique(codes))
 
 
 def floats(checkpoint: Checkpoint) -> Iterator[TensorInfo]:

@@ -79,14 +79,12 @@ def _elementwise(function: Callable[..., Array]) -> Fold:
     def handle(builder: Builder, call: Call, arrays: list[Array]) -> Array:
         _room(builder, np.broadcast_shapes(*(a.shape for a in arrays)))
         out = np.asarray(function(*arrays))
-        return out.astype(_wide(arrays[-1])) if out.dtype == np.float64 else out
+        if out.dtype != np.float64:
+            return out
+        dtype = arrays[-1].dtype  # that of ONNX: NumPy may promote integers and booleans to float64
+        return out.astype(dtype if dtype != np.bool_ else np.float32)
 
     return handle
-
-
-def _wide(array: Array) -> Any:
-    """Restore the ONNX dtype, as NumPy may promote integers and booleans to float64."""
-    return array.dtype if array.dtype != np.bool_ else np.float32
 
 
 def _many(function: Callable[[Array, Array], Array]) -> Fold:

@@ -113,7 +113,9 @@ class _Walk:
             names = names_text(value) if is_class_key(name) else None
             if names is not None:
                 self._fact(names, (*path, name))
-            elif isinstance(value, (dict, list, tuple, Inert)) and _is_training_state(name):
+            elif isinstance(value, (dict, list, tuple, Inert)) and any(
+                w in name.lower() for w in _TRAINING_STATE
+            ):
                 self.contents.training_state.append(".".join((*path, name)))
             else:
                 self.visit(value, (*path, name))
@@ -169,10 +171,6 @@ class _Walk:
         if _is_module(child.attributes):
             self._module(child, path, name)
         self._around.discard(id(child))
-
-
-def _is_training_state(name: str) -> bool:
-    return any(word in name.lower() for word in _TRAINING_STATE)
 
 
 def _is_module(attributes: dict) -> bool:

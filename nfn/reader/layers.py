@@ -117,7 +117,9 @@ def _find_chain(
     parts = _sort(tensors)
     refuse_residual(parts.weights)
     norms = _find_norms(parts.vectors)
-    biases = _match_biases(tensors, parts.weights, _left_over(parts.vectors, norms))
+    of_norms = {name for norm in norms for name in norm.names}
+    others = [name for name in parts.vectors if name not in of_norms]
+    biases = _match_biases(tensors, parts.weights, others)
     order = _order(tensors, parts.weights, in_order, known_order)
     placed = place_batch_norms(norms, tensors, order, in_order)
     _check_budget(tensors)
@@ -197,11 +199,6 @@ def _shapes(tensors: Mapping[str, StoredTensor], names: list[str]) -> list[Layer
                 f"Layer {quote(name)} is {widest:,} wide; at most {limits.LAYER_WIDTH:,} are supported."
             )
     return [LayerShape(name, tensors[name].shape) for name in names]
-
-
-def _left_over(vectors: list[str], norms: list[BatchNorm]) -> list[str]:
-    taken = {name for norm in norms for name in norm.names}
-    return [name for name in vectors if name not in taken]
 
 
 def _match_biases(

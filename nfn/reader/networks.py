@@ -63,7 +63,7 @@ def find_candidates(contents: Contents) -> list[Candidate]:
     return [
         Candidate(path, tensors, path in nested)
         for path, tensors in groups.items()
-        if any(_is_weight(tensor) for tensor in tensors.values())
+        if any(tensor.problem or len(tensor.shape) > 1 for tensor in tensors.values())
     ]
 
 
@@ -133,10 +133,6 @@ def _is_layer(key: str, leaves: list[str]) -> bool:
 
 def _stops(key: str) -> bool:
     return (key in _USUAL_KEYS and key != "weights") or is_copy(key)
-
-
-def _is_weight(tensor: StoredTensor) -> bool:
-    return bool(tensor.problem) or len(tensor.shape) > 1
 
 
 def check_count(tensors: Mapping[str, StoredTensor]) -> None:

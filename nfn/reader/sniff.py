@@ -40,7 +40,9 @@ def sniff(data: bytes) -> Format:
         raise NetworkFileError(f"The file is empty (0 bytes). Expected a network's weights. {EXPORT_ADVICE}")
     if data.startswith(b"PK\x03\x04"):
         return "zip"
-    if _is_surely_safetensors(data):
+    if (
+        data[4:8] == b"\0\0\0\0" and data[8:9] == b"{"
+    ):  # the header's length alone may look like another format
         return "safetensors"
     supported = _supported_format(data)
     if supported:
@@ -87,11 +89,6 @@ def _advice(foreign: str) -> str:
     if "Git LFS" in foreign:
         return "Download the real file with `git lfs pull`, and choose that."
     return EXPORT_ADVICE
-
-
-def _is_surely_safetensors(data: bytes) -> bool:
-    """Whether bytes beyond the header's length fit: the length alone may look like another format's magic."""
-    return data[4:8] == b"\0\0\0\0" and data[8:9] == b"{"
 
 
 def _looks_like_safetensors(data: bytes) -> bool:

@@ -118,7 +118,7 @@ def _find_network(
     chosen, rest = choose(candidates, contents, part)
     check_count(chosen.tensors)
     _refuse_objects(contents, chosen)
-    modules = _modules_of(contents, chosen)
+    modules = {path[-1]: facts for path, facts in contents.modules.items() if path[:-1] == chosen.path}
     declared = ARCHITECTURE in metadata or LAYER_ORDER in metadata
     cleaned = clean(chosen.tensors, modules, rest, declared)
     settings = {**cleaned.facts, **(metadata or direct_settings(contents.facts, chosen.path))}
@@ -145,11 +145,6 @@ def _keeps_order(chosen: Candidate) -> bool:
     if names != sorted(names):
         return True
     return not chosen.nested and names == sorted(names, key=natural_key)
-
-
-def _modules_of(contents: Contents, chosen: Candidate) -> dict[str, ModuleFacts]:
-    """The modules of the chosen network, by their dotted paths."""
-    return {path[-1]: facts for path, facts in contents.modules.items() if path[:-1] == chosen.path}
 
 
 def _refuse_objects(contents: Contents, chosen: Candidate) -> None:

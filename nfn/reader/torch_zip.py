@@ -16,7 +16,9 @@ def read_torch_zip(archive: Archive, checked: bool = True) -> Any:
     Raises:
         NetworkFileError: the archive or its pickle is not valid, or not one of `torch.save`.
     """
-    _refuse_foreign(archive.names)
+    foreign, advice = _foreign_archive(archive.names, [name.partition("/")[2] for name in archive.names])
+    if foreign:
+        raise NetworkFileError(f"This is {foreign}. {advice}")
     members = read_members(archive, checked)
     _check_layout(archive.names)
     return read_plan(members["data.pkl"], members)
@@ -37,12 +39,6 @@ def read_members(archive: Archive, checked: bool = True, unpack: bool = False) -
 def is_torch_zip(names: list[str]) -> bool:
     """Whether an archive has the pickle of a checkpoint."""
     return any(name.partition("/")[2] == "data.pkl" for name in names)
-
-
-def _refuse_foreign(names: list[str]) -> None:
-    foreign, advice = _foreign_archive(names, [name.partition("/")[2] for name in names])
-    if foreign:
-        raise NetworkFileError(f"This is {foreign}. {advice}")
 
 
 def _foreign_archive(names: list[str], inner: list[str]) -> tuple[str, str]:

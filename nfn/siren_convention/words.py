@@ -11,7 +11,10 @@ _ENDS = {"linear": "", "sigmoid": ", behind a sigmoid", "tanh": ", behind a tanh
 def describe(convention: SirenConvention, parts: Sequence[str], probability: float) -> str:
     """A sentence on the found (not declared) parts of a convention, and their probability."""
     phrases = [text for names, text in _phrases(convention) if not set(names).isdisjoint(parts)]
-    return f"{_capital('; '.join(phrases))}: found by trying the usual conventions, {_percent(probability)} sure."
+    text = "; ".join(phrases)
+    return (
+        f"{text[:1].upper()}{text[1:]}: found by trying the usual conventions, {_percent(probability)} sure."
+    )
 
 
 def describe_all(convention: SirenConvention) -> str:
@@ -55,10 +58,6 @@ def _level(level: Level) -> str:
 
 def _percent(probability: float) -> str:
     return "more than 99%" if probability > 0.99 else f"{100 * probability:.0f}%"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 _FIELDS = {

@@ -343,15 +343,13 @@ def _worth_more(seen: Sequence[Fit]) -> list[Fit]:
     """The best few settings up to geometry, and the best with ReLU, without those far behind."""
     first: dict[tuple, Fit] = {}
     for fit in seen:
-        first.setdefault(_but_for_geometry(fit.setting), fit)
+        setting = fit.setting
+        rest = (setting.view, setting.pixels, setting.choice.activation, _norm_place(setting.choice))
+        first.setdefault(rest, fit)
     distinct = list(first.values())
     relu = [fit for fit in distinct if fit.setting.choice.activation == RELU]
     best = dict.fromkeys((*distinct[: STARTS - 1], *relu[:1], *distinct[:STARTS]))
     return [fit for fit in list(best)[:STARTS] if badness(fit) < badness(seen[0]) + BEHIND]
-
-
-def _but_for_geometry(setting: Setting) -> tuple:
-    return setting.view, setting.pixels, setting.choice.activation, _norm_place(setting.choice)
 
 
 def _spread(fits: Sequence[Fit]) -> list[Fit]:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from nfn.checkpoint import Checkpoint, open_checkpoint
+from nfn.checkpoint import open_checkpoint
 from nfn.checkpoint.listing import TensorInfo
 from nfn.look import Look, Node, look
 from nfn.look.words import as_dict, facts, shape_text
@@ -31,7 +31,7 @@ def show_look(
     deep: Annotated[bool, typer.Option("--deep", help="print the tree down to every tensor")] = False,
 ) -> None:
     """Describe a checkpoint: format, tensors, layers, architecture, and which commands take it."""
-    seen = look(open_any(what))
+    seen = look(open_checkpoint(what) if is_file(what) else open_hub_checkpoint(what))
     steps = next_steps(Path(what)) if Path(what).is_file() else None
     if as_json:
         print(json.dumps({**as_dict(seen), "next": _commands(what, steps)}, indent=2))
@@ -42,11 +42,6 @@ def show_look(
         console.print(f"[bold]Next:[/] {escape(command)}", highlight=False)
     if steps is not None and steps.network is None:
         console.print(f"[dim]No predictor can read it: {escape(steps.why)}[/]", highlight=False)
-
-
-def open_any(what: str) -> Checkpoint:
-    """Open a checkpoint file, or one on the Hub if `what` is not a file; ZooError if it is neither."""
-    return open_checkpoint(what) if is_file(what) else open_hub_checkpoint(what)
 
 
 def is_file(what: str) -> bool:

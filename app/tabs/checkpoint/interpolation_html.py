@@ -1,6 +1,5 @@
 """The interpolation between two networks: two accuracy curves, or two rows of pictures."""
 
-import torch
 from gradio.components.plot import PlotData
 
 from app.page.figures import to_pixels
@@ -61,12 +60,11 @@ def _accuracies(result: Interpolation) -> str:
 
 
 def _pictures(result: Interpolation) -> str:
-    rows = "".join(
-        f'<p class="caption">{words}</p><div class="pictures">{"".join(map(_picture, result.shares, values))}</div>'
-        for words, values in (("As the files are", result.direct), ("Aligned", result.aligned))
-    )
-    return rows
-
-
-def _picture(share: float, picture: torch.Tensor) -> str:
-    return inline_image(to_pixels(picture), f"{share:.0%} of the way")
+    rows = []
+    for words, values in (("As the files are", result.direct), ("Aligned", result.aligned)):
+        pictures = "".join(
+            inline_image(to_pixels(picture), f"{share:.0%} of the way")
+            for share, picture in zip(result.shares, values, strict=True)
+        )
+        rows.append(f'<p class="caption">{words}</p><div class="pictures">{pictures}</div>')
+    return "".join(rows)

@@ -70,16 +70,13 @@ def parse_order(text: str) -> tuple[Order, Order]:
 def shuffle(one: Order, two: Order) -> SymmetryCheck:
     """Compare the network with a copy whose drawn neurons are in these orders."""
     before = network()
+    sizes = [bias.shape[-1] for bias in before.features.biases[:-1]]
     permutations = [
         _whole_order(neurons, order, size)
-        for neurons, order, size in zip(drawn_neurons(), (one, two), _hidden_sizes(before), strict=True)
+        for neurons, order, size in zip(drawn_neurons(), (one, two), sizes, strict=True)
     ]
     after = before.with_features(permute(before.features, permutations))
     return compare_copies("permute", before, after)
-
-
-def _hidden_sizes(network: Network) -> list[int]:
-    return [bias.shape[-1] for bias in network.features.biases[:-1]]
 
 
 def _whole_order(neurons: Order, order: Order, size: int) -> torch.Tensor:

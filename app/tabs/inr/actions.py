@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from nfn.classifier import InrClassification, InrClassifier
 from nfn.features import WeightSpaceFeatures
 from nfn.network import Network
 from nfn.reader import read_network
-from nfn.siren import coordinate_grid, evaluate_network, is_picture, native_shape
+from nfn.siren import evaluate_network, is_picture, native_shape, render_network
 from nfn.siren_convention.judges import SIDE
 from nfn.siren_convention.search import Reading
 from zoo import siren_conventions
@@ -63,11 +64,6 @@ def reads(network: Network) -> bool:
     return predictor("inr-classifier", InrClassifier).fault(network) is None
 
 
-def label_in_zoo(source: Source) -> str | None:
-    """The label of the image that a zoo network was fitted to; None for an upload."""
-    return None if source.zoo_id is None else zoo_at(source.zoo).row(source.zoo_id)["label"]
-
-
 def _is_small(network: Network) -> bool:
     return network.parameters <= MAX_EDITED
 
@@ -75,19 +71,23 @@ def _is_small(network: Network) -> bool:
 @lru_cache_if(32, _is_small)
 @torch.no_grad()
 def read_siren(source: Source) -> Network:
-    """The SIREN of `source`, as its file declares it.
+    """The SIREN of `source`, as its file declares it; UnsuitableNetwork if it is not a picture.
 
     Gradio names the folder of an upload by its content, so cached paths do not become stale.
     """
     if source.zoo_id is not None:
-        return _only_pictures(zoo_at(source.zoo).network(source.zoo_id))
-    with reader_errors():
-        network = read_network(
-            Path(source.path or ""), convention=source.convention, part=source.part or None
-        )
-    if source.convention is not None:
-        network = replace(network, undeclared=source.undeclared)
-    return _only_pictures(network)
+        network = zoo_at(source.zoo).network(source.zoo_id)
+    else:
+        path, part = Path(source.path or ""), source.part or None
+        with reader_errors():
+            network = read_network(path, convention=source.convention, part=part)
+        if source.convention is not None:
+            network = replace(network, undeclared=source.undeclared)
+    fault = predictor("inr-classifier", InrClassifier).fault(network)
+    if fault is not None:
+        raise UnsuitableNetwork(fault, network)
+    check_finite(render_network(network, 5, 5))
+    return network
 
 
 @lru_cache(maxsize=32)
@@ -127,14 +127,6 @@ def read_as(source: Source, **convention: str) -> Source:
     return replace(source, convention=network.convention, undeclared=network.undeclared)
 
 
-def _only_pictures(network: Network) -> Network:
-    fault = predictor("inr-classifier", InrClassifier).fault(network)
-    if fault is not None:
-        raise UnsuitableNetwork(fault, network)
-    check_finite(evaluate_network(network, coordinate_grid(5, 5)))
-    return network
-
-
 def check_finite(values: torch.Tensor) -> None:
     if not values.isfinite().all():
         raise RequestError("The weights of this network are so large that its picture is not finite.")
@@ -143,50 +135,43 @@ def check_finite(values: torch.Tensor) -> None:
 @torch.no_grad()
 def draw(network: Network, zoom: int = 1) -> torch.Tensor:
     """Draw the picture of a SIREN, `(c, H, W)` in [-1, 1], at `zoom` times its native resolution."""
-    height, width = zoomed = _zoomed_shape(network, zoom)
+    height, width = shape = tuple(zoom * side for side in native_shape(network))
     if network.multiplications * height * width > MAX_DRAWING:
         raise RequestError(
             f"This network has {network.parameters:,} weights, too many to draw {width} × {height} pixels here."
         )
-    return _draw_middle(network, zoomed, zoomed)
-
-
-def _zoomed_shape(network: Network, zoom: int) -> tuple[int, int]:
-    height, width = native_shape(network)
-    return height * zoom, width * zoom
+    return _draw_middle(network, shape, shape)
 
 
 @torch.no_grad()
 def draw_zoomed(network: Network, zoom: int) -> torch.Tensor:
     """Draw the picture `(c, H, W)` at `zoom` times its native resolution, or only its middle if that takes too long."""
-    height, width = shape = _zoomed_shape(network, zoom)
-    pixels = MAX_DRAWING // network.multiplications
-    if pixels < math.prod(native_shape(network)):
+    native, pixels = native_shape(network), MAX_DRAWING // network.multiplications
+    if pixels < math.prod(native):
         return draw(network, zoom)  # raises
-    fraction = min(1.0, math.sqrt(pixels / (height * width)))
-    return _draw_middle(network, shape, (int(height * fraction), int(width * fraction)))
+    shape = [zoom * side for side in native]
+    fraction = min(1.0, math.sqrt(pixels / math.prod(shape)))
+    return _draw_middle(network, shape, [int(side * fraction) for side in shape])
 
 
 def enlarge(picture: torch.Tensor, zoom: int, crop: tuple[int, int]) -> torch.Tensor:
     """The middle `crop` (height, width) of a picture `(c, H, W)`, enlarged by bicubic interpolation."""
-    height, width = (zoom * side for side in picture.shape[1:])
-    large = F.interpolate(picture[None], (height, width), mode="bicubic", align_corners=True)[0]
-    return large[:, _middle(height, crop[0]), _middle(width, crop[1])].clamp(-1, 1)
+    shape = [zoom * side for side in picture.shape[1:]]
+    large = F.interpolate(picture[None], shape, mode="bicubic", align_corners=True)[0]
+    top, left = ((side - part) // 2 for side, part in zip(shape, crop, strict=True))
+    return large[:, top : top + crop[0], left : left + crop[1]].clamp(-1, 1)
 
 
-def _draw_middle(network: Network, shape: tuple[int, int], crop: tuple[int, int]) -> torch.Tensor:
+def _draw_middle(network: Network, shape: Sequence[int], crop: Sequence[int]) -> torch.Tensor:
     """The middle `crop` (height, width) of a picture of `shape` (height, width)."""
     rows, columns = (
-        torch.linspace(-1, 1, side)[_middle(side, part)] for side, part in zip(shape, crop, strict=True)
+        torch.linspace(-1, 1, side).narrow(0, (side - part) // 2, part)
+        for side, part in zip(shape, crop, strict=True)
     )
     parts = torch.cartesian_prod(rows, columns).split(max(1, MAX_ACTIVATIONS // network.widest))
     values = torch.cat([evaluate_network(network, part) for part in parts], 2)
     check_finite(values)
-    return values[0].unflatten(1, crop).clamp(-1, 1)
-
-
-def _middle(side: int, crop: int) -> slice:
-    return slice((side - crop) // 2, (side - crop) // 2 + crop)
+    return values[0].unflatten(1, tuple(crop)).clamp(-1, 1)
 
 
 @dataclass(frozen=True)

@@ -35,23 +35,13 @@ def verdict(
     `second_answer` is the HTML of another reader's answer, shown only for a trusted result; `negative` is the result
     for the picture with black and white exchanged, shown where the picture itself is none of the ten.
     """
-    result, facts = classified.result, facts + _conventions(classified.result)
+    result = classified.result
+    assumptions = (*result.assumed, *(f"Or {a.label}: {a.sentence}" for a in result.alternatives))
+    facts += "".join(f"<br>{escape(sentence, 400)}" for sentence in assumptions)
     if result.none_of_these:
-        title = escape(DOMAIN_TITLES.get(result.domain, result.domain))
-        nearest = f"{NONE_OF_THESE} The nearest label is <b>{escape(result.label)}</b>, among {title}."
-        if negative is not None:
-            return _panel(
-                "unlike", f"{escape(negative.label)}, in negative", _in_negative(negative), "", facts
-            )
-        return _panel("unlike", "None of these ten", nearest, "", facts)
+        return _none_of_these(result, negative, facts)
     if not result.typical:
-        bars = _bars(result.probabilities, muted=True)
-        if not result.alternatives:
-            return _panel("unlike", "No reliable answer", escape(result.reason, 300), bars, facts)
-        labels = ", ".join(
-            dict.fromkeys(escape(x) for x in (result.label, *(a.label for a in result.alternatives)))
-        )
-        return _panel("unlike", "More than one fits", f"{TWO_FIT} It shows one of: {labels}.", bars, facts)
+        return _not_typical(result, facts)
     how = "chosen by you" if chosen_domain != "auto" else "detected"
     share = result.probabilities[result.label]
     sure = "More than 99.9%" if 0.999 < share < 1 else probability_html(share)
@@ -59,19 +49,30 @@ def verdict(
     return _panel("known", escape(result.label), line, _bars(result.probabilities) + second_answer, facts)
 
 
-def _in_negative(negative: InrClassification) -> str:
-    title = escape(DOMAIN_TITLES.get(negative.domain, negative.domain))
-    return (
+def _none_of_these(result: InrClassification, negative: InrClassification | None, facts: str) -> str:
+    """The nearest label, or the one with black and white exchanged."""
+    shown = negative or result
+    title = escape(DOMAIN_TITLES.get(shown.domain, shown.domain))
+    if negative is None:
+        nearest = f"{NONE_OF_THESE} The nearest label is <b>{escape(result.label)}</b>, among {title}."
+        return _panel("unlike", "None of these ten", nearest, "", facts)
+    line = (
         "As it is, it is none of the ten. With black and white exchanged it is classified as "
         f"<b>{escape(negative.label)}</b>, {probability_html(negative.probabilities[negative.label])} sure, "
         f"among {title}, which are light on dark."
     )
+    return _panel("unlike", f"{escape(negative.label)}, in negative", line, "", facts)
 
 
-def _conventions(result: InrClassification) -> str:
-    """What was assumed of the convention, and which other conventions fit."""
-    others = (f"Or {a.label}: {a.sentence}" for a in result.alternatives)
-    return "".join(f"<br>{escape(sentence, 400)}" for sentence in (*result.assumed, *others))
+def _not_typical(result: InrClassification, facts: str) -> str:
+    """Why there is no reliable answer, or the labels in all conventions that fit."""
+    bars = _bars(result.probabilities, muted=True)
+    if not result.alternatives:
+        return _panel("unlike", "No reliable answer", escape(result.reason, 300), bars, facts)
+    labels = ", ".join(
+        dict.fromkeys(escape(x) for x in (result.label, *(a.label for a in result.alternatives)))
+    )
+    return _panel("unlike", "More than one fits", f"{TWO_FIT} It shows one of: {labels}.", bars, facts)
 
 
 TWO_FIT = (
@@ -89,19 +90,18 @@ def _panel(kind: str, title: str, line: str, bars: str, facts: str) -> str:
 
 
 def _bars(probabilities: dict[str, float], muted: bool = False) -> str:
-    rows = sorted(probabilities.items(), key=lambda pair: -pair[1])
-    first, rest = rows[:LIKELIEST], rows[LIKELIEST:]
-    others = f"<details><summary>All {len(rows)}</summary>{_bar_list(rest, muted)}</details>" if rest else ""
-    return _bar_list(first, muted) + others
-
-
-def _bar_list(rows: list[tuple[str, float]], muted: bool) -> str:
-    bars = (
+    bars = [
         f'<li><span class="name">{escape(name)}</span><span class="track"><span style="width:{100 * p:.1f}%"></span>'
         f'</span><span class="value">{probability_html(p)}</span></li>'
-        for name, p in rows
+        for name, p in sorted(probabilities.items(), key=lambda pair: -pair[1])
+    ]
+    first, rest = (
+        f'<ol class="bars{" muted" if muted else ""}">{"".join(part)}</ol>'
+        for part in (bars[:LIKELIEST], bars[LIKELIEST:])
     )
-    return f'<ol class="bars{" muted" if muted else ""}">{"".join(bars)}</ol>'
+    if len(bars) <= LIKELIEST:
+        return first
+    return f"{first}<details><summary>All {len(bars)}</summary>{rest}</details>"
 
 
 def network_facts(source: Source, network: Network, label: str | None) -> str:

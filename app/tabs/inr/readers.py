@@ -55,13 +55,12 @@ def read_both(source: Source, domain: str = "auto") -> TwoReadings:
 
 def reader_of(network: Network, domain: str = "auto") -> str | None:
     """The name of the first reader in the catalog that takes such networks and knows the domain; None if none does."""
-    names = zoo_at().readers()
-    return next((name for name in names if _reads(predictor(name, WeightReader), network, domain)), None)
-
-
-def _reads(reader: WeightReader, network: Network, domain: str) -> bool:
-    labels = reader.config.labels  # none: it predicts a number
-    return reader.fault(network) is None and bool(labels) and domain in ("auto", *labels)
+    for name in zoo_at().readers():
+        reader = predictor(name, WeightReader)
+        labels = reader.config.labels  # none: it predicts a number
+        if labels and domain in ("auto", *labels) and reader.fault(network) is None:
+            return name
+    return None
 
 
 def weights_line(readings: TwoReadings) -> str:

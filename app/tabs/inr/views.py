@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from app.networks.source import Source
+from app.networks.zoos import zoo_at
 from app.page.figures import to_pixels
 from app.page.html import error_line, layer_rows
 from app.page.inbox import to_inbox
@@ -20,12 +20,11 @@ from app.tabs.inr.edit import edit, save_edit
 from app.tabs.inr.figures import omitted_note, weight_heatmaps, weights_picture
 from app.tabs.inr.gallery import gallery_html
 from app.tabs.inr.symmetry import Symmetry, check_symmetry
-from nfn.network import Network
 from nfn.siren import native_shape
 from zoo.pictures import shrink
 
 SMOOTH = 256
-"""Pixels of the longest side of the first pictures."""
+"""Pixels of the longest side of the first pictures; between the original pixels, the network itself interpolates."""
 
 
 def show_gallery(collection: str, source: Source) -> str:
@@ -86,18 +85,15 @@ def show_stopped() -> list[Any]:
 def show_verdict(source: Source, domain: str):
     """The picture, its weights, and the HTML with label, bars and facts."""
     network = actions.open_network(source)
-    facts = html.network_facts(source, network, actions.label_in_zoo(source))
-    picture, weights = store_picture(_smooth(network)), store_picture(weights_picture(network))
+    label = None if source.zoo_id is None else zoo_at(source.zoo).row(source.zoo_id)["label"]
+    facts = html.network_facts(source, network, label)
+    zoom = actions.largest_zoom(network, max(1, SMOOTH // max(native_shape(network))))
+    picture = store_picture(to_pixels(actions.draw(network, zoom)))
+    weights = store_picture(weights_picture(network))
     readings = readers.read_both(source, domain)
     negative = actions.classify_negative(network, readings.best.result)
     second = readers.weights_line(readings)
     return picture, weights, html.verdict(readings.best, domain, facts, second, negative)
-
-
-def _smooth(network: Network) -> np.ndarray:
-    """The picture at the resolution of a card; between the original pixels, the network itself interpolates."""
-    zoom = max(1, SMOOTH // max(native_shape(network)))
-    return to_pixels(actions.draw(network, actions.largest_zoom(network, zoom)))
 
 
 def show_edit(source: Source, style: str, strength: float):
@@ -132,13 +128,9 @@ def show_zoom(source: Source, style: str, strength: float, zoom: int):
     except RequestError:
         edited = None  # the edit card says why
     pictures = (to_pixels(drawn), to_pixels(bicubic), edited)
-    return *(_pixels_or_smooth(picture, zoom) for picture in pictures), line
-
-
-def _pixels_or_smooth(picture: np.ndarray | None, zoom: int):
-    """Show hard pixel edges only at the native resolution."""
-    value = None if picture is None else store_picture(picture)
-    return gr.Image(value=value, elem_classes=["picture", "pixels"] if zoom == 1 else ["picture"])
+    files = [None if picture is None else store_picture(picture) for picture in pictures]
+    classes = ["picture", "pixels"] if zoom == 1 else ["picture"]  # hard edges at the native resolution only
+    return *(gr.Image(value=file, elem_classes=classes) for file in files), line
 
 
 def show_weights(source: Source, domain: str):

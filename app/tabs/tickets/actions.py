@@ -12,7 +12,7 @@ from app.networks.zoos import predictor, zoo_at
 from app.runtime.cost import check_cost, training_cost
 from app.runtime.errors import RequestError, UnsuitableNetwork
 from nfn.graph_tickets import dead_outputs, layer_scores
-from nfn.network import Graph, Network
+from nfn.network import Network
 from nfn.pruning import (
     apply_masks,
     dead_neurons,
@@ -199,14 +199,9 @@ def _open_graph(network: Network) -> Initialization:
         setup = set_up(network)
     except ZooError as error:
         raise UnsuitableNetwork(str(error), network) from error
-    if _looks_trained(setup.graph):
+    if any(spike_ratio(x) > TRAINED_SPIKE for x in setup.graph.tensors.values() if x.dim() > 1):
         raise UnsuitableNetwork("This network looks trained; tickets are for untrained networks.", network)
     return Initialization(network, setup.predictor, setup, setup.assumed)
-
-
-def _looks_trained(graph: Graph) -> bool:
-    large = (x for x in graph.tensors.values() if x.dim() > 1)
-    return any(spike_ratio(x) > TRAINED_SPIKE for x in large)
 
 
 def _open(source: Source) -> Network:

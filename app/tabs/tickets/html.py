@@ -99,8 +99,9 @@ def _facts(
 def _made_of(scored: ScoredNetwork) -> str:
     if scored.opened.setup is not None:
         return f"{len(scored.opened.names):,} layers with weights"
-    widths = "\u2011".join(map(str, (scored.network.spec.get_io()[0], *_widths(scored))))
-    return f"layers of {widths}"
+    spec = scored.network.spec
+    widths = (spec.get_io()[0], *(array.shape[0] for array in spec.weight_spec))
+    return "layers of " + "\u2011".join(map(str, widths))
 
 
 def _how(scored: ScoredNetwork) -> str:
@@ -127,10 +128,6 @@ def _how(scored: ScoredNetwork) -> str:
         "Each weight was scored by a model that reads the weights and their gradients over "
         f"{steps} training steps."
     )
-
-
-def _widths(scored: ScoredNetwork) -> list[int]:
-    return [array.shape[0] for array in scored.network.spec.weight_spec]
 
 
 def layer_table(masked: Masked) -> str:
@@ -177,7 +174,8 @@ def _row_of(parts: Sequence[str], masks: Sequence[Tensor]) -> str:
 
 def _mask(pixels: np.ndarray, mask: Tensor, title: str, description: str) -> str:
     image = figures.picture(pixels, f"{strip(title)}: {description}")
-    return f"<figure><figcaption>{title}{_cut(mask)}</figcaption>{image}</figure>"
+    cut = f"<br>its first {figures.MAX_CELLS} neurons" if figures.cut(mask) else ""
+    return f"<figure><figcaption>{title}{cut}</figcaption>{image}</figure>"
 
 
 def strip(title: str) -> str:
@@ -190,10 +188,6 @@ def _title(i: int, count: int, mask: Tensor) -> str:
     shape = "×".join(map(str, mask.shape[:2]))
     kernel = "" if mask.dim() == 2 else f", {mask.shape[2]}×{mask.shape[3]}"
     return f"<b>{name}</b> {shape}{kernel}"
-
-
-def _cut(mask: Tensor) -> str:
-    return f"<br>its first {figures.MAX_CELLS} neurons" if figures.cut(mask) else ""
 
 
 def _pixels(mask: Tensor, weight: Tensor, title: str) -> str:

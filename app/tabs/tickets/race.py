@@ -13,7 +13,6 @@ from app.runtime.errors import RequestError
 from app.runtime.low_priority import pause_for_requests
 from app.tabs.tickets.actions import Initialization, Masked, ScoredNetwork, ticket_predictor
 from nfn.architecture.graph import Architecture
-from nfn.features import WeightSpaceFeatures
 from nfn.graph_tickets import GraphTraining, fit_recipe, on_device, step_cost
 from nfn.pruning import kept_per_layer, shuffled_masks
 from nfn.sparse_training import SparseTraining, TrainingRecipe, accuracies, batches, cross_entropies
@@ -120,9 +119,12 @@ class FamilyRunners:
         steps: int | None,
     ):
         self.model, self.total = model, steps or steps_for(opened, model)
-        self.training = SparseTraining(_copies(opened), masks, _recipe(model, self.total))
-        self.rows = batches(model.config.images, self.training.recipe, generator)
-        images, labels = test_images(model.config.task)
+        config, initial = model.config, opened.network.features
+        recipe = TrainingRecipe(self.total, config.batch, config.optimizer, config.learning_rate)
+        copies = initial.map(lambda x: x.repeat(len(LANES), *[1] * (x.dim() - 1)).to(device()))
+        self.training = SparseTraining(copies, masks, recipe)
+        self.rows = batches(config.images, recipe, generator)
+        images, labels = test_images(config.task)
         self.test = model.normalize(model.downsample(images)), labels.to(device())
         self.tested = len(labels)
 
@@ -205,15 +207,6 @@ def steps_for(opened: Initialization, model: TicketPredictor) -> int:
     usual = sum(torch.Size(shape).numel() for shape in model.config.shapes)
     actual = sum(weight.numel() for weight in opened.weights)
     return max(20, round(STEPS[model.config.task] * min(1.0, usual / actual)))
-
-
-def _copies(opened: Initialization) -> WeightSpaceFeatures:
-    return opened.network.features.map(lambda x: x.repeat(len(LANES), *[1] * (x.dim() - 1)).to(device()))
-
-
-def _recipe(model: TicketPredictor, steps: int) -> TrainingRecipe:
-    config = model.config
-    return TrainingRecipe(steps, config.batch, config.optimizer, config.learning_rate)
 
 
 def _measure(

@@ -32,20 +32,15 @@ def origin(zoo: Zoo, notice: str) -> str:
     if source.url:
         link = f' <a href="{escape(source.url, 500)}" target="_blank" rel="noopener noreferrer">See it on the Hub</a>'
     commit = {"Commit": f"<code>{escape(source.revision)}</code>"} if source.revision else {}
+    name = "The embedded zoo of this app" if source.kind == "embedded" else source.repo or str(source)
     facts = {
-        "Zoo": f"<b>{escape(_zoo_name(zoo))}</b>{link}",
+        "Zoo": f"<b>{escape(name)}</b>{link}",
         **commit,
         "Contains": f"{networks:,} networks in {_count(len(zoo.collections()), 'collection')}, "
         f"{_count(len(zoo.predictors()), 'predictor')}, {_megabytes(size)}",
     }
     warning = failure(notice) if notice else ""
     return warning + _definitions(facts)
-
-
-def _zoo_name(zoo: Zoo) -> str:
-    if zoo.source.kind == "embedded":
-        return "The embedded zoo of this app"
-    return zoo.source.repo or str(zoo.source)
 
 
 def entries(zoo: Zoo, has_card: bool) -> str:
