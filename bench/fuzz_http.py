@@ -10,7 +10,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -22,7 +22,7 @@ from fastapi.openapi.utils import get_openapi
 from gradio.routes import App
 
 from bench.fuzzing import dump, fuzz, mutate_bytes, mutate_json, read_arguments
-from bench.serving import ServedApp, serve_app
+from bench.serving import serve_app
 
 SECONDS, PATIENCE, GROWTH = 10.0, 0.3, 500
 """Seconds until an answer must be there; those that an answer is awaited that need not come; MiB that the server may grow."""
@@ -65,12 +65,12 @@ class Request:
 class Valid:
     """Valid requests to a running app."""
 
-    def __init__(self, app: ServedApp):
+    def __init__(self, url: str, config: dict[str, Any]):
         self._values = {
-            component["id"]: component["props"].get("value") for component in app.config["components"]
+            component["id"]: component["props"].get("value") for component in config["components"]
         }
-        self._handlers = app.config["dependencies"]
-        info = httpx.get(f"{app.url}/gradio_api/info", timeout=60).json()["named_endpoints"]
+        self._handlers = config["dependencies"]
+        info = httpx.get(f"{url}/gradio_api/info", timeout=60).json()["named_endpoints"]
         self._endpoints = {
             name.strip("/"): _arguments(name.strip("/"), one["parameters"]) for name, one in info.items()
         }
@@ -274,11 +274,12 @@ def _chunks(body: bytes, random: Random) -> bytes:
 
 
 class FuzzedApp:
-    """A running app that is sent requests."""
+    """A running app that is sent requests; `memory` measures the MiB of its process."""
 
-    def __init__(self, app: ServedApp):
-        self._app, self._valid, self._count, self._usual = app, Valid(app), 0, 0.0
-        self._address = ("127.0.0.1", int(app.url.rpartition(":")[2]))
+    def __init__(self, url: str, config: dict[str, Any], memory: Callable[[], float]):
+        self._url, self._valid, self._memory = url, Valid(url, config), memory
+        self._address = ("127.0.0.1", int(url.strip("/").rpartition(":")[2]))
+        self._count, self._usual = 0, 0.0
 
     def check(self, random: Random) -> str:
         """Send a changed request; the status of the answer."""
@@ -332,15 +333,15 @@ class FuzzedApp:
         )
         if self._count % EVERY == 0:
             body = {"data": [None, NETWORKS["classify_inr"], *["auto"] * 6]}
-            event = httpx.post(f"{self._app.url}/gradio_api/call/classify_inr", json=body, timeout=60).json()[
+            event = httpx.post(f"{self._url}/gradio_api/call/classify_inr", json=body, timeout=60).json()[
                 "event_id"
             ]
-            told = httpx.get(f"{self._app.url}/gradio_api/call/classify_inr/{event}", timeout=60).text
+            told = httpx.get(f"{self._url}/gradio_api/call/classify_inr/{event}", timeout=60).text
             assert '"label": "7"' in told, told[:300]
             self._check_memory()
 
     def _check_memory(self) -> None:
-        memory = self._app.memory()
+        memory = self._memory()
         if self._count <= WARM:
             self._usual = memory
         assert memory < self._usual + GROWTH, f"{memory:.0f} MiB, after {self._usual:.0f} MiB"
@@ -377,7 +378,7 @@ def fuzzed_app() -> Iterator[FuzzedApp]:
     """Serve the app in its own process, with no Hub, for as long as it is fuzzed."""
     os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"
     with serve_app() as app:
-        yield FuzzedApp(app)
+        yield FuzzedApp(app.url, app.config, app.memory)
 
 
 def main() -> None:
