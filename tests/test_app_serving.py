@@ -34,8 +34,14 @@ def guarded():
     async def echo(request: Request):
         return JSONResponse(await request.json())
 
-    route = Route("/gradio_api/call/x", echo, methods=["POST"])
-    return TestClient(Starlette(routes=[route], middleware=[Middleware(GuardRequests, defaults={"x": {}})]))
+    async def show(request: Request):
+        return PlainTextResponse("shown")
+
+    paths = ("/gradio_api/call/x", "/gradio_api/run/x", "/gradio_api/api/x", "/gradio_api/mcp/")
+    routes = [Route("/{path:path}", show), *(Route(path, echo, methods=["POST"]) for path in paths)]
+    return TestClient(
+        Starlette(routes=routes[::-1], middleware=[Middleware(GuardRequests, defaults={"x": {}})])
+    )
 
 
 @pytest.mark.parametrize("body", [
@@ -58,6 +64,46 @@ def test_files_by_url_are_refused(guarded, body):
 def test_other_requests_pass_unchanged(guarded, body):
     answer = guarded.post("/gradio_api/call/x", json=body)
     assert answer.status_code == 200 and answer.json() == body
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/run/x", "/gradio_api/api/x", "/gradio_api/api/x/"])
+def test_calls_past_the_queue_are_refused(guarded, path):
+    """They would run at once however many there are, and mistakes in them were answered with status 500."""
+    answer = guarded.post(path, json={"data": []})
+    assert answer.status_code == 404 and "go through the queue" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b'{"data": "\xff"}', b'{"data": %s}' % (b"9" * 9000), b"[" * 5000, b""]
+)
+def test_invalid_json_is_refused(guarded, content):
+    headers = {"content-type": "application/json", "transfer-encoding": "chunked"}
+    for path in ("/gradio_api/call/x", "/gradio_api/mcp/"):
+        answer = guarded.post(path, content=iter([content]), headers=headers)
+        assert answer.status_code == 400 and "not valid JSON" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("message", [
+    [], "x", {}, {"jsonrpc": "2.0"}, {"jsonrpc": "1.0", "method": "ping"}, {"jsonrpc": "2.0", "method": ["ping"]},
+    {"jsonrpc": "2.0", "method": "ping", "params": "x"}, [{"jsonrpc": "2.0", "method": "ping"}],
+])  # fmt: skip
+def test_a_message_that_is_not_mcp_is_refused(guarded, message):
+    """The MCP server would answer with what was sent."""
+    answer = guarded.post("/gradio_api/mcp/", json=message)
+    assert answer.status_code == 400 and "An MCP request is an object" in answer.json()["error"]
+
+
+def test_mcp_messages_pass_unchanged(guarded):
+    for message in ({"method": "ping", "id": 1}, {"method": "notifications/initialized", "params": {}}):
+        answer = guarded.post("/gradio_api/mcp/", json={"jsonrpc": "2.0", **message})
+        assert answer.status_code == 200 and answer.json()["method"] == message["method"]
+
+
+@pytest.mark.parametrize(("path", "status"), [
+    ("/?" + "x" * 9000, 414), ("/" + "x" * 9000, 414), ("/a%00b", 400), ("/a%0ab", 400), ("/?a=%00", 200), ("/%C3%A9", 200),
+])  # fmt: skip
+def test_odd_addresses_are_refused(guarded, path, status):
+    assert guarded.get(path).status_code == status
 
 
 def test_a_huge_request_is_refused(guarded, monkeypatch):

@@ -1,7 +1,7 @@
 """Check every request before Gradio sees it, and answer the errors that Gradio raises.
 
 A body must be JSON or, on the upload route, a form; its size and time are limited (`app.server.bodies`); it must not
-name a file by URL. No answer repeats what was sent.
+name a file by URL. Calls that would go past the queue are refused. No answer repeats what was sent.
 """
 
 import errno
@@ -19,7 +19,11 @@ from app.page.source_text import OWN_FILES
 from app.server.bodies import BUSY, JSON_LIMITS, TOO_LARGE, UPLOAD_LIMITS, BodyPool, RefusedError, drain_body
 from app.server.defaults import Defaults, fill_defaults
 
-UPLOAD_PATH = "/gradio_api/upload"
+UPLOAD_PATH, MCP_PATH = "/gradio_api/upload", "/gradio_api/mcp"
+DIRECT_PATHS = ("/gradio_api/run/", "/gradio_api/api/")
+"""Gradio's calls past the queue, without its limits; it answers any mistake in them with 500."""
+MAX_ADDRESS = 2**13
+"""Bytes of an address; Gradio answers longer ones with 500."""
 MAX_VALUES = 10_000
 """Values in a JSON request; a page sends about twenty, a batch of files a few thousand."""
 MAX_KEY = 200
@@ -30,9 +34,14 @@ FREE_BYTES = 2**30
 
 URL_REFUSED = "Files by URL are not fetched. Upload the file, or send it as a data: URI."
 NOT_JSON = "Requests are JSON, with one header content-type: application/json."
+INVALID_JSON = "The body of this request is not valid JSON."
+NOT_MCP = 'An MCP request is an object: {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}.'
 NOT_A_FORM = "Uploads are forms, with one header content-type: multipart/form-data."
 TOO_MANY_VALUES = f"This request is too large: at most {MAX_VALUES:,} values are taken."
 LONE_SURROGATE = "This request contains a lone surrogate (half of a character), which is not valid text."
+LONG_ADDRESS = f"This address is too long: the limit is {MAX_ADDRESS:,} bytes."
+ODD_ADDRESS = "This address contains control characters."
+USE_QUEUE = "Calls go through the queue: POST /gradio_api/call/NAME, then GET /gradio_api/call/NAME/EVENT_ID."
 LONG_KEY = f"session_hash, event_id and the like are text of up to {MAX_KEY} characters."
 DISK_FULL = "The disk for uploads is full, so nothing was kept. Please try again in an hour."
 
@@ -45,11 +54,12 @@ class GuardRequests:
         self._defaults = defaults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _has_body(scope):
+        if scope["type"] != "http":
             return await self.app(scope, receive, send)
         line = _Connection(receive, send)
         try:
-            await (self._upload if is_upload(scope) else self._call)(scope, line.receive, line.send)
+            _check_address(scope)
+            await self._handler(scope)(scope, line.receive, line.send)
         except RefusedError as refused:
             if line.answered:
                 raise
@@ -57,12 +67,21 @@ class GuardRequests:
                 await drain_body(receive)
             await _refusal(scope, refused)(scope, receive, send)
 
+    def _handler(self, scope: Scope) -> ASGIApp:
+        if not _has_body(scope):
+            return self.app
+        return self._upload if is_upload(scope) else self._call
+
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         _check_headers(scope, b"application/json", NOT_JSON, JSON_LIMITS.size)
+        if path_of(scope).startswith(DIRECT_PATHS):
+            raise RefusedError(404, USE_QUEUE)
         with self._json.receiving(receive) as body:
             content = await body.read_all()
             if content is not None:
-                check_content(content)
+                document = check_content(content)
+                if path_of(scope).startswith(MCP_PATH):
+                    _check_message(document)
                 content = fill_defaults(path_of(scope), content, self._defaults)
                 await self.app(scope, _replay(content, receive), send)
 
@@ -107,6 +126,14 @@ def path_of(scope: Scope) -> str:
     return scope["path"].removeprefix(scope.get("root_path", ""))
 
 
+def _check_address(scope: Scope) -> None:
+    """Refuse addresses that Gradio cannot take apart."""
+    if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_ADDRESS:
+        raise RefusedError(414, LONG_ADDRESS)
+    if any(character < " " or character == "\x7f" for character in scope["path"]):
+        raise RefusedError(400, ODD_ADDRESS)
+
+
 def _check_headers(scope: Scope, content_type: bytes, sentence: str, limit: int) -> None:
     """Refuse a wrong content type or length before anything is received."""
     types = [value.partition(b";")[0].strip().lower() for value in _header(scope, b"content-type")]
@@ -126,14 +153,28 @@ def _check_disk() -> None:
         raise RefusedError(507, DISK_FULL)
 
 
-def check_content(content: bytes) -> None:
-    """Refuse JSON with too many values, or with values that `check_values` refuses. Gradio answers invalid JSON."""
+def check_content(content: bytes) -> Any:
+    """Parse JSON; refuse it if it is invalid, has too many values, or values that `check_values` refuses."""
     if content.count(b",") + content.count(b"[") + content.count(b"{") > MAX_VALUES:
         raise RefusedError(413, TOO_MANY_VALUES)
     try:
-        check_values(json.loads(content))
-    except (ValueError, RecursionError):
-        return
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(400, INVALID_JSON) from error
+    check_values(document)
+    return document
+
+
+def _check_message(document: Any) -> None:
+    """Refuse what is no JSON-RPC request or notification, which the MCP server would answer with what was sent."""
+    message = document if isinstance(document, dict) else {}
+    parameters = message.get("params")
+    if not (
+        message.get("jsonrpc") == "2.0"
+        and isinstance(message.get("method"), str)
+        and (parameters is None or isinstance(parameters, dict))
+    ):
+        raise RefusedError(400, NOT_MCP)
 
 
 def check_values(value: Any) -> None:
