@@ -103,12 +103,18 @@ class SparseTraining:
         self.recipe, self.step_number = recipe, 0
         self._learned = _flat(init)
         self._gradient, self._first, self._second = (torch.zeros_like(self._learned) for _ in range(3))
-        learns = None if masks is None else WeightSpaceFeatures(masks, map(torch.ones_like, init.biases))
-        self._mask = None if learns is None else _flat(learns)
-        self._keep(self._learned)
+        self._mask = None
         self._live = _views(self._learned, init).map(lambda x: x.requires_grad_())
         for x, gradient in zip(self._live.tensors, _views(self._gradient, init).tensors, strict=True):
             x.grad = gradient
+        if masks is not None:
+            self.prune(masks)
+
+    def prune(self, masks: Masks) -> None:
+        """From here on keep only the weights whose masks are True."""
+        self._mask = _flat(WeightSpaceFeatures(masks, map(torch.ones_like, self._live.biases)))
+        for x in (self._learned, self._first):
+            self._keep(x)
 
     @property
     def features(self) -> WeightSpaceFeatures:

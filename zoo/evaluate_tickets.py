@@ -68,7 +68,7 @@ def evaluate_tickets(
     groups = [rows[i : i + GROUP] for i in range(0, len(rows), GROUP)]
     skipped = frozenset(row["mask"] for row in reused)
     results = _measure_all(folder, predictors, groups, skipped, work, workers)
-    methods = {name: _join([result[name] for result in results]) for name in results[0]}
+    methods = {name: join([result[name] for result in results]) for name in results[0]}
     model = _load(next(iter(predictors.values())))
     return {
         **about,
@@ -134,12 +134,9 @@ def _measure_group(
         if name in skipped:
             continue
         same = (accuracies for other, accuracies in measured.values() if _equal(other, masks))
-        accuracy = next(same, None) or _train_under(init, masks, collection, order)
+        accuracy = next(same, None) or train_under(init, masks, collection, order)
         measured[name] = masks, accuracy
-        result[name] = {
-            "accuracy": accuracy, "overlap": overlap(imp, masks).tolist(),
-            "kept": kept_per_layer(masks).tolist(), "dead": dead_neurons(masks).tolist(),
-        }  # fmt: skip
+        result[name] = mask_figures(masks, imp, accuracy)
     write_json(path, result)
 
 
@@ -147,8 +144,17 @@ def _equal(one: Masks, other: Masks) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def _train_under(init: WeightSpaceFeatures, masks: Masks, collection: Collection, order: int) -> list[float]:
+def train_under(init: WeightSpaceFeatures, masks: Masks, collection: Collection, order: int) -> list[float]:
+    """The test accuracy of each network, trained under its mask on the batches that `order` seeds."""
     return test_accuracies(train_networks(init, masks, collection.images, order), collection.images).tolist()
+
+
+def mask_figures(masks: Masks, imp: Masks, accuracy: list[float]) -> dict[str, list]:
+    """What is stored of the masks of some networks, a list with an entry per network for each figure."""
+    return {
+        "accuracy": accuracy, "overlap": overlap(imp, masks).tolist(),
+        "kept": kept_per_layer(masks).tolist(), "dead": dead_neurons(masks).tolist(),
+    }  # fmt: skip
 
 
 @cache
@@ -180,20 +186,22 @@ def _early(init: WeightSpaceFeatures, model: TicketPredictor) -> list[Tensor]:
     return [weight.abs() for weight in trained.weights]
 
 
-def _join(parts: Sequence[dict[str, list]]) -> dict[str, Tensor]:
+def join(parts: Sequence[dict[str, list]]) -> dict[str, Tensor]:
+    """The figures of all networks from those of some."""
     return {key: torch.cat([torch.tensor(part[key]) for part in parts]) for key in parts[0]}
 
 
 def _table(reused: list[dict[str, Any]], methods: dict[str, dict[str, Tensor]]) -> list[dict[str, Any]]:
     """A row per method: mean and standard error over the networks, and the fraction of the gap closed."""
     rows = {row["mask"]: row for row in reused} | {
-        name: _row(name, figures) for name, figures in methods.items()
+        name: mask_row(name, figures) for name, figures in methods.items()
     }
     low, high = (rows[name]["accuracy"] for name in ("random, Bernoulli", "IMP"))
     return [{**row, "gap_closed": (row["accuracy"] - low) / (high - low)} for row in rows.values()]
 
 
-def _row(name: str, figures: dict[str, Tensor]) -> dict[str, Any]:
+def mask_row(name: str, figures: dict[str, Tensor]) -> dict[str, Any]:
+    """The row of a method in the card's table."""
     accuracy = figures["accuracy"]
     row = {
         "mask": name,
