@@ -82,7 +82,8 @@ def test_a_dropped_file_opens_in_the_tab_that_reads_it(page, tmp_path):
 
 def test_a_guess_is_scored_against_the_predictor(page):
     page.get_by_role("tab", name="Accuracy", exact=True).click()
-    page.locator("#networks tbody tr").first.click()
+    page.locator("#networks tr[data-zoo-id^='cifar10-cnns/']").first.click()
+    expect(page.locator("#accuracy-weights-alone")).to_be_visible()
     page.wait_for_function("!document.body.dataset.choosing")
     card = page.locator("#accuracy .accuracy")
     measured, predicted = (

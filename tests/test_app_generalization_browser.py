@@ -187,7 +187,7 @@ def test_a_permuted_copy_keeps_the_prediction(page):
 
 
 def test_the_weights_that_moved_the_accuracy_from_weights_alone_are_drawn(page):
-    expect(page.locator("#moved-cnn")).not_to_be_visible()  # no reader takes the best network, of many architectures
+    expect(page.locator("#moved-cnn")).not_to_be_visible()  # no reader takes the network that is chosen first
     page.wait_for_function("!document.body.dataset.choosing")
     page.locator("#networks tr[data-zoo-id^='cifar10-cnns/']").first.click()
     page.locator("#moved-cnn").click()
