@@ -88,7 +88,7 @@ def add_row(metrics: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
 
 def main(
     images: Annotated[str, typer.Argument(help=" or ".join(TASKS))],
-    steps: Annotated[int, typer.Option(help="training steps of the reference")] = 4000,
+    steps: Annotated[int, typer.Option(help="training steps of the reference")] = 2000,
     number: Annotated[int, typer.Option(help="seed of its initialization")] = 0,
     work: Annotated[Path, typer.Option(help="folder for results")] = Path("work/ticket-baseline"),
 ) -> None:
