@@ -2,8 +2,8 @@
 
     nice -n 19 python -m bench.fuzz_zoo 600          # seconds; --seed and --only replay a case
 
-Every step (listing, each entry's page, its networks in each tab, its predictors) must work or be refused in one sentence,
-within limits on CPU time and memory.
+Every step (listing, each entry's page, its networks in their tabs, its predictors) must work or be refused in one
+sentence, within limits on CPU time and memory.
 """
 
 import faulthandler
@@ -239,7 +239,7 @@ def _change_columns(table: pa.Table, random: Random) -> pa.Table:
 
 def _change_rows(table: pa.Table, random: Random) -> pa.Table:
     count = random.choice((0, 1, table.num_rows, 300, 20_000)) if table.num_rows else 0
-    return table.take([random.randrange(table.num_rows) for _ in range(count)])
+    return table.take(pa.array([random.randrange(table.num_rows) for _ in range(count)], pa.int64()))
 
 
 CHANGES: dict[str, Callable[[bytes, Random], bytes]] = {

@@ -1,4 +1,4 @@
-"""What the fuzzers of requests and of zoos share: seeded cases that can be replayed, and changes of JSON and of bytes."""
+"""What the fuzzers of requests and of zoos share: seeded cases that can be replayed, changes of JSON and of bytes."""
 
 import copy
 import json
@@ -12,9 +12,10 @@ from typing import Any
 EVERY = 10.0
 """Seconds between lines of progress."""
 ODD = (
-    None, True, False, 0, -1, 1, 0.5, 2**31, 2**53, 2**63, -(2**63), 10**400, 1e308, float("nan"), float("-inf"), "", " ",
-    "a", "x" * 5000, "\ud800", "a\0b", "\u202e", "../x", "/etc/passwd", "<img src=x onerror=alert(1)>", "http://127.0.0.1:9/x",
-    "data:,x", "%00", [], {}, [[]], [None], [0] * 300, {"": []}, {"path": "/etc/passwd"}, {"__type__": "update"},
+    None, True, False, 0, -1, 1, 0.5, 2**31, 2**53, 2**63, -(2**63), 10**400, 1e308, float("nan"), float("-inf"),
+    "", " ", "a", "x" * 5000, "\ud800", "a\0b", "\u202e", "../x", "/etc/passwd", "<img src=x onerror=alert(1)>", "%00",
+    "http://127.0.0.1:9/x", "data:,x", [], {}, [[]], [None], [0] * 300, {"": []}, {"path": "/etc/passwd"},
+    {"__type__": "update"},
 )  # fmt: skip
 """Values that are seldom expected."""
 FACTORS = (-1, 0, 2, 3, 10, 1000, 10**9)
@@ -29,7 +30,7 @@ def generator(seed: int, number: int) -> Random:
 
 
 def fuzz(check: Check, seconds: float, seed: int, only: int | None = None) -> int:
-    """Check one case after another until the time is over, or one alone; print progress and findings, return their number."""
+    """Check one case after another until the time is over, or `only` one; the number of findings, which are printed."""
     counts, start, number = Counter[str](), time.monotonic(), only or 0
     printed = start
     while (now := time.monotonic()) < start + seconds:
