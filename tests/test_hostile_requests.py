@@ -240,6 +240,16 @@ def test_tools_take_data_uris_and_nothing_else(http, fetched, file):
     assert not fetched
 
 
+@pytest.mark.parametrize("accept", ["text/html", "text/event-stream"])
+@pytest.mark.parametrize("end", ["", "/gradio_api/mcp", "/gradio_api/mcp/", "/gradio_api/mcp/http"])
+def test_no_link_to_the_tools_runs_a_script(http, accept, end):
+    """Gradio's page about MCP has its own address in a script."""
+    path = f"gradio_api/mcp/%3C/script%3E%3Cscript%3Ealert(1)%3C/script%3E{end}"
+    answer = http.get(path, headers={"accept": accept})
+    assert answer.status_code == 404 and "script" not in answer.text
+    assert http.get("gradio_api/mcp/", headers={"accept": "text/html"}).status_code == 200
+
+
 def test_a_hostile_file_through_a_tool(http):
     import base64
 

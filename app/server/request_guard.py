@@ -25,6 +25,8 @@ from app.server.bodies import BUSY, JSON_LIMITS, TOO_LARGE, UPLOAD_LIMITS, BodyP
 from app.server.defaults import Defaults, fill_defaults
 
 UPLOAD_PATH, MCP_PATH, JOIN_PATH = "/gradio_api/upload", "/gradio_api/mcp", "/gradio_api/queue/join"
+MCP_PATHS = {MCP_PATH, f"{MCP_PATH}/", f"{MCP_PATH}/http", f"{MCP_PATH}/http/"}
+"""Where MCP is served. Below them, Gradio puts the path into a page, in which it could be a script."""
 DIRECT_PATHS = ("/gradio_api/run/", "/gradio_api/api/")
 """Gradio's calls past the queue, without its limits; it answers any mistake in them with 500."""
 MAX_ADDRESS = 2**13
@@ -46,6 +48,7 @@ TOO_MANY_VALUES = f"This request is too large: at most {MAX_VALUES:,} values are
 LONE_SURROGATE = "This request contains a lone surrogate (half of a character), which is not valid text."
 LONG_ADDRESS = f"This address is too long: the limit is {MAX_ADDRESS:,} bytes."
 ODD_ADDRESS = "This address, or the host in a header, is not valid."
+MCP_ELSEWHERE = f"MCP is served at {MCP_PATH}/."
 NO_HANDLER = "The page has no handler of this number. Please reload it."
 USE_QUEUE = "Calls go through the queue: POST /gradio_api/call/NAME, then GET /gradio_api/call/NAME/EVENT_ID."
 LONG_KEY = f"session_hash, event_id and the like are text of up to {MAX_KEY} characters."
@@ -138,6 +141,8 @@ def _check_address(scope: Scope) -> None:
     """Refuse addresses that Gradio cannot parse, which it would answer with 500."""
     if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_ADDRESS:
         raise RefusedError(414, LONG_ADDRESS)
+    if path_of(scope).startswith(MCP_PATH) and path_of(scope) not in MCP_PATHS:
+        raise RefusedError(404, MCP_ELSEWHERE)
     try:
         get_request_origin(Request(scope), "")
     except (ValueError, httpx.InvalidURL) as error:
