@@ -1,6 +1,7 @@
 """What the fuzzers of requests and of zoos share: seeded cases that can be replayed, changes of JSON and of bytes."""
 
 import copy
+import faulthandler
 import json
 import time
 from argparse import ArgumentParser
@@ -9,8 +10,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-EVERY = 10.0
-"""Seconds between lines of progress."""
+EVERY, HANGING = 10.0, 300
+"""Seconds between lines of progress, and those after which a case that does not end is shown, and the fuzzer ends."""
 ODD = (
     None, True, False, 0, -1, 1, 0.5, 2**31, 2**53, 2**63, -(2**63), 10**400, 1e308, float("nan"), float("-inf"),
     "", " ", "a", "x" * 5000, "\ud800", "a\0b", "\u202e", "../x", "/etc/passwd", "<img src=x onerror=alert(1)>", "%00",
@@ -37,6 +38,7 @@ def fuzz(check: Check, seconds: float, seed: int, only: int | None = None) -> in
         if now > printed + EVERY:
             printed = now
             _print_progress(counts, now - start)
+        faulthandler.dump_traceback_later(HANGING, exit=True)
         try:
             counts[check(generator(seed, number))] += 1
         except Exception as error:
@@ -50,6 +52,7 @@ def fuzz(check: Check, seconds: float, seed: int, only: int | None = None) -> in
         if only is not None:
             break
         number += 1
+    faulthandler.cancel_dump_traceback_later()
     _print_progress(counts, time.monotonic() - start)
     return counts["findings"]
 

@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from bench.fuzz_http import FuzzedApp
-from bench.fuzz_zoo import FuzzedZoo, make_zoo
+from bench.fuzz_zoo import FuzzedZoo
 from bench.fuzzing import ODD, dump, fuzz, generator, mutate_bytes, mutate_json
+from bench.small_zoo import make_zoo
 
 SEED = 20
 DOCUMENT = {"a": [1, 2.5, {"b": "text", "c": None}], "d": True}
