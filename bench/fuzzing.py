@@ -101,14 +101,14 @@ def _replace(holder: Any, key: Any, random: Random) -> None:
 
 def _adjust(holder: Any, key: Any, random: Random) -> None:
     """Change a number by a factor or by one, or cut and repeat a text or a list."""
-    value = holder[key]
+    value: Any = holder[key]
     if isinstance(value, bool) or value is None:
         holder[key] = not value
     elif isinstance(value, int | float):
         holder[key] = (
             value + random.choice((-1, 1)) if random.random() < 0.5 else value * random.choice(FACTORS)
         )
-    elif isinstance(value, str | list):
+    elif not isinstance(value, dict):
         at = random.randrange(len(value) + 1)
         holder[key] = random.choice((value[:at], value + value[:at], value[at:] + value[:at], value * 100))
 

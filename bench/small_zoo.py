@@ -139,7 +139,7 @@ VALUES = {
     pa.null(): (None,),
 }
 """By type of column, values that are seldom expected there."""
-WRITES = ({}, {}, {}, {"use_dictionary": False}, {"row_group_size": 1}, {"compression": "gzip"}, {"version": "1.0"},
+WRITES: tuple[dict[str, Any], ...] = ({}, {}, {}, {"use_dictionary": False}, {"row_group_size": 1}, {"compression": "gzip"}, {"version": "1.0"},
           {"data_page_version": "2.0"}, {"store_schema": False}, {"write_statistics": False})  # fmt: skip
 
 
