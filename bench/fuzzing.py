@@ -1,6 +1,7 @@
-"""What the fuzzers of requests and of zoos share: seeded cases that can be replayed, and changes of JSON and of bytes."""
+"""What the fuzzers of requests and of zoos share: seeded cases that can be replayed, changes of JSON and of bytes."""
 
 import copy
+import faulthandler
 import json
 import time
 from argparse import ArgumentParser
@@ -9,12 +10,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-EVERY = 10.0
-"""Seconds between lines of progress."""
+EVERY, HANGING = 10.0, 300
+"""Seconds between lines of progress, and those after which a case that does not end is shown, and the fuzzer ends."""
 ODD = (
-    None, True, False, 0, -1, 1, 0.5, 2**31, 2**53, 2**63, -(2**63), 10**400, 1e308, float("nan"), float("-inf"), "", " ",
-    "a", "x" * 5000, "\ud800", "a\0b", "\u202e", "../x", "/etc/passwd", "<img src=x onerror=alert(1)>", "http://127.0.0.1:9/x",
-    "data:,x", "%00", [], {}, [[]], [None], [0] * 300, {"": []}, {"path": "/etc/passwd"}, {"__type__": "update"},
+    None, True, False, 0, -1, 1, 0.5, 2**31, 2**53, 2**63, -(2**63), 10**400, 1e308, float("nan"), float("-inf"),
+    "", " ", "a", "x" * 5000, "\ud800", "a\0b", "\u202e", "../x", "/etc/passwd", "<img src=x onerror=alert(1)>", "%00",
+    "http://127.0.0.1:9/x", "data:,x", [], {}, [[]], [None], [0] * 300, {"": []}, {"path": "/etc/passwd"},
+    {"__type__": "update"},
 )  # fmt: skip
 """Values that are seldom expected."""
 FACTORS = (-1, 0, 2, 3, 10, 1000, 10**9)
@@ -29,13 +31,14 @@ def generator(seed: int, number: int) -> Random:
 
 
 def fuzz(check: Check, seconds: float, seed: int, only: int | None = None) -> int:
-    """Check one case after another until the time is over, or one alone; print progress and findings, return their number."""
+    """Check one case after another until the time is over, or `only` one; the number of findings, which are printed."""
     counts, start, number = Counter[str](), time.monotonic(), only or 0
     printed = start
     while (now := time.monotonic()) < start + seconds:
         if now > printed + EVERY:
             printed = now
             _print_progress(counts, now - start)
+        faulthandler.dump_traceback_later(HANGING, exit=True)
         try:
             counts[check(generator(seed, number))] += 1
         except Exception as error:
@@ -49,6 +52,7 @@ def fuzz(check: Check, seconds: float, seed: int, only: int | None = None) -> in
         if only is not None:
             break
         number += 1
+    faulthandler.cancel_dump_traceback_later()
     _print_progress(counts, time.monotonic() - start)
     return counts["findings"]
 
@@ -97,14 +101,14 @@ def _replace(holder: Any, key: Any, random: Random) -> None:
 
 def _adjust(holder: Any, key: Any, random: Random) -> None:
     """Change a number by a factor or by one, or cut and repeat a text or a list."""
-    value = holder[key]
+    value: Any = holder[key]
     if isinstance(value, bool) or value is None:
         holder[key] = not value
     elif isinstance(value, int | float):
         holder[key] = (
             value + random.choice((-1, 1)) if random.random() < 0.5 else value * random.choice(FACTORS)
         )
-    elif isinstance(value, str | list):
+    elif not isinstance(value, dict):
         at = random.randrange(len(value) + 1)
         holder[key] = random.choice((value[:at], value + value[:at], value[at:] + value[:at], value * 100))
 

@@ -106,8 +106,8 @@ def test_every_entry_is_shown(entry):
 
 
 def test_a_filter_that_no_network_passes_shows_none():
-    *_, gallery, pager = zoo_views.show(TABS, lambda: View(entry="mnist-sirens", group="gone"), OUTPUTS)[4:11]
-    assert pictures("", "mnist-sirens", ()) == () and "0 networks" in str(pager)
+    shown = zoo_views.show(TABS, lambda: View(entry="mnist-sirens", group="gone"), OUTPUTS)
+    assert shown[-1] == "" and any("0 networks" in str(value) for value in shown)
 
 
 @pytest.mark.parametrize("view", [

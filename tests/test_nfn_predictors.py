@@ -124,7 +124,7 @@ def test_a_predictor_larger_than_its_file_is_not_built(tmp_path, channels):
     InrEditor(InrEditorConfig(channels=4)).save(folder)
     (folder / "config.json").write_text(json.dumps({"predictor": "inr-editor", "channels": channels}))
     before = peak_memory()
-    with pytest.raises(ZooError, match="size mismatch|no inr-editor has the sizes") as caught:
+    with pytest.raises(ZooError, match=r"size mismatch|no inr-editor has the sizes") as caught:
         load_predictor(folder)
     assert peak_memory() - before < 100 and str(caught.value).isprintable() and "\\n" not in str(caught.value)
 

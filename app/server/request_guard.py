@@ -9,8 +9,13 @@ import json
 import shutil
 from typing import Any
 
+import httpx
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
+from gradio import Blocks
+from gradio.route_utils import get_request_origin
 from gradio.utils import get_upload_folder
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,7 +24,9 @@ from app.page.source_text import OWN_FILES
 from app.server.bodies import BUSY, JSON_LIMITS, TOO_LARGE, UPLOAD_LIMITS, BodyPool, RefusedError, drain_body
 from app.server.defaults import Defaults, fill_defaults
 
-UPLOAD_PATH, MCP_PATH = "/gradio_api/upload", "/gradio_api/mcp"
+UPLOAD_PATH, MCP_PATH, JOIN_PATH = "/gradio_api/upload", "/gradio_api/mcp", "/gradio_api/queue/join"
+MCP_PATHS = {MCP_PATH, f"{MCP_PATH}/", f"{MCP_PATH}/http", f"{MCP_PATH}/http/"}
+"""Where MCP is served. Below them, Gradio puts the path into a page, in which it could be a script."""
 DIRECT_PATHS = ("/gradio_api/run/", "/gradio_api/api/")
 """Gradio's calls past the queue, without its limits; it answers any mistake in them with 500."""
 MAX_ADDRESS = 2**13
@@ -40,7 +47,9 @@ NOT_A_FORM = "Uploads are forms, with one header content-type: multipart/form-da
 TOO_MANY_VALUES = f"This request is too large: at most {MAX_VALUES:,} values are taken."
 LONE_SURROGATE = "This request contains a lone surrogate (half of a character), which is not valid text."
 LONG_ADDRESS = f"This address is too long: the limit is {MAX_ADDRESS:,} bytes."
-ODD_ADDRESS = "This address contains control characters."
+ODD_ADDRESS = "This address, or the host in a header, is not valid."
+MCP_ELSEWHERE = f"MCP is served at {MCP_PATH}/."
+NO_HANDLER = "The page has no handler of this number. Please reload it."
 USE_QUEUE = "Calls go through the queue: POST /gradio_api/call/NAME, then GET /gradio_api/call/NAME/EVENT_ID."
 LONG_KEY = f"session_hash, event_id and the like are text of up to {MAX_KEY} characters."
 DISK_FULL = "The disk for uploads is full, so nothing was kept. Please try again in an hour."
@@ -82,6 +91,8 @@ class GuardRequests:
                 document = check_content(content)
                 if path_of(scope).startswith(MCP_PATH):
                     _check_message(document)
+                if path_of(scope) == JOIN_PATH:
+                    _check_handler(document, scope["app"].get_blocks())
                 content = fill_defaults(path_of(scope), content, self._defaults)
                 await self.app(scope, _replay(content, receive), send)
 
@@ -127,11 +138,15 @@ def path_of(scope: Scope) -> str:
 
 
 def _check_address(scope: Scope) -> None:
-    """Refuse addresses that Gradio cannot take apart."""
+    """Refuse addresses that Gradio cannot parse, which it would answer with 500."""
     if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_ADDRESS:
         raise RefusedError(414, LONG_ADDRESS)
-    if any(character < " " or character == "\x7f" for character in scope["path"]):
-        raise RefusedError(400, ODD_ADDRESS)
+    if path_of(scope).startswith(MCP_PATH) and path_of(scope) not in MCP_PATHS:
+        raise RefusedError(404, MCP_ELSEWHERE)
+    try:
+        get_request_origin(Request(scope), "")
+    except (ValueError, httpx.InvalidURL) as error:
+        raise RefusedError(400, ODD_ADDRESS) from error
 
 
 def _check_headers(scope: Scope, content_type: bytes, sentence: str, limit: int) -> None:
@@ -175,6 +190,13 @@ def _check_message(document: Any) -> None:
         and (parameters is None or isinstance(parameters, dict))
     ):
         raise RefusedError(400, NOT_MCP)
+
+
+def _check_handler(document: Any, blocks: Blocks) -> None:
+    """Refuse an event of no handler, or of one that runs in the browser, which Gradio answers with 500 or never."""
+    index = document.get("fn_index") if isinstance(document, dict) else None
+    if type(index) is not int or index not in blocks.fns or blocks.fns[index].fn is None:
+        raise RefusedError(404, NO_HANDLER)
 
 
 def check_values(value: Any) -> None:
@@ -234,6 +256,13 @@ def handle_validation_error(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": sentence, "error": sentence}, 422)
 
 
+async def handle_http_exception(request: Request, error: Exception) -> Response:
+    """Answer as FastAPI does, without the path that Gradio repeats after a colon."""
+    assert isinstance(error, HTTPException), "registered only for this type"
+    detail = error.detail.partition(":")[0] if isinstance(error.detail, str) else error.detail
+    return await http_exception_handler(request, HTTPException(error.status_code, detail, error.headers))
+
+
 def handle_os_error(request: Request, error: Exception) -> Response:
     """Answer a full disk or too many open files while a request is received."""
     assert isinstance(error, OSError), "registered only for this type"
@@ -251,6 +280,7 @@ def handle_disconnect(*_: object) -> Response:
 
 EXCEPTION_HANDLERS = {
     RequestValidationError: handle_validation_error,
+    HTTPException: handle_http_exception,
     OSError: handle_os_error,
     ClientDisconnect: handle_disconnect,
 }
