@@ -4,8 +4,9 @@
     python -m bench.edit_baseline messages TRAIN_FOLDER... --test TEST_FOLDER --style dilate
 
 Folders are collections of SIRENs. Pixels are clamped to [-1, 1], where pictures end, before they are compared, in
-training too: without it the loss is spent on values beyond black and white, and ends half as high again. The row of
-figures is added to `baselines.json` of the editor.
+training too: without it the loss is spent on values beyond black and white, and ends half as high again. With
+`--turned` the networks are turned and mirrored in weight space, and their targets with them. The row of figures is
+added to `baselines.json` of the editor.
 """
 
 import time
@@ -18,6 +19,7 @@ import typer
 from torch import Tensor, nn
 
 from bench.record import record
+from nfn.augment import move_coordinates
 from nfn.canonical import canonical_sine
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.layers import LearnedScale
@@ -106,17 +108,37 @@ def load(collections: Sequence[Collection], style: str) -> tuple[WeightSpaceFeat
     return features, torch.cat([apply_style(true_images(c, len(c)), style) for c in collections])
 
 
+def turn(
+    features: WeightSpaceFeatures, pictures: Tensor, generator: torch.Generator
+) -> tuple[WeightSpaceFeatures, Tensor]:
+    """SIRENs and pictures `(B, c, n, n)`, all in the same of the eight symmetries of a square."""
+    swapped, *flipped = (torch.rand(3, generator=generator) < 0.5).tolist()
+    signs = torch.tensor([-1.0 if flip else 1.0 for flip in flipped])
+    matrix = signs.diag().flip(1) if swapped else signs.diag()
+    pictures = pictures.flip([2 + axis for axis in range(2) if flipped[axis]])
+    moved = move_coordinates(features, matrix.expand(len(pictures), 2, 2), torch.zeros(len(pictures), 2))
+    return moved, pictures.transpose(2, 3) if swapped else pictures
+
+
 def train(
-    model: WeightsOnlyEditor, features: WeightSpaceFeatures, targets: Tensor, steps: int, work: Path
+    model: WeightsOnlyEditor,
+    features: WeightSpaceFeatures,
+    targets: Tensor,
+    steps: int,
+    work: Path,
+    turned: bool,
 ) -> None:
     """AdamW with one cycle of the learning rate; resumes from the checkpoint in `work`."""
     optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps, pct_start=0.05)
 
     def step(i: int) -> float:
-        index = torch.randint(len(targets), (BATCH,), generator=step_generator(0, i))
-        pictures = render(model(features.select(index)), *targets.shape[2:]).clamp(-1, 1)
-        loss = (pictures - targets[index]).square().mean()
+        generator = step_generator(0, i)
+        index = torch.randint(len(targets), (BATCH,), generator=generator)
+        networks, wanted = features.select(index), targets[index]
+        if turned:
+            networks, wanted = turn(networks, wanted, generator)
+        loss = (render(model(networks), *targets.shape[2:]).clamp(-1, 1) - wanted).square().mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -139,6 +161,7 @@ def main(
     style: Annotated[str, typer.Option(help="the style to learn")] = "dilate",
     steps: Annotated[int, typer.Option(help=f"training steps of {BATCH} networks")] = 10_000,
     channels: Annotated[int, typer.Option(help="width of the editor")] = 64,
+    turned: Annotated[bool, typer.Option(help="turn and mirror the training networks")] = False,
     out: Annotated[Path, typer.Option(help="file of baselines")] = EMBEDDED
     / "predictors/inr-editor/baselines.json",
     work: Annotated[Path, typer.Option(help="folder for checkpoints")] = Path("work/edit-baseline"),
@@ -149,13 +172,14 @@ def main(
     torch.manual_seed(0)
     features, targets = load([Collection(folder) for folder in folders], style)
     model, start = WeightsOnlyEditor(layers, features, channels), time.process_time()
-    train(model, features, targets, steps, work)
+    train(model, features, targets, steps, work, turned)
     held_out, wanted = load([Collection(test)], style)
     names = {"np": "3 x NPLinear", "messages": "product messages"}
     parameters = sum(p.numel() for p in model.parameters())
+    how = ", turned and mirrored" if turned else ""
     row = {
         "model": f"U + gamma * F(U), F: {names[layers]}, {channels} channels, {parameters:,} parameters; {style} only",
-        "train": f"{len(targets):,} of {Collection(folders[0]).images}", "test": f"{len(wanted):,} of {test.name}",
+        "train": f"{len(targets):,} of {Collection(folders[0]).images}{how}", "test": f"{len(wanted):,} of {test.name}",
         "steps": steps, "mse": error(edited(model, held_out, targets.shape[-1]), wanted),
         "seconds": round(time.process_time() - start), "device": f"CPU, {torch.get_num_threads()} threads",
     }  # fmt: skip

@@ -5,8 +5,10 @@ import torch
 from torch import nn
 
 from bench.cnn_baselines import CHANNELS, Baseline, predict, stop_if_constant
+from bench.edit_baseline import turn
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.layers import HNPLinear, HNPPool, IOSinusoidalEncoding, NPLinear, NPPool, TupleOp
+from nfn.siren import render
 from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
 
@@ -53,3 +55,13 @@ def test_a_constant_answer_raises_a_clear_error():
         stop_if_constant(torch.full((5,), 0.5))
     with pytest.raises(SystemExit, match="no longer finite"):
         stop_if_constant(torch.tensor([0.5, float("nan")]))
+
+
+def test_turned_networks_show_the_turned_pictures():
+    sirens = Collection(EMBEDDED / "collections/cifar10-sirens").normalized().select(slice(0, 2))
+    pictures, seen = render(sirens, 12, 12), set()
+    for seed in range(40):
+        networks, turned = turn(sirens, pictures, torch.Generator().manual_seed(seed))
+        torch.testing.assert_close(render(networks, 12, 12), turned, atol=1e-3, rtol=0)
+        seen.add(tuple(turned[0, 0, 0, :2].tolist()))
+    assert len(seen) == 8
