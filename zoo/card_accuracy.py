@@ -83,7 +83,8 @@ On runs of the wild zoo held out from training and calibration, and on three fam
 never trained on. The truth is the accuracy on 5,000 test pictures; the ceiling is the tau between the truth and another
 measurement on as many pictures, and the standard error is that of the tau over bootstrap samples of the runs. For
 comparison, two estimates without this predictor: the plain accuracy on the same stored pictures, and the mean
-confidence.
+confidence. Networks that always answer one class are among them: their accuracy is that class's share of the test
+pictures, and no estimate without these can rank them.
 
 {table(rows, ACCURACY)}
 
