@@ -1,5 +1,6 @@
 """How the app is served: its options, the guard against URLs, the entry, and errors as toasts."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from app.server import request_guard
 from app.server.bodies import BodyLimits
 from app.server.compression import CompressPage
 from app.server.request_guard import GuardRequests
-from app.server.serving import LightSession, configure_process, launch_options
+from app.server.serving import LightSession, SessionMessages, configure_process, launch_options
 from app.ui import TABS
 from nfn.network import SirenConvention
 from nfn.reader.limits import FILE_BYTES
@@ -34,8 +35,14 @@ def guarded():
     async def echo(request: Request):
         return JSONResponse(await request.json())
 
-    route = Route("/gradio_api/call/x", echo, methods=["POST"])
-    return TestClient(Starlette(routes=[route], middleware=[Middleware(GuardRequests, defaults={"x": {}})]))
+    async def show(request: Request):
+        return PlainTextResponse("shown")
+
+    paths = ("/gradio_api/call/x", "/gradio_api/run/x", "/gradio_api/api/x", "/gradio_api/mcp/")
+    routes = [Route("/{path:path}", show), *(Route(path, echo, methods=["POST"]) for path in paths)]
+    return TestClient(
+        Starlette(routes=routes[::-1], middleware=[Middleware(GuardRequests, defaults={"x": {}})])
+    )
 
 
 @pytest.mark.parametrize("body", [
@@ -60,6 +67,52 @@ def test_other_requests_pass_unchanged(guarded, body):
     assert answer.status_code == 200 and answer.json() == body
 
 
+@pytest.mark.parametrize("path", ["/gradio_api/run/x", "/gradio_api/api/x", "/gradio_api/api/x/"])
+def test_calls_past_the_queue_are_refused(guarded, path):
+    """They would run at once however many there are, and mistakes in them were answered with status 500."""
+    answer = guarded.post(path, json={"data": []})
+    assert answer.status_code == 404 and "go through the queue" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b'{"data": "\xff"}', b'{"data": %s}' % (b"9" * 9000), b"[" * 5000, b""]
+)
+def test_invalid_json_is_refused(guarded, content):
+    headers = {"content-type": "application/json", "transfer-encoding": "chunked"}
+    for path in ("/gradio_api/call/x", "/gradio_api/mcp/"):
+        answer = guarded.post(path, content=iter([content]), headers=headers)
+        assert answer.status_code == 400 and "not valid JSON" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("message", [
+    [], "x", {}, {"jsonrpc": "2.0"}, {"jsonrpc": "1.0", "method": "ping"}, {"jsonrpc": "2.0", "method": ["ping"]},
+    {"jsonrpc": "2.0", "method": "ping", "params": "x"}, [{"jsonrpc": "2.0", "method": "ping"}],
+])  # fmt: skip
+def test_a_message_that_is_not_mcp_is_refused(guarded, message):
+    """The MCP server would answer with what was sent."""
+    answer = guarded.post("/gradio_api/mcp/", json=message)
+    assert answer.status_code == 400 and "An MCP request is an object" in answer.json()["error"]
+
+
+def test_mcp_messages_pass_unchanged(guarded):
+    for message in ({"method": "ping", "id": 1}, {"method": "notifications/initialized", "params": {}}):
+        answer = guarded.post("/gradio_api/mcp/", json={"jsonrpc": "2.0", **message})
+        assert answer.status_code == 200 and answer.json()["method"] == message["method"]
+
+
+@pytest.mark.parametrize(("path", "status"), [
+    ("/?" + "x" * 9000, 414), ("/" + "x" * 9000, 414), ("/a%00b", 400), ("/a%0ab", 400), ("/?a=%00", 200),
+    ("/%C3%A9", 200),
+])  # fmt: skip
+def test_odd_addresses_are_refused(guarded, path, status):
+    assert guarded.get(path).status_code == status
+
+
+def test_an_odd_host_is_refused(guarded):
+    answer = guarded.get("/", headers={"x-forwarded-host": "a\x11b"})
+    assert answer.status_code == 400 and "not valid" in answer.json()["error"]
+
+
 def test_a_huge_request_is_refused(guarded, monkeypatch):
     small = BodyLimits(size=1000, seconds=30, rate=0, count=3, total=10_000)
     monkeypatch.setattr(request_guard, "JSON_LIMITS", small)
@@ -71,6 +124,16 @@ def test_served_privately_and_with_limits():
     assert options["max_file_size"] == FILE_BYTES
     assert options["run_history"] is False and options["enable_monitoring"] is False
     assert "server_name" not in options, "GRADIO_SERVER_NAME decides; loopback otherwise"
+
+
+def test_messages_to_a_visitor_who_left_are_dropped():
+    """Gradio sends every waiting visitor an estimate, also when another one comes."""
+    messages = SessionMessages(2)
+    messages["gone"].put_nowait("an estimate")
+    assert "gone" not in messages and messages["gone"].empty()
+    messages["here"] = asyncio.Queue()
+    messages["here"].put_nowait("an estimate")
+    assert not messages["here"].empty()
 
 
 def test_a_session_describes_its_widgets_when_asked_and_as_gradio_does():

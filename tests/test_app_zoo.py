@@ -105,6 +105,11 @@ def test_every_entry_is_shown(entry):
     assert f"<code>{entry}</code>" in about
 
 
+def test_a_filter_that_no_network_passes_shows_none():
+    shown = zoo_views.show(TABS, lambda: View(entry="mnist-sirens", group="gone"), OUTPUTS)
+    assert shown[-1] == "" and any("0 networks" in str(value) for value in shown)
+
+
 @pytest.mark.parametrize("view", [
     View(entry="nothing-here"), View(entry=HOSTILE), View(entry="mnist-sirens", network="mnist-sirens/test/999"),
     View(where="../../etc", entry="x"), View(where="http://127.0.0.1/x/y", entry="x"),

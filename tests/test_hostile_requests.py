@@ -77,6 +77,21 @@ def test_too_few_and_too_many_arguments_do_no_harm(http, endpoint, count):
     assert answers_still(http)
 
 
+@pytest.mark.parametrize("number", [10**6, -1, "1", None, True, 1.5])
+def test_events_without_a_handler_are_refused(http, number):
+    body = {"data": [], "fn_index": number, "session_hash": "x"}
+    answer = http.post("gradio_api/queue/join", json=body)
+    assert answer.status_code == 404 and "no handler" in answer.json()["error"]
+
+
+def test_events_of_the_browser_are_refused(http):
+    """Handlers that are JavaScript alone."""
+    handlers = http.get("config").json()["dependencies"]
+    number = next(one["id"] for one in handlers if not one["backend_fn"])
+    body = {"data": [], "fn_index": number, "session_hash": "x"}
+    assert http.post("gradio_api/queue/join", json=body).status_code == 404
+
+
 def test_unknown_endpoints_are_not_there(http):
     assert http.post("gradio_api/call/nothing", json={"data": []}).status_code in (404, 422, 500)
     with (
@@ -185,6 +200,11 @@ def through_queue(http: httpx.Client, handler: dict, types: dict[int, str], path
         return next(line for line in lines.iter_lines() if "process_completed" in line).replace(": ", ":")
 
 
+@pytest.mark.parametrize("route", ["static/", "assets/", "svelte/", "gradio_api/file="])
+def test_names_that_are_too_long_for_a_file_are_not_there(http, route):
+    assert http.get(route + "a" * 2000).status_code in (403, 404)
+
+
 @pytest.mark.parametrize("path", [
     "/etc/hostname", "%2Fetc%2Fhostname", "../../../etc/hostname", "README.md", ".git/config", "app.py",
     "http://127.0.0.1:9/x", "https://example.org/x", "file:///etc/hostname",
@@ -192,6 +212,9 @@ def through_queue(http: httpx.Client, handler: dict, types: dict[int, str], path
 def test_no_file_but_uploads_comes_back(http, path):
     answer = http.get(f"gradio_api/file={path}", follow_redirects=False)
     assert answer.status_code in (403, 404) and "location" not in answer.headers
+    assert answer.json()["detail"] in ("File not allowed", "File not found", "Not Found"), (
+        "the path is not repeated"
+    )
     assert http.get(f"gradio_api/proxy={path}").status_code in (400, 403, 404)
 
 
@@ -220,6 +243,16 @@ def test_tools_take_data_uris_and_nothing_else(http, fetched, file):
         assert '"isError":true' in answer or "not fetched" in answer, answer
         assert socket.gethostname() not in answer and "Traceback" not in answer
     assert not fetched
+
+
+@pytest.mark.parametrize("accept", ["text/html", "text/event-stream"])
+@pytest.mark.parametrize("end", ["", "/gradio_api/mcp", "/gradio_api/mcp/", "/gradio_api/mcp/http"])
+def test_no_link_to_the_tools_runs_a_script(http, accept, end):
+    """Gradio's page about MCP has its own address in a script."""
+    path = f"gradio_api/mcp/%3C/script%3E%3Cscript%3Ealert(1)%3C/script%3E{end}"
+    answer = http.get(path, headers={"accept": accept})
+    assert answer.status_code == 404 and "script" not in answer.text
+    assert http.get("gradio_api/mcp/", headers={"accept": "text/html"}).status_code == 200
 
 
 def test_a_hostile_file_through_a_tool(http):

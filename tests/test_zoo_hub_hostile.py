@@ -97,6 +97,10 @@ def test_tables_cannot_exhaust_memory(tmp_path):
     pq.write_table(pa.table({"n": [[1]]}), tmp_path / "lists.parquet")
     with pytest.raises(ZooError, match="column 'n' holds 'list<"):
         read_table(tmp_path / "lists.parquet")
+    twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["n", "n"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(ZooError, match="it has two columns 'n'"):
+        read_table(tmp_path / "twice.parquet")
     plain = pa.table(
         {"id": ["a", None, "a"], "n": [1, 2, 3], "x": [0.5, 1.5, None], "b": [True, False, True]}
     )

@@ -94,6 +94,9 @@ def check_footer(path: Path) -> None:
 def _check_columns(metadata: pq.FileMetaData, schema: pa.Schema, path: Path) -> None:
     if metadata.num_columns > MAX_COLUMNS:
         raise ZooError(f"{short_name(path)} is too large: at most {MAX_COLUMNS} columns.")
+    if len(set(schema.names)) < len(schema.names):
+        twice = next(name for name in schema.names if schema.names.count(name) > 1)
+        raise ZooError(f"{short_name(path)} is damaged: it has two columns {shorten(twice)}.")
     for field in schema:
         if not any(check(field.type) for check in TYPES):
             raise ZooError(

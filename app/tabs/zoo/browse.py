@@ -125,6 +125,8 @@ def ids_of(zoo: Zoo, collection: str, places: Sequence[int]) -> list[str]:
 @lru_cache(maxsize=64)
 def pictures(where: str, collection: str, places: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     """A picture `(H, W, 3)` uint8 of each network: the picture of a SIREN, else the first layer's weights."""
+    if not places:
+        return ()
     opened = zoo_at(where).collection(collection)
     if _can_be_drawn(opened, len(places)):
         return tuple(to_pixels(picture) for picture in siren_pictures(opened, places).nan_to_num())
