@@ -14,10 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nfn.network import Network
+from nfn.predictor_config import make_config
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -152,28 +154,62 @@ class Predictor(nn.Module, Generic[Config, Result]):
 
     @classmethod
     def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
-        """Load the predictor saved in `folder`, in evaluation mode.
+        """Load the predictor saved in `folder`, in evaluation mode. Its files may be untrusted.
 
         Raises:
-            ValueError: the config is of another or an unknown predictor.
+            ValueError: the config is damaged, or of another or an unknown predictor; or the weights are damaged.
             RuntimeError: a tensor's name or shape does not match the config.
         """
         folder = Path(folder)
-        config = json.loads((folder / CONFIG_FILE).read_text())
-        kind = config.pop("predictor", None)
+        content = _read_config(folder)
+        kind = content.pop("predictor", None)
         chosen = _class_of(kind, folder) if cls is Predictor else cls
         if kind != chosen.name:
-            raise ValueError(f"{folder / CONFIG_FILE} describes a {kind!r} predictor, not {chosen.name!r}.")
-        model = chosen(chosen.config_class(**config))
+            raise ValueError(
+                f"{_short(folder)} describes a {str(kind)[:60]!r} predictor, not {chosen.name!r}."
+            )
+        try:
+            config = make_config(chosen.config_class, content)
+            _check_weights(chosen, config, folder)
+        except (ValueError, SafetensorError) as error:
+            raise ValueError(f"{folder.name} is damaged: {error}.") from error
+        model = chosen(config)
         model.load_state_dict(load_file(folder / WEIGHTS_FILE), strict=True)
         return model.to(device).eval()  # pyright: ignore[reportReturnType]
 
 
-def _class_of(kind: str, folder: Path) -> type[Predictor]:
-    if kind not in CLASSES:
+def _short(folder: Path) -> str:
+    return f"{folder.name}/{CONFIG_FILE}"
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / CONFIG_FILE).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{_short(folder)} is damaged: it is not JSON.") from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"{_short(folder)} is damaged: expected a JSON object, got {type(content).__name__}."
+        )
+    return content
+
+
+def _check_weights(kind: type[Predictor], config: Any, folder: Path) -> None:
+    """Check that the tensors in the file are those that the config asks for, before either takes memory."""
+    with torch.device("meta"), safe_open(folder / WEIGHTS_FILE, "pt") as file:
+        try:
+            model = kind(config)
+        except Exception as error:  # layers of odd sizes fail in many ways
+            raise ValueError(f"no {kind.name} has the sizes in {CONFIG_FILE}") from error
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+        model.load_state_dict({name: torch.empty(shape) for name, shape in shapes.items()}, strict=True)
+
+
+def _class_of(kind: Any, folder: Path) -> type[Predictor]:
+    if not isinstance(kind, str) or kind not in CLASSES:
         names = ", ".join(CLASSES)
         raise ValueError(
-            f"{folder / CONFIG_FILE} describes a {kind!r} predictor; this version knows {names}."
+            f"{_short(folder)} describes a {str(kind)[:60]!r} predictor; this version knows {names}."
         )
     module, name = CLASSES[kind].split(":")
     return getattr(importlib.import_module(module, __package__), name)

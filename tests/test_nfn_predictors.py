@@ -1,7 +1,10 @@
 """What must hold for both SIREN predictors whatever their weights, and what the shipped ones must achieve."""
 
 import dataclasses
+import json
 import math
+import resource
+import time
 
 import pytest
 import torch
@@ -13,9 +16,13 @@ from nfn.features import WeightSpaceFeatures
 from nfn.network import ClassifierConvention, Network, SirenConvention
 from nfn.operators import STYLES, apply_style
 from nfn.permutation import flip_signs, permute, permute_uncoupled, random_permutations, random_signs
+from nfn.predictor_config import MAX_ITEMS, MAX_REPEATED
 from nfn.siren import random_sirens, render
 from nfn.spec import NetworkSpec
+from nfn.weight_reader import WeightReader, WeightReaderConfig
 from zoo.catalog import Zoo
+from zoo.errors import ZooError
+from zoo.predictors import load_predictor
 
 LABELS = {"cats": ["tabby", "manx"], "dogs": ["pug", "beagle", "spitz"]}
 COLLECTIONS = {"mnist-sirens": "mnist", "fashion-mnist-sirens": "fashion_mnist", "cifar10-sirens": "cifar10"}
@@ -78,6 +85,73 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
     save_file({"head.0.0.weight": torch.zeros(4, 3, 3, 3)}, tmp_path / "model.safetensors")
     with pytest.raises(RuntimeError, match="Missing key"):
         InrClassifier.load(tmp_path)
+
+
+DAMAGED = {
+    "no JSON": (b"{", "is damaged: it is not JSON"),
+    "deep": (b"[" * 100_000, "is damaged: it is not JSON"),
+    "a list": (b"[]", "expected a JSON object, got list"),
+    "another predictor": ({"predictor": ["x"]}, "this version knows inr-classifier"),
+    "an unknown field": ({"colour": 1}, "it is no InrEditorConfig: .*colour"),
+    "a text": ({"channels": "4"}, "channels of InrEditorConfig cannot be '4'"),
+    "a fraction": ({"channels": 4.5}, "channels of InrEditorConfig cannot be '4.5'"),
+    "truth": ({"depth": True}, "depth of InrEditorConfig cannot be 'True'"),
+    "a negative": ({"channels": -1}, "channels of InrEditorConfig cannot be '-1'"),
+    "too deep": ({"depth": 10**6}, "depth of InrEditorConfig cannot be '1000000'"),
+    "too many layers": ({"layers": 10**6}, "layers of InrEditorConfig cannot be"),
+    "nothing": ({"layers": 0}, "no inr-editor has the sizes in config.json"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "words"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_config_is_refused_in_one_sentence(tmp_path, content, words):
+    folder = tmp_path / "some-editor"
+    InrEditor(InrEditorConfig(channels=4)).save(folder)
+    if isinstance(content, dict):
+        content = json.dumps({**json.loads((folder / "config.json").read_text()), **content}).encode()
+    (folder / "config.json").write_bytes(content)
+    with pytest.raises(
+        ZooError, match=f"^The predictor some-editor cannot be used: some-editor.*{words}"
+    ) as caught:
+        load_predictor(folder)
+    assert str(caught.value).endswith(".") and str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("channels", [5, 10**5, 10**9])
+def test_a_predictor_larger_than_its_file_is_not_built(tmp_path, channels):
+    """Of 10^5 channels, one layer would have 10^11 weights."""
+    folder = tmp_path / "some-editor"
+    InrEditor(InrEditorConfig(channels=4)).save(folder)
+    (folder / "config.json").write_text(json.dumps({"predictor": "inr-editor", "channels": channels}))
+    before = peak_memory()
+    with pytest.raises(ZooError, match=r"size mismatch|no inr-editor has the sizes") as caught:
+        load_predictor(folder)
+    assert peak_memory() - before < 100 and str(caught.value).isprintable() and "\\n" not in str(caught.value)
+
+
+def peak_memory() -> int:
+    """The most MiB that this process has used."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff" * 8, (2).to_bytes(8, "little") + b"[]"])
+def test_damaged_weights_are_refused(tmp_path, damage):
+    InrEditor(InrEditorConfig(channels=4)).save(tmp_path / "some-editor")
+    (tmp_path / "some-editor" / "model.safetensors").write_bytes(damage)
+    with pytest.raises(ZooError, match="cannot be used: some-editor is damaged: "):
+        load_predictor(tmp_path / "some-editor")
+
+
+def test_the_deepest_predictor_is_refused_quickly(tmp_path):
+    shapes = [[2, 2]] * MAX_ITEMS
+    config = {"predictor": "weight-reader", "shapes": shapes, "labels": {}, "rounds": MAX_REPEATED}
+    folder = tmp_path / "some-reader"
+    WeightReader(WeightReaderConfig(((4, 2), (1, 4)), channels=4, head=4)).save(folder)
+    (folder / "config.json").write_text(json.dumps(config))
+    start = time.process_time()
+    with pytest.raises(ZooError, match="cannot be used"):
+        load_predictor(folder)
+    assert time.process_time() - start < 10
 
 
 # The classifier, whatever its weights
