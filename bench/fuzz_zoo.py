@@ -57,14 +57,14 @@ class FuzzedZoo:
         self._hub, self.files = hub, files
         own_zoo()
         assert self.check_files(files, "catalog.json", Random(0)) == "shown", "The zoo is valid."
-        self._usual = _memory("VmRSS")
 
     def check(self, random: Random) -> str:
         """Change the zoo and use it, within the limits on memory."""
         files, path = mutate(self.files, random)
+        before = _memory("VmRSS")
         _reset_peak()
         outcome = self.check_files(files, path, random)
-        grown = _memory("VmHWM") - self._usual
+        grown = _memory("VmHWM") - before
         assert grown < GROWTH, f"{path}: {grown} MiB more"
         return outcome
 
@@ -135,7 +135,7 @@ def _take(step: Callable[[], object]) -> str:
     except (ZooError, RequestError) as error:
         sentence = str(error)
         assert sentence.isprintable() and 10 < len(sentence) <= 800 and sentence[-1] in ".?…", sentence
-        assert not re.search(r"Traceback|\\n|allocate|/cache/|/tmp/", sentence), sentence
+        assert not re.search(r"Traceback|allocate|/cache/|/tmp/", sentence), sentence
     seconds = time.process_time() - start
     assert seconds < SECONDS, f"{seconds:.1f} s"
     return sentence

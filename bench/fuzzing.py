@@ -38,7 +38,7 @@ def fuzz(check: Check, seconds: float, seed: int, only: int | None = None) -> in
         if now > printed + EVERY:
             printed = now
             _print_progress(counts, now - start)
-        faulthandler.dump_traceback_later(HANGING, exit=True)
+        faulthandler.dump_traceback_later(HANGING, exit=True, file=2)
         try:
             counts[check(generator(seed, number))] += 1
         except Exception as error:

@@ -1,5 +1,6 @@
 """How the app is served: its options, the guard against URLs, the entry, and errors as toasts."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from app.server import request_guard
 from app.server.bodies import BodyLimits
 from app.server.compression import CompressPage
 from app.server.request_guard import GuardRequests
-from app.server.serving import LightSession, configure_process, launch_options
+from app.server.serving import LightSession, SessionMessages, configure_process, launch_options
 from app.ui import TABS
 from nfn.network import SirenConvention
 from nfn.reader.limits import FILE_BYTES
@@ -123,6 +124,16 @@ def test_served_privately_and_with_limits():
     assert options["max_file_size"] == FILE_BYTES
     assert options["run_history"] is False and options["enable_monitoring"] is False
     assert "server_name" not in options, "GRADIO_SERVER_NAME decides; loopback otherwise"
+
+
+def test_messages_to_a_visitor_who_left_are_dropped():
+    """Gradio sends every waiting visitor an estimate, also when another one comes."""
+    messages = SessionMessages(2)
+    messages["gone"].put_nowait("an estimate")
+    assert "gone" not in messages and messages["gone"].empty()
+    messages["here"] = asyncio.Queue()
+    messages["here"].put_nowait("an estimate")
+    assert not messages["here"].empty()
 
 
 def test_a_session_describes_its_widgets_when_asked_and_as_gradio_does():

@@ -200,6 +200,11 @@ def through_queue(http: httpx.Client, handler: dict, types: dict[int, str], path
         return next(line for line in lines.iter_lines() if "process_completed" in line).replace(": ", ":")
 
 
+@pytest.mark.parametrize("route", ["static/", "assets/", "svelte/", "gradio_api/file="])
+def test_names_that_are_too_long_for_a_file_are_not_there(http, route):
+    assert http.get(route + "a" * 2000).status_code in (403, 404)
+
+
 @pytest.mark.parametrize("path", [
     "/etc/hostname", "%2Fetc%2Fhostname", "../../../etc/hostname", "README.md", ".git/config", "app.py",
     "http://127.0.0.1:9/x", "https://example.org/x", "file:///etc/hostname",

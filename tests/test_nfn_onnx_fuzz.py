@@ -25,7 +25,9 @@ def test_logarithms_of_tiny_probabilities_are_not_compared():
     for tensor in model.graph.initializer:
         if tensor.name in ("w3", "b3"):
             values = (
-                np.float32([0, -51.2, 0]) if tensor.name == "b3" else np.zeros(tuple(tensor.dims), np.float32)
+                np.array([0, -51.2, 0], np.float32)
+                if tensor.name == "b3"
+                else np.zeros(tuple(tensor.dims), np.float32)
             )
             tensor.raw_data = values.tobytes()
     assert outcome(model.SerializeToString()) == "agrees"

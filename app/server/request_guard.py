@@ -52,6 +52,7 @@ MCP_ELSEWHERE = f"MCP is served at {MCP_PATH}/."
 NO_HANDLER = "The page has no handler of this number. Please reload it."
 USE_QUEUE = "Calls go through the queue: POST /gradio_api/call/NAME, then GET /gradio_api/call/NAME/EVENT_ID."
 LONG_KEY = f"session_hash, event_id and the like are text of up to {MAX_KEY} characters."
+NO_FILE = "There is no such file."
 DISK_FULL = "The disk for uploads is full, so nothing was kept. Please try again in an hour."
 
 
@@ -264,8 +265,10 @@ async def handle_http_exception(request: Request, error: Exception) -> Response:
 
 
 def handle_os_error(request: Request, error: Exception) -> Response:
-    """Answer a full disk or too many open files while a request is received."""
+    """Answer a full disk or too many open files while a request is received, and names too long for a file."""
     assert isinstance(error, OSError), "registered only for this type"
+    if error.errno == errno.ENAMETOOLONG:
+        return _refusal(request.scope, RefusedError(404, NO_FILE))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _refusal(request.scope, RefusedError(507, DISK_FULL))
     if error.errno in (errno.EMFILE, errno.ENFILE):

@@ -4,6 +4,7 @@ import importlib.util
 import inspect
 import os
 import sys
+from asyncio import Queue as AsyncQueue
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any
 import gradio as gr
 import torch
 from gradio import route_utils, state_holder
+from gradio.utils import LRUCache
 from starlette.datastructures import FormData
 from starlette.middleware import Middleware
 
@@ -126,10 +128,20 @@ class ActiveIterators(dict):
         self.pop(event, None)
 
 
+class SessionMessages(LRUCache):
+    """Gradio's messages by session. A visitor who leaves while waiting has none, which Gradio answers to the next one
+    who comes with 500."""
+
+    def __missing__(self, session: str) -> AsyncQueue:
+        return AsyncQueue()
+
+
 def serve(demo: gr.Blocks, options: dict[str, Any]) -> str:
     """Launch the page without blocking; return its URL."""
     app, url, _ = demo.launch(**options, prevent_thread_lock=True)
     app.iterators = ActiveIterators(app.iterators)
+    messages = SessionMessages(demo._queue.pending_messages_per_session.max_size)
+    demo._queue.pending_messages_per_session = messages
     return url
 
 
