@@ -23,6 +23,8 @@ from nfn.reader import NetworkFileError
 
 SECONDS = 5.0
 """The limit of CPU time to read or refuse a file."""
+LEAST_LOG = -87.0
+"""ONNX's evaluator takes the logarithm of a softmax, which in float32 loses its digits below this."""
 node = helper.make_node
 
 
@@ -429,6 +431,8 @@ def _compare(data: bytes, model: OnnxModel) -> str:
         distance = np.abs(actual - expected)
     certain = np.isfinite(exact) & np.isfinite(expected) & (np.abs(exact) < 1e6)
     certain &= np.abs(actual - exact) < 1e-5 * scale  # sin(exp(30 x)) is not
+    if any(n.op_type == "LogSoftmax" for n in onnx.ModelProto.FromString(data).graph.node):
+        certain &= expected > LEAST_LOG
     assert bool((distance[certain] <= 1e-3 * scale).all()), (
         f"{actual.reshape(-1)[:4]} of shape {actual.shape} for {expected.reshape(-1)[:4]} of shape {expected.shape}"
     )

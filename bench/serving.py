@@ -17,7 +17,7 @@ import httpx
 from zoo.files import files_below
 
 ROOT = Path(__file__).parents[1]
-READY_SECONDS = 60
+READY_SECONDS = 300
 PAGE = 2**20
 
 
