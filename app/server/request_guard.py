@@ -29,8 +29,8 @@ MCP_PATHS = {MCP_PATH, f"{MCP_PATH}/", f"{MCP_PATH}/http", f"{MCP_PATH}/http/"}
 """Where MCP is served. Below them, Gradio puts the path into a page, in which it could be a script."""
 DIRECT_PATHS = ("/gradio_api/run/", "/gradio_api/api/")
 """Gradio's calls past the queue, without its limits; it answers any mistake in them with 500."""
-MAX_ADDRESS = 2**13
-"""Bytes of an address; Gradio answers longer ones with 500."""
+MAX_ADDRESS = 2**15
+"""Bytes of an address; Gradio answers ones of twice as many with 500."""
 MAX_VALUES = 10_000
 """Values in a JSON request; a page sends about twenty, a batch of files a few thousand."""
 MAX_KEY = 200

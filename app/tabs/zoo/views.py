@@ -77,7 +77,10 @@ def _collection(zoo: Zoo, view: View, info: CollectionInfo, page: NetworkPage) -
     images = browse.pictures(view.where, info.name, page.places)
     family = opened.spec.family
     chosen = zoo.row(view.network)[family.measure.column] if view.network else None
-    groups = [("All", ""), *((name, name) for name in page.groups)]
+    names = dict.fromkeys(
+        [*page.groups, view.group] if view.group else page.groups
+    )  # no network may pass a filter
+    groups = [("All", ""), *((name, name) for name in names)]
     return [
         html.about_collection(info, opened),
         gr.Column(visible=True),
