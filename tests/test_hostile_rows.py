@@ -1,6 +1,6 @@
 """The table of 38 bad inputs, and where each is tested; this fails when a test that a row relies on is gone."""
 
-import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -97,7 +97,7 @@ ROWS: dict[int, tuple[str, ...]] = {
 def functions(name: str) -> set[str]:
     """The functions of a file of tests."""
     path = Path(__file__).with_name(f"test_{name}.py")
-    return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
+    return set(re.findall(r"^def (\w+)", path.read_text(), re.MULTILINE))
 
 
 def test_all_rows_are_there():
