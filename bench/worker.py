@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path[0] = sys.argv[1]
 
@@ -57,7 +58,19 @@ class RecordProducts(TorchDispatchMode):
 
 
 def build(case: str, layout: str) -> dict[str, Callable[[], object]]:
-    """The functions to time, and each with the matrix products alone ("forward products", "step products").
+    """The functions to time, each also compiled, and its matrix products alone ("step products" and the like)."""
+    layer, inputs, grads = prepare(case, layout)
+    runs, compiled = functions(layer, inputs, grads), copy.deepcopy(layer)
+    compiled.compile()
+    return {
+        **runs,
+        **{f"{name} products": products_of(run) for name, run in runs.items()},
+        **{f"{name} compiled": run for name, run in functions(compiled, inputs, grads).items()},
+    }
+
+
+def prepare(case: str, layout: str) -> tuple[torch.nn.Module, Any, list[torch.Tensor]]:
+    """A layer, its inputs and the gradients of its outputs.
 
     `layout` is "plain" (contiguous inputs) or "stacked" (as another layer returns them).
     """
@@ -76,14 +89,7 @@ def build(case: str, layout: str) -> dict[str, Callable[[], object]]:
     if layout == "stacked":
         inputs = outputs.detach()
 
-    runs = functions(layer, inputs, grads)
-    compiled = copy.deepcopy(layer)
-    compiled.compile()
-    return {
-        **runs,
-        **{f"{name} products": products_of(run) for name, run in runs.items()},
-        **{f"{name} compiled": run for name, run in functions(compiled, inputs, grads).items()},
-    }
+    return layer, inputs, grads
 
 
 def functions(layer: torch.nn.Module, inputs, grads: list[torch.Tensor]) -> dict[str, Callable[[], object]]:
@@ -149,6 +155,6 @@ def serve() -> None:
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[2]))
     if sys.argv[3:4] == ["memory"]:
-        print(peak_bytes(build(sys.argv[4], sys.argv[5])["step"]))
+        print(peak_bytes(functions(*prepare(sys.argv[4], sys.argv[5]))["step"]))
     else:
         serve()
