@@ -49,9 +49,9 @@ def workload(folder: Path, count: int) -> dict[str, list[Request]]:
 
 def searched(folder: Path, count: int) -> list[Request]:
     """Requests about classifiers of the zoo as bare state_dicts."""
-    paths = [folder / f"bare-{i}.safetensors" for i in range(count)]
+    zoo, paths = Zoo(), [folder / f"bare-{i}.safetensors" for i in range(count)]
     for i, path in enumerate(paths):
-        write_network(Zoo().network(f"cifar10-cnns/test/{i}"), path)
+        write_network(zoo.network(f"cifar10-cnns/test/{i}"), path)
     return [Request(SEARCHED, "predict_generalization", [None, None], path) for path in paths]
 
 

@@ -18,8 +18,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 ImageSet = Literal["auto", "mnist", "fashion_mnist", "cifar10"]
 """The choice of an image set."""
-Reader = Literal["best", "weights"]
-"""The choice of a reader: `app.networks.arguments.READER_NAMES`."""
 SECTIONS = ("Args:", "Returns:")
 READERS: dict[str, Callable[[Network], bool]] = {
     "classify_inr": inr_actions.reads,

@@ -8,9 +8,10 @@ from gradio.events import api
 
 from app.api import describe
 from app.api.checkpoint_endpoints import compare_networks, measure_network, weight_spectra
-from app.api.endpoint import ImageSet, Reader, endpoint
+from app.api.endpoint import ImageSet, endpoint
 from app.api.inr_endpoints import classify_inr, edit_inr, fit_inr
 from app.networks import zoos
+from app.networks.arguments import Reader
 from app.page.source_text import files_from_request, from_request, hub_id_from_request
 from app.page.widgets import store_files
 from app.tabs.generalization import actions as generalization_actions

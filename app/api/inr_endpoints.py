@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from app.api.endpoint import ImageSet, Reader, endpoint
+from app.api.endpoint import ImageSet, endpoint
+from app.networks.arguments import Reader
 from app.networks.source import Source
 from app.page.source_text import from_request, path_of
 from app.page.widgets import store_files

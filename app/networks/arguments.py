@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, ParamSpec, TypeVar, get_origin, get_type_hints
+from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 from app.runtime.errors import RequestError
 from zoo.errors import shorten
@@ -11,8 +11,9 @@ from zoo.errors import shorten
 P = ParamSpec("P")
 R = TypeVar("R")
 
-READER_NAMES = ("best", "weights")
-"""The best predictor of a task, and the one that reads weights alone."""
+Reader = Literal["best", "weights"]
+"""The best predictor of a task, or the one that reads weights alone."""
+READER_NAMES = get_args(Reader)
 MAX_TEXT = 1000
 MAX_NUMBER = 2**53
 """The largest whole number that is exact in JSON, Python and a browser alike."""
