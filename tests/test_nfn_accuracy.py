@@ -88,6 +88,16 @@ def test_a_network_that_answers_the_same_for_every_picture_can_be_read():
     assert float(fraction(read["accuracy"])) == pytest.approx(0.1, abs=1e-6)
 
 
+def test_a_network_that_always_answers_one_class_has_the_share_of_this_class_as_its_accuracy():
+    labels = torch.arange(10).repeat_interleave(torch.tensor([9, 2, 5, 5, 5, 5, 5, 5, 5, 4]))
+    shares = torch.tensor([0.11, 0.07] + [0.1025] * 8)
+    for kind in (0, 1):
+        scores = torch.randn(50, 10)
+        scores[:, kind] = 9.0
+        read = output_statistics(scores, labels, scores, shares)
+        assert float(fraction(read["accuracy"])) == pytest.approx(float(shares[kind]), abs=1e-6)
+
+
 def test_angles_are_shares_on_a_scale_of_equal_uncertainty():
     shares = torch.tensor([0.0, 0.1, 0.5, 0.99, 1.0])
     torch.testing.assert_close(fraction(angle(shares)), shares)

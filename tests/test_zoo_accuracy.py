@@ -26,6 +26,7 @@ from zoo.train_accuracy import (
     describe_training,
     describe_wild,
     leave_out,
+    likeliest_correction_error,
     read_folders,
 )
 from zoo.train_accuracy import train_accuracy as fit_accuracy
@@ -107,9 +108,9 @@ def test_the_statistics_are_of_the_outputs_on_stored_pictures(model, zoos):
     stored = model.pictures("mnist")
     assert torch.equal(stored.images, pictures[: len(stored.images)])
     answers = network.scores(stored.images.float() / 255).argmax(1)
-    per_class = [float((answers[labels == k] == k).float().mean()) for k in labels.unique()]
+    assert len(labels) == len(answers), "so the classes have the shares of the stored pictures"
     read = model.features(model.statistics("mnist", (1, 28, 28), network.scores))
-    assert float(read[0]) == pytest.approx(float(angle(torch.tensor(per_class).mean())), abs=1e-6)
+    assert float(read[0]) == pytest.approx(float(angle((answers == labels).float().mean())), abs=1e-6)
     flipped = model.config.features.index(("flipped", "accuracy"))
     mirrored = model.features(model.statistics("mnist", (1, 28, 28), lambda x: network.scores(x.flip(3))))
     assert float(mirrored[flipped]) == pytest.approx(-float(read[flipped]), abs=1e-6)
@@ -189,6 +190,41 @@ def test_conformal_quantiles_have_their_coverage():
     ]
     assert 0.88 < sum(inside) / len(inside) < 0.95, "at least 90%, at most 1 / 30 more"
     assert conformal_quantile(torch.tensor([3.0, 1.0, 2.0]), 0.5) == 2.0
+
+
+def test_intervals_grow_with_the_correction_as_left_out_errors_do(model):
+    """Errors that are half as large as the correction are found to be so; and errors that do not depend on it."""
+    process, kept = model.processes[0], model.config
+    generator = torch.Generator().manual_seed(1)
+    shift = torch.randn(len(process.targets), generator=generator, dtype=torch.float64)
+    deviation = torch.full_like(shift, 0.01)
+    targets = process.targets.clone()
+    for truth in (0.3, 0.0):
+        noise = torch.randn(len(shift), generator=generator).sign()
+        process.targets.copy_(shift + noise * torch.hypot(deviation, truth * shift))
+        assert likeliest_correction_error(model, 0, shift, deviation) == pytest.approx(truth, abs=0.11)
+    process.targets.copy_(targets)
+    widths = [[width(model, error, shift) for shift in (0.0, 0.1)] for error in (0.0, 0.5)]
+    model.config = kept
+    assert widths[1][1] > 1.5 * widths[0][1] and widths[1][0] == widths[0][0]
+
+
+def width(model: AccuracyPredictor, correction_error: float, shift: float) -> float:
+    """The width of an interval of a network of MNIST with this correction."""
+    look = replace(
+        model.config.looks[0], quantiles={"mnist": 1.0}, farthest=1.0, correction_error=correction_error
+    )
+    model.config = replace(model.config, looks=(look,))
+    estimate = model._interval(0.8, shift, 0.01, model.config.groups.index("mnist"), 0)
+    return estimate.high - estimate.low
+
+
+def test_shares_are_those_of_the_whole_training_set(model):
+    labels = wild_images("mnist", "train")[1]
+    expected = [(labels == kind).double().mean().item() for kind in range(10)]
+    assert model.config.stored["mnist"].shares == pytest.approx(expected)
+    with pytest.raises(ValueError, match="10 numbers from 0 to 1"):
+        replace(model.config.stored["mnist"], shares=(0.5, 0.5))
 
 
 def test_a_run_is_calibrated_on_the_other_runs(model, zoos, work):

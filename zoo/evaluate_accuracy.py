@@ -133,7 +133,7 @@ def observed(model: AccuracyPredictor, examples: Examples, quantiles: dict[str, 
     """The fraction of the typical examples that lie in the intervals of these quantiles, one for each group."""
     features, groups = model.features(examples.read[0]), examples.groups
     shift, deviation = model.processes[0](features, groups)
-    errors = relative_errors(model, shift, deviation, angle(examples.accuracy) - features[:, 0])
+    errors = relative_errors(model, 0, shift, deviation, angle(examples.accuracy) - features[:, 0])
     largest = torch.tensor([quantiles.get(model.config.groups[group], 0.0) for group in groups.tolist()])
     typical = deviation <= model.config.looks[0].farthest
     return round(float((errors <= largest)[typical].double().mean()), 4)

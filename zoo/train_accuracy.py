@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nfn.accuracy.answers import angle
 from nfn.accuracy.gaussian_process import GaussianProcess
-from nfn.accuracy.predictor import PLAIN, AccuracyConfig, AccuracyPredictor, Look, StoredPictures
+from nfn.accuracy.predictor import CLASSES, PLAIN, AccuracyConfig, AccuracyPredictor, Look, StoredPictures
 from nfn.mosaic import pack
 from zoo.build_wild import GRAY, wild_image_sets, wild_images
 from zoo.errors import ZooError
@@ -31,6 +31,8 @@ FEATURES: tuple[tuple[str, str], ...] = (
 """Of eight perturbations and eleven statistics, those with the best likelihood of left-out runs: with more inputs the
 process fits noise."""
 FARTHEST = 0.99
+CORRECTION_ERRORS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+"""Candidates of how much the standard deviation of an error grows per unit of correction."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,9 @@ def blank_config(features: Sequence[tuple[str, str]]) -> AccuracyConfig:
     """A config for the stored pictures, with no training networks yet."""
     stored = {}
     for name in IMAGE_SETS:
-        images = stored_pictures(name)[0]
-        stored[name] = StoredPictures(len(images), images.shape[2], images.shape[1], len(mosaic(images)))
+        images, size = stored_pictures(name)[0], len(mosaic(stored_pictures(name)[0]))
+        shares = class_shares(wild_images(name, "train")[1])
+        stored[name] = StoredPictures(len(images), images.shape[2], images.shape[1], size, shares)
     looks = tuple(Look(pictures, 2) for pictures in LOOKS)
     return AccuracyConfig(wild_image_sets(), stored, PERTURBATIONS, tuple(features), looks)
 
@@ -154,6 +157,11 @@ def stored_pictures(name: str) -> tuple[Tensor, Tensor]:
     """The first training pictures of a set and their labels, which trainings on part of the set often include too."""
     images, labels = wild_images(name, "train")
     return images[: LOOKS[0]], labels[: LOOKS[0]]
+
+
+def class_shares(labels: Tensor) -> tuple[float, ...]:
+    """The fraction of the labels `(n,)` of each of the ten classes."""
+    return tuple((torch.bincount(labels, minlength=CLASSES) / len(labels)).tolist())
 
 
 def mosaic(images: Tensor) -> Tensor:
@@ -220,29 +228,49 @@ def fit(model: AccuracyPredictor, look: int, rows: Rows, recipe: AccuracyRecipe)
 
 
 def calibrate(model: AccuracyPredictor, look: int, recipe: AccuracyRecipe) -> None:
-    """Set the conformal quantile of each group, and the largest usual deviation, from left-out runs."""
+    """Set the scale of errors, the conformal quantile of each group, and the largest usual deviation, from left-out
+    runs."""
     process = _process(model, look)
     shift, deviation = leave_out(process, process.run, recipe.folds)
-    errors = relative_errors(model, shift, deviation, process.targets)
-    facts = replace(
-        model.config.looks[look],
-        quantiles=group_quantiles(model, look, errors, recipe.coverage),
-        farthest=float(deviation.quantile(FARTHEST)),
-    )
-    looks = tuple(facts if i == look else other for i, other in enumerate(model.config.looks))
-    model.config = replace(model.config, looks=looks)
+    set_look(model, look, farthest=float(deviation.quantile(FARTHEST)))
+    set_look(model, look, correction_error=likeliest_correction_error(model, look, shift, deviation))
+    errors = relative_errors(model, look, shift, deviation, process.targets)
+    set_look(model, look, quantiles=group_quantiles(model, look, errors, recipe.coverage))
+
+
+def set_look(model: AccuracyPredictor, look: int, **values: Any) -> None:
+    """Replace some values of a look in the model's config."""
+    looks = list(model.config.looks)
+    looks[look] = replace(looks[look], **values)
+    model.config = replace(model.config, looks=tuple(looks))
+
+
+def likeliest_correction_error(
+    model: AccuracyPredictor, look: int, shift: Tensor, deviation: Tensor
+) -> float:
+    """Of `CORRECTION_ERRORS` the one under which left-out errors are likeliest, normal with a unit for each group."""
+    process, likelihoods = _process(model, look), []
+    for candidate in CORRECTION_ERRORS:
+        set_look(model, look, correction_error=candidate)
+        errors = relative_errors(model, look, shift, deviation, process.targets)
+        scales = model.error_scale(look, shift, deviation)
+        for group in process.group.unique():
+            scales[process.group == group] *= errors[process.group == group].square().mean().sqrt()
+        likelihoods.append(float(-scales.log().sum()))
+    return CORRECTION_ERRORS[likelihoods.index(max(likelihoods))]
 
 
 def left_out_errors(model: AccuracyPredictor, look: int, folds: int) -> Tensor:
     """The relative errors `(n,)` of the training examples, each predicted without its own fold of runs."""
     process = _process(model, look)
-    return relative_errors(model, *leave_out(process, process.run, folds), process.targets)
+    return relative_errors(model, look, *leave_out(process, process.run, folds), process.targets)
 
 
-def relative_errors(model: AccuracyPredictor, shift: Tensor, deviation: Tensor, targets: Tensor) -> Tensor:
-    """Errors `(n,)` in units of the deviation of a measurement: that of the process, and of counting test pictures."""
-    noise = 0.5 / math.sqrt(model.config.test_pictures)
-    return (shift - targets.double()).abs() / torch.hypot(deviation, torch.tensor(noise))
+def relative_errors(
+    model: AccuracyPredictor, look: int, shift: Tensor, deviation: Tensor, targets: Tensor
+) -> Tensor:
+    """Errors `(n,)` in units of their standard deviation (`AccuracyPredictor.error_scale`)."""
+    return (shift - targets.double()).abs() / model.error_scale(look, shift, deviation)
 
 
 def group_quantiles(model: AccuracyPredictor, look: int, errors: Tensor, coverage: float) -> dict[str, float]:

@@ -32,16 +32,21 @@ def fraction(angle: Tensor) -> Tensor:
     return angle.clamp(0, math.pi / 2).sin().square()
 
 
-def output_statistics(scores: Tensor, labels: Tensor, plain: Tensor) -> dict[str, Tensor]:
+def output_statistics(
+    scores: Tensor, labels: Tensor, plain: Tensor, shares: Tensor | None = None
+) -> dict[str, Tensor]:
     """Each of `STATISTICS` of logits `(K, classes)` for images with these labels.
 
     `plain` are the logits of the unperturbed images. All statistics are invariant to the scale of the logits and to a
-    constant added to all logits of an image, so that log-probabilities give the same. Accuracies are balanced over
-    classes. `lead` is the mean difference of the two largest logits, `lean` the standard deviation of class means.
+    constant added to all logits of an image, so that log-probabilities give the same. In accuracies a class counts as
+    much as its share of the data set, one of `shares` `(classes,)`, all alike without it; so the accuracy of a network
+    that always answers one class is that class's share, however many of these images it has. `lead` is the mean
+    difference of the two largest logits, `lean` the standard deviation of class means.
     """
+    shares = torch.ones(scores.shape[1]) if shares is None else shares
     z = scores - scores.mean(1, keepdim=True)
     z = z / z.std().clamp_min(1e-6)
-    rows, weight = torch.arange(len(z)), _class_weights(labels, z.shape[1])
+    rows, weight = torch.arange(len(z)), _class_weights(labels, shares)
     log_likelihoods = torch.log_softmax(z / TEMPERATURES[:, None, None], 2)[:, rows, labels] @ weight
     best = int(log_likelihoods.argmax())
     probs = torch.softmax(z / TEMPERATURES[best], 1)
@@ -65,7 +70,7 @@ def output_statistics(scores: Tensor, labels: Tensor, plain: Tensor) -> dict[str
     return dict(zip(STATISTICS, values, strict=True))
 
 
-def _class_weights(labels: Tensor, classes: int) -> Tensor:
-    """Weights `(K,)` with sum 1 that give every class that occurs the same total."""
-    counts = torch.bincount(labels, minlength=classes)
-    return 1 / (counts[labels] * (counts > 0).sum())
+def _class_weights(labels: Tensor, shares: Tensor) -> Tensor:
+    """Weights `(K,)` with sum 1 that give every class that occurs a total in proportion to its share."""
+    counts = torch.bincount(labels, minlength=len(shares))
+    return (shares / counts)[labels] / shares[counts > 0].sum().clamp_min(1e-12)

@@ -32,12 +32,21 @@ Scores = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class StoredPictures:
-    """A mosaic of `count` images: their pixels per side and channels, and its size in bytes."""
+    """A mosaic of `count` images: their pixels per side and channels, and its size in bytes.
+
+    `shares` are the fractions of the classes in the whole training set.
+    """
 
     count: int
     size: int
     channels: int
     bytes: int
+    shares: tuple[float, ...] = (1 / CLASSES,) * CLASSES
+
+    def __post_init__(self):
+        object.__setattr__(self, "shares", tuple(self.shares))
+        if len(self.shares) != CLASSES or not all(0 <= share <= 1 for share in self.shares):
+            raise ValueError(f"`shares` are {CLASSES} numbers from 0 to 1, one for each class.")
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -51,11 +60,13 @@ class Look:
 
     `examples`: the number of networks that the process was fitted to. `quantiles`: per group, the conformal quantile
     of error / standard deviation. `farthest`: the in-distribution threshold, the 99th percentile of the predicted
-    standard deviation over the zoo's networks.
+    standard deviation over the zoo's networks. `correction_error`: the standard deviation of the error that each unit
+    of correction adds to the process's own.
     """
 
     pictures: int
     examples: int
+    correction_error: float = 0.0
     quantiles: dict[str, float] = field(default_factory=dict)
     farthest: float = math.inf
 
@@ -184,9 +195,10 @@ class AccuracyPredictor(Predictor[AccuracyConfig, AccuracyEstimate]):
     def statistics(self, images: str, shape: tuple[int, int, int], scores: Scores, look: int = 0) -> Tensor:
         """All output statistics `(perturbations, statistics)` of a network with inputs of `shape` on an image set."""
         labels = self.pictures(images).labels[: self.config.looks[look].pictures]
+        shares = torch.tensor(self.config.stored[images].shares)
         perturbed = self._perturbed(images, shape, look)
         logits = [torch.cat([_logits(scores, x) for x in perturbed[name].split(BATCH)]) for name in perturbed]
-        rows = [output_statistics(z, labels, logits[0]) for z in logits]
+        rows = [output_statistics(z, labels, logits[0], shares) for z in logits]
         return torch.stack([torch.stack([row[name] for name in STATISTICS]) for row in rows])
 
     def features(self, statistics: Tensor) -> Tensor:
@@ -231,6 +243,13 @@ class AccuracyPredictor(Predictor[AccuracyConfig, AccuracyEstimate]):
             for i in range(len(statistics))
         ]
 
+    def error_scale(self, look: int, correction: Tensor, deviation: Tensor) -> Tensor:
+        """The standard deviations `(n,)` of measured errors, as angles: those of the process, what the size of its
+        correction adds, and that of counting correct test pictures."""
+        counting = 0.5 / math.sqrt(self.config.test_pictures)
+        added = self.config.looks[look].correction_error * correction
+        return (deviation.square() + added.square() + counting**2).sqrt()
+
     def group(self, images: str, channels: int) -> int:
         """The index of a group: an image set, or gray CIFAR-10."""
         gray = f"{images}-gray"
@@ -243,9 +262,8 @@ class AccuracyPredictor(Predictor[AccuracyConfig, AccuracyEstimate]):
         setting = self.config.looks[look]
         name = self.config.groups[group]
         typical = deviation <= setting.farthest and name in setting.quantiles
-        half_width = setting.quantiles.get(name, 0.0) * math.hypot(
-            deviation, 0.5 / math.sqrt(self.config.test_pictures)
-        )
+        scale = self.error_scale(look, torch.tensor(shift), torch.tensor(deviation))
+        half_width = setting.quantiles.get(name, 0.0) * float(scale)
         middle, low, high = fraction(
             torch.tensor([seen + shift, seen + shift - half_width, seen + shift + half_width])
         ).tolist()
