@@ -147,8 +147,7 @@ def blank_config(features: Sequence[tuple[str, str]]) -> AccuracyConfig:
     stored = {}
     for name in IMAGE_SETS:
         images, size = stored_pictures(name)[0], len(mosaic(stored_pictures(name)[0]))
-        shares = class_shares(wild_images(name, "train")[1])
-        stored[name] = StoredPictures(len(images), images.shape[2], images.shape[1], size, shares)
+        stored[name] = StoredPictures(len(images), images.shape[2], images.shape[1], size, class_shares(name))
     looks = tuple(Look(pictures, 2) for pictures in LOOKS)
     return AccuracyConfig(wild_image_sets(), stored, PERTURBATIONS, tuple(features), looks)
 
@@ -159,9 +158,10 @@ def stored_pictures(name: str) -> tuple[Tensor, Tensor]:
     return images[: LOOKS[0]], labels[: LOOKS[0]]
 
 
-def class_shares(labels: Tensor) -> tuple[float, ...]:
-    """The fraction of the labels `(n,)` of each of the ten classes."""
-    return tuple((torch.bincount(labels, minlength=CLASSES) / len(labels)).tolist())
+def class_shares(name: str) -> tuple[float, ...]:
+    """The fraction of each of the ten classes in the published training split."""
+    labels = torch.cat([wild_images(name, split)[1] for split in ("train", "validation")])
+    return tuple((torch.bincount(labels, minlength=CLASSES).double() / len(labels)).tolist())
 
 
 def mosaic(images: Tensor) -> Tensor:
