@@ -267,7 +267,7 @@ def test_closing_a_race_ends_it():
 
 
 def test_an_upload_that_is_gone_says_so():
-    tickets_actions.score.cache_clear()
+    tickets_actions.open_initialization.cache_clear()
     with pytest.raises(RequestError, match="no longer kept"):
         score(Source(path="/nowhere/net.safetensors"))
 
