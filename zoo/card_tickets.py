@@ -96,9 +96,8 @@ Permuting the hidden neurons of an initialization permutes its scores: {metrics[
 ## Limits
 
 Learned from one initialization scheme (torch's default, uniform within 1/sqrt(fan-in)) and one recipe; other widths and
-schemes are accepted, but were not measured, and only networks of the zoo's widths can be read from weights alone. The
-scores were learned at {percent(metrics["sparsity"])} sparsity; other sparsities use the same ranking. Biases are never
-pruned.
+schemes are accepted, but were not measured. The scores were learned at {percent(metrics["sparsity"])} sparsity; other
+sparsities use the same ranking. Biases are never pruned.
 """
 
 
@@ -117,7 +116,8 @@ are matched by their weights (Git Re-Basin, arXiv:2209.04836) with those of a st
 widths, from another initialization (seed {recipe["seed"]}), that was pruned gradually to {kept}
 weights per layer while it was trained for {recipe["steps"]:,} steps on {metrics["images"]}'s training images. The score
 of a weight is the size of the matched reference's weight plus {OWN:g} of its own, both in units of their layer. A
-ticket is mostly a wiring that any initialization can learn with, once it is known which of its units stands where."""
+ticket is mostly a wiring that any initialization can learn with, once it is known which of its units stands where.
+Networks of other widths cannot be read so, and get a short training."""
 
 
 def short_training(training: dict[str, Any], metrics: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from nfn.tickets import TITLES
 
 READERS = {"weights": "Weights alone", "training": "A short training"}
 """What a ticket is read from, as on the page."""
+OTHERS = {"weights": "The ticket from weights alone", "training": "The ticket after a short training"}
 TRAINED = "This network looks trained; tickets are for untrained networks."
 NO_RACE = (
     '<div class="not-yet">Press Race to train the network four times, each with other weights removed.</div>'
@@ -57,7 +58,7 @@ def summary(
     return (
         f'<div class="verdict">{warning}<p class="title">Keeps {percent(masked.kept / masked.total)} of the weights</p>'
         f'<div class="ticket-row">{_before_and_after(scored, masked)}{_trained(row)}</div>'
-        f'<p class="line">{_how(scored)}</p><p class="facts">{facts}</p></div>'
+        f'<p class="line how">{_how(scored)}</p><p class="facts">{facts}</p></div>'
     )
 
 
@@ -67,7 +68,7 @@ def other_ticket(other: OtherTicket | None) -> str:
         return ""
     shared, chance = percent(other.shared), percent(other.by_chance)
     return (
-        f'<p class="line" id="other-ticket"><b>{READERS[other.reader]} keeps {shared} of the same weights</b> '
+        f'<p class="line" id="other-ticket"><b>{OTHERS[other.reader]} has {shared} of the same weights</b> '
         f"({chance} would be by chance). A network has many good tickets.</p>"
     )
 

@@ -71,8 +71,11 @@ def build_tickets_tab(page: Page) -> None:
         refused = build_refusal_card(page, "init-upload-refused")
         with gr.Column(scale=8, min_width=320, elem_classes="card answer"):
             heading("Its winning ticket", TICKET)
-            pruned = slider(50, 99, 95, step=1, label="Weights to remove, in %", elem_id="sparsity")
-            reader = segmented(views.reader_choices(first), "best", "Read from", elem_id="ticket-reader")
+            with gr.Row():
+                pruned = slider(50, 99, 95, step=1, label="Weights to remove, in %", min_width=260, scale=3,
+                                elem_id="sparsity")  # fmt: skip
+                reader = segmented(views.reader_choices(first), "best", "Read from", min_width=260, scale=2,
+                                   elem_id="ticket-reader")  # fmt: skip
             summary = gr.HTML(READING, elem_id="ticket")
             other = gr.HTML(elem_id="other")
             copy_link_button("tickets")

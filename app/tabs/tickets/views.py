@@ -80,9 +80,9 @@ def reader_choices(source: Source) -> list[tuple[str, str]]:
 
 
 def show_readers(source: Source):
-    """The choice of what the ticket is read from, hidden if there is none."""
+    """The choice of what the ticket is read from, hidden (with what was chosen last) if there is none."""
     choices = reader_choices(source)
-    return (gr.Radio(choices=choices, visible=len(choices) > 1),)
+    return (gr.Radio(choices=choices, visible=True) if len(choices) > 1 else gr.Radio(visible=False),)
 
 
 def show_other(source: Source, pruned: float, choice: str):
