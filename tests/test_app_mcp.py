@@ -84,7 +84,8 @@ def test_tools_document_their_arguments(tools):
 
 def test_the_choices_are_complete(tools):
     choices = {
-        ("edit_inr", "style"): [*STYLES], ("fit_inr", "size"): [*SIZES], ("classify_inr", "reader"): [*get_args(Reader)],
+        ("edit_inr", "style"): [*STYLES], ("fit_inr", "size"): [*SIZES],
+        ("classify_inr", "reader"): [*get_args(Reader)],
         ("classify_inr", "output"): ["auto", *OUTPUTS], ("classify_inr", "domain"): ["auto", *IMAGE_SETS],
         ("predict_generalization", "images"): ["auto", *IMAGE_SETS],
         ("predict_generalization", "reader"): [*get_args(Reader)],

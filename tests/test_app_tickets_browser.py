@@ -104,7 +104,7 @@ def test_cifar10_networks_are_listed_and_chosen(page):
 
 
 def test_the_files_are_those_of_the_mask_by_the_chosen_reader(page, tmp_path):
-    """CIFAR-10 in between has one reader: the choice is hidden, and comes back as it was."""
+    """The choice stays as it is while other networks are chosen, also of another predictor."""
     expect(page.locator("#ticket .how")).to_contain_text("Weights alone: no image was used")
     expect(page.locator("#other-ticket")).to_contain_text("The ticket after a short training has")
     page.locator("#ticket-reader label", has_text="A short training").click()

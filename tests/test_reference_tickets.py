@@ -103,6 +103,13 @@ def test_other_widths_are_left_to_the_short_training():
         model.scores(default_init(spec_of(OTHER), [0]), "weights")
 
 
+def test_without_a_reference_there_is_the_short_training_only():
+    model = TicketPredictor(TicketConfig(shapes=MLP, image_shape=(1, 4, 4), images=4))
+    assert model.readers_of(network_of(MLP)) == ("training",)
+    with pytest.raises(ValueError, match="no reference is stored"):
+        model.predict(network_of(MLP), "weights")
+
+
 @pytest.mark.parametrize("value", [0.0, float("inf"), float("nan")])
 def test_a_reference_without_a_ticket_is_refused(value):
     model = predictor_of(MLP)
