@@ -13,57 +13,51 @@ from torch import Tensor
 from nfn.compare.assignment import best_assignment
 from nfn.features import WeightSpaceFeatures
 from nfn.permutation import apply_order
-from nfn.tickets import canonical_order
 
 SWEEPS = 2
 OWN = 0.3
 """How much an initial weight counts beside the reference's weight, both in units of their layer's root mean square."""
 
 
-class ReferenceTicket:
-    """Scores initializations by a reference's trained `weights` `(out, in[, kh, kw])`, 0 where pruned.
+@torch.no_grad()
+def reference_scores(
+    reference: Sequence[Tensor], features: WeightSpaceFeatures, own: float = OWN
+) -> list[Tensor]:
+    """Networks `(N, 1, ...)` to a score per weight, a list of `(N, 1, out, in[, kh, kw])`.
 
-    Equivariant to permutations of hidden units.
+    `reference` has weights `(out, in[, kh, kw])`, 0 where pruned. A score of at least 1 is given to as many weights of
+    a layer as the reference has. Equivariant to permutations of hidden units, up to rounding errors.
+
+    Raises ValueError where the shapes differ from the reference's, or it has no weights.
     """
+    reference = [weight.float() for weight in reference]
+    _check(reference, features)
+    rows = [_scores_of(reference, features.select(i), own) for i in range(len(features.weights[0]))]
+    return [torch.cat(layer) for layer in zip(*rows, strict=True)]
 
-    def __init__(self, weights: Sequence[Tensor], own: float = OWN):
-        self.weights, self.own = [weight.float() for weight in weights], own
 
-    @torch.no_grad()
-    def scores(self, features: WeightSpaceFeatures) -> list[Tensor]:
-        """Networks `(N, 1, ...)` to a score per weight, a list of `(N, 1, out, in[, kh, kw])`.
+def _check(reference: Sequence[Tensor], features: WeightSpaceFeatures) -> None:
+    shapes, wanted = ([tuple(x.shape) for x in part] for part in (features.weights, reference))
+    if [shape[2:] for shape in shapes] != wanted:
+        raise ValueError(
+            f"Got networks with weights {shapes}; the reference's are {wanted}: give networks of the same widths."
+        )
+    if not all(weight.any() and weight.isfinite().all() for weight in reference):
+        raise ValueError("The reference has a layer without weights, or with infinite ones: train another.")
 
-        Raises ValueError where the shapes differ from the reference's.
-        """
-        self._check(features)
-        count = len(features.weights[0])
-        rows = [self._scores_of(features.select(i)) for i in range(count)]
-        return [torch.cat(layer) for layer in zip(*rows, strict=True)]
 
-    def _check(self, features: WeightSpaceFeatures) -> None:
-        shapes, own = ([tuple(x.shape) for x in part] for part in (features.weights, self.weights))
-        if [shape[2:] for shape in shapes] != own:
-            raise ValueError(
-                f"Got networks with weights {shapes}; the reference's are {own}: give networks of the same widths."
-            )
+def _scores_of(reference: Sequence[Tensor], network: WeightSpaceFeatures, own: float) -> list[Tensor]:
+    orders = match(reference, [weight[0, 0] for weight in network.weights])
+    alike = apply_order(network, [order[None] for order in orders])
+    scores = [_score(a, b, own) for a, b in zip(reference, alike.weights, strict=True)]
+    inverse = [order.argsort()[None] for order in orders]
+    return list(apply_order(WeightSpaceFeatures(scores, alike.biases), inverse).weights)
 
-    def _scores_of(self, network: WeightSpaceFeatures) -> list[Tensor]:
-        """Units are put in a canonical order first, so that permuted copies have the same rounding errors."""
-        first = canonical_order(network)
-        ordered = apply_order(network, first)
-        orders = match(self.weights, [weight[0, 0] for weight in ordered.weights])
-        like = apply_order(ordered, [order[None] for order in orders])
-        pairs = zip(self.weights, like.weights, strict=True)
-        scores = WeightSpaceFeatures([self._score(a, b) for a, b in pairs], like.biases)
-        for places in (orders, [order[0] for order in first]):
-            scores = apply_order(scores, [place.argsort()[None] for place in places])
-        return list(scores.weights)
 
-    def _score(self, reference: Tensor, initial: Tensor) -> Tensor:
-        """At least 1 for as many weights as the reference has."""
-        kept = reference[reference != 0]
-        sizes = (reference / _rms(kept) + self.own * initial / _rms(initial)).abs()
-        return sizes / sizes.flatten().topk(len(kept)).values[-1]
+def _score(reference: Tensor, initial: Tensor, own: float) -> Tensor:
+    kept = reference[reference != 0]
+    sizes = (reference / _rms(kept) + own * initial / _rms(initial)).abs()
+    return sizes / sizes.flatten().topk(len(kept)).values[-1]
 
 
 def match(reference: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:

@@ -1,7 +1,8 @@
-"""Predict the winning ticket of an untrained network: an NP-equivariant model scores every weight.
+"""Predict the winning ticket of an untrained network: a score for every weight, by one of two readers.
 
-After arXiv:2302.14040, section 3.3. Besides the weights, the model takes weight changes as input channels: those after
-one and after several steps of training on a few stored images.
+After arXiv:2302.14040, section 3.3. The reader "training" trains the network briefly on a few stored images: the weight
+changes after one and after several steps are input channels of an NP-equivariant model, or give each weight's
+magnitude. The reader "weights" looks at nothing but the weights (`nfn.reference_ticket`).
 """
 
 import itertools
@@ -16,12 +17,13 @@ from torch import Tensor, nn
 
 from nfn.coarse import CoarseImages, average_blocks
 from nfn.features import WeightSpaceFeatures
-from nfn.flat import flat_rows
+from nfn.flat import flat_rows, unflat_rows
 from nfn.layers import NPLinear, Pointwise, TupleOp
 from nfn.mosaic import pack, unpack
 from nfn.network import NO_CHAIN, Network
 from nfn.permutation import apply_order
 from nfn.predictor import Predictor
+from nfn.reference_ticket import reference_scores
 from nfn.sparse_training import SparseTraining, TrainingRecipe, accuracies, batches
 from nfn.spec import ANY, ArraySpec, NetworkSpec
 
@@ -34,6 +36,8 @@ SHIFTS = torch.arange(-20, 20 + STEP, STEP)
 CALIBRATION_BATCH = 5
 TRAINED_SPIKE = 1.35
 """A weight whose `spike_ratio` is above this counts as trained."""
+TicketReader = Literal["weights", "training"]
+"""What a ticket is read from: the weights alone, matched with a stored reference, or a short training."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class TicketConfig:
     - `balanced`: the loss weighs every layer the same, rather than every weight.
     - `rule`: "magnitude" scores weights by their magnitude after the short training, divided by one learned unit per
       layer (`calibrate`).
+    - `readers`: the better one first, as measured on held-out networks. "weights" needs a stored reference.
     """
 
     task: str = "mnist"
@@ -69,13 +74,19 @@ class TicketConfig:
     rule: Literal["model", "magnitude"] = "model"
     shrink: int = 1
     coarse: int = 1
+    readers: tuple[TicketReader, ...] = ("training",)
 
     def __post_init__(self):  # JSON gives lists
         object.__setattr__(self, "shapes", tuple(tuple(shape) for shape in self.shapes))
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
         object.__setattr__(self, "moments", tuple(self.moments))
+        object.__setattr__(self, "readers", tuple(self.readers))
         if self.coarse > 1 and (len(self.shapes[0]) > 2 or self.optimizer != "sgd"):
             raise ValueError("Only MLPs trained by SGD can use coarse images: set coarse=1.")
+        if sorted(self.readers) not in (["training"], ["training", "weights"]):
+            raise ValueError(
+                f"Got the readers {self.readers}: choose training, or weights and training in any order."
+            )
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
@@ -103,11 +114,13 @@ class TicketConfig:
 class Ticket:
     """A score `(1, 1, out, in[, kh, kw])` for every weight; a ticket keeps the weights with the highest scores.
 
-    `sentence` says why the network looks trained; "" if it looks like an initialization.
+    `sentence` says why the network looks trained; "" if it looks like an initialization. `reader` is what it was read
+    from.
     """
 
     scores: list[Tensor]
     sentence: str
+    reader: TicketReader = "training"
 
     @property
     def trained(self) -> bool:
@@ -128,6 +141,7 @@ class TicketPredictor(Predictor[TicketConfig, Ticket]):
     packed: Tensor
     labels: Tensor
     units: Tensor
+    reference: Tensor
 
     def __init__(self, config: TicketConfig):
         super().__init__(config)
@@ -143,6 +157,8 @@ class TicketPredictor(Predictor[TicketConfig, Ticket]):
         if config.rule == "magnitude":
             self.nfn = nn.Sequential()
             self.register_buffer("units", torch.ones(len(config.shapes)))
+        if "weights" in config.readers:
+            self.register_buffer("reference", torch.zeros(sum(map(math.prod, config.shapes))))
         self.offset = nn.Parameter(torch.zeros(()))
 
     @property
@@ -157,6 +173,16 @@ class TicketPredictor(Predictor[TicketConfig, Ticket]):
         self.config = replace(self.config, packed=len(packed))
         self.packed, self._pixels, self._coarse_pixels = packed, None, None
         self.labels.copy_(labels)
+
+    def store_reference(self, weights: Sequence[Tensor]) -> None:
+        """Store the weights `(out, in[, kh, kw])` of the network whose ticket others get, 0 where it was pruned."""
+        self.config = replace(self.config, readers=("weights", "training"))
+        self.register_buffer("reference", flat_rows([weight[None] for weight in weights])[0])
+
+    @property
+    def reference_weights(self) -> list[Tensor]:
+        """What `store_reference` stored, on the CPU."""
+        return [weight[0] for weight in unflat_rows(self.reference[None].cpu(), self.config.shapes)]
 
     @property
     def pixels(self) -> Tensor:
@@ -225,7 +251,7 @@ class TicketPredictor(Predictor[TicketConfig, Ticket]):
         return TrainingRecipe(max(config.moments), config.batch, config.optimizer, config.learning_rate)
 
     @torch.no_grad()
-    def scores(self, features: WeightSpaceFeatures) -> list[Tensor]:
+    def scores(self, features: WeightSpaceFeatures, reader: TicketReader = "training") -> list[Tensor]:
         """Networks `(N, 1, ...)` to a score per weight, a list of `(N, 1, out, in[, kh, kw])`.
 
         Hidden neurons are put in a canonical order first, so that permuted copies of a network have the same rounding
@@ -233,12 +259,17 @@ class TicketPredictor(Predictor[TicketConfig, Ticket]):
         """
         orders = canonical_order(features)
         ordered = apply_order(features.to(self.device), orders)
-        if self.config.rule == "magnitude":
-            scores = [size / unit for size, unit in zip(self._magnitudes(ordered), self.units, strict=True)]
+        if reader == "weights":
+            scores = reference_scores(self.reference_weights, ordered.to("cpu"))
         else:
-            scores = [comparable_scores(x) for x in self(self.input_channels(ordered))]
+            scores = self._scores_after_training(ordered)
         inverse = [order.argsort(1) for order in orders]
         return list(apply_order(WeightSpaceFeatures(scores, features.biases), inverse).weights)
+
+    def _scores_after_training(self, features: WeightSpaceFeatures) -> list[Tensor]:
+        if self.config.rule == "magnitude":
+            return [size / unit for size, unit in zip(self._magnitudes(features), self.units, strict=True)]
+        return [comparable_scores(x) for x in self(self.input_channels(features))]
 
     def _magnitudes(self, features: WeightSpaceFeatures) -> list[Tensor]:
         """`|w|` after the short training, over the root mean square of its layer."""
@@ -262,13 +293,33 @@ class TicketPredictor(Predictor[TicketConfig, Ticket]):
             )
         self.units.copy_(torch.cat(thresholds).log().mean(0).exp())
 
-    def predict(self, network: Network) -> Ticket:
-        """Score the weights of one network; ValueError, a sentence for the visitor, if it cannot be read."""
+    def predict(self, network: Network, reader: TicketReader | None = None) -> Ticket:
+        """Score the weights of one network by a reader, or by the best one that takes it.
+
+        Raises ValueError, a sentence for the visitor, if it cannot be read.
+        """
         reason = self.fault(network)
         if reason is not None:
             raise ValueError(reason)
-        scores = [score.cpu() for score in self.scores(network.features)]
-        return Ticket(scores, self.signs_of_training(network.features))
+        readers = self.readers_of(network)
+        chosen = reader or readers[0]
+        if chosen not in readers:
+            raise ValueError(self.weights_need)
+        scores = [score.cpu() for score in self.scores(network.features, chosen)]
+        return Ticket(scores, self.signs_of_training(network.features), chosen)
+
+    def readers_of(self, network: Network) -> tuple[TicketReader, ...]:
+        """The readers that take a network without a `fault`, the better one first."""
+        same = [array.shape for array in network.spec.weight_spec] == list(self.config.shapes)
+        return self.config.readers if same else ("training",)
+
+    @property
+    def weights_need(self) -> str:
+        """Which networks the reader "weights" takes, as a sentence; "" if there is no such reader."""
+        if "weights" not in self.config.readers:
+            return f"{self.title}: no reference is stored, so no ticket is read from weights alone."
+        shapes = ", ".join("×".join(map(str, shape)) for shape in self.config.shapes)
+        return f"Only networks with weights of {shapes}, as the stored reference has, are read from weights alone."
 
     def fault(self, network: Network) -> str | None:
         """Why a network cannot be read, or None: its shapes may differ from the zoo's in hidden widths only."""

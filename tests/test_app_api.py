@@ -4,6 +4,7 @@ import base64
 import json
 import urllib.error
 import urllib.request
+from functools import partial
 
 import foreign_sirens
 import httpx
@@ -259,7 +260,8 @@ def test_mistakes_give_clear_errors(client, arguments, endpoint, words):
 @pytest.mark.parametrize("zoo_id, total", [("mnist-inits/test/1", 118_016), ("cifar10-inits/test/1", 21_984)])
 def test_winning_ticket(client, zoo_id, total, sparsity):
     facts, path = client.predict(None, zoo_id, sparsity, api_name="/winning_ticket")
-    assert set(facts) == {"sparsity", "kept", "total", "layers", "note", "assumed", "predictor", "seconds"}
+    assert set(facts) == {"sparsity", "kept", "total", "layers", "note", "assumed", "reader", "reason", "shared",
+                          "predictor", "seconds"}  # fmt: skip
     assert (facts["sparsity"], facts["total"], facts["note"]) == (sparsity, total, "")
     assert facts["kept"] == total - round(sparsity * total) == sum(layer["kept"] for layer in facts["layers"])
     masks = load_file(path)
@@ -278,6 +280,24 @@ def test_winning_ticket_of_an_upload_has_its_names(client, tmp_path):
     facts, path = client.predict(handle_file(tmp_path / "mine.pt"), None, api_name="/winning_ticket")
     assert set(load_file(path)) == {"a.weight", "b.weight", "c.weight"} and facts["sparsity"] == 0.95
     assert facts["assumed"] == ["MNIST is assumed: 784 inputs and 10 classes."]
+    assert facts["reader"] == "training" and facts["reason"].startswith(
+        "Only networks with weights of 128×784, 128×128, 10×128"
+    )
+    with pytest.raises(AppError, match=r"are read from weights alone\. Leave reader at best"):
+        client.predict(handle_file(tmp_path / "mine.pt"), reader="weights", api_name="/winning_ticket")
+
+
+def test_a_winning_ticket_by_either_reader(client):
+    ask = partial(client.predict, zoo_id="mnist-inits/test/1", api_name="/winning_ticket")
+    best, weights, training = (ask(reader=name) for name in ("best", "weights", "training"))
+    assert [facts["reader"] for facts, _ in (best, weights, training)] == ["weights", "weights", "training"]
+    masks = [load_file(path) for _, path in (best, weights, training)]
+    assert all(torch.equal(masks[0][name], mask) for name, mask in masks[1].items())
+    both = sum(int((mask & masks[2][name]).sum()) for name, mask in masks[0].items())
+    assert weights[0]["shared"] == training[0]["shared"] == pytest.approx(both / best[0]["kept"])
+    assert best[0]["shared"] is None and best[0]["reason"] == training[0]["reason"] == ""
+    with pytest.raises(AppError, match="Unknown reader 'luck': choose best or weights or training"):
+        ask(reader="luck")
 
 
 @pytest.mark.parametrize("sparsity", [0, 1, 2.5, "x", None, [0.9]])

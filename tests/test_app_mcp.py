@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import numpy as np
@@ -22,7 +22,7 @@ from PIL import Image
 from pydantic import AnyUrl
 
 from app.api.endpoints import ENDPOINTS, read_cards
-from app.networks.arguments import READER_NAMES
+from app.networks.arguments import Reader, TicketReader
 from app.tabs.inr import edit as inr_edit
 from docs.api import DATA, EXAMPLES, PAGE, with_endpoints
 from nfn.operators import STYLES
@@ -84,11 +84,13 @@ def test_tools_document_their_arguments(tools):
 
 def test_the_choices_are_complete(tools):
     choices = {
-        ("edit_inr", "style"): [*STYLES], ("fit_inr", "size"): [*SIZES], ("classify_inr", "reader"): [*READER_NAMES],
+        ("edit_inr", "style"): [*STYLES], ("fit_inr", "size"): [*SIZES],
+        ("classify_inr", "reader"): [*get_args(Reader)],
         ("classify_inr", "output"): ["auto", *OUTPUTS], ("classify_inr", "domain"): ["auto", *IMAGE_SETS],
         ("predict_generalization", "images"): ["auto", *IMAGE_SETS],
-        ("predict_generalization", "reader"): [*READER_NAMES],
+        ("predict_generalization", "reader"): [*get_args(Reader)],
         ("measure_network", "images"): ["auto", *IMAGE_SETS],
+        ("winning_ticket", "reader"): [*get_args(TicketReader)],
     }  # fmt: skip
     for (tool, argument), wanted in choices.items():
         assert tools[tool].inputSchema["properties"][argument]["enum"] == wanted

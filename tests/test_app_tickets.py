@@ -12,11 +12,11 @@ import app.tabs.tickets.race
 import nfn
 from app.networks.source import Source
 from app.networks.zoos import zoo_at
-from app.page.html import escape
+from app.page.html import escape, percent
 from app.runtime.errors import RequestError
 from app.tabs.tickets import actions as tickets_actions
 from app.tabs.tickets.actions import SNIPPET, mask, masked, open_initialization, save_ticket, score
-from app.tabs.tickets.html import comparison, layers, race_table, summary
+from app.tabs.tickets.html import READERS, comparison, layers, other_ticket, race_table, summary
 from app.tabs.tickets.race import LANES, lanes_of, race
 from nfn.features import network_spec_from_wsfeat
 from nfn.permutation import permute, random_permutations
@@ -50,15 +50,16 @@ def test_exactly_as_many_weights_are_kept_as_asked_for(zoo_id, sparsity):
     assert sum(layer.kept for layer in shown.layers) == shown.kept
 
 
+@pytest.mark.parametrize("reader", ["best", "training"])
 @pytest.mark.parametrize("zoo_id", FIRSTS)
-def test_a_permuted_copy_gets_the_same_mask_permuted(zoo_id, tmp_path):
+def test_a_permuted_copy_gets_the_same_mask_permuted(zoo_id, reader, tmp_path):
     network = zoo_at().network(zoo_id)
     spec = network_spec_from_wsfeat(network.features, set_all_dims=True)
     orders = random_permutations(spec, torch.Generator().manual_seed(4))
     copy = network.with_features(permute(network.features, orders))
     write_network(copy, tmp_path / "copy.safetensors")
-    found = score(Source(path=str(tmp_path / "copy.safetensors")))
-    before = score(Source(zoo_id=zoo_id))
+    found = score(Source(path=str(tmp_path / "copy.safetensors")), reader)
+    before = score(Source(zoo_id=zoo_id), reader)
     assert not torch.equal(found.network.features.weights[1], before.network.features.weights[1])
     wanted = permute(replace_weights(network.features, mask(before, 0.95).masks), orders).weights
     assert all(torch.equal(a, b) for a, b in zip(mask(found, 0.95).masks, wanted, strict=True))
@@ -170,6 +171,32 @@ def test_a_network_too_large_for_a_race_says_so(monkeypatch, tmp_path):
         next(race(found, shown, 0))
 
 
+def test_the_page_says_what_the_ticket_was_read_from_and_how_far_both_agree(tmp_path):
+    source, other = (
+        Source(zoo_id=FIRSTS[0]),
+        tickets_actions.other_ticket(Source(zoo_id=FIRSTS[0]), 0.95, "best"),
+    )
+    said = {
+        name: summary(source, score(source, name), masked(source, 0.95, name), None, None) for name in READERS
+    }
+    assert "no image was used, and nothing was trained" in said["weights"]
+    assert (
+        "the network was trained for 256 steps" in said["training"]
+        and "Only networks" not in said["training"]
+    )
+    assert other is not None and other.reader == "training" and 1 > other.shared > 1.2 * other.by_chance
+    assert f"after a short training has {percent(other.shared)} of the same weights" in other_ticket(other)
+    narrow = source_of(mlp(784, 32, 16, 10), tmp_path / "net.safetensors")
+    assert "Only networks with weights of 128×784" in summary(
+        narrow, score(narrow), masked(narrow, 0.95), None, None
+    )
+    assert tickets_actions.other_ticket(narrow, 0.95, "best") is None
+    with pytest.raises(RequestError, match="Leave reader at best"):
+        score(narrow, "weights")
+    lane = next(iter(race(score(source, "training"), masked(source, 0.95, "training"), 0, steps=1)))
+    assert lane.reader == "training"
+
+
 def test_an_mlp_of_the_family_stays_with_its_predictor_and_says_which_images(tmp_path):
     found = score(source_of(mlp(784, 32, 16, 10), tmp_path / "net.safetensors"))
     assert found.predictor == "tickets-mnist"
@@ -267,7 +294,7 @@ def test_closing_a_race_ends_it():
 
 
 def test_an_upload_that_is_gone_says_so():
-    tickets_actions.score.cache_clear()
+    tickets_actions.open_initialization.cache_clear()
     with pytest.raises(RequestError, match="no longer kept"):
         score(Source(path="/nowhere/net.safetensors"))
 

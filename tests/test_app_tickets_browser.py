@@ -103,7 +103,21 @@ def test_cifar10_networks_are_listed_and_chosen(page):
     expect(page.locator("#inits tbody tr").first).to_have_attribute("data-zoo-id", "mnist-inits/test/0")
 
 
-def test_the_files_are_those_of_the_mask(page, tmp_path):
+def test_the_files_are_those_of_the_mask_by_the_chosen_reader(page, tmp_path):
+    """The choice stays as it is while other networks are chosen, also of another predictor."""
+    expect(page.locator("#ticket .how")).to_contain_text("Weights alone: no image was used")
+    expect(page.locator("#other-ticket")).to_contain_text("The ticket after a short training has")
+    page.locator("#ticket-reader label", has_text="A short training").click()
+    expect(page.locator("#ticket .how")).to_contain_text("trained for 256 steps")
+    expect(page.locator("#other-ticket")).to_contain_text("The ticket from weights alone has")
+    short = page.locator("#masks .kept-table").inner_text()
+    page.locator("#inits-of label", has_text="CIFAR-10").click()
+    expect(page.locator("#ticket .facts")).to_contain_text("cifar10-inits/test/0:")
+    page.locator("#inits-of label", has_text="MNIST").click()
+    expect(page.locator("#ticket .facts")).to_contain_text("mnist-inits/test/0:")
+    expect(page.locator("#masks .kept-table")).to_have_text(short, use_inner_text=True)
+    page.locator("#ticket-reader label", has_text="Weights alone").click()
+    expect(page.locator("#ticket .how")).to_contain_text("Weights alone: no image was used")
     page.locator("#write-ticket").click()
     with page.expect_download() as download:
         page.locator("#ticket-mask").click()

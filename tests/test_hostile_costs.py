@@ -158,9 +158,8 @@ def test_the_work_of_those_who_left_is_stopped(http, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(sparse_training.SparseTraining, "step", slow)
-        asked = http.post(
-            "gradio_api/call/winning_ticket", json={"data": [None, "mnist-inits/test/42", 0.95]}
-        )
+        data = [None, "mnist-inits/test/42", 0.95, "auto", "training"]
+        asked = http.post("gradio_api/call/winning_ticket", json={"data": data})
         with http.stream("GET", f"gradio_api/call/winning_ticket/{asked.json()['event_id']}"):
             end = time.monotonic() + 30
             while not steps and time.monotonic() < end:

@@ -23,6 +23,7 @@ from zoo.commands import (
     reader,
     score,
     spectra,
+    ticket_reference,
     train,
     typicality,
 )
@@ -84,6 +85,7 @@ for name, (train_it, evaluate_it) in {
 }.items():
     training.command(name)(train_it)
     evaluating.command(name)(evaluate_it)
+training.command("ticket-reference")(ticket_reference.train_ticket_reference)
 commands.add_typer(training, name="train")
 commands.add_typer(evaluating, name="evaluate")
 

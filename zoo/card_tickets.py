@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from nfn.reference_ticket import OWN
 from zoo.card import PAPER, percent, table, usage
 from zoo.front_matter import Result, model_header
 
@@ -101,19 +102,40 @@ sparsities use the same ranking. Biases are never pruned.
 
 
 def rests_on(training: dict[str, Any], metrics: dict[str, Any]) -> str:
-    """How the scores are computed and why, as Markdown."""
+    """What the scores are read from, the best reader first, as Markdown."""
+    texts = {"weights": weights_alone, "training": short_training}
+    return "\n\n".join(texts[reader](training, metrics) for reader in metrics["readers"])
+
+
+def weights_alone(training: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """How the reader of weights alone scores, as Markdown."""
+    recipe = training["reference"]["recipe"]
+    kept = ", ".join(f"{count:,}" for count in recipe["kept"])
+    return f"""Weights alone (`predict(network, "weights")`): no image, no gradient, nothing trained. The hidden units
+are matched by their weights (Git Re-Basin, arXiv:2209.04836) with those of a stored reference: a network of the same
+widths, from another initialization (seed {recipe["seed"]}), that was pruned gradually to {kept}
+weights per layer while it was trained for {recipe["steps"]:,} steps on {metrics["images"]}'s training images. The score
+of a weight is the size of the matched reference's weight plus {OWN:g} of its own, both in units of their layer. A
+ticket is mostly a wiring that any initialization can learn with, once it is known which of its units stands where.
+Networks of other widths cannot be read so, and get a short training."""
+
+
+def short_training(training: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """How the reader that trains the network briefly scores, and why, as Markdown."""
     images = f"{training['images']:,} stored training images{_smaller(training)}"
     if training["model"] == "magnitude":
-        return f"""No neural functional: the network is trained for {max(training["moments"])} steps on {images},
-and the score of a weight is then its magnitude, in a unit of its layer. The units, one number per layer, are all that
-was learned: cut at one unit, a layer keeps on average as many weights as IMP's masks of the training pairs keep of it.
-Without them ("magnitude after the short training") the same cut removes too much of some layers. Neural functionals
-trained on such pairs were less accurate: see the rows below."""
+        return f"""A short training (`predict(network, "training")`), no neural functional: the network is trained for
+{max(training["moments"])} steps on {images}, and the score of a
+weight is then its magnitude, in a unit of its layer. The units, one number per layer, are all that was learned: cut at
+one unit, a layer keeps on average as many weights as IMP's masks of the training pairs keep of it. Without them
+("magnitude after the short training") the same cut removes too much of some layers. Neural functionals trained on such
+pairs were less accurate: see the rows below."""
     moments = ", ".join(map(str, training["moments"]))
-    return f"""{MODEL_KINDS[training["model"]]} reads the weights and, as further channels, gradients: of the loss at
-the initialization, and summed up over a short training on {images} (after {moments} steps; the zoo's own training takes
-{metrics["recipe"]["steps"]:,}). The row "magnitude after the short training" says what that training is worth without a
-model, "gradients at the initialization only" what a model is worth without it."""
+    return f"""{MODEL_KINDS[training["model"]]} (`predict(network, "training")`) reads the weights and, as further
+channels, gradients: of the loss at the initialization, and summed up over a short training on {images}
+(after {moments} steps; the zoo's own training takes {metrics["recipe"]["steps"]:,}). The row "magnitude after the short
+training" says what that training is worth without a model, "gradients at the initialization only" what a model is worth
+without it."""
 
 
 def _smaller(training: dict[str, Any]) -> str:

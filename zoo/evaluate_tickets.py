@@ -29,7 +29,7 @@ from nfn.pruning import (
 )
 from nfn.sparse_training import gradients
 from nfn.ticket_vae import TicketVae
-from nfn.tickets import TicketPredictor
+from nfn.tickets import TicketPredictor, TicketReader
 from zoo.build_ticket import GROUP, TASKS, pixels_of, test_accuracies, train_networks
 from zoo.collection import Collection
 from zoo.errors import ZooError
@@ -41,6 +41,8 @@ SNIP_IMAGES = 1024
 SPARSITY = 0.95
 EARLY = "magnitude after the short training"
 """The baseline that uses the first predictor's short training, but not the predictor."""
+READERS: dict[TicketReader, str] = {"weights": "weights alone", "training": "short training"}
+"""The readers of a predictor, and what the table calls them."""
 
 
 def evaluate_tickets(
@@ -52,9 +54,9 @@ def evaluate_tickets(
 ) -> dict[str, Any]:
     """Figures of every pruning method on the held-out networks of a collection.
 
-    `predictors` are folders by their name in the table, the shipped one first. A results file per group of networks is
-    stored in `work`, so that an interrupted run can resume. Figures of other masks in `earlier` are reused; raises
-    ZooError if they belong to other networks.
+    `predictors` are folders by their name in the table, the shipped one first; a predictor with two readers has a row
+    for each (see `reader_rows`). A results file per group of networks is stored in `work`, so that an interrupted run
+    can resume. Figures of other masks in `earlier` are reused; raises ZooError if they belong to other networks.
     """
     collection = Collection(folder)
     rows = rows_of(collection, "test")
@@ -64,20 +66,35 @@ def evaluate_tickets(
         "sparsity": SPARSITY,
         "recipe": asdict(TASKS[collection.images].recipe),
     }
-    reused = [row for row in _rows_about(about, earlier) if row["mask"] not in (*predictors, EARLY)]
+    measured = (*predictors, EARLY)
+    reused = [row for row in _rows_about(about, earlier) if not row["mask"].startswith(measured)]
     groups = [rows[i : i + GROUP] for i in range(0, len(rows), GROUP)]
     skipped = frozenset(row["mask"] for row in reused)
     results = _measure_all(folder, predictors, groups, skipped, work, workers)
     methods = {name: join([result[name] for result in results]) for name in results[0]}
-    model = _load(next(iter(predictors.values())))
+    name, model = next(iter(predictors)), _load(next(iter(predictors.values())))
+    table = _table(reused, methods)
+    readers = ranked(name, model.config.readers, table)
     return {
         **about,
-        "shipped": next(iter(predictors)),
-        "methods": _table(reused, methods),
-        "symmetry": _symmetry(model, collection.features(rows[:2])),
-        "seconds": _seconds(model, collection.features(rows[:1])),
+        "readers": readers,
+        "shipped": reader_rows(name, readers)[readers[0]],
+        "methods": table,
+        "symmetry": _symmetry(model, collection.features(rows[:2]), readers[0]),
+        "seconds": _seconds(model, collection.features(rows[:1]), readers[0]),
         "called_trained": _called_trained(model, collection, rows),
     }
+
+
+def reader_rows(name: str, readers: Sequence[TicketReader]) -> dict[TicketReader, str]:
+    """The row of each reader of the predictor `name`: its name, with the reader's if it has two."""
+    return {reader: name if len(readers) == 1 else f"{name}, {READERS[reader]}" for reader in readers}
+
+
+def ranked(name: str, readers: Sequence[TicketReader], table: list[dict[str, Any]]) -> list[TicketReader]:
+    """The readers of a predictor by the test accuracy of their tickets, the best first."""
+    rows, accuracy = reader_rows(name, readers), {row["mask"]: row["accuracy"] for row in table}
+    return sorted(readers, key=lambda reader: -accuracy[rows[reader]])
 
 
 def _rows_about(about: dict[str, Any], earlier: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -176,7 +193,11 @@ def all_masks(init: WeightSpaceFeatures, imp: Masks, models: dict[str, TicketPre
         "magnitude of the initialization": top_masks(magnitude_scores(init), SPARSITY),
         "SNIP": top_masks(snip_scores(init, snip), SPARSITY),
         EARLY: top_masks(_early(init, first), SPARSITY),
-        **{name: top_masks(model.scores(init), SPARSITY) for name, model in models.items()},
+        **{
+            row: top_masks(model.scores(init, reader), SPARSITY)
+            for name, model in models.items()
+            for reader, row in reader_rows(name, model.config.readers).items()
+        },
     }
 
 
@@ -217,23 +238,23 @@ def mask_row(name: str, figures: dict[str, Tensor]) -> dict[str, Any]:
     return row
 
 
-def _symmetry(model: TicketPredictor, init: WeightSpaceFeatures) -> dict[str, Any]:
+def _symmetry(model: TicketPredictor, init: WeightSpaceFeatures, reader: TicketReader) -> dict[str, Any]:
     """The number of scores of permuted copies that differ from the permuted scores."""
     network = init.select(0)
     spec = network_spec_from_wsfeat(network, set_all_dims=True)
     orders = random_permutations(spec, torch.Generator().manual_seed(1))
-    expected = permute(WeightSpaceFeatures(model.scores(network), network.biases), orders)
-    scores = model.scores(permute(network, orders))
+    expected = permute(WeightSpaceFeatures(model.scores(network, reader), network.biases), orders)
+    scores = model.scores(permute(network, orders), reader)
     different = sum(int((a != b).sum()) for a, b in zip(expected.weights, scores, strict=True))
     return {"weights": sum(w.numel() for w in scores), "different": different}
 
 
-def _seconds(model: TicketPredictor, init: WeightSpaceFeatures) -> float:
+def _seconds(model: TicketPredictor, init: WeightSpaceFeatures, reader: TicketReader) -> float:
     """The median time of five predictions, in seconds."""
     times = []
     for _ in range(5):
         start = time.perf_counter()
-        model.scores(init)
+        model.scores(init, reader)
         times.append(time.perf_counter() - start)
     return sorted(times)[2]
 

@@ -11,7 +11,7 @@ from app.api.checkpoint_endpoints import compare_networks, measure_network, weig
 from app.api.endpoint import ImageSet, endpoint
 from app.api.inr_endpoints import classify_inr, edit_inr, fit_inr
 from app.networks import zoos
-from app.networks.arguments import Reader
+from app.networks.arguments import Reader, TicketReader
 from app.page.source_text import files_from_request, from_request, hub_id_from_request
 from app.page.widgets import store_files
 from app.tabs.generalization import actions as generalization_actions
@@ -154,7 +154,11 @@ def predict_generalization_batch(files: list[gr.FileData]) -> list[dict[str, Any
 
 @endpoint
 def winning_ticket(
-    file: gr.FileData | None = None, zoo_id: str | None = None, sparsity: float = 0.95, part: str = "auto"
+    file: gr.FileData | None = None,
+    zoo_id: str | None = None,
+    sparsity: float = 0.95,
+    part: str = "auto",
+    reader: TicketReader = "best",
 ) -> tuple[dict[str, Any], gr.FileData]:
     """Find the winning ticket of an untrained network: the few weights that are worth training.
 
@@ -165,15 +169,22 @@ def winning_ticket(
         zoo_id: An initialization of the zoo, such as mnist-inits/test/0, instead of a file.
         sparsity: The fraction of the weights that is pruned, above 0 and below 1.
         part: The name of one network, such as actor, if a file has several; auto takes the usual one.
+        reader: best, weights (reads weights alone), or training (also trains briefly on stored images).
 
     Returns:
         First sparsity, kept and total (weights), layers (name, shape and kept of each), note (why the network looks
         trained, since tickets are for untrained networks; else ""), assumed (sentences on what the file does not say),
+        reader (weights or training), reason (why it is not weights alone, although that is best here; else ""), shared
+        (for a reader that you name, the fraction of these weights that the other reader keeps too; else null),
         predictor (the rule) and seconds; then the mask as safetensors: 0 or 1 in uint8, under the names of the input's
         weights.
     """
     source = from_request(file, zoo_id, part)
-    masked, scored = tickets_actions.masked(source, sparsity), tickets_actions.score(source)
+    masked, scored = (
+        tickets_actions.masked(source, sparsity, reader),
+        tickets_actions.score(source, reader),
+    )
+    other = None if reader == "best" else tickets_actions.other_ticket(source, sparsity, reader)
     mask, _ = store_files(lambda folder: tickets_actions.save_ticket(source, scored, masked, folder))
     facts = {
         "sparsity": masked.sparsity,
@@ -182,6 +193,9 @@ def winning_ticket(
         "layers": [{"name": x.name, "shape": list(x.shape), "kept": x.kept} for x in masked.layers],
         "note": scored.ticket.sentence,
         "assumed": list(scored.assumed),
+        "reader": scored.ticket.reader,
+        "reason": scored.reason,
+        "shared": None if other is None else other.shared,
         "predictor": scored.predictor,
     }
     return facts, gr.FileData(path=mask)

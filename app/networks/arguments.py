@@ -13,7 +13,8 @@ R = TypeVar("R")
 
 Reader = Literal["best", "weights"]
 """The best predictor of a task, or the one that reads weights alone."""
-READER_NAMES = get_args(Reader)
+TicketReader = Literal["best", "weights", "training"]
+"""The best reader of a winning ticket, weights alone, or a short training."""
 MAX_TEXT = 1000
 MAX_NUMBER = 2**53
 """The largest whole number that is exact in JSON, Python and a browser alike."""
@@ -44,10 +45,10 @@ def check_arguments(endpoint: Callable[P, R]) -> Callable[P, R]:
     return guarded
 
 
-def check_reader(reader: str) -> None:
-    """Raise RequestError for a reader that does not exist."""
-    if reader not in READER_NAMES:
-        raise RequestError(f"Unknown reader {shorten(reader)}: choose {' or '.join(READER_NAMES)}.")
+def check_reader(reader: str, readers: Any = Reader) -> None:
+    """Raise RequestError for a reader that is not one of the `Literal` `readers`."""
+    if reader not in get_args(readers):
+        raise RequestError(f"Unknown reader {shorten(reader)}: choose {' or '.join(get_args(readers))}.")
 
 
 class _WrongType(ValueError):

@@ -12,6 +12,7 @@ from nfn.accuracy.predictor import AccuracyPredictor
 from nfn.classifier import InrClassifier
 from nfn.editor import InrEditor
 from nfn.generalization import GeneralizationPredictor
+from nfn.predictor import CONFIG_FILE
 from zoo.build import find_device
 from zoo.card import classifier_card, editor_card
 from zoo.card_accuracy import RELIABILITY_PLOT, accuracy_card
@@ -24,7 +25,9 @@ from zoo.evaluate_classifier import evaluate_classifier as measure_classifier
 from zoo.evaluate_editor import evaluate_editor as measure_editor
 from zoo.evaluate_generalization import evaluate_generalization as measure_generalization
 from zoo.evaluate_tickets import evaluate_tickets as measure_tickets
+from zoo.evaluate_tickets import reader_rows
 from zoo.executor import usable_cores
+from zoo.files import read_json, write_json
 
 SHIPPED = "this model"
 METRICS_FILE, BASELINES_FILE, CARD_FILE = "metrics.json", "baselines.json", "README.md"
@@ -100,21 +103,37 @@ def evaluate_tickets(
     folders = {SHIPPED: folder, **{name: Path(path) for name, path in others.items()}}
     earlier = json.loads((folder / METRICS_FILE).read_text()) if keep else None
     metrics = measure_tickets(collection, folders, work, usable_cores(), earlier)
-    models = [{"model": name, **model_facts(path)} for name, path in folders.items()]
+    models = [model for name, path in folders.items() for model in model_facts(name, path)]
     if keep:
-        baselines_ = json.loads((folder / BASELINES_FILE).read_text())
-        models += [model for model in baselines_ if model["model"] not in folders]
+        models += [model for model in read_baselines(folder) if not model["model"].startswith(tuple(folders))]
     (folder / BASELINES_FILE).write_text(json.dumps(models, indent=2) + "\n")
+    config = read_json(folder / CONFIG_FILE)
+    write_json(folder / CONFIG_FILE, {**config, "readers": metrics["readers"]})  # the best one first
     write_card(folder, tickets_card, metrics)
 
 
-def model_facts(folder: Path) -> dict[str, Any]:
-    """The card's facts about one model of the comparison."""
-    training = json.loads((folder / TRAINING_FILE).read_text())
-    facts = {key: training[key] for key in ("model", "channels", "depth", "device")}
-    steps, minutes = training["recipe"]["steps"], round(training["seconds"] / 60)
-    moments = ", ".join(map(str, training["moments"]))
-    return {"what": facts.pop("model"), **facts, "moments": moments, "steps": steps, "minutes": minutes}
+def model_facts(name: str, folder: Path) -> list[dict[str, Any]]:
+    """The card's facts about one model of the comparison, an entry for each of its readers."""
+    training, readers = read_json(folder / TRAINING_FILE), read_json(folder / CONFIG_FILE)["readers"]
+    facts = {key: training[key] for key in ("channels", "depth")}
+    of_reader = {
+        "training": {"what": training["model"], **facts, "moments": ", ".join(map(str, training["moments"]))},
+        "weights": {"what": "reference", "moments": "none"},
+    }
+    return [
+        {
+            "model": row,
+            **of_reader[reader],
+            **_effort(training["reference"] if reader == "weights" else training),
+        }
+        for reader, row in reader_rows(name, readers).items()
+    ]
+
+
+def _effort(training: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "device": training["device"], "steps": training["recipe"]["steps"], "minutes": round(training["seconds"] / 60)
+    }  # fmt: skip
 
 
 def read_baselines(folder: Path) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from nfn.network import Network
 from nfn.pruning import kept_per_layer, top_masks
 from nfn.reader import read_network
-from nfn.tickets import Ticket, TicketPredictor
+from nfn.tickets import Ticket, TicketPredictor, TicketReader
 from zoo.catalog import Zoo
 from zoo.commands.browse import ZooOption
 from zoo.commands.overwrite import OverwriteOption, check_new
@@ -36,6 +36,10 @@ def predict_ticket(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="print CSV, a row per layer")] = False,
     part: PartOption = None,
+    reader: Annotated[
+        TicketReader | None,
+        typer.Option(help="weights alone, or a short training on stored images; else the best"),
+    ] = None,
     zoo: ZooOption = None,
 ) -> None:
     """Predict which few weights of an untrained network are worth training."""
@@ -43,18 +47,18 @@ def predict_ticket(
         check_new(out, overwrite)
     opened = open_zoo(zoo)
     scored = (
-        _score_file(opened, network, part)
+        _score_file(opened, network, part, reader)
         if is_file(opened, network)
-        else _score(opened, opened.network(network))
+        else _score(opened, opened.network(network), reader)
     )
     masks = top_masks(scored.ticket.scores, sparsity)
     if out is not None:
         write_mask(scored.names, masks, sparsity, out)
     facts, note = describe(scored.names, masks), scored.ticket.sentence
     whole = {"network": network, "sparsity": sparsity, "layers": facts, "note": note, "assumed": scored.assumed,
-             "predictor": scored.rule}  # fmt: skip
+             "reader": scored.ticket.reader, "predictor": scored.rule}  # fmt: skip
     if not print_rows(facts if as_csv else [whole], as_json, as_csv):
-        _print(facts, note, scored.assumed)
+        _print(facts, note, scored)
     if out is not None:
         STDERR.print(f"{out}: the mask, which keeps {1 - sparsity:.1%} of the weights.", highlight=False)
 
@@ -69,22 +73,24 @@ class Scored:
     rule: str
 
 
-def _score_file(zoo: Zoo, path: str, part: str | None) -> Scored:
+def _score_file(zoo: Zoo, path: str, part: str | None, reader: TicketReader | None) -> Scored:
     """Score by the predictor of the network's architecture, or else by the general rule."""
     network = read_network(path, part=part)
     try:
-        return _score(zoo, as_family(network) or network, images_known=False)
+        return _score(zoo, as_family(network) or network, reader, images_known=False)
     except ZooError:
         setup = set_up(network)
-        ticket = find_ticket(setup, zoo.predictor(setup.predictor, TicketPredictor))
-        return Scored(ticket, setup.names, setup.assumed, RULE)
+        model = zoo.predictor(setup.predictor, TicketPredictor)
+        if reader == "weights":
+            raise ValueError(model.weights_need) from None
+        return Scored(find_ticket(setup, model), setup.names, setup.assumed, RULE)
 
 
-def _score(zoo: Zoo, init: Network, images_known: bool = True) -> Scored:
+def _score(zoo: Zoo, init: Network, reader: TicketReader | None, images_known: bool = True) -> Scored:
     """Score by the predictor of the network's architecture; ZooError if there is none."""
     name, model = predictor_for(init, lambda name: zoo.predictor(name, TicketPredictor))
     assumed = () if images_known else (assume_images(name, model.config.input_shape),)
-    return Scored(model.predict(init), [x.weight for x in init.names], assumed, name)
+    return Scored(model.predict(init, reader), [x.weight for x in init.names], assumed, name)
 
 
 def describe(names: Sequence[str], masks: list[torch.Tensor]) -> list[dict]:
@@ -96,7 +102,7 @@ def describe(names: Sequence[str], masks: list[torch.Tensor]) -> list[dict]:
     ]
 
 
-def _print(facts: list[dict], note: str, assumed: Sequence[str]) -> None:
+def _print(facts: list[dict], note: str, scored: Scored) -> None:
     table = narrow_table("Weights", "Shape", "Kept", "of")
     for layer in facts:
         shape = "×".join(map(str, layer["shape"]))
@@ -106,5 +112,7 @@ def _print(facts: list[dict], note: str, assumed: Sequence[str]) -> None:
     console.print(table)
     if note:
         console.print(f"[bold]This looks trained; tickets are for initializations.[/] {escape(note)}")
-    for sentence in assumed:
+    read = {"weights": "weights alone", "training": "a short training on stored images"}[scored.ticket.reader]
+    console.print(f"Read from {read}, by {scored.rule}.")
+    for sentence in scored.assumed:
         console.print(escape(sentence))

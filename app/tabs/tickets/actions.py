@@ -7,6 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from app.networks.arguments import TicketReader as ReaderName
+from app.networks.arguments import check_reader
 from app.networks.source import Source, reader_errors, safe_stem
 from app.networks.zoos import predictor, zoo_at
 from app.runtime.cost import check_cost, training_cost
@@ -23,7 +25,7 @@ from nfn.pruning import (
     top_masks,
 )
 from nfn.reader import read_network, write_network
-from nfn.tickets import TRAINED_SPIKE, Ticket, TicketConfig, TicketPredictor, spike_ratio
+from nfn.tickets import TRAINED_SPIKE, Ticket, TicketConfig, TicketPredictor, TicketReader, spike_ratio
 from zoo.catalog import CollectionInfo
 from zoo.errors import ZooError
 from zoo.graph_tickets import RULE, Setup, as_family, assume_images, find_ticket, set_up
@@ -49,13 +51,14 @@ for name, mask in load_file("mask.safetensors").items():
 class Initialization:
     """An initialization. `images` names the predictor with its image set; `setup` is None if it knows the family.
 
-    `assumed` are sentences on what the file does not say.
+    `assumed` are sentences on what the file does not say, `readers` what its ticket is read from, the better one first.
     """
 
     network: Network
     images: str
     setup: Setup | None
     assumed: tuple[str, ...]
+    readers: tuple[TicketReader, ...] = ("training",)
 
     @property
     def names(self) -> list[str]:
@@ -92,6 +95,12 @@ class ScoredNetwork:
     def assumed(self) -> tuple[str, ...]:
         """Sentences on what the file does not say."""
         return self.opened.assumed
+
+    @property
+    def reason(self) -> str:
+        """Why the ticket is not read from weights alone, although its predictor does that best; else ""."""
+        best = self.config.readers[0]
+        return "" if best in self.opened.readers else ticket_predictor(self.opened.images).weights_need
 
 
 @dataclass(frozen=True)
@@ -137,14 +146,32 @@ def first_init() -> str:
     return zoo_at().rows(init_collections()[0].name, limit=1)[0]["id"]
 
 
+def score(source: Source, reader: str = "best") -> ScoredNetwork:
+    """Score the weights of the network of `source`; RequestError if the reader does not exist or does not take it."""
+    return _score(source, reader_of(source, reader))
+
+
+def reader_of(source: Source, reader: str) -> TicketReader:
+    """The reader "best", "weights" or "training" for the network of `source`; RequestError as of `score`."""
+    check_reader(reader, ReaderName)
+    opened = open_initialization(source)
+    for name in opened.readers:
+        if reader in ("best", name):
+            return name
+    raise RequestError(f"{ticket_predictor(opened.images).weights_need} Leave reader at best.")
+
+
 @lru_cache(maxsize=MAX_CACHED)
-def score(source: Source) -> ScoredNetwork:
-    """Score the weights of the network of `source`."""
+def _score(source: Source, reader: TicketReader) -> ScoredNetwork:
     opened = open_initialization(source)
     model = ticket_predictor(opened.images)
     start = time.perf_counter()
     try:
-        ticket = model.predict(opened.network) if opened.setup is None else find_ticket(opened.setup, model)
+        ticket = (
+            model.predict(opened.network, reader)
+            if opened.setup is None
+            else find_ticket(opened.setup, model)
+        )
     except ValueError as error:
         raise RequestError(str(error)) from error
     if any(score.isnan().any() for score in ticket.scores):
@@ -153,6 +180,7 @@ def score(source: Source) -> ScoredNetwork:
     return ScoredNetwork(opened, ticket, rule, model.config, time.perf_counter() - start)
 
 
+@lru_cache(maxsize=MAX_CACHED)
 def open_initialization(source: Source) -> Initialization:
     """The network of `source` as an initialization, checked for its size and cost."""
     opened = _open_initialization(source)
@@ -190,7 +218,7 @@ def _open_initialization(source: Source) -> Initialization:
             raise UnsuitableNetwork(str(error), network) from error
         return _open_graph(network)
     assumed = () if source.zoo_id is not None else (assume_images(images, model.config.input_shape),)
-    return Initialization(family, images, None, assumed)
+    return Initialization(family, images, None, assumed, model.readers_of(family))
 
 
 def _open_graph(network: Network) -> Initialization:
@@ -211,15 +239,44 @@ def _open(source: Source) -> Network:
         return read_network(Path(source.path or ""), part=source.part or None)
 
 
-def masked(source: Source, sparsity: float) -> Masked:
+def masked(source: Source, sparsity: float, reader: str = "best") -> Masked:
     """The ticket of the network of `source`; RequestError unless the sparsity is a number above 0 and below 1."""
     check_sparsity(sparsity)
-    return _masked(source, sparsity)
+    return _masked(source, sparsity, reader_of(source, reader))
 
 
 @lru_cache(maxsize=MAX_CACHED)
-def _masked(source: Source, sparsity: float) -> Masked:
-    return mask(score(source), sparsity)
+def _masked(source: Source, sparsity: float, reader: TicketReader) -> Masked:
+    return mask(_score(source, reader), sparsity)
+
+
+@dataclass(frozen=True)
+class OtherTicket:
+    """The ticket by the other `reader`: `shared` is the fraction of a ticket's weights that it keeps too, `by_chance`
+    the same for random masks with equal counts in every layer."""
+
+    reader: TicketReader
+    shared: float
+    by_chance: float
+
+
+def other_ticket(source: Source, sparsity: float, reader: str) -> OtherTicket | None:
+    """The ticket of the network by the other reader than `reader`; None if one takes it only."""
+    here = reader_of(source, reader)
+    for name in open_initialization(source).readers:
+        if name != here:
+            one, other = masked(source, sparsity, here), masked(source, sparsity, name)
+            return OtherTicket(
+                name, float(overlap(one.masks, other.masks)), _by_chance(one.masks, other.masks)
+            )
+    return None
+
+
+def _by_chance(one: list[Tensor], other: list[Tensor]) -> float:
+    """The overlap of random masks with as many weights of each layer."""
+    counts, others = (kept_per_layer(masks)[0].tolist() for masks in (one, other))
+    rows = zip(counts, others, (mask.numel() for mask in one), strict=True)
+    return sum(a * b / total for a, b, total in rows) / max(sum(counts), 1)
 
 
 def check_sparsity(sparsity: object) -> None:
@@ -247,7 +304,7 @@ def mask(scored: ScoredNetwork, sparsity: float) -> Masked:
         masks=ticket,
         magnitude=magnitude,
         agreement=float(overlap(ticket, magnitude)),
-        by_chance=sum(a * b / t for a, b, t in zip(counts, others, totals, strict=True)) / max(kept, 1),
+        by_chance=_by_chance(ticket, magnitude),
         dead=dead,
         hidden=hidden,
     )

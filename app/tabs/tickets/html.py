@@ -11,11 +11,14 @@ from app.page.figures import weights_square
 from app.page.html import as_table, escape, networks_table_html, number, percent
 from app.page.widgets import inline_image
 from app.tabs.tickets import figures
-from app.tabs.tickets.actions import Masked, ScoredNetwork
+from app.tabs.tickets.actions import Masked, OtherTicket, ScoredNetwork
 from app.tabs.tickets.figures import NAMES
 from app.tabs.tickets.race import Lane, Race
 from nfn.tickets import TITLES
 
+READERS = {"weights": "Weights alone", "training": "A short training"}
+"""What a ticket is read from, as on the page."""
+OTHERS = {"weights": "The ticket from weights alone", "training": "The ticket after a short training"}
 TRAINED = "This network looks trained; tickets are for untrained networks."
 NO_RACE = (
     '<div class="not-yet">Press Race to train the network four times, each with other weights removed.</div>'
@@ -55,7 +58,18 @@ def summary(
     return (
         f'<div class="verdict">{warning}<p class="title">Keeps {percent(masked.kept / masked.total)} of the weights</p>'
         f'<div class="ticket-row">{_before_and_after(scored, masked)}{_trained(row)}</div>'
-        f'<p class="facts">{facts}</p></div>'
+        f'<p class="line how">{_how(scored)}</p><p class="facts">{facts}</p></div>'
+    )
+
+
+def other_ticket(other: OtherTicket | None) -> str:
+    """How many of the ticket's weights the other reader's ticket keeps too; "" if there is none."""
+    if other is None:
+        return ""
+    shared, chance = percent(other.shared), percent(other.by_chance)
+    return (
+        f'<p class="line" id="other-ticket"><b>{OTHERS[other.reader]} has {shared} of the same weights</b> '
+        f"({chance} would be by chance). A network has many good tickets.</p>"
     )
 
 
@@ -92,7 +106,7 @@ def _facts(
         line += " Its known ticket is the 5% of weights that are largest <i>after</i> training."
     if known is not None:
         line += f" {percent(known)} of the weights in this ticket are also in it."
-    line += f" {_how(scored)} Scoring took {scored.seconds:.1f} s; the slider only moves the threshold."
+    line += f" Scoring took {scored.seconds:.1f} s; the slider only moves the threshold."
     return line + "".join(f"<br>{escape(note, 400)}" for note in (*scored.network.notes, *scored.assumed))
 
 
@@ -105,9 +119,21 @@ def _made_of(scored: ScoredNetwork) -> str:
 
 
 def _how(scored: ScoredNetwork) -> str:
+    """What the ticket was read from, and how."""
+    if scored.ticket.reader == "weights":
+        return (
+            "<b>Weights alone</b>: no image was used, and nothing was trained. The hidden neurons were matched, by "
+            "their weights, with those of a stored network that was pruned while it was trained. The ticket keeps the "
+            "weights at the places where that network kept its own, and some that are large themselves."
+        )
+    reason = f" {escape(scored.reason, 300)}" if scored.reason else ""
+    return f"<b>A short training</b>: {_how_trained(scored)}{reason}"
+
+
+def _how_trained(scored: ScoredNetwork) -> str:
     if scored.opened.setup is not None:
         return (
-            "The network was trained briefly on images stored here. In each layer the ticket keeps the weights that "
+            "the network was trained briefly on images stored here. In each layer the ticket keeps the weights that "
             "are largest after that; their number depends on the layer’s shape (Erdős–Rényi kernel). This rule was "
             "not learned from known tickets."
         )
@@ -120,12 +146,12 @@ def _how(scored: ScoredNetwork) -> str:
             else ""
         )
         return (
-            f"The network was trained for {steps} steps, on images of {side}×{side} pixels stored here. The score of "
+            f"the network was trained for {steps} steps, on images of {side}×{side} pixels stored here. The score of "
             "a weight is its magnitude after that, on a scale for its layer that was learned from known tickets."
             f"{squares}"
         )
     return (
-        "Each weight was scored by a model that reads the weights and their gradients over "
+        "each weight was scored by a model that reads the weights and their gradients over "
         f"{steps} training steps."
     )
 
@@ -260,16 +286,16 @@ def race_line(race: Race) -> str:
     order = sorted(race.lanes, key=lambda lane: -lane.accuracy[-1])
     ranking = ", ".join(f"{NAMES[lane.name]} {percent(lane.accuracy[-1])}" for lane in order)
     return (
-        f'<p class="line" role="status">{_outcome(by_name)}</p><p class="line">{ranking}, after {race.total:,} steps '
-        f"in {race.seconds:.0f} s. {escape(race.images, 200)}</p>"
+        f'<p class="line" role="status">{_outcome(race, by_name)}</p><p class="line">{ranking}, after '
+        f"{race.total:,} steps in {race.seconds:.0f} s. {escape(race.images, 200)}</p>"
     )
 
 
-def _outcome(lanes: dict[str, Lane]) -> str:
+def _outcome(race: Race, lanes: dict[str, Lane]) -> str:
     ticket, random, dense = (lanes[name] for name in ("ticket", "random", "dense"))
     gap = 100 * (ticket.accuracy[-1] - random.accuracy[-1])
     ahead = "ahead of" if gap > 0 else "behind"
     return (
-        f"With <b>{ticket.kept:,}</b> of {dense.kept:,} weights the ticket reaches "
+        f"With <b>{ticket.kept:,}</b> of {dense.kept:,} weights the ticket ({READERS[race.reader].lower()}) reaches "
         f"<b>{percent(ticket.accuracy[-1])}</b>, {abs(gap):.1f} points {ahead} the same number of random weights."
     )

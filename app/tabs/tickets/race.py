@@ -16,7 +16,7 @@ from nfn.architecture.graph import Architecture
 from nfn.graph_tickets import GraphTraining, fit_recipe, on_device, step_cost
 from nfn.pruning import kept_per_layer, shuffled_masks
 from nfn.sparse_training import SparseTraining, TrainingRecipe, accuracies, batches, cross_entropies
-from nfn.tickets import TicketPredictor
+from nfn.tickets import TicketPredictor, TicketReader
 from zoo.bundled import test_images
 
 LANES = ("ticket", "random", "magnitude", "dense")
@@ -63,8 +63,9 @@ class Lane:
 
 @dataclass(frozen=True)
 class Race:
-    """The state of a race; `images` is a sentence on the training and test images."""
+    """The state of a race; `images` is a sentence on the training and test images, `reader` that of the ticket."""
 
+    reader: TicketReader
     lanes: tuple[Lane, ...]
     step: int
     total: int
@@ -101,7 +102,9 @@ def race(scored: ScoredNetwork, masked: Masked, seed: int, steps: int | None = N
     for step in range(total + 1):
         if step == 0 or step in stops:
             lanes = _measure(lanes, step, *runners.measure())
-            yield Race(lanes, step, total, time.perf_counter() - start, images, step == total)
+            yield Race(
+                scored.ticket.reader, lanes, step, total, time.perf_counter() - start, images, step == total
+            )
         if step < total:
             runners.step()
             pause_for_requests()

@@ -46,7 +46,7 @@ INTRO = (
 )
 TICKET = (
     f"A few of a network's weights, its {term('winning ticket', 'Winning ticket')}, can be trained almost as well as "
-    "all of them. Here they are predicted from the untrained network and a few training steps on stored images."
+    "all of them. Here they are predicted before the training."
 )
 MASKS = "Each dot is a weight that is kept. Move the slider to see which weights go last."
 RACE = (
@@ -71,11 +71,16 @@ def build_tickets_tab(page: Page) -> None:
         refused = build_refusal_card(page, "init-upload-refused")
         with gr.Column(scale=8, min_width=320, elem_classes="card answer"):
             heading("Its winning ticket", TICKET)
-            pruned = slider(50, 99, 95, step=1, label="Weights to remove, in %", elem_id="sparsity")
+            with gr.Row():
+                pruned = slider(50, 99, 95, step=1, label="Weights to remove, in %", min_width=260, scale=3,
+                                elem_id="sparsity")  # fmt: skip
+                reader = segmented(views.reader_choices(first), "best", "Read from", min_width=260, scale=2,
+                                   elem_id="ticket-reader")  # fmt: skip
             summary = gr.HTML(READING, elem_id="ticket")
+            other = gr.HTML(elem_id="other")
             copy_link_button("tickets")
     with gr.Row(elem_classes="card answer"):
-        racing, race = _build_race(source, pruned)
+        racing, race = _build_race(source, pruned, reader)
     with gr.Column(elem_classes="card answer"):
         heading("What is kept, layer by layer", MASKS)
         masks = gr.HTML(READING, elem_id="masks")
@@ -86,15 +91,17 @@ def build_tickets_tab(page: Page) -> None:
         write, files = _build_files()
     add_event(
         [write.click],
-        lambda text, share: views.write_files(from_text(text), share),
-        [source, pruned],
+        lambda text, *choices: views.write_files(from_text(text), *choices),
+        [source, pruned, reader],
         [write, *files],
     )
-    ticket = Card(views.show_ticket, [pruned], [summary, masks, beside, write, *files])
-    refresh_on([pruned.change], source, [ticket])
+    ticket = Card(views.show_ticket, [pruned, reader], [summary, masks, beside, write, *files])
+    readers = Card(views.show_readers, [], [reader])
+    other_ticket = Card(views.show_other, [pruned, reader], [other])
+    refresh_on([pruned.change, reader.input], source, [ticket, other_ticket])
     unfade_on_answer(source)
     with chooser:
-        _build_chooser(page, source, refused, racing, [ticket, race])
+        _build_chooser(page, source, refused, racing, [ticket, readers, race, other_ticket])
 
 
 def _build_chooser(
@@ -144,7 +151,7 @@ def _build_chooser(
     )
 
 
-def _build_race(source: gr.Textbox, pruned: gr.Slider) -> tuple[Dependency, Card]:
+def _build_race(source: gr.Textbox, pruned: gr.Slider, reader: gr.Radio) -> tuple[Dependency, Card]:
     with gr.Column(scale=8, min_width=300):
         heading("Race", RACE)
         curves = gr.Plot(visible=False, show_label=False, container=False, elem_id="race-plot")
@@ -160,13 +167,13 @@ def _build_race(source: gr.Textbox, pruned: gr.Slider) -> tuple[Dependency, Card
         line = gr.HTML(elem_id="race-line")
     controls = [line, start, cancel]
 
-    def run(text: str, share: float, number: float):
-        yield from views.run_race(from_text(text), share, number)
+    def run(text: str, share: float, choice: str, number: float):
+        yield from views.run_race(from_text(text), share, choice, number)
 
     # One race at a time, in a queue of its own, so that masks do not wait for it.
-    running = gr.on([start.click], with_alerts_in_steps(run), [source, pruned, seed], [curves, table, *controls],
-                    api_visibility="private", show_progress="minimal", show_progress_on=queue_status(),
-                    trigger_mode="once",
+    running = gr.on([start.click], with_alerts_in_steps(run), [source, pruned, reader, seed],
+                    [curves, table, *controls], api_visibility="private", show_progress="minimal",
+                    show_progress_on=queue_status(), trigger_mode="once",
                     concurrency_limit=1, concurrency_id="race")  # fmt: skip
     stop_on_cancel(cancel, running, views.show_stopped, controls)
     return running, Card(lambda chosen: views.before_race(), [], [curves, table, *controls])
