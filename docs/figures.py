@@ -179,7 +179,7 @@ def wild_sample() -> str:
     columns = {"which": "networks", "networks": "number", "measured": "measured accuracy", "mae": "mean error",
                "inside": "truth inside the interval"}  # fmt: skip
     return f"""The {len(scored)} of these networks that ship with the zoo ({", ".join(names)}), the smallest
-at the end of their training, in half precision:
+of each image set and at least one of each family, in half precision:
 
 {table(rows, columns)}"""
 

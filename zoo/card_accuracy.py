@@ -83,13 +83,14 @@ On runs of the wild zoo held out from training and calibration, and on three fam
 never trained on. The truth is the accuracy on 5,000 test pictures; the ceiling is the tau between the truth and another
 measurement on as many pictures, and the standard error is that of the tau over bootstrap samples of the runs. For
 comparison, two estimates without this predictor: the plain accuracy on the same stored pictures, and the mean
-confidence. Networks that always answer one class are among them: their accuracy is that class's share of the test
-pictures, and no estimate without these can rank them.
+confidence. In accuracies on stored pictures every class counts as much as its share of the published training images,
+so that networks that always answer one class, whose accuracy is its share, can be told apart.
 
 {table(rows, ACCURACY)}
 
-Intervals: split conformal, leaving runs out, one quantile for each image set, times the process's standard deviation,
-which grows with the distance from the zoo. Networks that are not called typical are excluded.
+Intervals: split conformal, leaving runs out, one quantile for each image set, times a standard deviation. It is that of
+the process, which grows with the distance from the zoo, and {metrics["correction_error"]:g} of the correction's size
+added to it in quadrature, the likeliest number for left-out runs. Networks that are not called typical are excluded.
 
 {table(rows, INTERVALS)}
 

@@ -58,6 +58,7 @@ def evaluate_accuracy(
         "small_cnns": [small_row(model, path) for path in small],
         "pictures": model.config.looks[0].pictures,
         "coverage": model.config.coverage,
+        "correction_error": model.config.looks[0].correction_error,
         "milliseconds": milliseconds(model, next(wild_networks(folders[0]))),
     }  # fmt: skip
 

@@ -7,13 +7,11 @@ from typing import Any
 
 import torch
 
-from nfn.reader import write_network
 from zoo.collection import Collection
 from zoo.errors import ZooError
 from zoo.files import read_json
 from zoo.shards import Shard, complete
 
-EXAMPLE = "example.safetensors"
 Candidate = tuple[Collection, int, dict[str, Any]]
 """A network of a source: its collection, its place in the table, and its row."""
 
@@ -66,8 +64,6 @@ def sample_collection(sources: Sequence[Path], out: Path, sample: Sample) -> Non
         shard = shard.half()
     shard.write(out, 0)
     complete(out, 1, {**spec, "build": build})
-    if family.regenerate is not None:
-        _write_example(out)
 
 
 def _check_alike(opened: Sequence[Collection]) -> None:
@@ -88,9 +84,3 @@ def _smallest(candidates: Sequence[Candidate]) -> list[int]:
     group = candidates[0][0].spec.family.group
     firsts = {candidates[i][2][group]: i for i in reversed(ordered)}.values()
     return [*firsts, *(i for i in ordered if i not in firsts)]
-
-
-def _write_example(folder: Path) -> None:
-    """Write one initialization as a file, so that readers of the seeds can check their regenerated weights."""
-    collection = Collection(folder)
-    write_network(collection.network(collection.rows["id"][0].as_py()), folder / EXAMPLE)
