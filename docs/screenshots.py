@@ -23,8 +23,8 @@ RESNET = DOCS.parent / "tests" / "data" / "foreign_cnns" / "resnet8.pth"
 CHROMIUM = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 PATIENCE = 60_000
 """The timeout of a page in milliseconds."""
-TOUR_SIZE, SHRUNK, SECONDS = (1280, 860), (960, 645), 2.6
-"""The window of the tour, the size of its frames, and the duration of each."""
+TOUR_SIZE, SHRUNK, SECONDS, QUALITY = (1280, 860), (960, 645), 2.6, 75
+"""The window of the tour, the size of its frames, the duration of each, and its quality as WebP (a third of a GIF)."""
 
 
 def main() -> None:
@@ -228,12 +228,12 @@ TOUR: list[tuple[str, list[Callable[[Page], None]]]] = [
 
 
 def write_tour(page: Page, url: str) -> None:
-    """Write the tour as an animated picture, `docs/tour.gif`."""
+    """Write the tour as an animated picture, `docs/tour.webp`."""
     page.goto(url, wait_until="networkidle")
     frames = [take_frame(page, words, steps) for words, steps in TOUR]
     frames[0].save(
-        DOCS / "tour.gif", save_all=True, append_images=frames[1:], duration=int(1000 * SECONDS), loop=0,
-        optimize=True,
+        DOCS / "tour.webp", save_all=True, append_images=frames[1:], duration=int(1000 * SECONDS), loop=0,
+        quality=QUALITY,
     )  # fmt: skip
 
 
@@ -243,9 +243,10 @@ def take_frame(page: Page, words: str, steps: list[Callable[[Page], None]]) -> I
         step(page)
     shot = DOCS / "tour.png"
     shoot(page, shot)
-    frame = captioned(Image.open(shot).convert("RGB").resize(SHRUNK), words)
+    with Image.open(shot) as picture:
+        frame = captioned(picture.convert("RGB").resize(SHRUNK), words)
     shot.unlink()
-    return frame.quantize(64, dither=Image.Dither.NONE)
+    return frame
 
 
 def captioned(picture: Image.Image, words: str) -> Image.Image:

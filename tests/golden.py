@@ -49,9 +49,9 @@ def accuracy(zoo: Zoo, zoo_id: str) -> list[float]:
     return [answer.test_accuracy, answer.low, answer.high, answer.seen]
 
 
-def reader_gray(zoo: Zoo, zoo_id: str) -> list[float]:
-    """The probability of each label."""
-    answer = zoo.predictor("reader-gray", WeightReader).predict(zoo.network(zoo_id))
+def labels_alone(name: str, zoo: Zoo, zoo_id: str) -> list[float]:
+    """The probability of each label that weights alone give."""
+    answer = zoo.predictor(name, WeightReader).predict(zoo.network(zoo_id))
     return list(answer.probabilities.values())
 
 
@@ -70,13 +70,15 @@ def ticket_shares(name: str, zoo: Zoo, zoo_id: str) -> list[float]:
 
 
 GRAY_SIRENS = ("mnist-sirens/test/18", "fashion-mnist-sirens/test/8")  # which leave the classifier in doubt
+COLOUR_SIRENS = ("cifar10-sirens/test/39",)
 CNNS = ("cifar10-cnns/test/0", "fashion-mnist-cnns/test/5")
 ANSWERS: dict[str, tuple[Callable[[Zoo, str], list[float]], tuple[str, ...]]] = {
-    "inr-classifier": (inr_classifier, (*GRAY_SIRENS, "cifar10-sirens/test/39")),
-    "inr-editor": (inr_editor, (*GRAY_SIRENS, "cifar10-sirens/test/39")),
+    "inr-classifier": (inr_classifier, (*GRAY_SIRENS, *COLOUR_SIRENS)),
+    "inr-editor": (inr_editor, (*GRAY_SIRENS, *COLOUR_SIRENS)),
     "generalization": (generalization, CNNS),
     "accuracy": (accuracy, CNNS),
-    "reader-gray": (reader_gray, GRAY_SIRENS),
+    "reader-gray": (partial(labels_alone, "reader-gray"), GRAY_SIRENS),
+    "reader-colour": (partial(labels_alone, "reader-colour"), COLOUR_SIRENS),
     "reader-cifar10-cnns": (partial(number_alone, "reader-cifar10-cnns"), CNNS[:1]),
     "reader-fashion-mnist-cnns": (partial(number_alone, "reader-fashion-mnist-cnns"), CNNS[1:]),
     "tickets-mnist": (partial(ticket_shares, "tickets-mnist"), ("mnist-inits/test/0",)),

@@ -92,6 +92,7 @@ def symmetry_of(metrics: dict[str, Any]) -> str:
 
 EXAMPLES = {
     ("label", "mnist"): ("reader-gray", 'predict(zoo.network("mnist-sirens/test/17")).label'),
+    ("label", "cifar10"): ("reader-colour", 'predict(zoo.network("cifar10-sirens/test/17")).label'),
     ("accuracy", "cifar10"): ("reader-cifar10-cnns", 'predict(zoo.network("cifar10-cnns/test/17")).number'),
     ("accuracy", "fashion_mnist"): (
         "reader-fashion-mnist-cnns",
