@@ -58,7 +58,8 @@ screenshots: .venv/dev browser
 	$(BIN)/python -m docs.screenshots
 
 browser:
-	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
+	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null \
+	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium-headless-shell; } \
 	  || echo "No Chromium and no way to install it: browser tests will be skipped (and fail under CI=true)."
 
 .venv/run: requirements.txt constraints.txt
