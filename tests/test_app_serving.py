@@ -67,7 +67,10 @@ def test_other_requests_pass_unchanged(guarded, body):
     assert answer.status_code == 200 and answer.json() == body
 
 
-@pytest.mark.parametrize("path", ["/gradio_api/run/x", "/gradio_api/api/x", "/gradio_api/api/x/"])
+DIRECT = ("run/x", "api/x", "api/x/", "component_server", "component_server/")
+
+
+@pytest.mark.parametrize("path", [f"/gradio_api/{path}" for path in DIRECT])
 def test_calls_past_the_queue_are_refused(guarded, path):
     """They would run at once however many there are, and mistakes in them were answered with status 500."""
     answer = guarded.post(path, json={"data": []})

@@ -105,12 +105,14 @@ def _tensor_name(name: object) -> str:
 def _parse_network(content: dict[str, Any], kind: Kind) -> NetworkSpec:
     """`layers`, the widths of a SIREN, or `shapes`, the weight shapes of a classifier."""
     siren = kind == "siren"
-    numbers = content["layers"] if siren else [size for shape in content["shapes"] for size in shape]
+    shapes = [content["layers"]] if siren else content["shapes"]
+    if not all(isinstance(shape, list) and shape for shape in shapes):
+        raise ValueError(f"shapes {shapes} are not lists of sizes")
+    numbers = [size for shape in shapes for size in shape]
     if not all(isinstance(n, int) and 0 < n <= 4096 for n in numbers):
         raise ValueError(f"sizes {numbers} are not whole numbers from 1 to 4096")
     if siren:
         return NetworkSpec.mlp(*numbers)
-    shapes = content["shapes"]
     return NetworkSpec(
         tuple(ArraySpec(tuple(shape)) for shape in shapes), tuple(ArraySpec((shape[0],)) for shape in shapes)
     )

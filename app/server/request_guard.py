@@ -27,8 +27,8 @@ from app.server.defaults import Defaults, fill_defaults
 UPLOAD_PATH, MCP_PATH, JOIN_PATH = "/gradio_api/upload", "/gradio_api/mcp", "/gradio_api/queue/join"
 MCP_PATHS = {MCP_PATH, f"{MCP_PATH}/", f"{MCP_PATH}/http", f"{MCP_PATH}/http/"}
 """Where MCP is served. Below them, Gradio puts the path into a page, in which it could be a script."""
-DIRECT_PATHS = ("/gradio_api/run/", "/gradio_api/api/")
-"""Gradio's calls past the queue, without its limits; it answers any mistake in them with 500."""
+DIRECT_PATHS = ("/gradio_api/run/", "/gradio_api/api/", "/gradio_api/component_server")
+"""Gradio's calls past the queue, without its limits; it answers any mistake in them with 500. The page uses none."""
 MAX_ADDRESS = 2**15
 """Bytes of an address; Gradio answers ones of twice as many with 500."""
 MAX_VALUES = 10_000
