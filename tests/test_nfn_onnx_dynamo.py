@@ -3,7 +3,7 @@
 import pytest
 import torch
 from architecture_zoo import ZOO, build, inputs
-from onnx_files import check_function, export
+from onnx_files import check_function, export, keep_registry
 from torch import nn
 
 from nfn.architecture import axes_of
@@ -47,6 +47,7 @@ def test_a_layer_used_twice_stays_one():
 def test_weights_in_another_file_are_refused_with_the_line_that_keeps_them_inside(tmp_path):
     """This is what the exporter writes unless it is told otherwise."""
     path = tmp_path / "net.onnx"
+    keep_registry()
     torch.onnx.export(build("mlp-2"), (inputs("mlp-2", 1),), path, dynamo=True, verbose=False)
     with pytest.raises(OnnxError, match=r"'1.weight' lies in another file .* external_data=False"):
         read_onnx(path.read_bytes())
