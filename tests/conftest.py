@@ -36,7 +36,9 @@ SLOW = ("test_foreign_cnns", "test_app_usable_browser", "test_app_generalization
         "test_app_axe_browser", "test_app_process", "test_app_browser", "test_install", "test_app_queue_browser",
         "test_hostile_api", "test_app_look_browser", "test_app_tickets", "test_hostile_browser", "test_space",
         "test_app_tickets_browser", "test_app_api", "test_app_checkpoint_browser", "test_zoo_build_wild",
-        "test_hostile_costs", "test_zoo_accuracy", "test_hostile_arguments", "test_nfn_onnx_dynamo")  # fmt: skip
+        "test_hostile_costs", "test_zoo_accuracy", "test_hostile_arguments", "test_nfn_onnx_dynamo",
+        "test_nfn_predictors", "test_zoo_score", "test_hostile_zoo", "test_zoo_build", "test_nfn_generalization",
+        "test_zoo_cli", "test_nfn_layers_spaces")  # fmt: skip
 """Files that take ten seconds or more come first, so that no worker is left alone with one at the end; those that
 compute and those that wait for a browser take turns."""
 
