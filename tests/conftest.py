@@ -95,7 +95,9 @@ def chromium():
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=PATIENCE)
-    path = which("chromium-headless-shell") or which("chromium")  # the shell loads a page with a third less CPU
+    path = which("chromium-headless-shell") or which(
+        "chromium"
+    )  # the shell loads a page with a third less CPU
     if path is None:
         if os.environ.get("CI") == "true":
             pytest.fail("No chromium on this machine: under CI the browser tests must run.")
