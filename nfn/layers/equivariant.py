@@ -81,9 +81,7 @@ class EquivariantLinear(nn.Module):
     def _row_scale(self, level: Level) -> Tensor:
         widths = [self.levels.copies[face] * self.out_channels for face in level.faces]
         scales = [self.fan_in(face) ** -0.5 for face in level.faces]
-        return torch.tensor(
-            [scale for width, scale in zip(widths, scales, strict=True) for _ in range(width)]
-        )
+        return torch.cat([torch.full((width,), scale) for width, scale in zip(widths, scales, strict=True)])
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Features `(B, in_channels, ...)` to `(B, out_channels, ...)` on the same space, else ValueError."""

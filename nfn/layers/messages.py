@@ -168,11 +168,12 @@ class UnitEncoder(nn.Module):
             return update
         space, folds = self.places.space, self.places.folds
         scales = [
-            wave_scales[0 if space.tensors[i].is_weight else 1]
+            torch.full(
+                (folds[i].copies * self.in_channels,), wave_scales[0 if space.tensors[i].is_weight else 1]
+            )
             for i in tensors
-            for _ in range(folds[i].copies * self.in_channels)
         ]
-        return nn.Sequential(Waves(torch.tensor(scales), waves), update)
+        return nn.Sequential(Waves(torch.cat(scales), waves), update)
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> Units:
         """Features `(B, in_channels, ...)` to units `(B, units, channels)`."""
