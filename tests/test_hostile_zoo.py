@@ -153,7 +153,9 @@ def test_initializations_of_huge_networks_are_not_made(zoo, monkeypatch, case):
         opened.features(range(48))
 
 
-@pytest.mark.parametrize("shapes", [[[32, 3], "", [10, 4]], [[32, 3], [], [10, 4]], ["xy"], [3], "abc", {"a": 1}])
+@pytest.mark.parametrize(
+    "shapes", [[[32, 3], "", [10, 4]], [[32, 3], [], [10, 4]], ["xy"], [3], "abc", {"a": 1}]
+)
 def test_shapes_that_are_no_lists_of_sizes_are_refused(zoo, shapes):
     change_spec(zoo, "mnist-inits", shapes=shapes)
     with pytest.raises(ZooError, match="is damaged: "):
