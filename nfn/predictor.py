@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from nfn.network import Network
 from nfn.predictor_config import make_config
@@ -196,13 +197,22 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 def _check_weights(kind: type[Predictor], config: Any, folder: Path) -> None:
     """Check that the tensors in the file are those that the config asks for, before either takes memory."""
-    with torch.device("meta"), safe_open(folder / WEIGHTS_FILE, "pt") as file:
+    with torch.device("meta"), _Unfilled(), safe_open(folder / WEIGHTS_FILE, "pt") as file:
         try:
             model = kind(config)
         except Exception as error:  # layers of odd sizes fail in many ways
             raise ValueError(f"no {kind.name} has the sizes in {CONFIG_FILE}") from error
         shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
         model.load_state_dict({name: torch.empty(shape) for name, shape in shapes.items()}, strict=True)
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves weights as they are: on the meta device, drawing them imports torch's compiler, which takes 2 s."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func.__name__ in ("normal_", "uniform_"):
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _class_of(kind: Any, folder: Path) -> type[Predictor]:

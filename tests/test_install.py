@@ -89,6 +89,7 @@ import importlib.util, sys
 import weightscope.nfn
 from weightscope.app.ui import build_app
 assert type(build_app()).__name__ == "Blocks"
+assert "torch._dynamo" not in sys.modules, "it takes two seconds, and nothing is compiled here"
 assert not any(importlib.util.find_spec(name) for name in ("nfn", "zoo", "app"))
 print(weightscope.nfn.__file__)
 """

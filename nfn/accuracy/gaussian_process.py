@@ -1,5 +1,7 @@
 """Gaussian process regression (Rasmussen and Williams 2006, algorithm 2.1) on grouped examples."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -33,8 +35,8 @@ class GaussianProcess(nn.Module):
             self.register_buffer(name, torch.ones(shape))
         for name in ("group", "run"):
             self.register_buffer(name, torch.zeros(examples, dtype=torch.int32))
-        start = torch.tensor([1.5 * features**0.5, 0.05, 0.02, 0.05, 0.02, 0.05, 0.01, 0.01])
-        self.scales = nn.Parameter(start.log())
+        start = (1.5 * features**0.5, 0.05, 0.02, 0.05, 0.02, 0.05, 0.01, 0.01)
+        self.scales = nn.Parameter(torch.tensor([math.log(scale) for scale in start]))
         self.roughness = nn.Parameter(torch.zeros(features))
         self._solved: tuple[Tensor, Tensor] | None = None
 

@@ -81,7 +81,10 @@ class EquivariantLinear(nn.Module):
     def _row_scale(self, level: Level) -> Tensor:
         widths = [self.levels.copies[face] * self.out_channels for face in level.faces]
         scales = [self.fan_in(face) ** -0.5 for face in level.faces]
-        return torch.cat([torch.full((width,), scale) for width, scale in zip(widths, scales, strict=True)])
+        rows = torch.empty(sum(widths))
+        for part, scale in zip(rows.split(widths), scales, strict=True):
+            part.fill_(scale)
+        return rows
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """Features `(B, in_channels, ...)` to `(B, out_channels, ...)` on the same space, else ValueError."""

@@ -167,13 +167,11 @@ class UnitEncoder(nn.Module):
         if not waves:
             return update
         space, folds = self.places.space, self.places.folds
-        scales = [
-            torch.full(
-                (folds[i].copies * self.in_channels,), wave_scales[0 if space.tensors[i].is_weight else 1]
-            )
-            for i in tensors
-        ]
-        return nn.Sequential(Waves(torch.cat(scales), waves), update)
+        counts = [folds[i].copies * self.in_channels for i in tensors]
+        scales = torch.empty(sum(counts))
+        for part, i in zip(scales.split(counts), tensors, strict=True):
+            part.fill_(wave_scales[0 if space.tensors[i].is_weight else 1])
+        return nn.Sequential(Waves(scales, waves), update)
 
     def forward(self, wsfeat: WeightSpaceFeatures) -> Units:
         """Features `(B, in_channels, ...)` to units `(B, units, channels)`."""
