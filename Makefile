@@ -60,6 +60,7 @@ screenshots: .venv/dev browser
 browser:
 	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null \
 	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium-headless-shell; } \
+	  || apt-get install -y -qq --no-install-recommends chromium \
 	  || echo "No Chromium and no way to install it: browser tests will be skipped (and fail under CI=true)."
 
 .venv/run: requirements.txt constraints.txt
