@@ -216,7 +216,7 @@ def racing_visitor(app: ServedApp) -> Iterator[list[float]]:
 def race(app: ServedApp) -> float:
     """Press Race as the page does, and wait until it ends; its duration in seconds."""
     with Visitor(app.url, app.config) as visitor:
-        return visitor.press("start-race", [RACED, 95, 0]).seconds
+        return visitor.press("start-race", [RACED, 95, "best", 0]).seconds
 
 
 def report(

@@ -8,7 +8,7 @@ import httpx
 from app.networks.source import Source
 from app.page.source_text import to_text
 
-RACE = [to_text(Source(zoo_id="mnist-inits/test/1")), 95, 0]
+RACE = [to_text(Source(zoo_id="mnist-inits/test/1")), 95, "best", 0]
 
 
 def start_race(http: httpx.Client, session: str) -> dict:

@@ -59,7 +59,7 @@ class Served:
             d for d in config["dependencies"] if [ids["start-race"], "click"] in map(list, d["targets"])
         )
         body = {
-            "data": [to_text(Source("mnist-inits/test/1")), 95, 0],
+            "data": [to_text(Source("mnist-inits/test/1")), 95, "best", 0],
             "fn_index": number["id"],
             "session_hash": "racer",
         }

@@ -23,7 +23,7 @@ def crowd(url: str, count: int) -> Iterator[None]:
     config = httpx.get(f"{url}config").json()
     button = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "start-race")
     number = next(d["id"] for d in config["dependencies"] if [button, "click"] in map(list, d["targets"]))
-    data, joined = [to_text(Source(zoo_id="mnist-inits/test/1")), 95, 0], {}
+    data, joined = [to_text(Source(zoo_id="mnist-inits/test/1")), 95, "best", 0], {}
     with httpx.Client(base_url=f"{url}gradio_api") as client:
         for i in range(count):
             body = {"data": data, "fn_index": number, "session_hash": f"crowd-{i}"}
