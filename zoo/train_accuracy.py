@@ -146,8 +146,9 @@ def blank_config(features: Sequence[tuple[str, str]]) -> AccuracyConfig:
     """A config for the stored pictures, with no training networks yet."""
     stored = {}
     for name in IMAGE_SETS:
-        images, size = stored_pictures(name)[0], len(mosaic(stored_pictures(name)[0]))
-        stored[name] = StoredPictures(len(images), images.shape[2], images.shape[1], size, class_shares(name))
+        images = stored_pictures(name)[0]
+        count, channels, size, _ = images.shape
+        stored[name] = StoredPictures(count, size, channels, len(mosaic(images)), class_shares(name))
     looks = tuple(Look(pictures, 2) for pictures in LOOKS)
     return AccuracyConfig(wild_image_sets(), stored, PERTURBATIONS, tuple(features), looks)
 
@@ -249,15 +250,17 @@ def likeliest_correction_error(
     model: AccuracyPredictor, look: int, shift: Tensor, deviation: Tensor
 ) -> float:
     """Of `CORRECTION_ERRORS` the one under which left-out errors are likeliest, normal with a unit for each group."""
-    process, likelihoods = _process(model, look), []
-    for candidate in CORRECTION_ERRORS:
-        set_look(model, look, correction_error=candidate)
-        errors = relative_errors(model, look, shift, deviation, process.targets)
-        scales = model.error_scale(look, shift, deviation)
+    process = _process(model, look)
+    errors = (shift - process.targets.double()).abs()
+
+    def likelihood(candidate: float) -> float:
+        scales = model.error_scale(candidate, shift, deviation)
         for group in process.group.unique():
-            scales[process.group == group] *= errors[process.group == group].square().mean().sqrt()
-        likelihoods.append(float(-scales.log().sum()))
-    return CORRECTION_ERRORS[likelihoods.index(max(likelihoods))]
+            mine = process.group == group
+            scales[mine] *= (errors[mine] / scales[mine]).square().mean().sqrt()
+        return float(-scales.log().sum())
+
+    return max(CORRECTION_ERRORS, key=likelihood)
 
 
 def left_out_errors(model: AccuracyPredictor, look: int, folds: int) -> Tensor:
@@ -270,7 +273,9 @@ def relative_errors(
     model: AccuracyPredictor, look: int, shift: Tensor, deviation: Tensor, targets: Tensor
 ) -> Tensor:
     """Errors `(n,)` in units of their standard deviation (`AccuracyPredictor.error_scale`)."""
-    return (shift - targets.double()).abs() / model.error_scale(look, shift, deviation)
+    return (shift - targets.double()).abs() / model.error_scale(
+        model.config.looks[look].correction_error, shift, deviation
+    )
 
 
 def group_quantiles(model: AccuracyPredictor, look: int, errors: Tensor, coverage: float) -> dict[str, float]:

@@ -243,12 +243,11 @@ class AccuracyPredictor(Predictor[AccuracyConfig, AccuracyEstimate]):
             for i in range(len(statistics))
         ]
 
-    def error_scale(self, look: int, correction: Tensor, deviation: Tensor) -> Tensor:
+    def error_scale(self, correction_error: float, correction: Tensor, deviation: Tensor) -> Tensor:
         """The standard deviations `(n,)` of measured errors, as angles: those of the process, what the size of its
         correction adds, and that of counting correct test pictures."""
         counting = 0.5 / math.sqrt(self.config.test_pictures)
-        added = self.config.looks[look].correction_error * correction
-        return (deviation.square() + added.square() + counting**2).sqrt()
+        return (deviation.square() + (correction_error * correction).square() + counting**2).sqrt()
 
     def group(self, images: str, channels: int) -> int:
         """The index of a group: an image set, or gray CIFAR-10."""
@@ -262,7 +261,7 @@ class AccuracyPredictor(Predictor[AccuracyConfig, AccuracyEstimate]):
         setting = self.config.looks[look]
         name = self.config.groups[group]
         typical = deviation <= setting.farthest and name in setting.quantiles
-        scale = self.error_scale(look, torch.tensor(shift), torch.tensor(deviation))
+        scale = self.error_scale(setting.correction_error, torch.tensor(shift), torch.tensor(deviation))
         half_width = setting.quantiles.get(name, 0.0) * float(scale)
         middle, low, high = fraction(
             torch.tensor([seen + shift, seen + shift - half_width, seen + shift + half_width])
