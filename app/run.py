@@ -1,7 +1,6 @@
 """Run the app until it is stopped."""
 
-import gradio as gr
-
+from app.server.gradio_import import gr  # before all other imports of gradio
 from app.server.serving import launch_options
 from app.server.shutdown import AppServer
 from app.server.uploads import start_cleanup

@@ -9,7 +9,7 @@ from app.page.drop_zone import build_drop_zone, connect_drop_zone
 from app.page.frame import footer, header
 from app.page.inbox import build_inbox
 from app.page.tab import Page, Tab
-from app.server.serving import cache_signatures, configure_process
+from app.server.serving import cache_signatures, configure_process, without_server_apps
 from app.server.share_card import add_share_card
 from app.server.uploads import CLEANUP_SECONDS, KEEP_SECONDS
 from app.tabs.checkpoint.tab import TAB as CHECKPOINT
@@ -29,9 +29,12 @@ QUEUE_SIZE = 256
 def build_app(tabs: tuple[Tab, ...] = TABS) -> gr.Blocks:
     """Build the whole page and its API; serve it with `app.server.serving.launch_options`."""
     configure_process()
-    with gr.Blocks(
-        title="Weightscope", delete_cache=(CLEANUP_SECONDS, KEEP_SECONDS), analytics_enabled=False
-    ) as demo:
+    with (
+        without_server_apps(),
+        gr.Blocks(
+            title="Weightscope", delete_cache=(CLEANUP_SECONDS, KEEP_SECONDS), analytics_enabled=False
+        ) as demo,
+    ):
         _build_page(Page(demo, tabs))
         add_endpoints()
     demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=2)

@@ -207,10 +207,10 @@ def _check_weights(kind: type[Predictor], config: Any, folder: Path) -> None:
 
 
 class _Unfilled(TorchFunctionMode):
-    """Leaves weights as they are: on the meta device, drawing them imports torch's compiler, which takes 2 s."""
+    """Leaves weights as they are: on the meta device, filling them imports torch.s compiler or sympy: 2 s."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func.__name__ in ("normal_", "uniform_"):
+        if func.__name__ in ("normal_", "uniform_", "mul_"):
             return args[0] if args else (kwargs or {})["tensor"]
         return func(*args, **(kwargs or {}))
 

@@ -85,11 +85,16 @@ def test_the_installed_command(installed, tmp_path):
 
 def test_the_installed_packages_leave_common_names_alone(installed, tmp_path):
     program = """
-import importlib.util, sys
-import weightscope.nfn
+import ast, importlib.util, inspect, sys
+parsed, parse = [], ast.parse
+ast.parse = lambda source, *more, **options: parsed.append(str(source)) or parse(source, *more, **options)
+import weightscope.app.run, weightscope.nfn
+assert not any("(FormComponent)" in source for source in parsed), "Gradio writes stubs of its components"
+assert not inspect.getfile.__module__.startswith("weightscope")
 from weightscope.app.ui import build_app
 assert type(build_app()).__name__ == "Blocks"
-assert "torch._dynamo" not in sys.modules, "it takes two seconds, and nothing is compiled here"
+slow = {"torch._dynamo", "sympy", "plotly"} & set(sys.modules)
+assert not slow, f"{slow}: half a second or two, and nothing needs them yet"
 assert not any(importlib.util.find_spec(name) for name in ("nfn", "zoo", "app"))
 print(weightscope.nfn.__file__)
 """

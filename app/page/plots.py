@@ -7,8 +7,8 @@ docs/architecture.md. Its colours follow the page through style.css.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import plotly.graph_objects as go
 from gradio.components.plot import PlotData
 
 BLUE, ORANGE, PURPLE, GRAY = "#1a85c7", "#c87900", "#b8609a", "#707885"
@@ -31,8 +31,8 @@ class Curve:
     legend_index: int = -1
 
 
-TEMPLATE = go.layout.Template(
-    layout={
+TEMPLATE = {
+    "layout": {
         "height": HEIGHT,
         "margin": {"l": 52, "r": 12, "t": 8, "b": 44},
         "font": {"family": "inherit", "size": 12},
@@ -44,13 +44,15 @@ TEMPLATE = go.layout.Template(
         "yaxis": {"zeroline": False, "tickformat": ".0%", "hoverformat": ".1%", "rangemode": "tozero"},
         "uirevision": "kept",  # what is zoomed in or hidden stays so while a figure is updated
     }
-)
+}
 
 
 def fraction_curves(
     curves: Sequence[Curve], x_title: str, x_range: tuple[float, float], x_format: str
 ) -> PlotData:
     """Curves of fractions as a figure for `gr.Plot`; `x_format` is that of d3 for numbers at the x axis."""
+    import plotly.graph_objects as go  # with the first figure: it takes a twentieth of the app's start-up
+
     figure = go.Figure([_line(curve) for curve in curves])
     figure.update_layout(template=TEMPLATE)
     figure.update_xaxes(title_text=x_title, range=x_range, tickformat=x_format, hoverformat=x_format)
@@ -59,8 +61,10 @@ def fraction_curves(
     return PlotData(type="plotly", plot=json.dumps(content))
 
 
-def _line(curve: Curve) -> go.Scatter:
+def _line(curve: Curve) -> dict[str, Any]:
     y = [round(value, 4) for value in curve.y]
-    return go.Scatter(x=list(curve.x), y=y, name=f"{curve.name} {y[curve.legend_index]:.1%}", mode="lines",
-                      hovertemplate=f"{curve.name} %{{y:.1%}}<extra></extra>",
-                      line={"color": curve.colour, "dash": curve.dash, "width": 2.5})  # fmt: skip
+    return {
+        "type": "scatter", "x": list(curve.x), "y": y, "name": f"{curve.name} {y[curve.legend_index]:.1%}",
+        "mode": "lines", "hovertemplate": f"{curve.name} %{{y:.1%}}<extra></extra>",
+        "line": {"color": curve.colour, "dash": curve.dash, "width": 2.5},
+    }  # fmt: skip

@@ -6,13 +6,16 @@ import os
 import sys
 from asyncio import Queue as AsyncQueue
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import gradio as gr
 import torch
 from gradio import route_utils, state_holder
+from gradio.routes import App
 from gradio.utils import LRUCache
 from starlette.datastructures import FormData
 from starlette.middleware import Middleware
@@ -111,6 +114,13 @@ class LightSession(state_holder.SessionState):
             if key not in self.config_values:
                 self.config_values[key] = self.blocks_config.config_for_block(key, [], block)
         return super().components
+
+
+@contextmanager
+def without_server_apps() -> Iterator[None]:
+    """While a page is built: Gradio creates a server app for it twice, and discards both when its queue is set up."""
+    with patch.object(App, "create_app", return_value=None):
+        yield
 
 
 def cache_signatures(demo: gr.Blocks) -> None:
