@@ -170,10 +170,11 @@ def report(runs: dict[str, list[Run]], reading: dict[str, float], few: Run, load
     return f"""# Builds and scores at scale
 
 Written by `python -m bench.scale` on {usable_cores()} cores ({processor()}), torch {torch.__version__}, Python
-{platform.python_version()}. Other programs ran beside it (load {loads[0]:.1f} at the start,
-{loads[1]:.1f} at the end, where {usable_cores()} is a machine that is just busy). So compare CPU time: seconds of the
-clock are too long by what the others took. A network's CPU time is that of reading, training or predicting, and
-writing, on one thread, wherever it ran; the last column is what it makes of as many free cores as there are processes.
+{platform.python_version()}. The machine's load was {loads[0]:.1f} at the start and {loads[1]:.1f} at the end,
+where {usable_cores()} is a machine that is just busy. Where other programs run beside it, compare CPU time: seconds
+of the clock are too long by what the others took. A network's CPU time is that of reading, training or predicting, and
+writing, on one thread, wherever it ran; the last column is what it makes of as many free cores as there are
+processes.
 
 {table(speed, SPEED)}
 
