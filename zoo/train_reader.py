@@ -18,9 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nfn.augment import Moves, jitter, random_moves
+from nfn.classifier import InrClassifier
 from nfn.features import WeightSpaceFeatures
 from nfn.weight_reader import ACTIVATIONS, Canonical, WeightReader, WeightReaderConfig
 from zoo.collection import Collection
+from zoo.distill import teach
 from zoo.errors import ZooError
 from zoo.files import read_json, write_json
 from zoo.training import run_steps, step_generator
@@ -41,13 +43,18 @@ CURVE_FILE = "curve.json"
 HELD_OUT = 0.05
 """The last networks of each collection, used for validation if there is no such split."""
 BATCH = 500
+DISTILLATION = 0.8
+"""With a teacher."""
+Teacher = Callable[[Collection], Tensor]
+"""The class probabilities `(n, labels)` of a collection's networks."""
 
 
 @dataclass(frozen=True)
 class ReaderRecipe:
     """AdamW, gradients clipped at norm 1; `rise` and `fall` are the fractions of all steps in which the rate changes.
 
-    `noise` is added to weights, relative to their typical size.
+    `noise` is added to weights, relative to their typical size. `distillation` is the weight of the loss against a
+    teacher's probabilities; that against the labels has the rest.
     """
 
     samples: int = 1_000_000
@@ -59,6 +66,7 @@ class ReaderRecipe:
     label_smoothing: float = 0.05
     noise: float = 0.01
     seed: int = 0
+    distillation: float = 0.0
 
     @property
     def steps(self) -> int:
@@ -76,7 +84,7 @@ class Examples:
     """Networks `(n, 1, ...)` in our convention, their targets `(n,)`, and which are for training or validation.
 
     `moves` is None if the networks are not pictures, `activations` is empty if they are. Checkpoints along a training
-    are drawn half as often as its end (`weights`).
+    are drawn half as often as its end (`weights`). `taught` has a teacher's probabilities `(n, outputs)`.
     """
 
     features: WeightSpaceFeatures
@@ -86,9 +94,10 @@ class Examples:
     moves: Moves | None = None
     activations: tuple[str, ...] = ()
     weights: Tensor | None = None
+    taught: Tensor | None = None
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[WeightSpaceFeatures, Tensor, list[str]]:
-        """Random training networks, transformed; their targets and activations."""
+    def draw(self, count: int, generator: torch.Generator) -> tuple[WeightSpaceFeatures, Tensor]:
+        """Random training networks, transformed, and their rows."""
         if self.weights is None:
             places = torch.randint(len(self.train), (count,), generator=generator)
         else:
@@ -96,7 +105,7 @@ class Examples:
         rows = self.train[places]
         features = self.features.select(rows)
         moved = features if self.moves is None else random_moves(features, self.moves, generator)
-        return moved, self.targets[rows], self.activations_of(rows)
+        return moved, rows
 
     def activations_of(self, rows: Tensor) -> list[str]:
         """The activations of these rows, none for SIRENs."""
@@ -155,8 +164,10 @@ def activations_of(collection: Collection) -> tuple[str, ...]:
     return tuple(table["activation"].to_pylist()) if "activation" in table.column_names else ()
 
 
-def read_examples(model: WeightReader, collections: Sequence[Collection]) -> list[Examples]:
-    """The networks of each image set."""
+def read_examples(
+    model: WeightReader, collections: Sequence[Collection], teacher: Teacher | None = None
+) -> list[Examples]:
+    """The networks of each image set, with the teacher's probabilities if there is one."""
     by_images: dict[str, list[Examples]] = {}
     for collection in collections:
         column = torch.tensor(collection.rows[column_of(model.config.task)].to_numpy())
@@ -165,7 +176,11 @@ def read_examples(model: WeightReader, collections: Sequence[Collection]) -> lis
         moves = MOVES.get(collection.images, Moves()) if are_sirens([collection]) else None
         targets = column + offset if model.config.labels else column.float()
         activations, weights = activations_of(collection), draw_weights(collection)
-        examples = Examples(collection.normalized(), targets, train, validation, moves, activations, weights)
+        after = model.config.outputs - offset - len(collection.spec.label_names)
+        taught = None if teacher is None else F.pad(teacher(collection), (offset, after))
+        examples = Examples(
+            collection.normalized(), targets, train, validation, moves, activations, weights, taught
+        )
         by_images.setdefault(collection.images, []).append(examples)
     return [join(parts) for parts in by_images.values()]
 
@@ -199,18 +214,36 @@ def join(parts: Sequence[Examples]) -> Examples:
         parts[0].moves,
         tuple(activation for part in parts for activation in part.activations),
         None if parts[0].weights is None else torch.cat([p.weights for p in parts if p.weights is not None]),
+        None if parts[0].taught is None else torch.cat([p.taught for p in parts if p.taught is not None]),
     )
 
 
 def train_reader(
-    collections: Sequence[Path], task: str, channels: int, recipe: ReaderRecipe, folder: Path, device: str
+    collections: Sequence[Path],
+    task: str,
+    channels: int,
+    recipe: ReaderRecipe,
+    folder: Path,
+    device: str,
+    teacher: InrClassifier | None = None,
+    start: WeightReader | None = None,
 ) -> WeightReader:
-    """Train on the collections' training networks; checkpoints and the validation curve are in `folder`."""
+    """Train on the collections' training networks; checkpoints and the validation curve are in `folder`.
+
+    `teacher` classifies the pictures of SIRENs, for the recipe's `distillation`; `start` is a reader of the same config
+    to continue from (ZooError if it has another).
+    """
     opened = [Collection(path) for path in collections]
     torch.manual_seed(recipe.seed)
     model = WeightReader(reader_config(task, opened, channels))
-    sets = read_examples(model, opened)
-    prepare(model, sets)
+    probabilities = (
+        None if teacher is None else lambda c: teach(teacher, c, folder / f"teacher-{c.folder.name}.pt")
+    )
+    sets = read_examples(model, opened, probabilities)
+    if start is None:
+        prepare(model, sets)
+    else:
+        continue_from(model, start)
     model = model.to(device).train()
     optimizer = torch.optim.AdamW(
         model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
@@ -227,6 +260,15 @@ def train_reader(
 
     run_steps(step, recipe.steps, {"model": model, "optimizer": optimizer}, folder, every)
     return model.eval()
+
+
+def continue_from(model: WeightReader, start: WeightReader) -> None:
+    """Copy the weights, and the typical sizes that they were trained with, of a reader of the same config."""
+    fixed = replace(model.config, mean=start.config.mean, deviation=start.config.deviation)
+    if fixed != start.config:
+        raise ZooError(f"The reader to start from has another config: {start.config}, and not {fixed}.")
+    model.config = start.config
+    model.load_state_dict(start.state_dict())
 
 
 def train_step(
@@ -263,15 +305,22 @@ def batch_loss(
     """The loss of one batch, in which each image set has its fraction of all networks."""
     total = sum(len(s.train) for s in sets)
     parts = [s.draw(max(1, round(recipe.batch * len(s.train) / total)), generator) for s in sets]
-    features = WeightSpaceFeatures.cat([features for features, _, _ in parts])
-    activations = [name for _, _, names in parts for name in names]
+    rows = [rows for _, rows in parts]
+    features = WeightSpaceFeatures.cat([features for features, _ in parts])
+    activations = [name for s, chosen in zip(sets, rows, strict=True) for name in s.activations_of(chosen)]
     features = jitter(model.canonical(features, activations), recipe.noise, generator).to(model.device)
-    targets = torch.cat([targets for _, targets, _ in parts]).to(model.device)
+    targets = torch.cat([s.targets[chosen] for s, chosen in zip(sets, rows, strict=True)]).to(model.device)
     with torch.autocast(model.device.type, torch.bfloat16):
         out = model(features, activations)
     out = out.float()
     if model.config.labels:
-        return F.cross_entropy(out, targets, label_smoothing=recipe.label_smoothing)
+        loss = F.cross_entropy(out, targets, label_smoothing=recipe.label_smoothing)
+        taught = [s.taught[chosen] for s, chosen in zip(sets, rows, strict=True) if s.taught is not None]
+        return (
+            loss.lerp(F.cross_entropy(out, torch.cat(taught).to(out)), recipe.distillation)
+            if taught
+            else loss
+        )
     return F.smooth_l1_loss(out[:, 0], (targets - model.config.mean) / model.config.deviation, beta=0.5)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from nfn.classifier import InrClassifier
 from nfn.weight_reader import WeightReader, WeightReaderConfig
 from zoo.build import find_device
 from zoo.card_plot import learning_curve_svg
@@ -15,7 +16,7 @@ from zoo.commands.evaluate import write_card
 from zoo.commands.train import TRAINING_FILE, Device, Out, Overwrite, Seed, Work, check_out, save
 from zoo.evaluate_reader import evaluate_reader as measure_reader
 from zoo.files import read_json
-from zoo.train_reader import CURVE_FILE, ReaderRecipe, default_noise, seconds_until_now
+from zoo.train_reader import CURVE_FILE, DISTILLATION, ReaderRecipe, default_noise, seconds_until_now
 from zoo.train_reader import train_reader as fit_reader
 
 PICTURE_FILE = "curve.svg"
@@ -32,6 +33,11 @@ def train_reader(
     channels: Annotated[int, typer.Option(help="width of the messages")] = WeightReaderConfig.channels,
     batch: Annotated[int, typer.Option(help="networks per step")] = ReaderRecipe.batch,
     learning_rate: Annotated[float, typer.Option(help="peak learning rate")] = ReaderRecipe.learning_rate,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="an inr-classifier, to learn from its probabilities too (distillation)"),
+    ] = None,
+    start: Annotated[Path | None, typer.Option(help="a reader of the same config to continue from")] = None,
     remark: Annotated[str, typer.Option(help="a sentence about the training for the card")] = "",
     device: Device = "auto",
     seed: Seed = 0,
@@ -39,8 +45,14 @@ def train_reader(
 ) -> None:
     """Train a weights-only reader."""
     check_out(out, overwrite)
-    recipe = ReaderRecipe(samples, batch, learning_rate, noise=default_noise(collections), seed=seed)
-    model = fit_reader(collections, task, channels, recipe, work, find_device(device))
+    recipe = ReaderRecipe(
+        samples, batch, learning_rate, noise=default_noise(collections), seed=seed,
+        distillation=DISTILLATION if teacher else 0.0,
+    )  # fmt: skip
+    model = fit_reader(
+        collections, task, channels, recipe, work, find_device(device),
+        InrClassifier.load(teacher) if teacher else None, WeightReader.load(start) if start else None,
+    )  # fmt: skip
     seconds = seconds_until_now(work / CURVE_FILE)
     facts = {"recipe": asdict(recipe), "seconds": seconds, "task": task, "remark": remark}
     rows = read_json(work / CURVE_FILE)["rows"]
