@@ -54,7 +54,8 @@ class Generalization:
 
     `[low, high]` contains the true accuracy for a fraction `coverage` of in-distribution networks. If `typical` is
     False the network is out of distribution and the interval is `[0, 1]`. `images` is the predicted image set,
-    `activation` the given or predicted activation; `reason` says why a number cannot be trusted.
+    `activation` the given or predicted activation; `reason` says why a number cannot be trusted, `note` what else a
+    visitor should know.
     """
 
     test_accuracy: float
@@ -67,6 +68,7 @@ class Generalization:
     activation: str
     reason: str = ""
     predictor: str = "generalization"
+    note: str = ""
 
 
 class Member(nn.Module):

@@ -170,7 +170,7 @@ def test_an_impossible_convention_gives_a_clear_error(client, foreign_file, plac
 
 GENERALIZATION = {
     "test_accuracy", "low", "high", "coverage", "percentile", "typical", "reason", "images", "activation", "assumed",
-    "predictor", "weights_alone", "seconds", "readings", "agree",
+    "predictor", "weights_alone", "seconds", "readings", "agree", "note",
 }  # fmt: skip
 
 

@@ -146,6 +146,13 @@ def test_an_untypical_number_is_struck_out_and_has_no_interval():
     assert "between" not in html and 'class="band"' not in html and "Better than" not in html
 
 
+def test_a_note_stands_where_the_place_in_the_zoo_would():
+    shown = predicted()
+    noted = replace(shown, result=replace(shown.result, note="Its layers <do> not fit."))
+    html = tab_html.accuracy(noted, None, [0.1], "")
+    assert "Its layers &lt;do&gt; not fit." in html and "Better than" not in html and "41.2%" in html
+
+
 def test_what_was_measured_replaces_what_the_zoo_knows():
     html = tab_html.accuracy(predicted(measured=0.42), Measured(400, 1000, 1000, 0.1), [], "")
     assert "40.0%" in html and "1,000 test images" in html and "42.0%" not in html

@@ -11,6 +11,7 @@ from nfn.architecture.ops import Activation
 from nfn.architecture.views import small_cnn_graph, small_cnn_view
 from nfn.features import WeightSpaceFeatures
 from nfn.generalization import Generalization, GeneralizationPredictor
+from nfn.layer_fit import NO_FIT, TRAINED, layer_fit
 from nfn.network import NO_CLASSIFIER, ClassifierConvention, Graph, Network
 from nfn.weight_reader import WeightReader
 from nfn.wiring.fit import Fit, Setting
@@ -33,6 +34,9 @@ AMBIGUOUS = (
     "Two ways to read it fit about equally well and give different accuracies, {} and {}: choose one of them, or use "
     "a file that contains its graph."
 )
+
+AT_CHANCE, CHANCE = "It answers no better than chance.", 0.2
+"""Where the interval ends below twice the accuracy of chance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,11 +191,18 @@ def predict_accuracy(classifier: Classifier, predictors: AccuracyPredictors) -> 
             predictors.general.config.coverage,
         )
         return Generalization(math.nan, 0.0, 1.0, coverage, False, 0.0, images, "", fault or NO_PICTURES)
-    result = _predict(classifier.graph, classifier.setting, predictors)
+    result = _with_note(_predict(classifier.graph, classifier.setting, predictors), classifier.graph)
     identified = classifier.identified
     if identified is not None and not identified.declared and identified.best.overconfidence > DOUBTFUL:
         return replace(result, typical=False, low=0.0, high=1.0, reason=OVERCONFIDENT)
     return _check_alternatives(classifier.identified, result, predictors) if classifier.identified else result
+
+
+def _with_note(result: Generalization, graph: Graph) -> Generalization:
+    """The result, with a note if a network at chance does not look trained."""
+    if not result.typical or result.high > CHANCE or layer_fit(graph.architecture, graph.tensors) > TRAINED:
+        return result
+    return replace(result, note=f"{AT_CHANCE} {NO_FIT}")
 
 
 def _predict(graph: Graph, setting: Setting, predictors: AccuracyPredictors) -> Generalization:

@@ -109,10 +109,11 @@ def predict_generalization(
         test_accuracy, low and high (0 to 1, null without a prediction; the interval contains the true accuracy of a
         fraction `coverage` of networks like the zoo's; the reader weights has no interval: low, high and coverage are
         null), percentile (0 to 100: how many of the zoo's networks measure below this prediction), typical (false: do
-        not trust the number; reason says why), agree (for the reader weights, whether its number lies in the interval
-        of the best reader; else null), images and activation, assumed (what the file does not say, in words), readings
-        (other ways to read the file), predictor, weights_alone (the accuracy read from weights and biases alone; null
-        for networks that no reader takes, and for those that are not typical) and seconds.
+        not trust the number; reason says why), note (what else there is to know, such as that it looks untrained; else
+        ""), agree (for the reader weights, whether its number lies in the interval of the best reader; else null),
+        images and activation, assumed (what the file does not say, in words), readings (other ways to read the file),
+        predictor, weights_alone (the accuracy read from weights and biases alone; null for networks that no reader
+        takes, and for those that are not typical) and seconds.
     """
     source = generalization_actions.read_as(
         from_request(file, zoo_id, part), images, activation, pixels, reading
@@ -127,6 +128,7 @@ def predict_generalization(
         "percentile": answer.percentile,
         "typical": result.typical,
         "reason": result.reason,
+        "note": result.note,
         "agree": answer.agree,
         "images": result.images,
         "activation": result.activation,

@@ -130,13 +130,13 @@ def _gain(symmetry: Symmetry, group: int, a: Mapping[str, Tensor], b: Mapping[st
     size = symmetry.sizes[group]
     total = torch.zeros(size, size, dtype=torch.float64)
     for place in symmetry.places[group]:
-        one, other = (_by_unit(tensors[place.name][place.rows], place) for tensors in (a, b))
+        one, other = (by_unit(tensors[place.name][place.rows], place) for tensors in (a, b))
         total += one @ other.T
     return total.numpy()
 
 
-def _by_unit(part: Tensor, place: Place) -> Tensor:
-    """All entries of each unit, `(units, entries)`."""
+def by_unit(part: Tensor, place: Place) -> Tensor:
+    """All entries of each unit of a tensor (or of its `place.rows`), `(units, entries)`."""
     return part.movedim(place.axis, 0)[place.index].flatten(1).double()
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from torch import Tensor
 
+from nfn.layer_fit import FIT, NO_FIT, TRAINED, layer_fit
 from nfn.network import ClassifierConvention, Graph, Network
 from nfn.wiring.fit import Fit, Setting
 from nfn.wiring.pictures import PictureSet, Pixels
@@ -89,12 +90,15 @@ class Identified:
         deviation = math.sqrt(chance * (1 - chance) / self.best.pictures)
         return self.best.accuracy > chance + SIGNIFICANT * deviation
 
-    @property
+    @cached_property
     def fault(self) -> str | None:
-        """Why the setting is not meaningful, as a sentence; None if it is."""
+        """Why the setting is not meaningful, in sentences; None if it is."""
         if self.above_chance:
             return None
-        return CHANCE if self.best.finite else NO_NUMBER
+        if not self.best.finite:
+            return NO_NUMBER
+        fits = layer_fit(self.graph.architecture, self.tensors) > TRAINED
+        return f"{CHANCE} {FIT if fits else NO_FIT}"
 
     @property
     def alternatives(self) -> tuple[Fit, ...]:

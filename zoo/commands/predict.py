@@ -198,6 +198,8 @@ def print_generalization(answers: list[Answer]) -> None:
         )
         if not result.typical:
             notes.append(f"[bold yellow]{escape(answer.name)}[/] is unlike the zoo: no interval is known.")
+        if result.note:
+            notes.append(f"[bold]{escape(answer.name)}[/]: {escape(result.note)}")
     if table.rows:
         console.print(table)
     for note in notes:

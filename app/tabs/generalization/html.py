@@ -112,7 +112,7 @@ def _prediction(predicted: Predicted) -> str:
     return (
         f'<div class="known"><p class="caption">Predicted</p><p class="number">{percent(result.test_accuracy)}</p>'
         f"<p>between <b>{percent(result.low)}</b> and <b>{percent(result.high)}</b> in {nine} cases</p>"
-        f'<p class="standing">{_standing(predicted)}</p></div>'
+        f'<p class="standing">{escape(result.note, 400) or _standing(predicted)}</p></div>'
     )
 
 

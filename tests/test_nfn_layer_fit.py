@@ -1,0 +1,71 @@
+"""The Mantel test of adjacent layers, on networks of many architectures."""
+
+import statistics
+
+import pytest
+import torch
+from torch import Tensor
+
+from nfn.architecture.graph import Architecture
+from nfn.architecture.views import small_cnn_graph
+from nfn.compare.align import Symmetry
+from nfn.layer_fit import layer_fit
+from nfn.network import Graph
+from zoo.catalog import Zoo
+
+COLLECTIONS = ("mnist-wild", "fashion-mnist-wild", "cifar10-wild")
+
+
+@pytest.fixture(scope="module")
+def graphs() -> list[Graph]:
+    """Trained networks, of every family: every third that is better than half of what is usual."""
+    found = []
+    for name in COLLECTIONS:
+        collection = Zoo().collection(name)
+        rows = [row for row in collection.rows.to_pylist() if row["test_accuracy"] > 0.3]
+        found += [collection.network(row["id"]).graph for row in rows[::3]]
+    return found
+
+
+def rows_permuted(architecture: Architecture, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The rows of every tensor of a hidden group in one other order, columns as they are."""
+    generator, out = torch.Generator().manual_seed(0), {name: x.clone() for name, x in tensors.items()}
+    symmetry = Symmetry.of_graph(architecture)
+    for group, size in symmetry.sizes.items():
+        order = torch.randperm(size, generator=generator)
+        for place in symmetry.places[group]:
+            if place.axis == 0:
+                part = out[place.name][place.rows]
+                taken = torch.arange(len(part))
+                taken[place.index.flatten()] = place.index[order].flatten()
+                out[place.name][place.rows] = part[taken]
+    return out
+
+
+def test_trained_layers_fit_each_other(graphs):
+    assert len(graphs) > 25
+    scores = [layer_fit(graph.architecture, graph.tensors) for graph in graphs]
+    assert statistics.median(scores) > 5 and min(scores) > -3
+
+
+def test_layers_whose_rows_were_permuted_do_not(graphs):
+    scores = [layer_fit(g.architecture, rows_permuted(g.architecture, dict(g.tensors))) for g in graphs]
+    assert max(scores) < 3 and abs(statistics.mean(scores)) < 0.6
+
+
+def test_permuting_rows_and_columns_changes_little(graphs):
+    """The random orders differ: the score is the same up to its own noise."""
+    for graph in graphs[:6]:
+        symmetry = Symmetry.of_graph(graph.architecture)
+        orders = {
+            group: torch.randperm(size, generator=torch.Generator().manual_seed(group))
+            for group, size in symmetry.sizes.items()
+        }
+        moved = symmetry.permute(graph.tensors, orders)
+        before, after = (layer_fit(graph.architecture, x) for x in (graph.tensors, moved))
+        assert after == pytest.approx(before, rel=0.3, abs=1.5)
+
+
+def test_constant_layers_score_zero():
+    features = Zoo().collection("cifar10-cnns").features([0]).map(torch.zeros_like)
+    assert layer_fit(*small_cnn_graph(features, "relu", 32)) == 0.0

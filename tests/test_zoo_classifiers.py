@@ -1,0 +1,56 @@
+"""What is said of a classifier that does no better than chance."""
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from nfn import write_network
+from nfn.features import WeightSpaceFeatures
+from nfn.layer_fit import NO_FIT
+from zoo.__main__ import app
+from zoo.catalog import Zoo
+from zoo.classifiers import AT_CHANCE, accuracy_predictors, predict_accuracy, zoo_classifier
+from zoo.train_generalization import uncouple
+
+
+@pytest.fixture(scope="module")
+def predictors():
+    return accuracy_predictors(Zoo())
+
+
+def taken_apart(zoo_id: str):
+    """A trained network of the zoo, the rows of its layers permuted without their columns."""
+    network = Zoo().network(zoo_id)
+    return network.with_features(uncouple(network.features, torch.Generator().manual_seed(7)))
+
+
+@pytest.mark.parametrize("collection", ["cifar10-cnns", "fashion-mnist-cnns"])
+def test_networks_taken_apart_are_at_chance_and_the_note_says_why(collection, predictors):
+    images = Zoo().collection(collection).images
+    size = predictors.small.config.sizes[images]
+    apart = zoo_classifier(taken_apart(f"{collection}/test/2"), images, size)
+    result = predict_accuracy(apart, predictors)
+    assert result.test_accuracy < 0.2 and result.note == f"{AT_CHANCE} {NO_FIT}"
+    trained = zoo_classifier(Zoo().network(f"{collection}/test/2"), images, size)
+    assert predict_accuracy(trained, predictors).note == ""
+
+
+@pytest.mark.parametrize(
+    ("apart", "words"), [(True, "do not fit each other"), (False, "fit each other as those of")]
+)
+def test_a_file_that_fits_no_pictures_is_said_to_be_trained_or_not(apart, words, tmp_path):
+    """Without a declared wiring none is found; permuting the classes alone leaves the layers as they were trained."""
+    network = taken_apart("cifar10-cnns/test/2") if apart else other_labels("cifar10-cnns/test/2")
+    write_network(network, tmp_path / "net.safetensors")
+    result = CliRunner().invoke(app, ["predict", "generalization", str(tmp_path / "net.safetensors")])
+    output = " ".join(result.output.split())
+    assert result.exit_code == 1 and "better than by chance" in output and words in output
+
+
+def other_labels(zoo_id: str):
+    """A trained network of the zoo whose classes are numbered in another way: none stays where it was."""
+    network = Zoo().network(zoo_id)
+    rows = torch.arange(10).roll(1)
+    weights, biases = list(network.features.weights), list(network.features.biases)
+    weights[-1], biases[-1] = weights[-1][:, :, rows], biases[-1][:, :, rows]
+    return network.with_features(WeightSpaceFeatures(weights, biases))
