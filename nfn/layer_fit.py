@@ -16,10 +16,9 @@ from nfn.compare.align import Place, Symmetry, by_unit
 
 TRAINED = 3.0
 """The z-score from which layers are said to fit each other."""
-FIT = "Its layers fit each other as those of a trained network do."
 NO_FIT = (
-    "Its layers do not fit each other as those of trained networks do: it has hardly been trained, or the rows of a "
-    "layer are in another order than the columns of the next."
+    "Its layers do not fit each other as those of most trained networks do: it may hardly have been trained, or the "
+    "rows of a layer may be in another order than the columns of the next."
 )
 PERMUTATIONS = 50
 MAX_UNITS = 256

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from torch import Tensor
 
-from nfn.layer_fit import FIT, NO_FIT, TRAINED, layer_fit
+from nfn.layer_fit import NO_FIT, TRAINED, layer_fit
 from nfn.network import ClassifierConvention, Graph, Network
 from nfn.wiring.fit import Fit, Setting
 from nfn.wiring.pictures import PictureSet, Pixels
@@ -25,8 +25,13 @@ NO_PICTURES = (
 )
 CHANCE = (
     "It classifies none of the supported pictures (MNIST, Fashion-MNIST, CIFAR-10) better than by chance, however it "
-    "is wired: it is untrained, or it was trained on other pictures or other labels."
+    "is wired."
 )
+OTHERS = (
+    "Its layers fit each other as those of a trained network do, so it was probably trained on other pictures or with "
+    "other labels."
+)
+NO_TRAINING = f"{NO_FIT} If neither, it was trained on other pictures or with other labels."
 NO_NUMBER = (
     "The weights of this network are so large that its outputs are not finite: nothing can be predicted."
 )
@@ -98,7 +103,7 @@ class Identified:
         if not self.best.finite:
             return NO_NUMBER
         fits = layer_fit(self.graph.architecture, self.tensors) > TRAINED
-        return f"{CHANCE} {FIT if fits else NO_FIT}"
+        return f"{CHANCE} {OTHERS if fits else NO_TRAINING}"
 
     @property
     def alternatives(self) -> tuple[Fit, ...]:
