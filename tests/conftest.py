@@ -145,6 +145,20 @@ def real_images():
     return load
 
 
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """The folder of sixteen SIRENs of real training digits; tests only read it."""
+    from zoo import images
+    from zoo.build import run_build
+    from zoo.build_siren import SirenBuild
+
+    folder = tmp_path_factory.mktemp("collections") / "digits"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
+        run_build(SirenBuild("mnist", "train", 16), folder, "cpu", 1, lambda count: None)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def local_images():
     """The few images of `tests/data` are those that wild zoos are built from."""

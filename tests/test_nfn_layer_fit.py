@@ -1,6 +1,7 @@
 """The Mantel test of adjacent layers, on networks of many architectures."""
 
 import statistics
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -27,19 +28,17 @@ def graphs() -> list[Graph]:
     return found
 
 
-def rows_permuted(architecture: Architecture, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def rows_permuted(architecture: Architecture, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The rows of every tensor of a hidden group in one other order, columns as they are."""
-    generator, out = torch.Generator().manual_seed(0), {name: x.clone() for name, x in tensors.items()}
     symmetry = Symmetry.of_graph(architecture)
-    for group, size in symmetry.sizes.items():
-        order = torch.randperm(size, generator=generator)
-        for place in symmetry.places[group]:
-            if place.axis == 0:
-                part = out[place.name][place.rows]
-                taken = torch.arange(len(part))
-                taken[place.index.flatten()] = place.index[order].flatten()
-                out[place.name][place.rows] = part[taken]
-    return out
+    rows = {group: tuple(p for p in places if p.axis == 0) for group, places in symmetry.places.items()}
+    return Symmetry(symmetry.sizes, rows).permute(tensors, random_orders(symmetry))
+
+
+def random_orders(symmetry: Symmetry) -> dict[int, Tensor]:
+    """A random order of each group's units."""
+    generator = torch.Generator().manual_seed(0)
+    return {group: torch.randperm(size, generator=generator) for group, size in symmetry.sizes.items()}
 
 
 def test_trained_layers_fit_each_other(graphs):
@@ -49,7 +48,7 @@ def test_trained_layers_fit_each_other(graphs):
 
 
 def test_layers_whose_rows_were_permuted_do_not(graphs):
-    scores = [layer_fit(g.architecture, rows_permuted(g.architecture, dict(g.tensors))) for g in graphs]
+    scores = [layer_fit(g.architecture, rows_permuted(g.architecture, g.tensors)) for g in graphs]
     assert max(scores) < 3 and abs(statistics.mean(scores)) < 0.6
 
 
@@ -57,11 +56,7 @@ def test_permuting_rows_and_columns_changes_little(graphs):
     """The random orders differ: the score is the same up to its own noise."""
     for graph in graphs[:6]:
         symmetry = Symmetry.of_graph(graph.architecture)
-        orders = {
-            group: torch.randperm(size, generator=torch.Generator().manual_seed(group))
-            for group, size in symmetry.sizes.items()
-        }
-        moved = symmetry.permute(graph.tensors, orders)
+        moved = symmetry.permute(graph.tensors, random_orders(symmetry))
         before, after = (layer_fit(graph.architecture, x) for x in (graph.tensors, moved))
         assert after == pytest.approx(before, rel=0.3, abs=1.5)
 

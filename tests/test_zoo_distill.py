@@ -9,10 +9,7 @@ from typer.testing import CliRunner
 
 from nfn.classifier import InrClassifier
 from nfn.weight_reader import WeightReader
-from zoo import images
 from zoo.__main__ import app
-from zoo.build import run_build
-from zoo.build_siren import SirenBuild
 from zoo.catalog import EMBEDDED, Zoo
 from zoo.collection import Collection
 from zoo.distill import teach
@@ -25,16 +22,6 @@ IMAGES = Path(__file__).parent / "data/images"
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory) -> Path:
-    """Eight SIRENs of real training digits."""
-    folder = tmp_path_factory.mktemp("collections") / "digits"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
-        run_build(SirenBuild("mnist", "train", 8), folder, "cpu", 1, lambda count: None)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def teacher() -> InrClassifier:
     return Zoo().predictor("inr-classifier", InrClassifier)
 
@@ -42,7 +29,7 @@ def teacher() -> InrClassifier:
 def test_a_teacher_gives_the_probabilities_of_its_own_answers(digits, teacher, tmp_path):
     collection = Collection(digits)
     probabilities = teach(teacher, collection, tmp_path / "taught.pt")
-    torch.testing.assert_close(probabilities.sum(1), torch.ones(8), atol=2e-3, rtol=0)
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(16), atol=2e-3, rtol=0)
     answer = teacher.predict(collection.network("train/3"), "mnist")
     expected = torch.tensor([answer.probabilities[name] for name in collection.spec.label_names])
     torch.testing.assert_close(probabilities[3], expected, atol=2e-3, rtol=0)
@@ -68,7 +55,7 @@ def test_the_loss_is_a_weighted_mean_of_labels_and_teacher(digits):
     with torch.no_grad():  # an untrained reader is nearly indifferent, and the losses are nearly the same
         for parameter in model.head[-1].parameters():
             parameter.mul_(20)
-    uniform = torch.full((8, 10), 0.1)
+    uniform = torch.full((16, 10), 0.1)
     sets = read_examples(model, [collection], lambda collection: uniform)
     smooth = ReaderRecipe(
         samples=16, batch=8, noise=0.0, label_smoothing=1.0

@@ -13,10 +13,7 @@ from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.network import ClassifierConvention
 from nfn.permutation import permute, random_permutations
 from nfn.weight_reader import WeightReader, WeightReaderConfig
-from zoo import images
 from zoo.__main__ import app
-from zoo.build import run_build
-from zoo.build_siren import SirenBuild
 from zoo.card_plot import learning_curve_svg
 from zoo.card_reader import LEARNING_CURVE_PLOT, curve_svg, reader_card
 from zoo.catalog import EMBEDDED, Zoo
@@ -38,16 +35,6 @@ from zoo.train_reader import (
 
 IMAGES = Path(__file__).parent / "data/images"
 QUICK = ReaderRecipe(samples=960, batch=16)
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory) -> Path:
-    """Sixteen SIRENs of real training digits."""
-    folder = tmp_path_factory.mktemp("collections") / "digits"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
-        run_build(SirenBuild("mnist", "train", 16), folder, "cpu", 1, lambda count: None)
-    return folder
 
 
 @pytest.fixture(scope="module")

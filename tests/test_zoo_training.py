@@ -10,8 +10,6 @@ from typer.testing import CliRunner
 from nfn.editor import InrEditorConfig
 from zoo import images
 from zoo.__main__ import app
-from zoo.build import run_build
-from zoo.build_siren import SirenBuild
 from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
 from zoo.commands import conventions, evaluate, train
@@ -21,16 +19,6 @@ from zoo.train_editor import EditorRecipe, editing_batch, train_editor
 from zoo.training import run_steps, step_generator
 
 IMAGES = Path(__file__).parent / "data/images"
-
-
-@pytest.fixture(scope="module")
-def collection(tmp_path_factory) -> Path:
-    """Sixteen SIRENs of real training digits."""
-    folder = tmp_path_factory.mktemp("collections") / "digits"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
-        run_build(SirenBuild("mnist", "train", 16), folder, "cpu", 1, lambda count: None)
-    return folder
 
 
 class Interrupted(Exception):
@@ -69,14 +57,12 @@ def test_a_finished_run_is_not_repeated(tmp_path):
     assert torch.equal(counting_run(tmp_path, stop_at=0), whole)
 
 
-def test_the_editor_learns_to_edit(collection, tmp_path):
+def test_the_editor_learns_to_edit(digits, tmp_path):
     config = InrEditorConfig(channels=8, depth=2, steps=3)
     model = train_editor(
-        [collection], config, EditorRecipe(steps=40, batch=10, learning_rate=1e-2), tmp_path, "cpu"
+        [digits], config, EditorRecipe(steps=40, batch=10, learning_rate=1e-2), tmp_path, "cpu"
     )
-    features, targets = editing_batch(
-        Collection(collection).features(), 28, 10, torch.Generator().manual_seed(5)
-    )
+    features, targets = editing_batch(Collection(digits).features(), 28, 10, torch.Generator().manual_seed(5))
     with torch.no_grad():
         untouched = features_error(features, targets)
         edited = features_error(model.best(features, targets), targets)
@@ -89,16 +75,16 @@ def features_error(features, targets) -> float:
     return float((render(features, 28, 28).clamp(-1, 1) - targets).square().mean())
 
 
-def test_the_classifier_learns_and_calibrates(collection, tmp_path, monkeypatch):
+def test_the_classifier_learns_and_calibrates(digits, tmp_path, monkeypatch):
     monkeypatch.setenv(images.IMAGES_FOLDER_VARIABLE, str(IMAGES))
     shares = (("mnist", 0.4), ("cifar10", 0.4))
     recipe = ClassifierRecipe(steps=50, batch=40, learning_rate=0.05, shares=shares, siren_share=0.5)
-    model = train_classifier([collection], recipe, tmp_path, "cpu")
-    calibrate(model, [collection])
-    digits = [model.explain(p) for p in model.probabilities(Collection(collection).features())]
-    assert sum(result.domain == "mnist" for result in digits) >= 12
+    model = train_classifier([digits], recipe, tmp_path, "cpu")
+    calibrate(model, [digits])
+    answers = [model.explain(p) for p in model.probabilities(Collection(digits).features())]
+    assert sum(result.domain == "mnist" for result in answers) >= 12
     assert 0 < model.config.typical_from["mnist"] < 1
-    assert sum(result.typical for result in digits) >= 15
+    assert sum(result.typical for result in answers) >= 15
 
 
 def test_roughened_pictures_keep_their_subject_and_negatives_have_none():
@@ -120,15 +106,15 @@ def run(*arguments: object):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_a_predictor_that_is_there_is_replaced_only_if_asked(collection, tmp_path):
+def test_a_predictor_that_is_there_is_replaced_only_if_asked(digits, tmp_path):
     out, options = tmp_path / "editor", ("--steps", 2, "--work", tmp_path / "work")
-    first = run("train", "inr-editor", collection, "--out", out, *options)
+    first = run("train", "inr-editor", digits, "--out", out, *options)
     assert first.exit_code == 0 and "Next: python -m zoo evaluate" in first.output
     weights = (out / "model.safetensors").read_bytes()
-    again = run("train", "inr-editor", collection, "--out", out, "--steps", 3, "--work", tmp_path / "other")
+    again = run("train", "inr-editor", digits, "--out", out, "--steps", 3, "--work", tmp_path / "other")
     assert isinstance(again.exception, ZooError) and "add --overwrite" in str(again.exception)
     assert (out / "model.safetensors").read_bytes() == weights
-    assert run("train", "inr-editor", collection, "--out", out, *options, "--overwrite").exit_code == 0
+    assert run("train", "inr-editor", digits, "--out", out, *options, "--overwrite").exit_code == 0
 
 
 def test_test_images_are_not_learned_from(tmp_path):
