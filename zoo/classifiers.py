@@ -191,11 +191,13 @@ def predict_accuracy(classifier: Classifier, predictors: AccuracyPredictors) -> 
             predictors.general.config.coverage,
         )
         return Generalization(math.nan, 0.0, 1.0, coverage, False, 0.0, images, "", fault or NO_PICTURES)
-    result = _with_note(_predict(classifier.graph, classifier.setting, predictors), classifier.graph)
+    result = _predict(classifier.graph, classifier.setting, predictors)
     identified = classifier.identified
     if identified is not None and not identified.declared and identified.best.overconfidence > DOUBTFUL:
         return replace(result, typical=False, low=0.0, high=1.0, reason=OVERCONFIDENT)
-    return _check_alternatives(classifier.identified, result, predictors) if classifier.identified else result
+    if identified is not None:
+        result = _check_alternatives(identified, result, predictors)
+    return _with_note(result, classifier.graph)
 
 
 def _with_note(result: Generalization, graph: Graph) -> Generalization:

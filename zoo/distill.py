@@ -10,6 +10,7 @@ from torch import Tensor
 from nfn.classifier import InrClassifier
 from zoo.collection import Collection
 from zoo.errors import ZooError
+from zoo.files import write_whole
 from zoo.training import STDERR
 
 BATCH = 500
@@ -27,8 +28,9 @@ def teach(teacher: InrClassifier, collection: Collection, cache: Path) -> Tensor
             f"{', '.join(teacher.config.labels)}, with other labels or another name than {collection.images}."
         )
     if not cache.exists():
+        probabilities = _probabilities(teacher, collection).half()
         cache.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(_probabilities(teacher, collection).half(), cache)
+        write_whole(cache, lambda part: torch.save(probabilities, part))
     return torch.load(cache, weights_only=True).float()
 
 

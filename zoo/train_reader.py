@@ -7,6 +7,7 @@ but not its label. The learning rate warms up, stays, and decays to zero. A stop
 or fewer steps.
 """
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -236,9 +237,7 @@ def train_reader(
     opened = [Collection(path) for path in collections]
     torch.manual_seed(recipe.seed)
     model = WeightReader(reader_config(task, opened, channels))
-    probabilities = (
-        None if teacher is None else lambda c: teach(teacher, c, folder / f"teacher-{c.folder.name}.pt")
-    )
+    probabilities = None if teacher is None else lambda c: teach(teacher, c, folder / taught_file(c))
     sets = read_examples(model, opened, probabilities)
     if start is None:
         prepare(model, sets)
@@ -260,6 +259,12 @@ def train_reader(
 
     run_steps(step, recipe.steps, {"model": model, "optimizer": optimizer}, folder, every)
     return model.eval()
+
+
+def taught_file(collection: Collection) -> str:
+    """The file of a teacher's probabilities: another one for another folder, and once a collection has grown."""
+    place = hashlib.sha256(str(collection.folder.resolve()).encode()).hexdigest()[:8]
+    return f"teacher-{collection.folder.name}-{place}-{len(collection)}.pt"
 
 
 def continue_from(model: WeightReader, start: WeightReader) -> None:
@@ -313,15 +318,13 @@ def batch_loss(
     with torch.autocast(model.device.type, torch.bfloat16):
         out = model(features, activations)
     out = out.float()
-    if model.config.labels:
-        loss = F.cross_entropy(out, targets, label_smoothing=recipe.label_smoothing)
-        taught = [s.taught[chosen] for s, chosen in zip(sets, rows, strict=True) if s.taught is not None]
-        return (
-            loss.lerp(F.cross_entropy(out, torch.cat(taught).to(out)), recipe.distillation)
-            if taught
-            else loss
-        )
-    return F.smooth_l1_loss(out[:, 0], (targets - model.config.mean) / model.config.deviation, beta=0.5)
+    if not model.config.labels:
+        return F.smooth_l1_loss(out[:, 0], (targets - model.config.mean) / model.config.deviation, beta=0.5)
+    loss = F.cross_entropy(out, targets, label_smoothing=recipe.label_smoothing)
+    taught = [s.taught[chosen] for s, chosen in zip(sets, rows, strict=True) if s.taught is not None]
+    if not taught:
+        return loss
+    return loss.lerp(F.cross_entropy(out, torch.cat(taught).to(out)), recipe.distillation)
 
 
 @torch.no_grad()
