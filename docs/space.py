@@ -19,7 +19,7 @@ from zoo.remote import HubFiles, open_zoo
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = (".ci/", ".github/", ".git", "bench/", "tests/")
 """Path prefixes that a Space does not need; the Hub writes its own `.gitattributes`."""
-PICTURE = "docs/generalization.png"
+PICTURE = "docs/generalization.webp"
 """The preview picture of links to the Space."""
 console = Console()
 

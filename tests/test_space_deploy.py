@@ -15,7 +15,7 @@ SPACE = ("spaces", "someone/weightscope")
 @pytest.fixture
 def few(tmp_path, monkeypatch):
     """A checkout of few files."""
-    for path in ("README.md", "app.py", "docs/generalization.png", "zoo/embedded/catalog.json"):
+    for path in ("README.md", "app.py", "docs/generalization.webp", "zoo/embedded/catalog.json"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes((ROOT / path).read_bytes())
     (tmp_path / "tests").mkdir()
@@ -50,13 +50,13 @@ def test_tracked_files_go_to_the_space_and_removed_files_are_deleted(hub, few, m
         ".gitattributes",
         "README.md",
         "app.py",
-        "docs/generalization.png",
+        "docs/generalization.webp",
         "zoo/embedded/catalog.json",
     }
     assert files[".gitattributes"] == b"*.safetensors filter=lfs\n", "the Hub's own stays"
     assert files["app.py"] == (ROOT / "app.py").read_bytes()
     head = yaml.safe_load(files["README.md"].decode().split("---")[1])
-    assert head["thumbnail"] == f"{hub.url}/spaces/someone/weightscope/resolve/main/docs/generalization.png"
+    assert head["thumbnail"] == f"{hub.url}/spaces/someone/weightscope/resolve/main/docs/generalization.webp"
     assert (
         head["models"] == [f"{NAME}-inr-editor"]
         and NAME in head["datasets"]
