@@ -20,7 +20,15 @@ from zoo.collection import Collection
 from zoo.commands.train import TRAINING_FILE
 from zoo.evaluate_reader import number_row
 from zoo.files import read_json, write_json
-from zoo.train_reader import ReaderRecipe, prepare, read_examples, reader_config, split_rows, train_step
+from zoo.train_reader import (
+    ReaderRecipe,
+    ReaderSize,
+    prepare,
+    read_examples,
+    reader_config,
+    split_rows,
+    train_step,
+)
 
 
 def main() -> None:
@@ -53,7 +61,7 @@ def measure(
     """Train a reader on the first `runs` training runs; the figures of the held-out networks."""
     train = rows_of_runs(collection, runs)
     torch.manual_seed(recipe.seed)
-    model = WeightReader(reader_config(task, [collection], channels))
+    model = WeightReader(reader_config(task, [collection], ReaderSize(channels)))
     (examples,) = read_examples(model, [collection])
     sets = [replace(examples, train=train)]
     prepare(model, sets)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nfn.augment import Moves, random_moves
 from nfn.canonical import canonical_by_activation, canonical_sine
 from nfn.features import WeightSpaceFeatures
-from nfn.layers.messages import UnitEncoder, UnitPool, alternating_sweeps
+from nfn.layers.messages import UnitEncoder, UnitPool, WidePool, alternating_sweeps
 from nfn.network import Network
 from nfn.predictor import Predictor
 from nfn.spec import ArraySpec, NetworkSpec
@@ -37,8 +37,8 @@ class WeightReaderConfig:
     sine units, those of each network's own activation (ReLU or tanh), or none. `labels` per image set for the task
     `label`, empty where `task` names a column of numbers, which have this `mean` and `deviation` in networks of the
     image set `images` ("" if of several). `rounds` counts sweeps of messages forward; one backward lies between two of
-    them. Labels are averages over `views` copies of a SIREN whose pictures are moved a little (`nfn.augment`), mirrored
-    ones among them with `mirror`.
+    them. `wide` is the number of features per unit that are pooled besides its own. Labels are averages over `views`
+    copies of a SIREN whose pictures are moved a little (`nfn.augment`), mirrored ones among them with `mirror`.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -48,6 +48,7 @@ class WeightReaderConfig:
     channels: int = 64
     rounds: int = 2
     waves: int = 64
+    wide: int = 0
     head: int = 128
     dropout: float = 0.1
     views: int = 1
@@ -111,8 +112,10 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
             nn.init.normal_(self.activation.weight, std=0.3)
         self.sweeps = alternating_sweeps(spec, channels, 2 * config.rounds - 1)
         self.pool = UnitPool(spec, 1, channels)
+        self.wide = WidePool(spec, 1, channels, config.wide) if config.wide else None
+        pooled = self.pool.num_outs + (self.wide.num_outs if self.wide else 0)
         self.head = nn.Sequential(
-            nn.Linear(self.pool.num_outs, config.head), nn.LayerNorm(config.head), nn.SiLU(),
+            nn.Linear(pooled, config.head), nn.LayerNorm(config.head), nn.SiLU(),
             nn.Linear(config.head, config.outputs),
         )  # fmt: skip
 
@@ -159,7 +162,10 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
             units = [unit + self.activation(places)[:, None] for unit in units]
         for sweep in self.sweeps:
             units = sweep(features, units)
-        return self.head(F.dropout(self.pool(features, units), self.config.dropout, self.training))
+        pooled = self.pool(features, units)
+        if self.wide is not None:
+            pooled = torch.cat([pooled, self.wide(features, units)], 1)
+        return self.head(F.dropout(pooled, self.config.dropout, self.training))
 
     def _places(self, activations: Sequence[str | None]) -> Tensor:
         """The numbers of activations; ValueError for an unknown one."""

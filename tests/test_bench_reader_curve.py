@@ -12,7 +12,7 @@ from zoo import train_reader
 from zoo.catalog import EMBEDDED
 from zoo.collection import Collection
 from zoo.files import read_json, write_json
-from zoo.train_reader import reader_config
+from zoo.train_reader import ReaderSize, reader_config
 
 FOLDER = EMBEDDED / "collections/cifar10-cnns"
 
@@ -37,7 +37,7 @@ def test_the_first_runs_are_taken_with_all_their_checkpoints():
 
 
 def test_the_figures_are_stored_beside_the_reader(tmp_path, monkeypatch):
-    WeightReader(reader_config("accuracy", [Collection(FOLDER)], 4)).save(tmp_path)
+    WeightReader(reader_config("accuracy", [Collection(FOLDER)], ReaderSize(4))).save(tmp_path)
     training = {"recipe": {"samples": 64, "batch": 16, "seed": 0}, "task": "accuracy", "seconds": 1}
     write_json(tmp_path / "training.json", training)
     monkeypatch.setattr(sys, "argv", ["", str(FOLDER), "--folder", str(tmp_path), "--runs", "4", "8"])

@@ -14,7 +14,7 @@ from nfn.canonical import (
 )
 from nfn.checks import assert_equivariant, assert_invariant, assert_sensitive
 from nfn.features import WeightSpaceFeatures
-from nfn.layers.messages import ProductMessages, Symmetry, UnitEncoder, UnitPool
+from nfn.layers.messages import ProductMessages, Symmetry, UnitEncoder, UnitPool, WidePool
 from nfn.layers.unit_decoder import UnitDecoder
 from nfn.siren import evaluate
 from nfn.space import SpaceLike, WeightSpace, as_space
@@ -31,14 +31,17 @@ MESSAGE_SPACES = {
 class Reading(torch.nn.Module):
     """Encoder, sweeps and pool: networks to a vector each."""
 
-    def __init__(self, spec: SpaceLike, channels: int = 1, symmetry: Symmetry = "none", waves: int = 0):
+    def __init__(
+        self, spec: SpaceLike, channels: int = 1, symmetry: Symmetry = "none", waves: int = 0, wide: int = 0
+    ):
         super().__init__()
         self.encoder = UnitEncoder(spec, channels, 4, waves, symmetry=symmetry)
         ways = (False,) if symmetry == "scale" else (False, True, False)
         self.sweeps = torch.nn.ModuleList(
             ProductMessages(spec, channels, 4, backward, symmetry) for backward in ways
         )
-        self.pool = UnitPool(spec, channels, 4, symmetry)
+        narrow = UnitPool(spec, channels, 4, symmetry)
+        self.pool = WidePool(spec, channels, 4, wide) if wide else narrow
         self.double()
 
     def units(self, features: WeightSpaceFeatures) -> list[torch.Tensor]:
@@ -65,6 +68,13 @@ def test_reading_any_space_does_not_depend_on_the_order_of_units(space):
     features = random_on(space, 2)
     assert_invariant(Reading(space, 2), features, space=space)
     assert_sensitive(Reading(space, 2), features, space=space)
+
+
+@pytest.mark.parametrize("space", MESSAGE_SPACES.values(), ids=MESSAGE_SPACES)
+def test_wide_pooling_does_not_depend_on_the_order_of_units(space):
+    reading, features = Reading(space, 2, wide=9), random_on(space, 2)
+    assert_invariant(reading, features, space=space)
+    assert_sensitive(reading, features, space=space)
 
 
 class Editing(Reading):

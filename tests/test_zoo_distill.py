@@ -15,7 +15,7 @@ from zoo.collection import Collection
 from zoo.distill import teach
 from zoo.errors import ZooError
 from zoo.files import read_json
-from zoo.train_reader import ReaderRecipe, batch_loss, read_examples, reader_config, train_reader
+from zoo.train_reader import ReaderRecipe, ReaderSize, batch_loss, read_examples, reader_config, train_reader
 from zoo.training import step_generator
 
 IMAGES = Path(__file__).parent / "data/images"
@@ -49,7 +49,7 @@ def test_a_teacher_of_other_labels_is_refused(digits, teacher, tmp_path):
 
 def test_the_loss_is_a_weighted_mean_of_labels_and_teacher(digits):
     collection = Collection(digits)
-    config = replace(reader_config("label", [collection], 4), dropout=0.0)
+    config = replace(reader_config("label", [collection], ReaderSize(4)), dropout=0.0)
     torch.manual_seed(0)
     model = WeightReader(config)
     with torch.no_grad():  # an untrained reader is nearly indifferent, and the losses are nearly the same
@@ -74,13 +74,29 @@ def test_the_loss_is_a_weighted_mean_of_labels_and_teacher(digits):
 def test_a_training_continues_from_another_reader(digits, tmp_path):
     collection, still = Collection(digits), ReaderRecipe(samples=16, batch=8, learning_rate=0.0)
     torch.manual_seed(5)
-    start = WeightReader(reader_config("label", [collection], 4))
+    start = WeightReader(reader_config("label", [collection], ReaderSize(4)))
     start.scales.fill_(0.7)
-    model = train_reader([digits], "label", 4, still, tmp_path, "cpu", start=start)
+    model = train_reader([digits], "label", ReaderSize(4), still, tmp_path, "cpu", start=start)
     for name, tensor in start.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor), name
     with pytest.raises(ZooError, match="has another config"):
-        train_reader([digits], "label", 8, still, tmp_path / "other", "cpu", start=start)
+        train_reader([digits], "label", ReaderSize(8), still, tmp_path / "other", "cpu", start=start)
+
+
+def test_a_larger_reader_answers_as_the_one_that_it_continues_and_then_learns(digits, tmp_path):
+    collection, larger = Collection(digits), ReaderSize(channels=4, rounds=3, wide=6)
+    torch.manual_seed(5)
+    start = WeightReader(reader_config("label", [collection], ReaderSize(4))).eval()
+    still, step = (ReaderRecipe(samples=16, batch=8, learning_rate=rate) for rate in (0.0, 1e-2))
+    model = train_reader([digits], "label", larger, still, tmp_path / "still", "cpu", start=start)
+    assert (model.config.rounds, model.config.wide, len(model.sweeps)) == (3, 6, 5)
+    networks = collection.normalized()
+    torch.testing.assert_close(model(networks), start(networks))
+    learned = train_reader([digits], "label", larger, step, tmp_path / "step", "cpu", start=start)
+    for name, tensor in model.state_dict().items():
+        assert name == "scales" or not torch.equal(tensor, learned.state_dict()[name]), name
+    with pytest.raises(ZooError, match="has another config"):
+        train_reader([digits], "label", ReaderSize(4), still, tmp_path / "less", "cpu", start=model)
 
 
 def test_both_are_options_of_the_command(digits, tmp_path):

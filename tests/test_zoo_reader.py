@@ -25,6 +25,7 @@ from zoo.evaluate_reader import evaluate_reader, number_row, rescaled
 from zoo.files import read_json
 from zoo.train_reader import (
     ReaderRecipe,
+    ReaderSize,
     activations_of,
     canonical_of,
     reader_config,
@@ -39,7 +40,7 @@ QUICK = ReaderRecipe(samples=960, batch=16)
 
 @pytest.fixture(scope="module")
 def reader(digits, tmp_path_factory) -> WeightReader:
-    return train_reader([digits], "label", 16, QUICK, tmp_path_factory.mktemp("work"), "cpu")
+    return train_reader([digits], "label", ReaderSize(16), QUICK, tmp_path_factory.mktemp("work"), "cpu")
 
 
 def test_a_reader_learns_what_its_networks_show(reader, digits):
@@ -67,8 +68,8 @@ def test_an_interrupted_reader_ends_where_an_uninterrupted_one_does(reader, digi
         rate = ReaderRecipe.rate
         patch.setattr(ReaderRecipe, "rate", lambda self, i: stop(i) if i == 40 else rate(self, i))
         with pytest.raises(Interrupted):
-            train_reader([digits], "label", 16, QUICK, tmp_path, "cpu")
-    again = train_reader([digits], "label", 16, QUICK, tmp_path, "cpu")
+            train_reader([digits], "label", ReaderSize(16), QUICK, tmp_path, "cpu")
+    again = train_reader([digits], "label", ReaderSize(16), QUICK, tmp_path, "cpu")
     for name, tensor in reader.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor), name
     assert "validation" in (tmp_path / "curve.json").read_text()
@@ -171,13 +172,13 @@ def test_unknown_domains_are_reported_by_a_reader(reader, digits):
 
 def test_a_number_of_small_cnns_is_read(tmp_path):
     folder = EMBEDDED / "collections/cifar10-cnns"
-    config = reader_config("accuracy", [Collection(folder)], 8)
+    config = reader_config("accuracy", [Collection(folder)], ReaderSize(8))
     assert config.outputs == 1 and config.canonical == "activation" and not config.labels
     model = WeightReader(replace(config, mean=0.4, deviation=0.1))
     number = model.predict(Collection(folder).network("test/0")).number
     assert number is not None and -2 < number < 2
     with pytest.raises(ZooError, match="no networks in the split 'train'"):
-        train_reader([folder], "accuracy", 8, QUICK, tmp_path, "cpu")
+        train_reader([folder], "accuracy", ReaderSize(8), QUICK, tmp_path, "cpu")
 
 
 def test_rescaled_and_sign_flipped_copies_of_classifiers_get_the_same_number():
@@ -186,7 +187,7 @@ def test_rescaled_and_sign_flipped_copies_of_classifiers_get_the_same_number():
     assert set(activations) == {"relu", "tanh"}
     copies = rescaled(features, activations, torch.Generator().manual_seed(0))
     assert not torch.allclose(copies.weights[0], features.weights[0])
-    config, answers = reader_config("accuracy", [collection], 8), {}
+    config, answers = reader_config("accuracy", [collection], ReaderSize(8)), {}
     for canonical in ("activation", "none"):
         torch.manual_seed(0)
         model = WeightReader(replace(config, canonical=canonical)).eval()
@@ -198,7 +199,10 @@ def test_rescaled_and_sign_flipped_copies_of_classifiers_get_the_same_number():
 
 def test_a_reader_of_classifiers_needs_an_activation_that_it_knows():
     collection = Collection(EMBEDDED / "collections/cifar10-cnns")
-    model, network = WeightReader(reader_config("accuracy", [collection], 4)), collection.network("test/0")
+    model, network = (
+        WeightReader(reader_config("accuracy", [collection], ReaderSize(4))),
+        collection.network("test/0"),
+    )
     assert model.fault(network) is None
     for activation, message in ((None, "activation is not known"), ("gelu", "gelu; this reader knows")):
         other = replace(network, convention=replace(network.classifier, activation=activation))
@@ -209,7 +213,7 @@ def test_a_reader_of_classifiers_needs_an_activation_that_it_knows():
     ("name", "images"), [("cifar10-cnns", "CIFAR-10"), ("fashion-mnist-cnns", "Fashion-MNIST")]
 )
 def test_titles_write_image_sets_as_people_do(name, images):
-    config = reader_config("accuracy", [Collection(EMBEDDED / "collections" / name)], 4)
+    config = reader_config("accuracy", [Collection(EMBEDDED / "collections" / name)], ReaderSize(4))
     title = f"The accuracy of {images} networks, from weights alone"
     assert WeightReader(config).title == title
     assert title in {info.title for info in Zoo().predictors()}
@@ -222,15 +226,17 @@ def test_networks_of_other_activations_are_read_as_they_are(monkeypatch):
 
 def test_a_number_of_sirens_is_measured():
     collection = Collection(EMBEDDED / "collections/mnist-sirens")
-    row = number_row(WeightReader(reader_config("psnr", [collection], 4)), collection)
+    row = number_row(WeightReader(reader_config("psnr", [collection], ReaderSize(4))), collection)
     assert row["networks"] == len(collection) and row["images"] == "mnist" and row["error"] > 0
 
 
 def test_columns_and_shapes_that_do_not_fit_are_named(digits):
     with pytest.raises(ZooError, match="no column 'test_accuracy': choose one of id, split"):
-        reader_config("accuracy", [Collection(digits)], 8)
+        reader_config("accuracy", [Collection(digits)], ReaderSize(8))
     with pytest.raises(ZooError, match="of one shape; these collections have 2"):
-        reader_config("label", [Collection(digits), Collection(EMBEDDED / "collections/cifar10-sirens")], 8)
+        reader_config(
+            "label", [Collection(digits), Collection(EMBEDDED / "collections/cifar10-sirens")], ReaderSize(8)
+        )
     with pytest.raises(ValueError, match="canonical 'cosine'"):
         WeightReaderConfig(((2, 2),), canonical="cosine")  # type: ignore[arg-type]
 

@@ -33,8 +33,8 @@ LABEL, ACCURACY = "label", "accuracy"
 COLUMNS = {ACCURACY: "test_accuracy"}
 """Short names of columns."""
 MOVES = {
-    "mnist": Moves(rotation=0.25, scale=0.2, shear=0.2),
-    "fashion_mnist": Moves(rotation=0.12, scale=0.15, mirror=True, contrast=0.15, brightness=0.05),
+    "mnist": Moves(rotation=0.15, scale=0.12, shear=0.12, shift=0.07),
+    "fashion_mnist": Moves(0.05, 0.06, 0.04, 0.05, mirror=True, contrast=0.06, brightness=0.02),
     "cifar10": Moves(rotation=0.12, scale=0.15, mirror=True, contrast=0.25, brightness=0.15),
 }
 """The transformations of a picture of each image set that keep its label."""
@@ -48,6 +48,15 @@ DISTILLATION = 0.8
 """With a teacher."""
 Teacher = Callable[[Collection], Tensor]
 """The class probabilities `(n, labels)` of a collection's networks."""
+
+
+@dataclass(frozen=True)
+class ReaderSize:
+    """The size of a reader, as in `WeightReaderConfig`."""
+
+    channels: int = WeightReaderConfig.channels
+    rounds: int = WeightReaderConfig.rounds
+    wide: int = WeightReaderConfig.wide
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,7 @@ class Examples:
         return [self.activations[row] for row in rows.tolist()] if self.activations else []
 
 
-def reader_config(task: str, collections: Sequence[Collection], channels: int) -> WeightReaderConfig:
+def reader_config(task: str, collections: Sequence[Collection], size: ReaderSize) -> WeightReaderConfig:
     """A config for these collections; ZooError if they do not have the column, or differ in shape."""
     specs = {collection.spec.network for collection in collections}
     if len(specs) != 1:
@@ -130,8 +139,9 @@ def reader_config(task: str, collections: Sequence[Collection], channels: int) -
     mirror = pictures and all(MOVES.get(name, Moves()).mirror for name in labels)
     return WeightReaderConfig(
         shapes=tuple(weight.shape for weight in collections[0].spec.network.weight_spec),
-        task=task, labels=labels, canonical=canonical_of(collections), channels=channels,
-        waves=channels if are_sirens(collections) else 0, dropout=0.1 if are_sirens(collections) else 0.3,
+        task=task, labels=labels, canonical=canonical_of(collections),
+        channels=size.channels, rounds=size.rounds, wide=size.wide,
+        waves=size.channels if are_sirens(collections) else 0, dropout=0.03 if are_sirens(collections) else 0.3,
         views=VIEWS if pictures else 1, mirror=mirror, images="" if labels or len(names) > 1 else names[0],
     )  # fmt: skip
 
@@ -156,7 +166,7 @@ def are_sirens(collections: Sequence[Collection]) -> bool:
 
 def default_noise(collections: Sequence[Path]) -> float:
     """The noise to train with: there are fewer classifiers than SIRENs, and they are not moved."""
-    return 0.01 if are_sirens([Collection(path) for path in collections]) else 0.1
+    return 0.003 if are_sirens([Collection(path) for path in collections]) else 0.1
 
 
 def activations_of(collection: Collection) -> tuple[str, ...]:
@@ -222,7 +232,7 @@ def join(parts: Sequence[Examples]) -> Examples:
 def train_reader(
     collections: Sequence[Path],
     task: str,
-    channels: int,
+    size: ReaderSize,
     recipe: ReaderRecipe,
     folder: Path,
     device: str,
@@ -231,12 +241,12 @@ def train_reader(
 ) -> WeightReader:
     """Train on the collections' training networks; checkpoints and the validation curve are in `folder`.
 
-    `teacher` classifies the pictures of SIRENs, for the recipe's `distillation`; `start` is a reader of the same config
-    to continue from (ZooError if it has another).
+    `teacher` classifies the pictures of SIRENs, for the recipe's `distillation`; `start` is a reader to continue from,
+    of the same config, or with fewer rounds or narrower pooling (ZooError if it has another).
     """
     opened = [Collection(path) for path in collections]
     torch.manual_seed(recipe.seed)
-    model = WeightReader(reader_config(task, opened, channels))
+    model = WeightReader(reader_config(task, opened, size))
     probabilities = None if teacher is None else lambda c: teach(teacher, c, folder / taught_file(c))
     sets = read_examples(model, opened, probabilities)
     if start is None:
@@ -268,12 +278,24 @@ def taught_file(collection: Collection) -> str:
 
 
 def continue_from(model: WeightReader, start: WeightReader) -> None:
-    """Copy the weights, and the typical sizes that they were trained with, of a reader of the same config."""
-    fixed = replace(model.config, mean=start.config.mean, deviation=start.config.deviation)
-    if fixed != start.config:
-        raise ZooError(f"The reader to start from has another config: {start.config}, and not {fixed}.")
-    model.config = start.config
-    model.load_state_dict(start.state_dict())
+    """Make `model` answer as `start` does, a reader of its config or one with fewer rounds or narrower pooling.
+
+    What `model` has more adds nothing at first (Net2Net, arXiv:1511.05641): further messages are zero, and so are the
+    weights of the head for what is pooled in addition.
+    """
+    other = start.config
+    config = replace(model.config, mean=other.mean, deviation=other.deviation)
+    smaller = replace(config, rounds=min(config.rounds, other.rounds), wide=other.wide, dropout=other.dropout)
+    if smaller != other or other.wide not in (0, config.wide):
+        raise ZooError(f"The reader to start from has another config: {other}, and not {config}.")
+    model.config = config
+    known, grown = start.state_dict(), model.state_dict()
+    for name in grown.keys() - known.keys():
+        if name.startswith("sweeps") and ".net.3." in name:  # the last layer of an update
+            grown[name].zero_()
+    head = known["head.0.weight"]
+    known["head.0.weight"] = F.pad(head, (0, grown["head.0.weight"].shape[1] - head.shape[1]))
+    model.load_state_dict(grown | known)
 
 
 def train_step(

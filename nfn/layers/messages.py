@@ -288,3 +288,23 @@ class UnitPool(nn.Module):
             ends = self.places.gather(wsfeat, tensors).transpose(1, 2)
             out.append(torch.bmm(ends, units).flatten(1) * units.shape[1] ** -0.5)
         return out
+
+
+class WidePool(nn.Module):
+    """`UnitPool` of `wide` features of each unit: `silu(linear(h))`, with other weights for each group."""
+
+    def __init__(self, network_spec: SpaceLike, in_channels: int, channels: int, wide: int):
+        super().__init__()
+        self.pool = UnitPool(network_spec, in_channels, wide)
+        self.nets = nn.ModuleList(
+            nn.Sequential(nn.Linear(channels, wide), nn.SiLU()) for _ in self.pool.places.groups
+        )
+
+    @property
+    def num_outs(self) -> int:
+        """The number of outputs."""
+        return self.pool.num_outs
+
+    def forward(self, wsfeat: WeightSpaceFeatures, units: Units) -> Tensor:
+        """Features `(B, in_channels, ...)` and units `(B, units, channels)` to `(B, num_outs)`."""
+        return self.pool(wsfeat, [net(x) for net, x in zip(self.nets, units, strict=True)])

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nfn.classifier import InrClassifier
-from nfn.weight_reader import WeightReader, WeightReaderConfig
+from nfn.weight_reader import WeightReader
 from zoo.build import find_device
 from zoo.card_plot import learning_curve_svg
 from zoo.card_reader import LEARNING_CURVE_PLOT, curve_svg, reader_card
@@ -16,7 +16,14 @@ from zoo.commands.evaluate import write_card
 from zoo.commands.train import TRAINING_FILE, Device, Out, Overwrite, Seed, Work, check_out, save
 from zoo.evaluate_reader import evaluate_reader as measure_reader
 from zoo.files import read_json
-from zoo.train_reader import CURVE_FILE, DISTILLATION, ReaderRecipe, default_noise, seconds_until_now
+from zoo.train_reader import (
+    CURVE_FILE,
+    DISTILLATION,
+    ReaderRecipe,
+    ReaderSize,
+    default_noise,
+    seconds_until_now,
+)
 from zoo.train_reader import train_reader as fit_reader
 
 PICTURE_FILE = "curve.svg"
@@ -30,14 +37,18 @@ def train_reader(
     samples: Annotated[
         int, typer.Option(help="networks to train on, with repetition")
     ] = ReaderRecipe.samples,
-    channels: Annotated[int, typer.Option(help="width of the messages")] = WeightReaderConfig.channels,
+    channels: Annotated[int, typer.Option(help="width of the messages")] = ReaderSize.channels,
+    rounds: Annotated[int, typer.Option(help="sweeps of messages forward")] = ReaderSize.rounds,
+    wide: Annotated[int, typer.Option(help="pool this many further features of each unit")] = ReaderSize.wide,
     batch: Annotated[int, typer.Option(help="networks per step")] = ReaderRecipe.batch,
     learning_rate: Annotated[float, typer.Option(help="peak learning rate")] = ReaderRecipe.learning_rate,
     teacher: Annotated[
         Path | None,
         typer.Option(help="an inr-classifier, to learn from its probabilities too (distillation)"),
     ] = None,
-    start: Annotated[Path | None, typer.Option(help="a reader of the same config to continue from")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="a reader to continue from, of this size or smaller")
+    ] = None,
     remark: Annotated[str, typer.Option(help="a sentence about the training for the card")] = "",
     device: Device = "auto",
     seed: Seed = 0,
@@ -50,7 +61,7 @@ def train_reader(
         distillation=DISTILLATION if teacher else 0.0,
     )  # fmt: skip
     model = fit_reader(
-        collections, task, channels, recipe, work, find_device(device),
+        collections, task, ReaderSize(channels, rounds, wide), recipe, work, find_device(device),
         InrClassifier.load(teacher) if teacher else None, WeightReader.load(start) if start else None,
     )  # fmt: skip
     seconds = seconds_until_now(work / CURVE_FILE)
