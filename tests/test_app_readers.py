@@ -125,7 +125,7 @@ def test_a_permuted_upload_gets_the_same_accuracy_and_the_permuted_attribution(p
 
 
 def test_what_came_and_what_is_wanted_is_said_where_no_reader_takes_a_classifier():
-    came = r"this network \(CNN, 3 convolutions, .* weights, trained on CIFAR-10\) from weights alone"
+    came = r"this network \(CNN, 7 convolutions, SiLU, .* weights, trained on CIFAR-10\) from weights alone"
     wanted = r"weights of 16×1×3×3, 16×16×3×3, 16×16×3×3, 10×16, trained on CIFAR-10 or Fashion-MNIST\. Leave reader"
     for words in (came, wanted):
         with pytest.raises(RequestError, match=words):
