@@ -268,7 +268,7 @@ def plan_row(title: str, run: Run, reading: float) -> dict[str, str]:
         "job": title,
         "weights": f"{weights * MILLION / run.networks / 1e9:,.1f} GB" if weights else "",
         "table": f"{tables * MILLION / run.networks / 1e6:,.0f} MB",
-        "shards": f"{math.ceil(MILLION * len(run.records) / run.networks):,}",
+        "shards": f"{math.ceil(MILLION / max(record.networks for record in run.records)):,}",
         "core": f"{hours:,.1f}",
         "gpu": f"{hours / CORES_PER_GPU:,.1f}",
     }

@@ -93,8 +93,8 @@ def weights_alone() -> str:
     trainings = [read(name, "training.json") for name in names]
     learned = sum(row["networks"] for training in trainings for row in training["collections"])
     return f"""The same from weights alone, without running the network (trained on {training["device"]}, seed
-{training["recipe"]["seed"]}, {learned:,} SIRENs; published: arXiv:2302.14040, on ten SIRENs
-of each training image of MNIST and Fashion-MNIST, twenty of CIFAR-10):
+{training["recipe"]["seed"]}, {learned:,} SIRENs in the last training of each, see the cards;
+published: arXiv:2302.14040, on ten SIRENs of each training image of MNIST and Fashion-MNIST, twenty of CIFAR-10):
 
 {table(rows, columns)}"""
 

@@ -23,6 +23,12 @@ def move_coordinates(features: WeightSpaceFeatures, matrix: Tensor, shift: Tenso
     return WeightSpaceFeatures.from_zipped([(weight @ matrix[:, None], moved), *rest])
 
 
+def mirror_columns(features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+    """SIRENs `(B, 1, ...)` of the pictures with left and right exchanged."""
+    (weight, bias), *rest = features
+    return WeightSpaceFeatures.from_zipped([(weight * weight.new_tensor([1.0, -1.0]), bias), *rest])
+
+
 def change_values(features: WeightSpaceFeatures, factor: Tensor, shift: Tensor) -> WeightSpaceFeatures:
     """SIRENs of the pictures `factor * picture + shift`; both are `(B, outputs)` or `(B, 1)`."""
     *rest, (weight, bias) = features

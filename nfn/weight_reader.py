@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nfn.augment import Moves, random_moves
+from nfn.augment import Moves, mirror_columns, random_moves
 from nfn.canonical import canonical_by_activation, canonical_sine
 from nfn.features import WeightSpaceFeatures
 from nfn.layers.messages import UnitEncoder, UnitPool, WidePool, alternating_sweeps
@@ -38,7 +38,8 @@ class WeightReaderConfig:
     `label`, empty where `task` names a column of numbers, which have this `mean` and `deviation` in networks of the
     image set `images` ("" if of several). `rounds` counts sweeps of messages forward; one backward lies between two of
     them. `wide` is the number of features per unit that are pooled besides its own. Labels are averages over `views`
-    copies of a SIREN whose pictures are moved a little (`nfn.augment`), mirrored ones among them with `mirror`.
+    copies of a SIREN whose pictures are moved a little (`moves`: rotation, scale, shear and shift of
+    `nfn.augment.Moves`), and for the image sets in `mirror` over as many mirrored ones.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -52,13 +53,16 @@ class WeightReaderConfig:
     head: int = 128
     dropout: float = 0.1
     views: int = 1
-    mirror: bool = False
+    moves: tuple[float, float, float, float] = (0.2, 0.15, 0.15, 0.1)
+    mirror: tuple[str, ...] = ()
     images: str = ""
     mean: float = 0.0
     deviation: float = 1.0
 
     def __post_init__(self):
         object.__setattr__(self, "shapes", tuple(tuple(shape) for shape in self.shapes))  # JSON gives lists
+        object.__setattr__(self, "mirror", tuple(self.mirror))
+        object.__setattr__(self, "moves", tuple(self.moves))
         if self.canonical not in get_args(Canonical):
             raise ValueError(
                 f"canonical {self.canonical!r}: expected one of {', '.join(get_args(Canonical))}."
@@ -177,12 +181,29 @@ class WeightReader(Predictor[WeightReaderConfig, WeightReading]):
         features = features.to(self.device)
         if not self.config.labels:
             return self(features, activations)
-        moves, generator = (
-            Moves(0.2, 0.15, 0.15, 0.1, mirror=self.config.mirror),
-            torch.Generator().manual_seed(0),
-        )
+        moves, generator = Moves(*self.config.moves), torch.Generator().manual_seed(0)
         views = [random_moves(features, moves, generator, alike=True) for _ in range(1, self.config.views)]
-        return torch.stack([self(view).softmax(1) for view in (features, *views)]).mean(0).log()
+        views = [features, *views]
+        probabilities = self._mean_of(views)
+        if self.config.mirror:
+            mirrored = self._mean_of([mirror_columns(view) for view in views])
+            probabilities = self._with_mirrored(probabilities, mirrored)
+        return probabilities.log()
+
+    def _mean_of(self, views: Sequence[WeightSpaceFeatures]) -> Tensor:
+        """The mean probabilities `(B, labels)`."""
+        return torch.stack([self(view).softmax(1) for view in views]).mean(0)
+
+    def _with_mirrored(self, probabilities: Tensor, mirrored: Tensor) -> Tensor:
+        """Probabilities `(B, labels)` in which the labels of the sets in `mirror` are averaged with those of mirrored
+        pictures; each image set keeps its own probability."""
+        sizes, parts = [len(names) for names in self.config.labels.values()], []
+        for name, own, other in zip(
+            self.config.labels, probabilities.split(sizes, 1), mirrored.split(sizes, 1), strict=True
+        ):
+            both = F.normalize(own, p=1) + F.normalize(other, p=1)
+            parts.append(own.sum(1, keepdim=True) * both / 2 if name in self.config.mirror else own)
+        return torch.cat(parts, 1)
 
     @torch.no_grad()
     def predict(self, network: Network, domain: str = AUTO) -> WeightReading:

@@ -5,6 +5,7 @@ import json
 import urllib.error
 import urllib.request
 from functools import partial
+from pathlib import Path
 
 import foreign_sirens
 import httpx
@@ -18,7 +19,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from safetensors.torch import load_file
 
-from app.server.share_card import DESCRIPTION
+from app.server.share_card import DESCRIPTION, thumbnail
 from nfn.reader import limits, read_network
 from nfn.siren import native_shape
 from zoo.bundled import FOLDER
@@ -437,5 +438,10 @@ def test_files_by_url_are_not_fetched(app_url, endpoint):
     caught.value.close()
 
 
-def test_a_link_to_the_app_shows_what_it_is(app_url):
+def test_a_link_to_the_app_shows_what_it_is(app_url, monkeypatch):
     assert f'content="{DESCRIPTION}"' in httpx.get(app_url).text
+    monkeypatch.setenv("SPACE_ID", "someone/weightscope")
+    picture = (thumbnail() or "").removeprefix(
+        "https://huggingface.co/spaces/someone/weightscope/resolve/main/"
+    )
+    assert (Path(__file__).parents[1] / picture).is_file() and picture.endswith(".webp")

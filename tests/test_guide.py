@@ -12,8 +12,8 @@ from zoo.__main__ import app
 
 GUIDE = Path(__file__).parents[1] / "docs" / "guide"
 PAGES = sorted(path.name for path in GUIDE.glob("*.md"))
-NOT_RUN = ("pip ", "export ", "weightscope run")
-"""Commands that need a network, or end with Ctrl-C only."""
+NOT_RUN = ("pip ", "export ", "cp ", "weightscope run")
+"""Commands that need a network or the working directory of a checkout, or end with Ctrl-C only."""
 COSTLY = ("# takes a minute", "# asks the Hub")
 
 

@@ -4,7 +4,15 @@ import pytest
 import torch
 from nfn_cases import random_features
 
-from nfn.augment import Moves, change_values, jitter, move_coordinates, moving_matrix, random_moves
+from nfn.augment import (
+    Moves,
+    change_values,
+    jitter,
+    mirror_columns,
+    move_coordinates,
+    moving_matrix,
+    random_moves,
+)
 from nfn.siren import coordinate_grid, evaluate
 from nfn.spec import NetworkSpec
 
@@ -50,6 +58,11 @@ def test_a_mirrored_picture_is_reversed():
     sides = [torch.allclose(a, b.flip(2)) for a, b in zip(after, before, strict=True)]
     same = [torch.allclose(a, b) for a, b in zip(after, before, strict=True)]
     assert all(a != b for a, b in zip(sides, same, strict=True)) and any(sides)
+
+
+def test_mirrored_columns_are_those_of_the_picture():
+    before, after = (evaluate(x, GRID).unflatten(2, (5, 7)) for x in (SIRENS, mirror_columns(SIRENS)))
+    torch.testing.assert_close(after, before.flip(3))
 
 
 def test_jitter_has_the_stated_size():

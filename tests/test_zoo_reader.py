@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from nfn_cases import random_features
 from typer.testing import CliRunner
 
+from nfn.augment import mirror_columns
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.network import ClassifierConvention
 from nfn.permutation import permute, random_permutations
@@ -85,7 +87,7 @@ def test_a_saved_reader_gives_the_same_answers(reader, digits, tmp_path):
 
 
 def test_an_answer_does_not_depend_on_what_else_is_read(reader, digits):
-    assert reader.config.views == 16 and not reader.config.mirror
+    assert reader.config.views == 8 and not reader.config.mirror
     features = Collection(digits).normalized()
     together = reader.read(features)
     assert not torch.allclose(together, reader(features).log_softmax(1).detach())
@@ -222,6 +224,25 @@ def test_titles_write_image_sets_as_people_do(name, images):
 def test_networks_of_other_activations_are_read_as_they_are(monkeypatch):
     monkeypatch.setattr("zoo.train_reader.activations_of", lambda collection: ("relu", "gelu"))
     assert canonical_of([Collection(EMBEDDED / "collections/cifar10-cnns")]) == "none"
+
+
+def test_labels_of_mirrored_sets_do_not_depend_on_the_side_and_other_answers_stay():
+    """Of two sets of two labels each; the second is mirrored."""
+    torch.manual_seed(0)
+    labels = {"mnist": ["0", "1"], "fashion_mnist": ["shirt", "bag"]}
+    config = WeightReaderConfig(
+        ((8, 2), (8, 8), (1, 8)), labels=labels, channels=8, mirror=("fashion_mnist",)
+    )
+    model = WeightReader(config).eval()
+    plain = WeightReader(replace(config, mirror=())).eval()
+    plain.load_state_dict(model.state_dict())
+    features = random_features(config.spec, 1).map(lambda x: x.float())
+    own, other = (model.read(x).exp() for x in (features, mirror_columns(features)))
+    before = plain.read(features).exp()
+    torch.testing.assert_close(own[:, :2], before[:, :2])
+    torch.testing.assert_close(own.sum(1), torch.ones(len(own)))
+    torch.testing.assert_close(own[:, 2] / own[:, 3], other[:, 2] / other[:, 3])
+    assert not torch.allclose(own[:, 2], before[:, 2], rtol=1e-4)
 
 
 def test_a_number_of_sirens_is_measured():

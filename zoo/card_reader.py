@@ -73,10 +73,12 @@ unlike its training networks: the predictor that the page shows it beside tells 
 
 def views_of(metrics: dict[str, Any]) -> str:
     """How an answer is averaged, if it is."""
+    if metrics["views"] == 1:
+        return ""
+    mirror = ", ".join(metrics["mirror"])
+    mirrored = f", and for {mirror} over as many that show the mirrored picture" if mirror else ""
     return (
-        f"Labels are averages over {metrics['views']} copies whose weights were changed a little."
-        if metrics["views"] > 1
-        else ""
+        f"Labels are averages over {metrics['views']} copies whose weights were changed a little{mirrored}."
     )
 
 

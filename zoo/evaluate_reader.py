@@ -34,6 +34,7 @@ def evaluate_reader(model: WeightReader, collections: Sequence[Path], seed: int 
         "rows": [measure(model, collection) for collection in opened],
         "symmetry": [symmetry_row(model, collection, generator) for collection in opened],
         "views": model.config.views,
+        "mirror": list(model.config.mirror),
         "parameters": sum(p.numel() for p in model.parameters()),
         "milliseconds": median_milliseconds(lambda: model.predict(network)),
     }

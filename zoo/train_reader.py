@@ -38,8 +38,8 @@ MOVES = {
     "cifar10": Moves(rotation=0.12, scale=0.15, mirror=True, contrast=0.25, brightness=0.15),
 }
 """The transformations of a picture of each image set that keep its label."""
-VIEWS = 16
-"""The number of copies of a SIREN over which labels are averaged."""
+VIEWS = 8
+"""The number of copies of a SIREN over which labels are averaged, besides mirrored ones."""
 CURVE_FILE = "curve.json"
 HELD_OUT = 0.05
 """The last networks of each collection, used for validation if there is no such split."""
@@ -136,14 +136,22 @@ def reader_config(task: str, collections: Sequence[Collection], size: ReaderSize
     labels = {c.images: list(c.spec.label_names) for c in collections} if task == LABEL else {}
     names = list(dict.fromkeys(c.images for c in collections))
     pictures = bool(labels) and are_sirens(collections)
-    mirror = pictures and all(MOVES.get(name, Moves()).mirror for name in labels)
+    mirror = tuple(name for name in labels if MOVES.get(name, Moves()).mirror) if pictures else ()
     return WeightReaderConfig(
         shapes=tuple(weight.shape for weight in collections[0].spec.network.weight_spec),
         task=task, labels=labels, canonical=canonical_of(collections),
         channels=size.channels, rounds=size.rounds, wide=size.wide,
         waves=size.channels if are_sirens(collections) else 0, dropout=0.03 if are_sirens(collections) else 0.3,
-        views=VIEWS if pictures else 1, mirror=mirror, images="" if labels or len(names) > 1 else names[0],
+        views=VIEWS if pictures else 1, moves=view_moves(names), mirror=mirror,
+        images="" if labels or len(names) > 1 else names[0],
     )  # fmt: skip
+
+
+def view_moves(names: Sequence[str]) -> tuple[float, float, float, float]:
+    """The ranges in which the pictures of a reader's answer are moved: the means of those in training."""
+    ranges = [(m.rotation, m.scale, m.shear, m.shift) for m in (MOVES.get(name, Moves()) for name in names)]
+    rotation, scale, shear, shift = (sum(values) / len(ranges) for values in zip(*ranges, strict=True))
+    return rotation, scale, shear, shift
 
 
 def column_of(task: str) -> str:

@@ -9,7 +9,7 @@ DESCRIPTION = (
     "Networks that read networks: drop in a network and see which picture it holds, how accurate it will be, or "
     "which of its weights are worth training."
 )
-PICTURE = "https://huggingface.co/spaces/{space}/resolve/main/docs/inr.png"
+PICTURE = "https://huggingface.co/spaces/{space}/resolve/main/docs/inr.webp"
 """The picture of a Space, which lies in its repository; other servers have no address that is known from outside."""
 
 

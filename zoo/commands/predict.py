@@ -29,11 +29,15 @@ console = Console()
 NetworksArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILE|ZOO_ID...", help="checkpoints, stacked networks, or e.g. cifar10-cnns/test/17"
+        metavar="FILE|ZOO_ID...",
+        help="checkpoints, stacked networks, or networks of a zoo, as `list` and `show` name them",
     ),
 ]
 NetworkArgument = Annotated[
-    str, typer.Argument(metavar="FILE|ZOO_ID", help="a checkpoint, or e.g. mnist-sirens/test/17")
+    str,
+    typer.Argument(
+        metavar="FILE|ZOO_ID", help="a checkpoint, or a network of a zoo, as `list` and `show` name it"
+    ),
 ]
 PartOption = Annotated[
     str | None, typer.Option(help="name of the network to use, such as actor, if the file has several")

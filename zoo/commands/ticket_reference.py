@@ -25,7 +25,7 @@ def train_ticket_reference(
     steps: Annotated[int, typer.Option(help="training steps")] = ReferenceTraining.steps,
     seed: Annotated[int, typer.Option(help="seed of its initialization")] = ReferenceTraining.seed,
 ) -> None:
-    """Train the network whose ticket others get, and store it in the predictor; minutes of one core.
+    """Train and prune the network whose ticket other initializations get by matching units; minutes of one core.
 
     It keeps as many weights of each layer as the predictor's short training keeps on average.
     """

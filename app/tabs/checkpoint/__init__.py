@@ -1,1 +1,1 @@
-"""The Checkpoint tab: describe any file."""
+"""The Any file tab: describe any file."""

@@ -1,4 +1,4 @@
-"""The actions of the Checkpoint tab and `/describe_network`: look at, check and compare checkpoints. No gradio."""
+"""The actions of the Any file tab and `/describe_network`: look at, check and compare checkpoints. No gradio."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The Checkpoint tab: what a file or a model on the Hub is, and what can be done with it next."""
+"""The Any file tab: what a file or a model on the Hub is, and what can be done with it next."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence

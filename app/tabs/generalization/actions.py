@@ -160,7 +160,7 @@ class Predicted:
     """A prediction, its rank among the zoo, and the seconds that it took.
 
     `percentile` is the percentage of the zoo's finished networks on `result.images` that measure below the predicted
-    accuracy, None if the zoo has none; `measured` is a zoo network's accuracy on all test images, 0 to 1, None for an
+    accuracy, None if the zoo has none; `measured` is a zoo network's accuracy on test images, 0 to 1, None for an
     upload. `weights` is the accuracy that weights alone say, None if no reader takes such networks. `assumed` are
     sentences on what an upload does not say, `readings` the ways to read it that were tried.
     """
@@ -175,7 +175,7 @@ class Predicted:
 
 
 def predict(source: Source) -> Predicted:
-    """Predict a classifier's test accuracy from its weights and its answers on a few training pictures."""
+    """Predict a classifier's test accuracy from its answers on training pictures, and for small CNNs its weights."""
     start = time.perf_counter()
     classifier = classifier_of(source)
     result = predict_classifier(classifier)

@@ -20,8 +20,8 @@ from zoo.measure import Measured
 OPTIMIZER_TITLES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
 
 EVIDENCE = (
-    "The predictor reads the weights and runs the network on training images that are stored with it. It sees no test "
-    "image."
+    "The predictor runs the network on training images that are stored with it; of small CNNs like the zoo’s it reads "
+    "the weights, too. It sees no test image."
 )
 INTERVAL = (
     f"The {term('interval', 'Interval')} is calibrated: it contains the true accuracy of {{}} of held-out networks "
@@ -143,7 +143,7 @@ def _truth(
     how = (
         f"on {measured.total:,} test images, just now"
         if measured
-        else "on all test images, when the zoo was built"
+        else "on test images, when the zoo was built"
     )
     return (
         f'<div class="truth"><p class="caption">Measured</p><p class="number">{percent(truth.value)}</p><p>{how}</p>'

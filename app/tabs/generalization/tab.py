@@ -64,8 +64,8 @@ INTRO = (
     "Each row is a small image classifier; some are accurate, some are not. Click one, or upload your own."
 )
 ACCURACY = (
-    "How many new images will it classify correctly? Another network predicts this from its weights and its answers on "
-    "stored training pictures. You need no data of your own."
+    "How many new images will it classify correctly? Another model predicts this from its answers on stored training "
+    "pictures, and for small CNNs also from its weights. You need no data of your own."
 )
 CONVENTION = (
     "Few files say how their layers are connected, or which inputs mean black and white. At Auto, the common choices "

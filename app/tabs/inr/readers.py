@@ -20,8 +20,8 @@ from nfn.weight_reader import WeightReader, WeightReading
 
 ATTRIBUTION = attribution_legend("answer", "Blue is for the answer, red against it.")
 NO_READER = (
-    "No predictor in this zoo reads such a network from weights alone: ours was trained on gray pictures, SIRENs with "
-    "two hidden layers of 32."
+    "No predictor in this zoo reads such a network from weights alone: the app’s own readers take SIRENs of gray or "
+    "colour pictures with two hidden layers of 32."
 )
 
 
