@@ -137,7 +137,16 @@ def test_the_result_leads_with_number_interval_and_place():
     for words in ("41.2%", "38.2%", "44.2%", "9 of 10", "72%", "CIFAR-10", "42.0%", "inside"):
         assert words in html
     assert "not yet" in tab_html.accuracy(predicted(), None, [], "")
-    assert "outside" in tab_html.accuracy(predicted(measured=0.6), None, [], "")
+    outside = tab_html.accuracy(predicted(measured=0.6), None, [], "")
+    assert "outside" in outside and "uncertain" not in outside
+
+
+def test_a_measurement_on_few_images_that_may_miss_the_interval_by_chance_says_so():
+    few, many = Measured(460, 1000, 1000, 0.1), Measured(4600, 10000, 10000, 0.1)
+    assert few.low < predicted().result.high < many.low, "the interval ends at 44.2%"
+    texts = [tab_html.accuracy(predicted(), measured, [], "") for measured in (few, many)]
+    assert "uncertain, too: 42.9% to 49.1%" in texts[0] and "uncertain" not in texts[1]
+    assert all("outside" in text for text in texts)
 
 
 def test_an_untypical_number_is_struck_out_and_has_no_interval():

@@ -152,12 +152,18 @@ def _truth(
 
 
 def _agreement(result: Generalization, truth: Span) -> str:
-    """Whether the measured accuracy lies in the predicted interval, in words."""
+    """Whether the measured accuracy lies in the predicted interval, or misses it by chance, in words."""
     if not result.typical:
         return "There is no predicted interval to compare it with."
     off = 100 * abs(truth.value - result.test_accuracy)
     where = "inside" if result.low <= truth.value <= result.high else "<b>outside</b>"
-    return f"{off:.1f} points from the prediction, {where} the interval."
+    by_chance = where != "inside" and truth.low <= result.high and result.low <= truth.high
+    remark = (
+        f" On this many images the measured accuracy is uncertain, too: {percent(truth.low)} to {percent(truth.high)}."
+        if by_chance
+        else ""
+    )
+    return f"{off:.1f} points from the prediction, {where} the interval.{remark}"
 
 
 def _strip_description(result: Generalization, truth: Span | None) -> str:
