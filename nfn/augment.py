@@ -25,8 +25,9 @@ def move_coordinates(features: WeightSpaceFeatures, matrix: Tensor, shift: Tenso
 
 def mirror_columns(features: WeightSpaceFeatures) -> WeightSpaceFeatures:
     """SIRENs `(B, 1, ...)` of the pictures with left and right exchanged."""
-    (weight, bias), *rest = features
-    return WeightSpaceFeatures.from_zipped([(weight * weight.new_tensor([1.0, -1.0]), bias), *rest])
+    like = features.weights[0]
+    matrix = torch.diag(like.new_tensor([1.0, -1.0])).expand(len(like), 2, 2)
+    return move_coordinates(features, matrix, like.new_zeros(len(like), 2))
 
 
 def change_values(features: WeightSpaceFeatures, factor: Tensor, shift: Tensor) -> WeightSpaceFeatures:

@@ -74,11 +74,13 @@ def test_the_loss_is_a_weighted_mean_of_labels_and_teacher(digits):
 def test_a_training_continues_from_another_reader(digits, tmp_path):
     collection, still = Collection(digits), ReaderRecipe(samples=16, batch=8, learning_rate=0.0)
     torch.manual_seed(5)
-    start = WeightReader(reader_config("label", [collection], ReaderSize(4)))
+    config = reader_config("label", [collection], ReaderSize(4))
+    start = WeightReader(replace(config, dropout=0.2, views=3, moves=(0.3, 0.1, 0.1, 0.1), mirror=("mnist",)))
     start.scales.fill_(0.7)
     model = train_reader([digits], "label", ReaderSize(4), still, tmp_path, "cpu", start=start)
     for name, tensor in start.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor), name
+    assert model.config == config
     with pytest.raises(ZooError, match="has another config"):
         train_reader([digits], "label", ReaderSize(8), still, tmp_path / "other", "cpu", start=start)
 

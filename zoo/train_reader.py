@@ -40,6 +40,8 @@ MOVES = {
 """The transformations of a picture of each image set that keep its label."""
 VIEWS = 8
 """The number of copies of a SIREN over which labels are averaged, besides mirrored ones."""
+WITHOUT_WEIGHTS = ("dropout", "views", "moves", "mirror")
+"""Values of a config that no weight depends on."""
 CURVE_FILE = "curve.json"
 HELD_OUT = 0.05
 """The last networks of each collection, used for validation if there is no such split."""
@@ -250,7 +252,8 @@ def train_reader(
     """Train on the collections' training networks; checkpoints and the validation curve are in `folder`.
 
     `teacher` classifies the pictures of SIRENs, for the recipe's `distillation`; `start` is a reader to continue from,
-    of the same config, or with fewer rounds or narrower pooling (ZooError if it has another).
+    of the same config, or with fewer rounds or narrower pooling (ZooError if it has another). How answers are averaged,
+    and the dropout, are those of a new reader.
     """
     opened = [Collection(path) for path in collections]
     torch.manual_seed(recipe.seed)
@@ -293,7 +296,8 @@ def continue_from(model: WeightReader, start: WeightReader) -> None:
     """
     other = start.config
     config = replace(model.config, mean=other.mean, deviation=other.deviation)
-    smaller = replace(config, rounds=min(config.rounds, other.rounds), wide=other.wide, dropout=other.dropout)
+    smaller = replace(config, rounds=min(config.rounds, other.rounds), wide=other.wide)
+    smaller = replace(smaller, **{name: getattr(other, name) for name in WITHOUT_WEIGHTS})
     if smaller != other or other.wide not in (0, config.wide):
         raise ZooError(f"The reader to start from has another config: {other}, and not {config}.")
     model.config = config
