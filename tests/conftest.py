@@ -109,14 +109,23 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def context(chromium):
-    """A fresh window of the browser."""
+@pytest.fixture(scope="module")
+def window(chromium):
+    """A window of the browser for a module: after its first page, scripts come compiled from its cache."""
     from browsing import new_window
 
     opened = new_window(chromium)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def context(window):
+    """The module's window; pages that a test opens are closed after it."""
+    before = set(window.pages)
+    yield window
+    for page in set(window.pages) - before:
+        page.close()
 
 
 @pytest.fixture(scope="module")

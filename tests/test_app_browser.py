@@ -7,23 +7,16 @@ import pytest
 import torch
 from browsing import HOSTILE, Complaints, new_window, open_page
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 from safetensors.torch import load_file, save_file
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def desktop(chromium) -> Iterator[BrowserContext]:
-    context = new_window(chromium)
-    yield context
-    context.close()
-
-
-@pytest.fixture(scope="module")
-def opened(desktop, app_url) -> tuple[Page, Complaints]:
+def opened(window, app_url) -> tuple[Page, Complaints]:
     complaints = Complaints()
-    return open_page(desktop, app_url, complaints), complaints
+    return open_page(window, app_url, complaints), complaints
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """The Checkpoint tab in a real browser: a file goes in, what it is comes out, and on to the tab that takes it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from browsing import new_window, open_tab
+from browsing import open_tab
 from checkpoint_families import lora_peft, write_sparse
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from safetensors.torch import save
 
 pytestmark = pytest.mark.browser
@@ -15,11 +14,9 @@ LENET = Path(__file__).parent / "data" / "foreign_cnns" / "lenet5.pt"
 
 
 @pytest.fixture(scope="module")
-def page(chromium: Browser, app_url) -> Iterator[Page]:
-    """One page for both tests, as loading it is what takes long."""
-    context = new_window(chromium)
-    yield open_tab(context, app_url, "checkpoint")
-    context.close()
+def page(window, app_url) -> Page:
+    """One page for all tests, as loading it is what takes long."""
+    return open_tab(window, app_url, "checkpoint")
 
 
 def test_a_file_is_looked_at_checked_compared_and_opened_where_it_is_read(page):

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from browsing import HOSTILE, PATIENCE, Complaints, declared_file, new_window
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from browsing import HOSTILE, PATIENCE, Complaints, declared_file
+from playwright.sync_api import BrowserContext, Page, expect
 from safetensors.torch import save_file
 
 from app.tabs.generalization import actions as generalization_actions
@@ -31,11 +31,9 @@ def open_tab(context: BrowserContext, url: str, complaints: Complaints) -> Page:
 
 
 @pytest.fixture(scope="module")
-def opened(chromium: Browser, app_url) -> Iterator[tuple[Page, Complaints]]:
+def opened(window, app_url) -> tuple[Page, Complaints]:
     complaints = Complaints()
-    context = new_window(chromium)
-    yield open_tab(context, app_url, complaints), complaints
-    context.close()
+    return open_tab(window, app_url, complaints), complaints
 
 
 @pytest.fixture

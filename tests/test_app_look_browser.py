@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import READY, new_window, open_tab
-from playwright.sync_api import Browser, Page, expect
+from browsing import READY, open_tab
+from playwright.sync_api import Page, expect
 
 from app.ui import TABS
 
@@ -99,13 +99,11 @@ NARROW = "document.documentElement.scrollWidth <= 390"
 
 
 @pytest.fixture(scope="module")
-def opened(chromium: Browser, app_url) -> Iterator[Page]:
+def opened(window, app_url) -> Page:
     """One page for all tests, as loading it is what takes long."""
-    context = new_window(chromium)
-    page = open_tab(context, app_url, "inr")
+    page = open_tab(window, app_url, "inr")
     page.add_style_tag(content=STILL)
-    yield page
-    context.close()
+    return page
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from browsing import HOSTILE, PATIENCE, Complaints, new_window
-from playwright.sync_api import Browser, Page, expect
+from browsing import HOSTILE, PATIENCE, Complaints
+from playwright.sync_api import Page, expect
 from safetensors.torch import load_file, save_file
 
 from app.tabs.tickets import race
@@ -15,16 +15,14 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def opened(chromium: Browser, app_url) -> Iterator[tuple[Page, Complaints]]:
+def opened(window, app_url) -> tuple[Page, Complaints]:
     complaints = Complaints()
-    context = new_window(chromium)
-    page = context.new_page()
+    page = window.new_page()
     page.set_default_timeout(PATIENCE)
     complaints.listen(page, app_url)
     page.goto(f"{app_url}?tab=tickets", wait_until="networkidle")
     expect(page.locator("#ticket .facts")).to_be_visible()
-    yield page, complaints
-    context.close()
+    return page, complaints
 
 
 @pytest.fixture

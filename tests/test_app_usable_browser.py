@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from browsing import Complaints, Held, declared_file, new_window, open_page, open_tab
-from playwright.sync_api import Browser, Page, expect
+from browsing import Complaints, Held, declared_file, open_page, open_tab
+from playwright.sync_api import BrowserContext, Page, expect
 
 from app.tabs.generalization import batch
 from app.tabs.generalization import views as generalization_views
@@ -30,12 +30,10 @@ PICKS = {
 
 
 @pytest.fixture(scope="module")
-def opened(chromium: Browser, app_url) -> Iterator[tuple[Page, Complaints]]:
-    context = new_window(chromium)
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
+def opened(window: BrowserContext, app_url) -> tuple[Page, Complaints]:
+    window.grant_permissions(["clipboard-read", "clipboard-write"])
     complaints = Complaints()
-    yield open_page(context, app_url, complaints), complaints
-    context.close()
+    return open_page(window, app_url, complaints), complaints
 
 
 @pytest.fixture

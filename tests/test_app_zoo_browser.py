@@ -1,13 +1,12 @@
 """The Zoo tab in a real browser: browse, open in a tab, links that restore a view, zoos of the Hub and failures."""
 
 import re
-from collections.abc import Iterator
 from threading import Event
 
 import pytest
-from browsing import PATIENCE, Complaints, Held, new_window
+from browsing import PATIENCE, Complaints, Held
 from hub_zoo import put
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from app.networks import zoos
 from app.page import deep_links as opening
@@ -18,12 +17,10 @@ ADDRESS = "#zoo-address textarea, #zoo-address input"
 
 
 @pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    context = new_window(chromium)
+def page(context: BrowserContext) -> Page:
     shown = context.new_page()
     shown.set_default_timeout(PATIENCE)
-    yield shown
-    context.close()
+    return shown
 
 
 def test_a_hostile_link_shows_the_zoo_to_browse_and_to_open_in_a_tab(page, app_url):

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from browsing import PATIENCE, Complaints, new_window, open_page
+from browsing import PATIENCE, Complaints, open_page
 from hostile_files import siren
-from playwright.sync_api import Browser, FilePayload, Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 from safetensors.torch import save
 
 from nfn.reader.limits import FILE_BYTES
@@ -19,11 +19,9 @@ REFUSED_UPLOAD = (f"{FAILED} 413", f"{FAILED} 404", "console: Response")
 
 
 @pytest.fixture(scope="module")
-def opened(chromium: Browser, app_url) -> Iterator[tuple[Page, Complaints]]:
-    context = new_window(chromium)
+def opened(window, app_url) -> tuple[Page, Complaints]:
     complaints = Complaints()
-    yield open_page(context, app_url, complaints), complaints
-    context.close()
+    return open_page(window, app_url, complaints), complaints
 
 
 @pytest.fixture
@@ -68,8 +66,8 @@ def test_a_file_that_is_too_large_is_refused_with_the_limit_and_the_next_one_is_
     f"network={SCRIPT}&tab={SCRIPT}&style={SCRIPT}", "network=%00%00&zoo=%ff%fe&tab=__proto__&style=constructor",
     f"network=a&network={LONG}&tab=zoo&tab=inr&deep_link=gone",
 ])  # fmt: skip
-def test_an_address_made_by_hand_opens_the_page_and_runs_nothing(chromium, app_url, query):
-    page = chromium.new_page(reduced_motion="reduce")
+def test_an_address_made_by_hand_opens_the_page_and_runs_nothing(context, app_url, query):
+    page = context.new_page()
     page.set_default_timeout(PATIENCE)
     (complaints := Complaints()).listen(page, app_url)
     page.goto(f"{app_url}?{query}")
@@ -77,7 +75,6 @@ def test_an_address_made_by_hand_opens_the_page_and_runs_nothing(chromium, app_u
     page.get_by_role("tab", name="Pictures", exact=True).click()
     expect(page.locator("#verdict .title")).to_be_visible()
     assert page.evaluate("window.__xss") is None and not complaints
-    page.close()
 
 
 def test_repeated_clicks_and_a_closed_tab_are_harmless(page, app_url):

@@ -51,6 +51,11 @@ def depthwise():
                          nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))  # fmt: skip
 
 
+def strided_stem():
+    return nn.Sequential(nn.Conv2d(1, 12, 5, 2), nn.SiLU(), nn.BatchNorm2d(12), nn.Conv2d(12, 20, 3), nn.SiLU(),
+                         nn.MaxPool2d(2), nn.Flatten(), nn.Linear(500, 40), nn.SiLU(), nn.Linear(40, 10))  # fmt: skip
+
+
 def prelu():
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.PReLU(), nn.Linear(8, 10))
 
@@ -124,6 +129,10 @@ CASES = {
     ),
     "depthwise": (
         depthwise, (3, 32, 32), Wiring(("relu6", 1.0), (1, 1, 0), (None, Down("stride"), None), "average"),
+    ),
+    "strided_stem": (
+        strided_stem, (1, 28, 28),
+        Wiring(("silu", 1.0), (0, 0), (Down("stride"), Down("max")), "flatten", "after"),
     ),
     "prelu": (prelu, (1, 28, 28), Wiring()),
     "norms_made_last": (

@@ -11,6 +11,8 @@ DOWNS = (
     Down("max", 3, 3), Down("average", 3, 2, 1),
 )  # fmt: skip
 """Ways to make a picture smaller, the usual first."""
+STRIDED_STEM = (Down("stride"), Down("max"))
+"""A stride at the first convolution, and pooling after the others."""
 FREE = 6
 """The most convolutions for which all sets of downsampling convolutions are tried."""
 
@@ -32,12 +34,12 @@ def geometries(
         enumerate(
             _paddings(convolutions) if declared is None else [tuple(padding for _, padding in declared)]
         ),
-        enumerate(DOWNS if declared is None else [down for down in DOWNS if down.mode != "stride"]),
+        enumerate(_downs() if declared is None else [(down, down) for down in DOWNS if down.mode != "stride"]),
         enumerate(_places(convolutions, area is not None)),
     )
-    for (p, padding), (d, down), (n, places) in rows:
+    for (p, padding), (d, (first, others)), (n, places) in rows:
         downs: tuple[Down | None, ...] = tuple(
-            down if i in places else None for i in range(len(convolutions))
+            (others if i else first) if i in places else None for i in range(len(convolutions))
         )
         if declared is not None:
             downs = _with_strides(downs, [stride for stride, _ in declared])
@@ -46,6 +48,12 @@ def geometries(
             for h, head in enumerate(_heads(area, side)):
                 ranks.setdefault(Wiring(padding=padding, down=downs, head=head), p + d + n + h)
     return sorted(ranks, key=lambda wiring: ranks[wiring])
+
+
+def _downs() -> list[tuple[Down, Down]]:
+    """How pictures become smaller at the first convolution and at the others, the usual first."""
+    same = [(down, down) for down in DOWNS]
+    return [*same[:3], STRIDED_STEM, *same[3:]]
 
 
 def _with_strides(downs: Sequence[Down | None], strides: Sequence[int]) -> tuple[Down | None, ...]:
