@@ -5,8 +5,9 @@
 
 Folders are collections of SIRENs. Pixels are clamped to [-1, 1], where pictures end, before they are compared, in
 training too: without it the loss is spent on values beyond black and white, and ends half as high again. With
-`--turned` the networks are turned and mirrored in weight space, and their targets with them. The row of figures is
-added to `baselines.json` of the editor.
+`--turned` the networks are turned and mirrored in weight space, and their targets with them. `--also` averages the
+edited weights with those of another editor, whose training on the same folders ended in that folder of checkpoints.
+The row of figures is added to `baselines.json` of the editor.
 """
 
 import time
@@ -149,7 +150,22 @@ def train(
     run_steps(step, steps, {"model": model, "optimizer": optimizer, "schedule": schedule}, work)
 
 
-def edited(model: WeightsOnlyEditor, features: WeightSpaceFeatures, size: int) -> Tensor:
+class MeanEditor(nn.Module):
+    """The mean of the weights that several editors give, which all edit the same canonical copy."""
+
+    def __init__(self, editors: Sequence[nn.Module]):
+        super().__init__()
+        self.editors = nn.ModuleList(editors)
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        """SIRENs `(B, 1, ...)` to edited SIRENs."""
+        first, *others = (editor(features) for editor in self.editors)
+        for other in others:
+            first = first + other
+        return first.map(lambda x: x / len(self.editors))
+
+
+def edited(model: nn.Module, features: WeightSpaceFeatures, size: int) -> Tensor:
     """The pictures `(n, c, H, W)` of the edited networks."""
     return run_batched(lambda part, _: render(model(part), size, size), features).clamp(-1, 1)
 
@@ -164,6 +180,9 @@ def main(
     turned: Annotated[bool, typer.Option(help="turn and mirror the training networks")] = False,
     out: Annotated[Path, typer.Option(help="file of baselines")] = EMBEDDED
     / "predictors/inr-editor/baselines.json",
+    also: Annotated[
+        list[Path] | None, typer.Option(help="checkpoints of another editor to average with")
+    ] = None,
     work: Annotated[Path, typer.Option(help="folder for checkpoints")] = Path("work/edit-baseline"),
 ) -> None:
     """Train on some collections, measure on another, and record the figures."""
@@ -173,18 +192,27 @@ def main(
     features, targets = load([Collection(folder) for folder in folders], style)
     model, start = WeightsOnlyEditor(layers, features, channels), time.process_time()
     train(model, features, targets, steps, work, turned)
+    editors = [model, *(_trained(layers, features, channels, folder) for folder in also or [])]
     held_out, wanted = load([Collection(test)], style)
     names = {"np": "3 x NPLinear", "messages": "product messages"}
     parameters = sum(p.numel() for p in model.parameters())
     how = ", turned and mirrored" if turned else ""
     row = {
-        "model": f"U + gamma * F(U), F: {names[layers]}, {channels} channels, {parameters:,} parameters; {style} only",
+        "model": f"U + gamma * F(U), F: {names[layers]}, {channels} channels, {parameters:,} parameters; {style} only"
+        + f"; mean of {len(editors)} editors" * (len(editors) > 1),
         "train": f"{len(targets):,} of {Collection(folders[0]).images}{how}", "test": f"{len(wanted):,} of {test.name}",
-        "steps": steps, "mse": error(edited(model, held_out, targets.shape[-1]), wanted),
+        "steps": steps, "mse": error(edited(MeanEditor(editors), held_out, targets.shape[-1]), wanted),
         "seconds": round(time.process_time() - start), "device": f"CPU, {torch.get_num_threads()} threads",
     }  # fmt: skip
     print(row)
     record(out, row, ("model",))
+
+
+def _trained(layers: str, features: WeightSpaceFeatures, channels: int, work: Path) -> WeightsOnlyEditor:
+    """An editor from its last checkpoint."""
+    editor = WeightsOnlyEditor(layers, features, channels)
+    editor.load_state_dict(torch.load(work / "checkpoint.pt", weights_only=True)["model"])
+    return editor
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ section 2.2) with a learned scale.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Self
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from nfn.cnn import Activation, class_scores, small_cnn_spec
 from nfn.features import WeightSpaceFeatures
+from nfn.layer_fit import NO_FIT, chain_fit
 from nfn.layers.statistics import StatFeaturizer
 from nfn.network import NO_CHAIN, NO_CLASSIFIER, Network
 from nfn.predictor import CONFIG_FILE, Predictor
@@ -27,6 +28,9 @@ SUMMARIES = 4 * len(TEMPERATURES) + 3
 MAX_WIDTH = 64
 SPEC = small_cnn_spec()
 KINDS: tuple[Activation, ...] = ("relu", "tanh")
+HARDLY_LEARNED, FITS_FROM = 0.12, 0.2
+"""A network that is predicted below the first and whose layers fit each other less than the second (`chain_fit`) may be
+hardly trained or taken apart: it is not typical, as nothing tells which."""
 AT_ONCE = 8
 """Networks to predict together: the probe answers of more would no longer fit a CPU core's cache."""
 
@@ -209,10 +213,11 @@ class GeneralizationPredictor(Predictor[GeneralizationConfig, Generalization]):
         probed = self.probe_features(features.to(self.device))
         kinds = self.kind(self.kind_input(*probed[:2])).cpu()
         same_width = features.weights[0].shape[2] == SPEC.weight_spec[0].shape[0]
-        return [
+        results = [
             self._explain(tuple(part[i : i + 1] for part in probed), kinds[i], activation, same_width)
             for i, activation in enumerate(activations)
         ]
+        return [unless_apart(*pair) for pair in zip(results, chain_fit(features).tolist(), strict=True)]
 
     def fault(self, network: Network) -> str | None:
         """Why a network cannot be read, or None: CNNs of the zoo's family can (see `unreadable`)."""
@@ -254,6 +259,13 @@ class GeneralizationPredictor(Predictor[GeneralizationConfig, Generalization]):
         return Generalization(
             accuracy, low, high, self.config.coverage, typical, typicality, sets[images], KINDS[activation]
         )
+
+
+def unless_apart(result: Generalization, fit: float) -> Generalization:
+    """The result, not typical if a network near chance has layers that fit each other as little as `fit`."""
+    if not result.typical or result.test_accuracy >= HARDLY_LEARNED or fit >= FITS_FROM:
+        return result
+    return replace(result, typical=False, low=0.0, high=1.0, reason=NO_FIT)
 
 
 def head(inputs: int, width: int, outputs: int, dropout: float) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""Whether adjacent layers of a network of any architecture fit each other.
+"""Whether adjacent layers of a network fit each other: of any architecture, or of many chains at once.
 
 Gradient steps keep what a unit takes in balanced with what it gives away: while training, inner products of a layer's
 rows grow with those of the next layer's columns (arXiv:1806.00900, theorem 2.1). Permuting rows without their columns
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nfn.architecture.graph import Architecture
 from nfn.compare.align import Place, Symmetry, by_unit
+from nfn.features import WeightSpaceFeatures
 
 TRAINED = 3.0
 """The z-score from which layers are said to fit each other."""
@@ -44,6 +45,37 @@ def layer_fit(architecture: Architecture, tensors: Mapping[str, Tensor], seed: i
         if incoming and outgoing and len(incoming[0].index) > 2:
             scores.append(_mantel(_cosines(incoming, tensors), _cosines(outgoing, tensors), generator))
     return sum(scores) / max(1, len(scores)) ** 0.5
+
+
+@torch.no_grad()
+def chain_fit(features: WeightSpaceFeatures) -> Tensor:
+    """Correlations `(B,)`, from -1 to 1, of chains `(B, 1, ...)`: what `layer_fit` tests, averaged over hidden layers.
+
+    Of the cosines of incoming and of outgoing weights, and of their absolute values. Permuting units changes
+    nothing. 0 for networks without hidden units.
+    """
+    pairs = zip(features.weights[:-1], features.biases[:-1], features.weights[1:], strict=True)
+    fits = [_fit_of_units(*pair) for pair in pairs]
+    return torch.stack(fits).mean(0) if fits else torch.zeros(len(features.weights[0]))
+
+
+def _fit_of_units(weight: Tensor, bias: Tensor, following: Tensor) -> Tensor:
+    """The mean of both correlations `(B,)` of one hidden layer."""
+    incoming = _pairwise_cosines(torch.cat([weight[:, 0].flatten(2), bias[:, 0, :, None]], 2))
+    outgoing = _pairwise_cosines(following[:, 0].transpose(1, 2).flatten(2))
+    return (_correlation(incoming, outgoing) + _correlation(incoming.abs(), outgoing.abs())) / 2
+
+
+def _pairwise_cosines(vectors: Tensor) -> Tensor:
+    """The cosine `(B, pairs)` of each pair of vectors `(B, units, n)`."""
+    unit = vectors / vectors.norm(dim=2, keepdim=True).clamp_min(1e-12)
+    first, second = torch.triu_indices(vectors.shape[1], vectors.shape[1], 1, device=vectors.device)
+    return (unit @ unit.transpose(1, 2))[:, first, second]
+
+
+def _correlation(x: Tensor, y: Tensor) -> Tensor:
+    """Pearson's correlation `(B,)` of tensors `(B, n)`; 0 where one of them is constant."""
+    return F.cosine_similarity(x - x.mean(1, keepdim=True), y - y.mean(1, keepdim=True), eps=1e-12)
 
 
 def _cosines(places: list[Place], tensors: Mapping[str, Tensor]) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 T = TypeVar("T")
 REPEATED = ("layers", "depth", "members", "rounds")
 """Fields that count layers and the like; any other whole number is a size."""
-MAX_REPEATED, MAX_SIZE, MAX_ITEMS, MAX_TEXTS = 32, 2**31, 128, 10_000
+MAX_REPEATED, MAX_SIZE, MAX_ITEMS, MAX_TEXTS = 16, 2**31, 128, 10_000
 """The most repetitions, the largest size, the most items of a list or an object, and the most texts of a list."""
 
 

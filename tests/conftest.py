@@ -43,6 +43,12 @@ SLOW = ("test_foreign_cnns", "test_app_usable_browser", "test_app_generalization
 compute and those that wait for a browser take turns."""
 
 
+def pytest_collection_finish():
+    """What has been imported stays, so that garbage collection need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: SLOW.index(item.path.stem) if item.path.stem in SLOW else len(SLOW))
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from bench.cnn_baselines import CHANNELS, Baseline, predict, stop_if_constant
-from bench.edit_baseline import turn
+from bench.edit_baseline import MeanEditor, turn
 from nfn.features import WeightSpaceFeatures, network_spec_from_wsfeat
 from nfn.layers import HNPLinear, HNPPool, IOSinusoidalEncoding, NPLinear, NPPool, TupleOp
 from nfn.siren import render
@@ -65,3 +65,18 @@ def test_turned_networks_show_the_turned_pictures():
         torch.testing.assert_close(render(networks, 12, 12), turned, atol=1e-3, rtol=0)
         seen.add(tuple(turned[0, 0, 0, :2].tolist()))
     assert len(seen) == 8
+
+
+class Times(nn.Module):
+    def __init__(self, factor: float):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
+        return features.map(lambda x: self.factor * x)
+
+
+def test_the_mean_editor_gives_the_mean_of_the_weights(networks):
+    found = MeanEditor([Times(1.0), Times(2.0), Times(6.0)])(networks)
+    for got, tensor in zip(found.tensors, networks.tensors, strict=True):
+        torch.testing.assert_close(got, 3 * tensor)

@@ -7,7 +7,7 @@ import torch
 
 from nfn.cnn import small_cnn_spec
 from nfn.features import WeightSpaceFeatures
-from nfn.generalization import GeneralizationConfig, GeneralizationPredictor, summarize
+from nfn.generalization import HARDLY_LEARNED, GeneralizationConfig, GeneralizationPredictor, summarize
 from nfn.permutation import permute, random_permutations
 from zoo.catalog import Zoo
 from zoo.evaluate_generalization import duplicate, figures, kendall_tau, tie_ceiling
@@ -43,7 +43,8 @@ def test_held_out_networks_are_predicted_as_the_card_says(name, zoo, model):
     assert found["mae"] < 0.012
     assert 0.85 <= found["coverage"] <= 0.96  # 90%, and two standard errors of 160 networks
     assert found["width"] < 0.06
-    assert found["typical"] > 0.97
+    learned = [one.typical for one in results if one.test_accuracy >= HARDLY_LEARNED]
+    assert sum(learned) > 0.97 * len(learned) and found["typical"] > 0.95
     assert found["images_found"] > 0.97
 
 
@@ -85,7 +86,7 @@ def test_out_of_distribution_networks_get_no_interval(zoo, model):
     }
     for kind, features in odd.items():
         results = model.predict_features(features, [None] * 100)
-        assert sum(r.typical for r in results) <= 20, kind
+        assert sum(r.typical for r in results) <= (4 if kind == "uncoupled" else 20), kind
         assert all((r.low, r.high) == (0.0, 1.0) for r in results if not r.typical)
 
 

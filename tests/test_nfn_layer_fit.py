@@ -1,4 +1,4 @@
-"""The Mantel test of adjacent layers, on networks of many architectures."""
+"""How adjacent layers fit each other: the Mantel test of any architecture, and the correlations of chains."""
 
 import statistics
 from collections.abc import Mapping
@@ -9,10 +9,14 @@ from torch import Tensor
 
 from nfn.architecture.graph import Architecture
 from nfn.architecture.views import small_cnn_graph
+from nfn.cnn import small_cnn_spec
 from nfn.compare.align import Symmetry
-from nfn.layer_fit import layer_fit
+from nfn.features import WeightSpaceFeatures
+from nfn.layer_fit import chain_fit, layer_fit
 from nfn.network import Graph
+from nfn.permutation import permute, random_permutations
 from zoo.catalog import Zoo
+from zoo.train_generalization import uncouple, untrained
 
 COLLECTIONS = ("mnist-wild", "fashion-mnist-wild", "cifar10-wild")
 
@@ -64,3 +68,21 @@ def test_permuting_rows_and_columns_changes_little(graphs):
 def test_constant_layers_score_zero():
     features = Zoo().collection("cifar10-cnns").features([0]).map(torch.zeros_like)
     assert layer_fit(*small_cnn_graph(features, "relu", 32)) == 0.0
+
+
+@pytest.fixture(scope="module", params=["cifar10-cnns", "fashion-mnist-cnns"])
+def chains(request) -> WeightSpaceFeatures:
+    """Sixty trained networks of one architecture."""
+    return Zoo().collection(request.param).features(range(60))
+
+
+def test_chains_fit_if_trained_and_not_if_untrained_or_taken_apart(chains):
+    generator = torch.Generator().manual_seed(0)
+    assert chain_fit(chains).mean() > 0.25
+    for others in (uncouple(chains, generator), untrained(60, generator)):
+        assert chain_fit(others).mean().abs() < 0.05
+
+
+def test_permuting_units_keeps_the_fit_of_chains(chains):
+    orders = random_permutations(small_cnn_spec(), torch.Generator().manual_seed(0))
+    torch.testing.assert_close(chain_fit(permute(chains, orders)), chain_fit(chains), atol=1e-5, rtol=1e-4)

@@ -314,7 +314,7 @@ def test_an_edit_reports_what_its_network_shows(zoo, editor):
 @pytest.mark.parametrize("collection", COLLECTIONS)
 def test_permuted_and_flipped_copies_are_edited_into_the_same_picture(zoo, editor, collection):
     generator = torch.Generator().manual_seed(0)
-    for network, _ in networks(zoo, collection, 10):
+    for network, _ in networks(zoo, collection, 4):
         order, signs = random_permutations(network.spec, generator), random_signs(network.spec, generator)
         before = editor.edit(network, "neon").after
         for features in (permute(network.features, order), flip_signs(network.features, signs)):

@@ -1,4 +1,7 @@
-"""What is said of a classifier that does no better than chance."""
+"""What is said of a classifier at chance, and of one that can be read in several ways."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,9 +10,19 @@ from typer.testing import CliRunner
 from nfn import write_network
 from nfn.features import WeightSpaceFeatures
 from nfn.layer_fit import NO_FIT
+from nfn.reader import read_network
+from nfn.wiring.identify import identify
+from nfn.wiring.pictures import INVERTED
 from zoo.__main__ import app
 from zoo.catalog import Zoo
-from zoo.classifiers import AT_CHANCE, accuracy_predictors, predict_accuracy, zoo_classifier
+from zoo.classifiers import (
+    AT_CHANCE,
+    Classifier,
+    accuracy_predictors,
+    moved_on_stored,
+    predict_accuracy,
+    zoo_classifier,
+)
 from zoo.train_generalization import uncouple
 
 
@@ -54,3 +67,15 @@ def other_labels(zoo_id: str):
     weights, biases = list(network.features.weights), list(network.features.biases)
     weights[-1], biases[-1] = weights[-1][:, :, rows], biases[-1][:, :, rows]
     return network.with_features(WeightSpaceFeatures(weights, biases))
+
+
+def test_a_reading_is_doubtful_if_its_accuracy_on_the_stored_images_differs(predictors):
+    network = read_network(Path(__file__).parent / "data/foreign_cnns/lenet5.pt")
+    general, identified = predictors.general, identify(network, predictors.general.picture_sets())
+    assert identified is not None
+    classifier = Classifier(network, identified.graph, identified.setting)
+    result, best = predict_accuracy(classifier, predictors), identified.best
+    inverted = replace(best, setting=replace(best.setting, pixels=INVERTED[0]))
+    estimate = general.estimate_graph(identified.graph, best.setting)
+    assert general.stored_accuracy(identified.graph, best.setting) == pytest.approx(estimate.seen, abs=1e-6)
+    assert moved_on_stored(identified, [best, inverted], result, general) == [inverted]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from nfn.accuracy.answers import angle, fraction
 from nfn.accuracy.predictor import CLASSES, AccuracyPredictor
 from nfn.architecture.ops import Activation
 from nfn.architecture.views import small_cnn_graph, small_cnn_view
@@ -261,12 +262,36 @@ def _check_alternatives(
     identified: Identified, result: Generalization, predictors: AccuracyPredictors
 ) -> Generalization:
     """The result, marked as not typical if an equally well fitting setting gives a different accuracy."""
-    for fit in _likeliest_to_differ(identified):
+    doubtful = _likeliest_to_differ(identified)
+    if doubtful and result.typical and result.predictor == predictors.general.name:
+        doubtful = moved_on_stored(identified, doubtful, result, predictors.general)
+    for fit in doubtful:
         other = _predict(identified.graph_of(fit), fit.setting, predictors)
         if not result.low - TOLERANCE <= other.test_accuracy <= result.high + TOLERANCE:
             reason = AMBIGUOUS.format(f"{result.test_accuracy:.1%}", f"{other.test_accuracy:.1%}")
             return replace(result, typical=False, low=0.0, high=1.0, reason=reason)
     return result
+
+
+def moved_on_stored(
+    identified: Identified, fits: Sequence[Fit], result: Generalization, predictor: AccuracyPredictor
+) -> list[Fit]:
+    """The alternatives whose predictions may lie outside the interval, by their accuracy on the stored images alone.
+
+    A prediction is that accuracy and a correction, which changes little between readings: a prediction that moves as
+    the accuracy does (as angles) must stay in the inner half of the interval.
+    """
+
+    def stored(fit: Fit) -> torch.Tensor:
+        return angle(torch.tensor(predictor.stored_accuracy(identified.graph_of(fit), fit.setting)))
+
+    before = angle(torch.tensor(result.test_accuracy)) - stored(identified.best)
+    room = (result.high - result.low) / 4
+
+    def moved(fit: Fit) -> bool:
+        return not result.low + room <= float(fraction(before + stored(fit))) <= result.high - room
+
+    return [fit for fit in fits if fit.setting.images != result.images or moved(fit)]
 
 
 def _likeliest_to_differ(identified: Identified) -> list[Fit]:

@@ -34,7 +34,9 @@ def geometries(
         enumerate(
             _paddings(convolutions) if declared is None else [tuple(padding for _, padding in declared)]
         ),
-        enumerate(_downs() if declared is None else [(down, down) for down in DOWNS if down.mode != "stride"]),
+        enumerate(
+            _downs() if declared is None else [(down, down) for down in DOWNS if down.mode != "stride"]
+        ),
         enumerate(_places(convolutions, area is not None)),
     )
     for (p, padding), (d, (first, others)), (n, places) in rows:
