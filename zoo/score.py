@@ -244,21 +244,24 @@ def _score_sirens(name: str, zoo: Zoo, sirens: Collection) -> Iterator[list[dict
 
 
 def score_classifiers(name: str, zoo: Zoo, networks: Collection) -> Iterator[list[dict[str, Any]]]:
-    """In batches by the predictor of small CNNs, if they are such and it knows their images; else one by one."""
+    """In batches by the predictor of small CNNs, if they are such, it knows their images and calls them typical; else
+    one by one."""
     predictors, table = accuracy_predictors(zoo), networks.rows.to_pylist()
     small = networks.spec.layers is not None and networks.images in predictors.small.config.sizes
+
+    def alone(row: dict[str, Any]) -> Generalization:
+        size = networks.spec.images.get("size", 32)
+        return predict_accuracy(
+            zoo_classifier(networks.network(row["id"]), networks.images, size), predictors
+        )
+
     for rows in _batches(len(table), AT_ONCE if small else 1):
-        facts = table[rows]
+        facts, results = table[rows], [None] * len(table[rows])
         if small:
             activations = [row["activation"] for row in facts]
             results = predictors.small.predict_features(networks.normalized(rows), activations)
-        else:
-            size = networks.spec.images.get("size", 32)
-            classifiers = [
-                zoo_classifier(networks.network(row["id"]), networks.images, size) for row in facts
-            ]
-            results = [predict_accuracy(classifier, predictors) for classifier in classifiers]
-        yield [_accuracy_row(name, row, result) for row, result in zip(facts, results, strict=True)]
+        pairs = zip(facts, results, strict=True)
+        yield [_accuracy_row(name, row, one if one and one.typical else alone(row)) for row, one in pairs]
 
 
 def _accuracy_row(name: str, facts: dict[str, Any], result: Generalization) -> dict[str, Any]:
