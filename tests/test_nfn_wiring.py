@@ -11,6 +11,7 @@ from nfn.reader import read_network
 from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.chain import Down, Wiring
 from nfn.wiring.fit import Setting, fit_of, logits
+from nfn.wiring.geometry import STEM
 from nfn.wiring.pictures import MINUS_ONE_ONE, ZERO_ONE, PictureSet
 from nfn.wiring.prefixes import PrefixCache
 from nfn.wiring.propose import Proposal, propose
@@ -54,6 +55,24 @@ def depthwise():
 def strided_stem():
     return nn.Sequential(nn.Conv2d(1, 12, 5, 2), nn.SiLU(), nn.BatchNorm2d(12), nn.Conv2d(12, 20, 3), nn.SiLU(),
                          nn.MaxPool2d(2), nn.Flatten(), nn.Linear(500, 40), nn.SiLU(), nn.Linear(40, 10))  # fmt: skip
+
+
+def resnet_stem():
+    return nn.Sequential(nn.Conv2d(3, 8, 7, 2, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(3, 2, 1),
+                         nn.Conv2d(8, 12, 3, 1, 1), nn.BatchNorm2d(12), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+                         nn.Flatten(), nn.Linear(12, 10))  # fmt: skip
+
+
+def small_alexnet():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 12, 3, padding=1),
+                         nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(12, 16, 3, padding=1), nn.ReLU(),
+                         nn.Conv2d(16, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+                         nn.Linear(32, 10))  # fmt: skip
+
+
+def pooled_then_strided():
+    return nn.Sequential(nn.Conv2d(1, 8, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 12, 3, 2, 1), nn.ReLU(),
+                         nn.Flatten(), nn.Linear(588, 10))  # fmt: skip
 
 
 def prelu():
@@ -133,6 +152,15 @@ CASES = {
     "strided_stem": (
         strided_stem, (1, 28, 28),
         Wiring(("silu", 1.0), (0, 0), (Down("stride"), Down("max")), "flatten", "after"),
+    ),
+    "resnet_stem": (resnet_stem, (3, 32, 32), Wiring(("relu", 1.0), (3, 1), (STEM, None), "average")),
+    "small_alexnet": (
+        small_alexnet, (3, 32, 32),
+        Wiring(("relu", 1.0), (1,) * 4, (Down("max", own=2), Down("max"), None, Down("max")), "flatten"),
+    ),
+    "pooled_then_strided": (
+        pooled_then_strided, (1, 28, 28),
+        Wiring(("relu", 1.0), (1, 1), (Down("max"), Down("stride")), "flatten"),
     ),
     "prelu": (prelu, (1, 28, 28), Wiring()),
     "norms_made_last": (
@@ -233,7 +261,8 @@ def test_declared_settings_of_convolutions_are_not_searched(tmp_path):
     assert isinstance(network.proposal, Proposal) and network.classifier.activation == "gelu"
     starts = network.proposal.starts(28)
     assert {start.padding for start in starts if isinstance(start, Wiring)} == {(1, 0)}
-    assert {start.down[1] for start in starts if isinstance(start, Wiring)} == {Down("stride", 2, 2)}
+    downs = [start.down[1] for start in starts if isinstance(start, Wiring)]
+    assert downs[0] == Down("stride", 2, 2) and {down and down.convolution_stride for down in downs} == {2}
     assert Wiring(padding=(1, 0), down=(Down("max"), Down("stride", 2, 2)), head="average") in starts
 
 

@@ -40,12 +40,18 @@ HEADS: dict[Head, str] = {
 
 @dataclass(frozen=True)
 class Down:
-    """Downsampling at a convolution: by its stride, or by pooling after it."""
+    """Downsampling at a convolution: by its stride, or by pooling after it. `own` is the stride of a pooled one."""
 
     mode: Literal["stride", "max", "average"]
     kernel: int = 2
     stride: int = 2
     padding: int = 0
+    own: int = 1
+
+    @property
+    def convolution_stride(self) -> int:
+        """The stride of the convolution."""
+        return self.stride if self.mode == "stride" else self.own
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,8 @@ def _downs(downs: Sequence[Down | None]) -> str:
         )
         if kind.mode != "stride" and kind.stride != kind.kernel:
             what += f" (stride {kind.stride})"
+        if kind.own > 1:
+            what = f"stride {kind.own} and {what}"
         words.append(what + (f" at convolution {', '.join(where)}" if len(downs) > 1 else ""))
     return "; ".join(words)
 
@@ -168,9 +176,7 @@ def build_chain(
 
 def _convolve(ops: OpList, layer: Layer, wiring: Wiring, number: int, groups: int, last: bool) -> None:
     down = wiring.down[number]
-    ops.convolution(
-        layer, wiring.padding[number], down.stride if down and down.mode == "stride" else 1, groups
-    )
+    ops.convolution(layer, wiring.padding[number], down.convolution_stride if down else 1, groups)
     if not last:
         _activate(ops, layer, wiring, down)
 

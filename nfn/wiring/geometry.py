@@ -2,17 +2,28 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from nfn.wiring.chain import Down, Head, Wiring
 from nfn.wiring.modules import Layer
 
-DOWNS = (
-    Down("max"), Down("stride"), Down("average"), Down("max", 3, 2, 1), Down("max", 3, 2), Down("max", 2, 1),
-    Down("max", 3, 3), Down("average", 3, 2, 1),
-)  # fmt: skip
-"""Ways to make a picture smaller, the usual first."""
-STRIDED_STEM = (Down("stride"), Down("max"))
-"""A stride at the first convolution, and pooling after the others."""
+MAX, STRIDE, AVERAGE, OVERLAPPING = Down("max"), Down("stride"), Down("average"), Down("max", 3, 2, 1)
+STEM = replace(OVERLAPPING, own=2)
+"""A stride and pooling at once, as ResNets begin."""
+EVERYWHERE = (MAX, STRIDE, AVERAGE, OVERLAPPING, Down("max", 3, 2), Down("max", 2, 1), Down("max", 3, 3),
+              Down("average", 3, 2, 1))  # fmt: skip
+"""Ways to make a picture smaller that are the same at all convolutions, the usual first."""
+MIXED = (
+    (STRIDE, MAX),
+    (MAX, STRIDE),
+    (STEM, MAX),
+    (STEM, STRIDE),
+    (replace(MAX, own=2), MAX),
+    (STRIDE, AVERAGE),
+)
+"""Those that differ between the first convolution and the others, the usual first."""
+LARGE_KERNEL = 7
+"""A first kernel from which a `STEM` is likelier than anything else."""
 FREE = 6
 """The most convolutions for which all sets of downsampling convolutions are tried."""
 
@@ -34,34 +45,41 @@ def geometries(
         enumerate(
             _paddings(convolutions) if declared is None else [tuple(padding for _, padding in declared)]
         ),
-        enumerate(
-            _downs() if declared is None else [(down, down) for down in DOWNS if down.mode != "stride"]
-        ),
+        enumerate(_patterns(convolutions[0], declared is not None)),
         enumerate(_places(convolutions, area is not None)),
     )
     for (p, padding), (d, (first, others)), (n, places) in rows:
         downs: tuple[Down | None, ...] = tuple(
             (others if i else first) if i in places else None for i in range(len(convolutions))
         )
-        if declared is not None:
-            downs = _with_strides(downs, [stride for stride, _ in declared])
-        side = side_after(convolutions, padding, downs, size)
-        if side is not None and (area is None or side * side == area):
-            for h, head in enumerate(_heads(area, side)):
-                ranks.setdefault(Wiring(padding=padding, down=downs, head=head), p + d + n + h)
+        strided = [downs] if declared is None else _with_strides(downs, [stride for stride, _ in declared])
+        for s, downs in enumerate(strided):
+            side = side_after(convolutions, padding, downs, size)
+            if side is not None and (area is None or side * side == area):
+                for h, head in enumerate(_heads(area, side)):
+                    ranks.setdefault(Wiring(padding=padding, down=downs, head=head), p + d + n + h + s)
     return sorted(ranks, key=lambda wiring: ranks[wiring])
 
 
-def _downs() -> list[tuple[Down, Down]]:
-    """How pictures become smaller at the first convolution and at the others, the usual first."""
-    same = [(down, down) for down in DOWNS]
-    return [*same[:3], STRIDED_STEM, *same[3:]]
+def _patterns(first: Layer, strides_are_known: bool) -> list[tuple[Down, Down]]:
+    """Ways to make pictures smaller at the first convolution and at the others, the usual first."""
+    same = [(down, down) for down in EVERYWHERE]
+    if strides_are_known:
+        return [pair for pair in same if pair != (STRIDE, STRIDE)]
+    mixed, stems = list(MIXED), [pair for pair in MIXED if pair[0] == STEM]
+    usual = [*same[:3], *mixed[:2], same[3], *mixed[2:], *same[4:]]
+    return list(dict.fromkeys([*stems, *usual])) if max(first.shape[2:]) >= LARGE_KERNEL else usual
 
 
-def _with_strides(downs: Sequence[Down | None], strides: Sequence[int]) -> tuple[Down | None, ...]:
-    """Pooling behind the convolutions of stride 1 only."""
-    pairs = zip(downs, strides, strict=True)
-    return tuple(Down("stride", stride, stride) if stride > 1 else down for down, stride in pairs)
+def _with_strides(downs: Sequence[Down | None], strides: Sequence[int]) -> list[tuple[Down | None, ...]]:
+    """Pooling behind the convolutions of stride 1 only, and behind all."""
+    pairs = list(zip(downs, strides, strict=True))
+    unpooled = tuple(Down("stride", stride, stride) if stride > 1 else down for down, stride in pairs)
+    pooled = tuple(
+        replace(down, own=stride) if down and stride > 1 else other
+        for (down, stride), other in zip(pairs, unpooled, strict=True)
+    )
+    return [unpooled, pooled]
 
 
 def side_after(
@@ -69,8 +87,7 @@ def side_after(
 ) -> int | None:
     """Pixels a side behind the last convolution and its pooling; None where the picture is too small."""
     for layer, pad, down in zip(convolutions, padding, downs, strict=True):
-        stride = down.stride if down and down.mode == "stride" else 1
-        size = (size + 2 * pad - max(layer.shape[2:])) // stride + 1
+        size = (size + 2 * pad - max(layer.shape[2:])) // (down.convolution_stride if down else 1) + 1
         if down and down.mode != "stride":
             size = (size + 2 * down.padding - down.kernel) // down.stride + 1
         if size < 1:

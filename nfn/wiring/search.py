@@ -26,7 +26,7 @@ from nfn.wiring.propose import DECLARED, Choice
 
 GLANCE, FEW, MANY = 32, 80, 300
 """Numbers of images: in the first screening of all candidates, in the search, and in the final comparison."""
-USUAL, MOST = 16, 160
+USUAL, MOST = 16, 240
 """The number of geometries that are tried with every activation, and of all geometries."""
 UNLIKE_PIXELS = 3
 """The first normalizations (the set's own, -1 to 1, 0 to 1) differ most; most others are similar to one of them."""
