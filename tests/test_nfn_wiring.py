@@ -1,6 +1,7 @@
 """From a bare state_dict to the architectures that it may be."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -264,6 +265,17 @@ def test_declared_settings_of_convolutions_are_not_searched(tmp_path):
     downs = [start.down[1] for start in starts if isinstance(start, Wiring)]
     assert downs[0] == Down("stride", 2, 2) and {down and down.convolution_stride for down in downs} == {2}
     assert Wiring(padding=(1, 0), down=(Down("max"), Down("stride", 2, 2)), head="average") in starts
+
+
+def test_neighbours_differ_in_the_downsampling_of_one_convolution():
+    proposal, _ = proposal_of(pooled_then_strided())
+    choice = Wiring(padding=(1, 1), down=(Down("max"), Down("stride")))
+    downs = {c.down for c in proposal.neighbours(choice) if isinstance(c, Wiring)} - {choice.down}
+    assert (Down("average"), Down("stride")) in downs and (Down("max"), Down("max", 3, 2, 1)) in downs
+    assert all(sum(a != b for a, b in zip(down, choice.down, strict=True)) == 1 for down in downs)
+    known = replace(proposal, settings={"0": (1, 1), "3": (2, 1)})
+    downs = {c.down for c in known.neighbours(choice) if isinstance(c, Wiring)}
+    assert all(down[1] == Down("stride") for down in downs) and len(downs) == 3
 
 
 def test_a_setting_that_is_looked_at_again_on_more_pictures_has_the_scores_of_all_of_them():

@@ -22,6 +22,8 @@ MIXED = (
     (STRIDE, AVERAGE),
 )
 """Those that differ between the first convolution and the others, the usual first."""
+HALVING = (MAX, STRIDE, AVERAGE, OVERLAPPING)
+"""Ways to halve a picture that may stand for each other."""
 LARGE_KERNEL = 7
 """A first kernel from which a `STEM` is likelier than anything else."""
 FREE = 6
@@ -80,6 +82,14 @@ def _with_strides(downs: Sequence[Down | None], strides: Sequence[int]) -> list[
         for (down, stride), other in zip(pairs, unpooled, strict=True)
     )
     return [unpooled, pooled]
+
+
+def other_downs(downs: tuple[Down | None, ...], strides_are_known: bool) -> Iterator[tuple[Down | None, ...]]:
+    """Another way to halve the picture at one of the convolutions; the stride of a convolution stays if it is known."""
+    for i, down in enumerate(downs):
+        for other in HALVING if down in HALVING else ():
+            if other != down and not (strides_are_known and STRIDE in (other, down)):
+                yield (*downs[:i], other, *downs[i + 1 :])
 
 
 def side_after(

@@ -7,7 +7,7 @@ from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import Flatten, Shape
 from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.chain import ACTIVATIONS, NormPlace, Wiring, build_chain
-from nfn.wiring.geometry import geometries
+from nfn.wiring.geometry import geometries, other_downs
 from nfn.wiring.modules import Layer, find_layers, link
 from nfn.wiring.residual import ResidualNet, ResidualWiring, build_residual, find_residual
 
@@ -151,7 +151,7 @@ class Proposal:
         return area if area > 1 else None
 
     def neighbours(self, choice: Choice) -> Iterator[Choice]:
-        """The choice with other activations, and with other positions of batch norm."""
+        """The choice with other activations, positions of batch norm, and downsampling at one convolution."""
         if isinstance(choice, AsDeclared):
             return
         for activation in ACTIVATIONS:
@@ -161,6 +161,10 @@ class Proposal:
             for place in NORM_PLACES:
                 if place != choice.norm_place:
                     yield replace(choice, norm_place=place)
+        if isinstance(choice, Wiring):
+            yield from (
+                replace(choice, down=downs) for downs in other_downs(choice.down, bool(self.settings))
+            )
 
     def same_geometry(self, choice: Choice, other: Choice) -> Choice:
         """`choice` with the geometry of `other`."""

@@ -316,7 +316,8 @@ def _other_activations(search: Search, view: View) -> Iterator[Choice]:
     for choice in _usual(search, view):
         architecture = search.build(choice, view.shape)
         if architecture is not None and architecture.multiplications <= CHEAP:
-            yield from (c for c in search.proposal.neighbours(choice) if c.activation in UNLIKE)
+            others = search.proposal.neighbours(choice)
+            yield from (c for c in others if c.activation in UNLIKE and c.activation != choice.activation)
 
 
 def _norm_place(choice: Choice) -> str:
