@@ -176,12 +176,18 @@ GENERALIZATION = {
 
 
 def test_predict_generalization_of_a_network_of_the_zoo(client):
-    result = client.predict(None, CNN, api_name="/predict_generalization")
+    result = client.predict(None, "cifar10-cnns/test/5", api_name="/predict_generalization")
     assert set(result) == GENERALIZATION
     assert 0 <= result["low"] <= result["test_accuracy"] <= result["high"] <= 1
     assert result["coverage"] == 0.9 and 0 <= result["percentile"] <= 100
     assert result["predictor"] == "generalization" and result["seconds"] > 0
     assert abs(result["weights_alone"] - result["test_accuracy"]) < 0.1 and result["agree"] is None
+
+
+def test_the_general_predictor_answers_for_a_network_that_hardly_learned(client):
+    result = client.predict(None, CNN, api_name="/predict_generalization")
+    assert result["predictor"] == "accuracy" and result["typical"] and result["high"] < 0.12
+    assert "do not fit each other" in result["note"]
 
 
 def test_predict_generalization_from_weights_alone(client):
