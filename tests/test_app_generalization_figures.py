@@ -110,16 +110,34 @@ def test_kernels_are_tiles_with_gaps():
     assert picture.dtype == np.uint8 and picture.shape[2] == 4
     solid = (picture[..., 3] == 255).any(0)
     assert np.diff(solid.astype(int)).tolist().count(-1) == 4, "five kernels, four gaps"
+    wide = np.random.default_rng(0).normal(size=(4, 7, 3, 3))
+    assert kernel_mosaic(wide).shape[1] > kernel_mosaic(wide).shape[0], "a row of kernels for each neuron"
     assert (kernel_mosaic(np.zeros((2, 2)))[0, 0] == kernel_mosaic(np.zeros((2, 2)))[0, 1]).all()
 
 
 @pytest.mark.parametrize(
-    "shape", [(16, 1, 3, 3), (5, 1, 3, 3), (10, 16), (300, 200, 5, 5), (1, 1), (3, 1, 1, 7)]
+    "shape",
+    [
+        (16, 1, 3, 3),
+        (32, 3, 7, 7),
+        (9, 4, 5, 5),
+        (5, 1, 3, 3),
+        (10, 16),
+        (300, 200, 5, 5),
+        (1, 1),
+        (3, 1, 1, 7),
+    ],
 )
 def test_layers_of_every_shape_can_be_drawn(shape):
     weight = np.random.default_rng(0).normal(size=shape)
     assert min(kernel_mosaic(weight).shape) >= 1 and max(kernel_mosaic(weight).shape) < 2000
     assert "<rect" in weight_bars(weight)
+
+
+@pytest.mark.parametrize("shape", [(32, 3, 7, 7), (32, 1, 5, 5), (20, 4, 3, 3), (32, 2, 3, 3)])
+def test_a_layer_of_few_input_channels_is_about_as_wide_as_high(shape):
+    height, width, _ = kernel_mosaic(np.random.default_rng(0).normal(size=shape)).shape
+    assert 0.6 < width / height < 1.7
 
 
 def test_red_is_below_zero_and_blue_above():

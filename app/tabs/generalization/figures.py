@@ -19,6 +19,8 @@ STRIP_HEIGHT = 132
 MAX_LAYERS, MAX_NAME = 24, 40
 MAX_CHANNELS = 32
 """Channels of a layer that are drawn, the first ones: more kernels are not readable."""
+FEW_CHANNELS = 4
+"""Input channels up to which several neurons share a row."""
 WIDTH, GAP = 224, 2
 """Approximate width of a layer's picture, and minimum gap between two kernels, in pixels."""
 MAX_CELL = 14
@@ -167,12 +169,13 @@ def _figure(kind: str, height: int | None, parts: Iterable[str], description: st
 def kernel_mosaic(weight: np.ndarray) -> np.ndarray:
     """Weights `(out, in, kh, kw)` or `(out, in)` as pixels `(H, W, 4)`: a row of kernels per neuron, transparent gaps.
 
-    The kernels of a layer with one input channel form a square. Each layer has its own colour range.
+    With few input channels a row has several neurons, so that the picture is about as wide as high. Each layer has its
+    own colour range.
     """
     kernels = weight[:MAX_CHANNELS, :MAX_CHANNELS]
     kernels = kernels if kernels.ndim == 4 else kernels[:, :, None, None]
-    if kernels.shape[1] == 1:
-        kernels = _squared(kernels[:, 0])
+    if kernels.shape[1] <= FEW_CHANNELS:
+        kernels = _squared(kernels)
     columns, across = kernels.shape[1], kernels.shape[3]
     cell = min(MAX_CELL, max(1, (WIDTH - GAP * columns) // (columns * across)))
     gap = GAP if across == 1 else max(GAP, cell // 2)
@@ -182,12 +185,13 @@ def kernel_mosaic(weight: np.ndarray) -> np.ndarray:
 
 
 def _squared(kernels: np.ndarray) -> np.ndarray:
-    """Arrange kernels `(n, kh, kw)` in a square `(rows, columns, kh, kw)`, padded with NaN."""
-    columns = int(np.ceil(np.sqrt(len(kernels))))
-    rows = -(-len(kernels) // columns)
-    square = np.full((rows * columns, *kernels.shape[1:]), np.nan)
+    """Arrange kernels `(n, c, kh, kw)` in about a square, `(rows, neurons * c, kh, kw)`, padded with NaN."""
+    channels = kernels.shape[1]
+    neurons = max(1, round(np.sqrt(len(kernels) / channels)))
+    rows = -(-len(kernels) // neurons)
+    square = np.full((rows * neurons, *kernels.shape[1:]), np.nan)
     square[: len(kernels)] = kernels
-    return square.reshape(rows, columns, *kernels.shape[1:])
+    return square.reshape(rows, neurons * channels, *kernels.shape[2:])
 
 
 def weight_bars(weight: np.ndarray) -> str:

@@ -288,6 +288,6 @@ def _guess(result: Generalization) -> str:
 NOT_YET = '<div class="not-yet low">Press a button: the weights change, the prediction stays the same.</div>'
 WEIGHTS_LEGEND = (
     '<span class="minus"></span> below zero <span class="plus"></span> above, white at zero. A row of kernels per '
-    "neuron (the kernels of a layer with one input channel form a square), with a histogram of the weights below. Each "
-    "layer has its own colour range, written above it."
+    "neuron (several neurons a row if they have up to four input channels), with a histogram of the weights below. "
+    "Each layer has its own colour range, written above it."
 )
