@@ -95,8 +95,6 @@ def _mantel(first: Tensor, second: Tensor, generator: torch.Generator) -> float:
     ]
     rows = torch.stack([second[order[pairs[0]], order[pairs[1]]] for order in orders])
     cosines = first[pairs[0], pairs[1]]
-    found, *random = F.cosine_similarity(
-        cosines - cosines.mean(), rows - rows.mean(1, keepdim=True), eps=1e-12
-    ).tolist()
+    found, *random = _correlation(cosines[None], rows).tolist()
     spread = torch.tensor(random).std()
     return float((found - torch.tensor(random).mean()) / spread) if spread > 1e-9 else 0.0

@@ -197,7 +197,7 @@ class AccuracyPredictor(Predictor[AccuracyConfig, AccuracyEstimate]):
         labels = self.pictures(images).labels[: self.config.looks[look].pictures]
         shares = torch.tensor(self.config.stored[images].shares)
         perturbed = self._perturbed(images, shape, look)
-        logits = [torch.cat([_logits(scores, x) for x in perturbed[name].split(BATCH)]) for name in perturbed]
+        logits = [_logits(scores, x) for x in perturbed.values()]
         rows = [output_statistics(z, labels, logits[0], shares) for z in logits]
         return torch.stack([torch.stack([row[name] for name in STATISTICS]) for row in rows])
 
@@ -234,8 +234,7 @@ class AccuracyPredictor(Predictor[AccuracyConfig, AccuracyEstimate]):
         """The accuracy on the stored training images, 0 to 1: `seen` of an estimate, at a quarter of its cost."""
         look = self.look_for(graph.architecture.multiplications)
         x = self._perturbed(setting.images, setting.shape, look)[PLAIN]
-        scores = _scores_of(graph, setting)
-        z = torch.cat([_logits(scores, part) for part in x.split(BATCH)])
+        z = _logits(_scores_of(graph, setting), x)
         shares = torch.tensor(self.config.stored[setting.images].shares)
         found = output_statistics(z, self.pictures(setting.images).labels[: len(z)], z, shares)
         return float(fraction(found["accuracy"]))
@@ -313,8 +312,12 @@ def _scores_of(graph: Graph, setting: Setting) -> Scores:
 
 
 def _logits(scores: Scores, x: Tensor) -> Tensor:
-    out = scores(x)
-    if tuple(out.shape) != (len(x), CLASSES):
+    """Finite logits `(N, 10)` for all images, in batches; ValueError if there are not ten for each."""
+    return torch.cat([_checked(scores(part), len(part)) for part in x.split(BATCH)])
+
+
+def _checked(out: Tensor, count: int) -> Tensor:
+    if tuple(out.shape) != (count, CLASSES):
         raise ValueError(
             f"The network gives {tuple(out.shape[1:])} for a picture; expected {CLASSES} class scores."
         )
