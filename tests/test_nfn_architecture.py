@@ -289,3 +289,24 @@ def test_inputs_of_another_shape_are_refused():
 def test_only_what_is_still_needed_is_kept():
     assert lenet().peak == 5 * 6 * 6 * 2  # a convolution's output and its ReLU
     assert lenet().multiplications > 5 * 9 * 36
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("needs_gradients", [False, True])
+def test_pictures_stay_in_channels_last_layout(channels, needs_gradients):
+    """torch takes the layout of gray pictures for channels first, in which all that follows takes three times as long;
+    the numbers are those of torch, and so are gradients."""
+    torch.manual_seed(0)
+    tensors = {"a.weight": torch.randn(4, channels, 3, 3), "b.weight": torch.randn(5, 4, 3, 3)}
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    ops = (Conv(inputs=(0,), weight="a.weight"), Conv(inputs=(1,), weight="b.weight"))
+    x = torch.randn(2, channels, 9, 8).contiguous(memory_format=torch.channels_last)
+    x.requires_grad_(needs_gradients)
+    y = Architecture((channels, 9, 8), ops, shapes).run(tensors, x)
+    wanted = F.conv2d(F.conv2d(x, tensors["a.weight"]), tensors["b.weight"])
+    torch.testing.assert_close(y, wanted, atol=1e-4, rtol=1e-4)
+    if needs_gradients:
+        gradients = [torch.autograd.grad(z.sum(), x, retain_graph=True)[0] for z in (y, wanted)]
+        torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-4)
+    else:
+        assert y.is_contiguous(memory_format=torch.channels_last)

@@ -11,13 +11,13 @@ from nfn.architecture.ops import Conv
 from nfn.reader import read_network
 from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.chain import Down, Wiring
-from nfn.wiring.fit import Setting, fit_of, logits
+from nfn.wiring.fit import Setting, fits_of, logits
 from nfn.wiring.geometry import STEM
 from nfn.wiring.pictures import MINUS_ONE_ONE, ZERO_ONE, PictureSet
 from nfn.wiring.prefixes import PrefixCache
 from nfn.wiring.propose import Proposal, propose
 from nfn.wiring.residual import ResidualWiring
-from nfn.wiring.search import FEW, GLANCE, MANY, NOTHING_GIVEN, Search
+from nfn.wiring.search import BEHIND, FEW, GLANCE, JUNK, MANY, NOTHING_GIVEN, Search, _likely_views
 from nfn.wiring.sequence import Sequence
 
 
@@ -293,7 +293,7 @@ def test_a_setting_that_is_looked_at_again_on_more_pictures_has_the_scores_of_al
             scores = logits(
                 proposal.build(choice, (1, 28, 28)), state, setting.pixels(seen.shaped((1, 28, 28)))
             )
-            alone = fit_of(setting, scores, seen.labels)
+            (alone,) = fits_of([setting], scores[None], seen.labels)
             assert fit.pictures == alone.pictures == min(count, 100)
             assert fit.log_likelihood == pytest.approx(alone.log_likelihood, abs=1e-5)
             assert fit.confidence == pytest.approx(alone.confidence, abs=1e-5)
@@ -307,6 +307,49 @@ def test_a_setting_that_is_looked_at_again_on_more_pictures_has_the_scores_of_al
             )
             == 2
         )
+
+
+def test_settings_together_fit_as_each_alone():
+    """The batch of normalizations changes no number, and a network that is not finite says so for its setting alone."""
+    torch.manual_seed(0)
+    proposal, _ = proposal_of(lenet())
+    settings = [
+        Setting("mnist", (1, 28, 28), p, proposal.starts(28)[0]) for p in (MINUS_ONE_ONE, ZERO_ONE, ZERO_ONE)
+    ]
+    scores, labels = 3 * torch.randn(3, 50, 10), torch.arange(50) % 10
+    scores[2, 7, 3] = torch.inf
+    together = fits_of(settings, scores, labels)
+    assert together == [fits_of([s], z[None], labels)[0] for s, z in zip(settings, scores, strict=True)]
+    assert [fit.finite for fit in together] == [True, True, False]
+    first = together[0]
+    assert first.accuracy == pytest.approx(float((scores[0].argmax(1) == labels).float().mean()))
+    assert first.confidence == pytest.approx(float(scores[0].softmax(1).amax(1).mean()))
+    cooled = torch.nn.functional.cross_entropy(scores[0] / first.temperature, labels)
+    assert first.log_likelihood == pytest.approx(-float(cooled), abs=1e-5) and first.temperature > 1
+
+
+def test_an_image_set_that_falls_far_behind_is_not_tried_further():
+    """As long as no set is informative all are; once one is, only those near it are worth the other activations."""
+    torch.manual_seed(0)
+    proposal, state = proposal_of(lenet())
+    sets = [
+        PictureSet(n, torch.zeros(10, 1, 28, 28).byte(), torch.arange(10)) for n in ("mnist", "fashion_mnist")
+    ]
+    search, choice = Search(proposal, state, sets, NOTHING_GIVEN), proposal.starts(28)[0]
+    (blank,) = fits_of(
+        [Setting("mnist", (1, 28, 28), ZERO_ONE, choice)], torch.zeros(1, 10, 10), sets[0].labels
+    )
+
+    def seen(**numbers: float) -> list[str]:
+        settings = [Setting(v.images, v.shape, ZERO_ONE, choice) for v in search.views if v.images in numbers]
+        search.looked = {
+            (s, GLANCE): replace(blank, setting=s, log_likelihood=numbers[s.images]) for s in settings
+        }
+        return list(dict.fromkeys(view.images for view in _likely_views(search)))
+
+    assert seen() == seen(mnist=JUNK - 0.01, fashion_mnist=-9.0) == ["mnist", "fashion_mnist"]
+    assert seen(mnist=-1.5, fashion_mnist=-1.5 - BEHIND - 0.01) == ["mnist"]
+    assert seen(mnist=-1.5, fashion_mnist=-1.5 - BEHIND + 0.01) == ["mnist", "fashion_mnist"]
 
 
 @pytest.mark.parametrize("room", [0, 20_000, 2**26])

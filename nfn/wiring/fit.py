@@ -1,6 +1,6 @@
 """`Setting`: one way to read a classifier; `Fit`: how well the network classifies labelled images in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,8 @@ from nfn.wiring.pictures import Pixels
 from nfn.wiring.propose import Choice
 
 TEMPERATURES = torch.tensor([0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 12.0, 40.0])
+UNCHANGED = 2
+"""The index of temperature 1."""
 LARGE = 1e4, -1e4
 """Replacements for infinite scores."""
 
@@ -94,19 +96,14 @@ def log_scores(architecture: Architecture, outputs: Tensor) -> Tensor:
     return scores
 
 
-def fit_of(setting: Setting, raw: Tensor, labels: Tensor) -> Fit:
-    """The fit of logits `(N, classes)` for images with these labels."""
+def fits_of(settings: Sequence[Setting], raw: Tensor, labels: Tensor) -> list[Fit]:
+    """The fits of logits `(settings, N, classes)` for images with these labels `(N,)`."""
     scores = raw.nan_to_num(0.0, *LARGE)
-    log_probs = torch.log_softmax(scores / TEMPERATURES[:, None, None], 2)
-    log_likelihoods = log_probs[:, torch.arange(len(labels)), labels].mean(1)
-    best = int(log_likelihoods.argmax())
-    probs = log_probs[int((TEMPERATURES == 1).nonzero())].exp()
-    return Fit(
-        setting=setting,
-        log_likelihood=float(log_likelihoods[best]),
-        accuracy=float((scores.argmax(1) == labels).float().mean()),
-        confidence=float(probs.amax(1).mean()),
-        temperature=float(TEMPERATURES[best]),
-        pictures=len(labels),
-        finite=bool(raw.isfinite().all()),
-    )
+    log_probs = torch.log_softmax(scores / TEMPERATURES[:, None, None, None], 3)
+    log_likelihoods, best = log_probs[:, :, torch.arange(len(labels)), labels].mean(2).max(0)
+    accuracies = (scores.argmax(2) == labels).float().mean(1)
+    confidences = log_probs[UNCHANGED].amax(2).exp().mean(1)
+    numbers = (log_likelihoods, accuracies, confidences, TEMPERATURES[best])
+    finite = raw.isfinite().flatten(1).all(1)
+    rows = zip(settings, *(values.tolist() for values in (*numbers, finite)), strict=True)
+    return [Fit(setting, *found, len(labels), all_finite) for setting, *found, all_finite in rows]

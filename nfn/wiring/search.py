@@ -19,7 +19,7 @@ from torch import Tensor
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import ArchitectureError, Op, Shape
 from nfn.wiring.chain import Wiring
-from nfn.wiring.fit import Fit, Setting, View, fit_of, log_scores
+from nfn.wiring.fit import Fit, Setting, View, fits_of, log_scores
 from nfn.wiring.pictures import PictureSet, Pixels, normalisations
 from nfn.wiring.prefixes import PrefixCache
 from nfn.wiring.propose import DECLARED, Choice
@@ -44,7 +44,7 @@ CLEAR = -1.4
 NOTHING = math.log(0.1) + 0.01
 """A log-likelihood below which outputs do not depend on the image, in any setting."""
 BEHIND = 0.4
-"""Nats per image behind the best at which a setting is dropped after the screening."""
+"""Nats per image behind the best at which a setting, or an image set, is dropped."""
 CLEARLY = 0.1
 """Nats per image by which a setting is clearly worse."""
 EFFORT = 5e8
@@ -148,8 +148,7 @@ class Search:
         used = min(count, max(SMALLEST_LOOK, room))
         self.spent += used * len(settings) * architecture.multiplications
         labels = self.sets[settings[0].images].labels[:used]
-        scores = self._scores_of(architecture, settings, used)
-        return [fit_of(setting, part, labels) for setting, part in zip(settings, scores, strict=True)]
+        return fits_of(settings, torch.stack(self._scores_of(architecture, settings, used)), labels)
 
     def _scores_of(self, architecture: Architecture, settings: Sequence[Setting], used: int) -> list[Tensor]:
         """The scores of each setting on the first images; only what no setting of equal ops has seen is computed."""
@@ -236,14 +235,16 @@ def search_wiring(
     search = Search(candidates, tensors, sets, given)
     for which in (slice(UNLIKE_PIXELS), slice(UNLIKE_PIXELS, None)):
         if not _is_clear(search):
-            _glance(search, [_usual(search, view) for view in search.views], which)
+            views = _likely_views(search)
+            _glance(search, views, [_usual(search, view) for view in views], which)
     if _says_nothing(search):
         return [
             fit for fit in (search.look(one.setting, MANY) for one in search.best_seen(FEW)[:LISTED]) if fit
         ]
     if not _is_clear(search):
-        activations = [_other_activations(search, view) for view in search.views]
-        _glance(search, activations, slice(UNLIKE_PIXELS))
+        views = _likely_views(search)
+        activations = [_other_activations(search, view) for view in views]
+        _glance(search, views, activations, slice(UNLIKE_PIXELS))
     _glance_at_every_geometry(search)
     return _compare(search)
 
@@ -291,9 +292,17 @@ def input_shapes(candidates: Candidates, size: int) -> list[tuple[int, int, int]
     return [(c, s, s) for c in (1, 3) for s in sides if c * s * s == candidates.inputs]
 
 
-def _glance(search: Search, choices: Sequence[Iterable[Choice]], which: slice) -> None:
+def _likely_views(search: Search) -> list[View]:
+    """The views that are not far behind the best one so far; all as long as none is informative."""
+    best: dict[View, float] = {}
+    for fit in search.best_seen(GLANCE):
+        best.setdefault(fit.setting.view, fit.log_likelihood)
+    top = max(best.values(), default=JUNK)
+    return [view for view in search.views if top <= JUNK or best.get(view, top) > top - BEHIND]
+
+
+def _glance(search: Search, views: Sequence[View], choices: Sequence[Iterable[Choice]], which: slice) -> None:
     """Screen choices for each view, alternating, with some of the normalizations, until the budget is spent."""
-    views = search.views
     for several in itertools.zip_longest(*choices):
         for view, choice in zip(views, several, strict=True):
             if choice is not None:
@@ -337,7 +346,8 @@ def _glance_at_every_geometry(search: Search) -> None:
                 return
             search.look(replace(setting, choice=search.proposal.same_geometry(setting.choice, start)), GLANCE)
     if seen[0].log_likelihood < JUNK:
-        _glance(search, [search.starts(view)[USUAL:] for view in search.views], slice(UNLIKE_PIXELS))
+        views = search.views
+        _glance(search, views, [search.starts(view)[USUAL:] for view in views], slice(UNLIKE_PIXELS))
 
 
 def _worth_more(seen: Sequence[Fit]) -> list[Fit]:
@@ -354,9 +364,11 @@ def _worth_more(seen: Sequence[Fit]) -> list[Fit]:
 
 
 def _spread(fits: Sequence[Fit]) -> list[Fit]:
-    """The best few that differ in geometry or input, and the best of each image set."""
+    """The best few that differ in geometry or input, and the best of each image set, without those far behind."""
     chosen: dict[tuple, Fit] = {}
     for fit in fits:
+        if badness(fit) > badness(fits[0]) + BEHIND:
+            break
         geometry = replace(fit.setting.choice, activation=RELU)
         key = (fit.setting.view, geometry)
         seen = {view.images for view, _ in chosen}
