@@ -1,6 +1,7 @@
 """From a bare state_dict to the architectures that it may be."""
 
 import itertools
+import math
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,18 @@ from nfn.wiring.pictures import MINUS_ONE_ONE, ZERO_ONE, PictureSet
 from nfn.wiring.prefixes import PrefixCache
 from nfn.wiring.propose import Proposal, propose
 from nfn.wiring.residual import ResidualWiring
-from nfn.wiring.search import BEHIND, FEW, GLANCE, JUNK, MANY, NOTHING_GIVEN, Search, _likely_views
+from nfn.wiring.search import (
+    BEHIND,
+    FEW,
+    GLANCE,
+    JUNK,
+    MANY,
+    NOTHING_GIVEN,
+    SHIFT_PENALTY,
+    Search,
+    _likely_views,
+    badness,
+)
 from nfn.wiring.sequence import Sequence
 
 
@@ -276,6 +288,73 @@ def test_neighbours_differ_in_the_downsampling_of_one_convolution():
     known = replace(proposal, settings={"0": (1, 1), "3": (2, 1)})
     downs = {c.down for c in known.neighbours(choice) if isinstance(c, Wiring)}
     assert all(down[1] == Down("stride") for down in downs) and len(downs) == 3
+
+
+def test_neighbours_move_downsampling_to_the_convolution_beside_it():
+    proposal, _ = proposal_of(small_alexnet())
+    down = (Down("max"), Down("stride"), None, Down("max"))
+    choice = Wiring(padding=(1,) * 4, down=down)
+    moved = {c.down for c in proposal.neighbours(choice) if isinstance(c, Wiring) and c.down.index(None) != 2}
+    assert moved == {(Down("max"), None, Down("stride"), Down("max")), (*down[:2], Down("max"), None)}
+    known = replace(proposal, settings={"0": (1, 1), "3": (2, 1), "6": (1, 1), "8": (1, 1)})
+    assert all(c.down.index(None) == 2 for c in known.neighbours(choice) if isinstance(c, Wiring))
+
+
+def test_downsampling_at_the_ends_of_separable_blocks_is_tried():
+    """A stem and two blocks of a depthwise and a 1x1 convolution, with pooling behind the stem and each block."""
+    blocks = [
+        layer
+        for a, b in ((8, 12), (12, 16))
+        for layer in (nn.Conv2d(a, a, 3, 1, 1, groups=a), nn.Conv2d(a, b, 1), nn.ReLU(), nn.MaxPool2d(2))
+    ]
+    module = nn.Sequential(nn.Conv2d(1, 8, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2), *blocks, nn.Flatten(),
+                           nn.Linear(144, 10))  # fmt: skip
+    proposal, _ = proposal_of(module)
+    pooled = (Down("max"), None, Down("max"), None, Down("max"))
+    assert pooled in {c.down for c in proposal.starts(28) if isinstance(c, Wiring)}
+
+
+def test_batch_norms_are_shifted_in_all_settings_but_their_own():
+    """Running statistics of real digits, in evaluation mode: in the right setting, inputs vary as they say."""
+    torch.manual_seed(0)
+    images = torch.rand(64, 1, 28, 28)
+    module = norms_in_a_chain()
+    module(MINUS_ONE_ONE(images))
+    proposal, state = proposal_of(module.eval())
+    pictures = PictureSet("mnist", (255 * images).byte(), torch.arange(64) % 10)
+    search, choice = Search(proposal, state, [pictures], NOTHING_GIVEN), proposal.starts(28)[0]
+    assert isinstance(choice, Wiring)
+    settings = [Setting("mnist", (1, 28, 28), p, choice) for p in (MINUS_ONE_ONE, ZERO_ONE)]
+    own, other = search.look_at(settings, 64)
+    assert own.norm_shift < 0.05 and other.norm_shift == pytest.approx(math.log(4), abs=0.1)
+    for fit in (own, other):  # the same alone, and where all but the last operations come from the cache
+        alone = Search(proposal, state, [pictures], NOTHING_GIVEN).look(fit.setting, 64)
+        assert alone is not None and alone.norm_shift == pytest.approx(fit.norm_shift, abs=1e-4)
+    changed = replace(settings[0], choice=replace(choice, down=(*choice.down[:1], Down("average"))))
+    (average,) = search.look_at([changed], 64)
+    assert average.norm_shift == pytest.approx(own.norm_shift, abs=1e-4)  # both norms are before it
+
+
+def norms_in_a_chain():
+    norms = nn.BatchNorm2d(4, momentum=1.0), nn.BatchNorm2d(6, momentum=1.0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, bias=False), norms[0], nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Conv2d(4, 6, 3, padding=1, bias=False), norms[1], nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Flatten(), nn.Linear(294, 10))  # fmt: skip
+
+
+def test_shifted_batch_norms_count_against_informative_settings_only():
+    proposal, _ = proposal_of(lenet())
+    setting = Setting("mnist", (1, 28, 28), ZERO_ONE, proposal.starts(28)[0])
+    (fit,) = fits_of([setting], torch.zeros(1, 10, 10), torch.arange(10))
+    relu = replace(fit, setting=replace(setting, choice=replace(setting.choice, activation=("relu", 1.0))))
+
+    def bad(likelihood: float, shift: float) -> float:
+        return badness(replace(relu, log_likelihood=likelihood, norm_shift=shift))
+
+    assert bad(-0.5, 0.0) == 0.5 and bad(-0.5, 0.5) == pytest.approx(0.5 + SHIFT_PENALTY / 2)
+    assert bad(-0.5, math.inf) == bad(-0.5, 1.0) == pytest.approx(0.5 + SHIFT_PENALTY)
+    assert bad(-2.29, 9.0) == bad(-2.29, 0.0) == 2.29
+    assert bad(JUNK + 0.01, 9.0) <= -JUNK, "an informative setting stays ahead of one that is not"
 
 
 def test_a_setting_that_is_looked_at_again_on_more_pictures_has_the_scores_of_all_of_them():

@@ -17,6 +17,8 @@ from zoo.__main__ import app
 from zoo.catalog import Zoo
 from zoo.classifiers import (
     AT_CHANCE,
+    MOST_SHIFTED,
+    SHIFTED_NORMS,
     Classifier,
     accuracy_predictors,
     moved_on_stored,
@@ -55,7 +57,12 @@ def test_a_file_that_fits_no_pictures_is_said_to_be_trained_or_not(apart, words,
     """Without a declared wiring none is found; permuting the classes alone leaves the layers as they were trained."""
     network = taken_apart("cifar10-cnns/test/2") if apart else other_labels("cifar10-cnns/test/2")
     write_network(network, tmp_path / "net.safetensors")
-    result = CliRunner().invoke(app, ["predict", "generalization", str(tmp_path / "net.safetensors")])
+    given = [
+        "--activation",
+        network.classifier.activation or "relu",
+        "--pixels=-1,1",
+    ]  # a tenth of the search
+    result = CliRunner().invoke(app, ["predict", "generalization", str(tmp_path / "net.safetensors"), *given])
     output = " ".join(result.output.split())
     assert result.exit_code == 1 and "better than by chance" in output and words in output
 
@@ -79,3 +86,19 @@ def test_a_reading_is_doubtful_if_its_accuracy_on_the_stored_images_differs(pred
     estimate = general.estimate_graph(identified.graph, best.setting)
     assert general.stored_accuracy(identified.graph, best.setting) == pytest.approx(estimate.seen, abs=1e-6)
     assert moved_on_stored(identified, [best, inverted], result, general) == [inverted]
+
+
+@pytest.mark.parametrize("file", ["digits_bn.pt", "fashion_bn_after.pt"])
+def test_a_reading_that_the_running_statistics_contradict_gets_no_interval(file, predictors):
+    network = read_network(Path(__file__).parent / "data/foreign_cnns" / file)
+    identified = identify(network, predictors.pictures)
+    assert identified is not None and identified.best.norm_shift < 0.2
+    classifier = Classifier(network, identified.graph, identified.setting, identified)
+    result = predict_accuracy(classifier, predictors)
+    assert result.typical
+    fits = (replace(identified.best, norm_shift=MOST_SHIFTED + 0.01), *identified.fits[1:])
+    doubtful = predict_accuracy(replace(classifier, identified=replace(identified, fits=fits)), predictors)
+    assert (doubtful.typical, doubtful.low, doubtful.high) == (False, 0.0, 1.0)
+    assert doubtful.reason == SHIFTED_NORMS and doubtful.test_accuracy == result.test_accuracy
+    declared = replace(identified, fits=fits, declared=True)
+    assert predict_accuracy(replace(classifier, identified=declared), predictors).typical

@@ -31,6 +31,12 @@ OVERCONFIDENT = (
     "In every reading that was tried it is far more confident than correct, which networks rarely are on pictures like "
     "their training pictures: its wiring or its input normalisation is probably different."
 )
+SHIFTED_NORMS = (
+    "In every reading that was tried, the inputs of its batch norms vary otherwise than their running statistics say: "
+    "its wiring or its input normalisation is probably different, or it was trained for a few steps only."
+)
+MOST_SHIFTED = 0.6
+"""How far batch norms may be from their running statistics (`Fit.norm_shift`): a dropout of one half explains it."""
 AMBIGUOUS = (
     "Two ways to read it fit about equally well and give different accuracies, {} and {}: choose one of them, or use "
     "a file that contains its graph."
@@ -194,11 +200,19 @@ def predict_accuracy(classifier: Classifier, predictors: AccuracyPredictors) -> 
         return Generalization(math.nan, 0.0, 1.0, coverage, False, 0.0, images, "", fault or NO_PICTURES)
     result = _predict(classifier.graph, classifier.setting, predictors)
     identified = classifier.identified
-    if identified is not None and not identified.declared and identified.best.overconfidence > DOUBTFUL:
-        return replace(result, typical=False, low=0.0, high=1.0, reason=OVERCONFIDENT)
+    doubt = None if identified is None or identified.declared else _doubt(identified.best)
+    if doubt is not None:
+        return replace(result, typical=False, low=0.0, high=1.0, reason=doubt)
     if identified is not None:
         result = _check_alternatives(identified, result, predictors)
     return _with_note(result, classifier.graph)
+
+
+def _doubt(best: Fit) -> str | None:
+    """Why the best reading that a search found is probably not the network's own, or None."""
+    if best.overconfidence > DOUBTFUL:
+        return OVERCONFIDENT
+    return SHIFTED_NORMS if best.norm_shift > MOST_SHIFTED else None
 
 
 def _with_note(result: Generalization, graph: Graph) -> Generalization:

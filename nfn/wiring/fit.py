@@ -58,7 +58,8 @@ class Fit:
 
     `log_likelihood` is the mean log-probability of the correct class at the best of a few temperatures; `confidence`
     the mean probability of the predicted class at temperature 1; accuracy is from 0 to 1; `finite` says whether all
-    scores are finite.
+    scores are finite. `norm_shift`: how far a batch norm's inputs are from its running statistics, as the logarithm of
+    the ratio of variances.
     """
 
     setting: Setting
@@ -68,6 +69,7 @@ class Fit:
     temperature: float
     pictures: int
     finite: bool
+    norm_shift: float = 0.0
 
     @property
     def overconfidence(self) -> float:
@@ -96,14 +98,21 @@ def log_scores(architecture: Architecture, outputs: Tensor) -> Tensor:
     return scores
 
 
-def fits_of(settings: Sequence[Setting], raw: Tensor, labels: Tensor) -> list[Fit]:
-    """The fits of logits `(settings, N, classes)` for images with these labels `(N,)`."""
+def fits_of(
+    settings: Sequence[Setting], raw: Tensor, labels: Tensor, shifts: Tensor | None = None
+) -> list[Fit]:
+    """The fits of logits `(settings, N, classes)` for images with these labels `(N,)`; `shifts` `(settings,)` are those
+    of their batch norms, None where there are none."""
     scores = raw.nan_to_num(0.0, *LARGE)
     log_probs = torch.log_softmax(scores / TEMPERATURES[:, None, None, None], 3)
     log_likelihoods, best = log_probs[:, :, torch.arange(len(labels)), labels].mean(2).max(0)
     accuracies = (scores.argmax(2) == labels).float().mean(1)
     confidences = log_probs[UNCHANGED].amax(2).exp().mean(1)
-    numbers = (log_likelihoods, accuracies, confidences, TEMPERATURES[best])
+    shifts = torch.zeros(len(settings)) if shifts is None else shifts
     finite = raw.isfinite().flatten(1).all(1)
-    rows = zip(settings, *(values.tolist() for values in (*numbers, finite)), strict=True)
-    return [Fit(setting, *found, len(labels), all_finite) for setting, *found, all_finite in rows]
+    numbers = torch.stack([log_likelihoods, accuracies, confidences, TEMPERATURES[best], shifts.float()], 1)
+    rows = zip(settings, numbers.tolist(), finite.tolist(), strict=True)
+    return [
+        Fit(setting, likelihood, accuracy, confidence, temperature, len(labels), all_finite, shift)
+        for setting, (likelihood, accuracy, confidence, temperature, shift), all_finite in rows
+    ]

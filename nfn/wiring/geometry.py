@@ -85,11 +85,17 @@ def _with_strides(downs: Sequence[Down | None], strides: Sequence[int]) -> list[
 
 
 def other_downs(downs: tuple[Down | None, ...], strides_are_known: bool) -> Iterator[tuple[Down | None, ...]]:
-    """Another way to halve the picture at one of the convolutions; the stride of a convolution stays if it is known."""
+    """Another way to halve the picture at one of the convolutions, or one of them moved to the convolution beside it.
+
+    Strides that are known stay where they are.
+    """
     for i, down in enumerate(downs):
         for other in HALVING if down in HALVING else ():
             if other != down and not (strides_are_known and STRIDE in (other, down)):
                 yield (*downs[:i], other, *downs[i + 1 :])
+    for i, (one, other) in enumerate(itertools.pairwise(downs)):
+        if (one is None) != (other is None) and not strides_are_known:
+            yield (*downs[:i], other, one, *downs[i + 2 :])
 
 
 def side_after(
@@ -127,8 +133,8 @@ def _places(convolutions: Sequence[Layer], flattened: bool) -> Iterator[frozense
     ends = [i - 1 for i in grows] + [count - 1]
     usual = [wide, wide[1:], wide[:-1], wide[1::2], wide[::2], ends, ends[:-1], grows, [], wide[-1:], wide[:1],
              wide[:2], wide[2::3], [i for i in range(count) if i in grows and i in wide]]  # fmt: skip
-    pointwise = [i for i in range(count) if i not in wide]
-    usual += [pointwise, pointwise[1:]] if pointwise else []
+    blocks = [i - 1 for i in wide[1:]] + [count - 1]
+    usual += [blocks, blocks[1:], blocks[:-1]] if blocks != wide else []
     seen = dict.fromkeys(frozenset(places) for places in usual)
     if flattened and count <= FREE:
         chosen = itertools.chain.from_iterable(

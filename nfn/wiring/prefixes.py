@@ -1,5 +1,6 @@
 """`PrefixCache`: networks that differ only in their last operations share what the first ones compute."""
 
+import math
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nfn.architecture.graph import Architecture
-from nfn.architecture.ops import Conv, Op
+from nfn.architecture.ops import BatchNorm, Conv, Op
 
 MAX_BYTES = 2**26
 """The most bytes of values that are kept."""
@@ -32,22 +33,38 @@ class PrefixCache:
         self.tensors = tensors
         self._prefixes: dict[Hashable, int] = {}
         self._kept: dict[int, _Kept] = {}
+        self._shifts: dict[int, Tensor] = {}
         self._bytes, self._dropped = 0, 0.0
 
     @torch.inference_mode()
-    def run(self, architecture: Architecture, key: Hashable, inputs: Callable[[], Tensor]) -> Tensor:
-        """As `Architecture.run` for the `inputs`, to the bit; equal keys stand for equal inputs."""
+    def run(
+        self, architecture: Architecture, key: Hashable, inputs: Callable[[], Tensor], parts: int = 1
+    ) -> Tensor:
+        """As `Architecture.run` for the `inputs`, to the bit; equal keys stand for equal inputs.
+
+        The inputs have `parts` of equal size, of which `norm_shifts` has one number each.
+        """
         ops, cuts, prefixes = architecture.ops, _cuts(architecture), self._numbers(key, architecture.ops)
         start = max((cut for cut in cuts if prefixes[cut] in self._kept), default=0)
         alive = {start: self._recall(prefixes[start]) if start else inputs()}
         for number in range(start, len(ops)):
-            alive[number + 1] = ops[number].run([alive[i] for i in ops[number].inputs], self.tensors)
-            if number + 1 in cuts and isinstance(ops[number], Conv):
+            op = ops[number]
+            taken = [alive[i] for i in op.inputs]
+            alive[number + 1] = op.run(taken, self.tensors)
+            if isinstance(op, BatchNorm):
+                self._shifts[prefixes[number + 1]] = _norm_shifts(op, taken[0], self.tensors, parts)
+            if number + 1 in cuts and isinstance(op, Conv):
                 self._keep(prefixes[number + 1], alive[number + 1], _cost(architecture, number + 1))
-            for i in {*ops[number].inputs, number + 1}:
+            for i in {*op.inputs, number + 1}:
                 if architecture.last_use[i] <= number:
                     alive.pop(i, None)
         return alive[len(ops)]
+
+    def norm_shifts(self, architecture: Architecture, key: Hashable) -> Tensor | None:
+        """Of inputs that were run, the largest shift of all batch norms `(parts,)`; None without batch norm."""
+        prefixes = self._numbers(key, architecture.ops)
+        norms = [i for i, op in enumerate(architecture.ops) if isinstance(op, BatchNorm)]
+        return torch.stack([self._shifts[prefixes[i + 1]] for i in norms]).amax(0) if norms else None
 
     def _numbers(self, key: Hashable, ops: tuple[Op, ...]) -> list[int]:
         """A number for the inputs, and one for the inputs and the first operations up to each."""
@@ -69,6 +86,17 @@ class PrefixCache:
             lowest = min(self._kept, key=lambda one: self._kept[one].rank)
             dropped = self._kept.pop(lowest)
             self._bytes, self._dropped = self._bytes - dropped.value.nbytes, dropped.rank
+
+
+def _norm_shifts(op: BatchNorm, x: Tensor, tensors: Mapping[str, Tensor], parts: int) -> Tensor:
+    """How far the variances of a batch norm's inputs `(parts * n, c, ...)` are from its running variances.
+
+    In the setting that it was trained in they are about equal. Per part the median over channels of the ratio's
+    logarithm, without its sign `(parts,)`.
+    """
+    variances = x.unflatten(0, (parts, -1)).transpose(1, 2).flatten(2).var(2)
+    ratio = (variances + op.eps) / (tensors[op.variance] + op.eps)
+    return ratio.log().median(1).values.abs().nan_to_num(math.inf)
 
 
 def _cuts(architecture: Architecture) -> set[int]:

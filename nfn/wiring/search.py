@@ -54,6 +54,11 @@ BUDGET = 2e11
 CHEAP = 3e7
 """Multiply-adds per image up to which every activation is tried from the start."""
 SMALLEST_LOOK = 24
+SHIFTED = 0.2
+"""A shift of a batch norm (`Fit.norm_shift`) that few networks have in their true setting, without dropout."""
+SHIFT_PENALTY, MOST_SHIFTED = 0.3, 1.0
+"""Nats per image for each unit of it, and the shift from which it makes no difference."""
+NO_SHIFT = torch.zeros(())
 RARITY = {
     "relu": 0.0,
     "tanh": 0.0,
@@ -116,6 +121,7 @@ class Search:
         self.looked: dict[tuple[Setting, int], Fit] = {}
         self.spent = 0.0
         self._scores: dict[tuple[tuple[Op, ...], View, Pixels], Tensor] = {}
+        self._shifts: dict[tuple[tuple[Op, ...], View, Pixels], Tensor] = {}
         self._shaped: dict[View, Tensor] = {}
         self._starts: dict[View, list[Choice]] = {}
         self._prefixes = PrefixCache(tensors)
@@ -148,10 +154,15 @@ class Search:
         used = min(count, max(SMALLEST_LOOK, room))
         self.spent += used * len(settings) * architecture.multiplications
         labels = self.sets[settings[0].images].labels[:used]
-        return fits_of(settings, torch.stack(self._scores_of(architecture, settings, used)), labels)
+        scores = torch.stack(self._scores_of(architecture, settings, used))
+        shifts = [self._shifts.get((architecture.ops, s.view, s.pixels), NO_SHIFT) for s in settings]
+        return fits_of(settings, scores, labels, torch.stack(shifts))
 
     def _scores_of(self, architecture: Architecture, settings: Sequence[Setting], used: int) -> list[Tensor]:
-        """The scores of each setting on the first images; only what no setting of equal ops has seen is computed."""
+        """The scores of each setting on the first images; only what no setting of equal ops has seen is computed.
+
+        The shifts of batch norms are those of the last images that were computed.
+        """
         view = settings[0].view
         x = self._pictures(view)[:used]
         keys = [(architecture.ops, view, setting.pixels) for setting in settings]
@@ -160,8 +171,13 @@ class Search:
         if start < len(x):
             inputs = (view, tuple(setting.pixels for setting in settings), start, used)
             raw = self._prefixes.run(
-                architecture, inputs, lambda: torch.cat([setting.pixels(x[start:]) for setting in settings])
+                architecture,
+                inputs,
+                lambda: torch.cat([setting.pixels(x[start:]) for setting in settings]),
+                len(settings),
             )
+            shifts = self._prefixes.norm_shifts(architecture, inputs)
+            self._shifts |= {} if shifts is None else dict(zip(keys, shifts, strict=True))
             fresh = log_scores(architecture, raw).split(len(x) - start)
             for key, count, part in zip(keys, seen, fresh, strict=True):
                 if count < len(x):
@@ -252,7 +268,10 @@ def search_wiring(
 def _is_clear(search: Search) -> bool:
     """Whether a setting fits so well that other activations need not be tried."""
     best = search.best_seen(GLANCE)[:1]
-    return any(fit.log_likelihood > CLEAR and fit.overconfidence < DOUBTFUL for fit in best)
+    return any(
+        fit.log_likelihood > CLEAR and fit.overconfidence < DOUBTFUL and fit.norm_shift < SHIFTED
+        for fit in best
+    )
 
 
 def _says_nothing(search: Search) -> bool:
@@ -280,8 +299,14 @@ def _compare(search: Search) -> list[Fit]:
 
 
 def badness(fit: Fit) -> float:
-    """Negative log-likelihood plus a penalty on rare activations; lower is better."""
-    return RARITY.get(fit.setting.choice.activation[0], 0.005) - fit.log_likelihood
+    """Negative log-likelihood plus penalties on rare activations and shifted batch norms; lower is better.
+
+    The shift of a batch norm matters in informative settings only: others keep it small by chance.
+    """
+    shift = SHIFT_PENALTY * min(fit.norm_shift, MOST_SHIFTED)
+    surprise = -fit.log_likelihood
+    surprise = min(surprise + shift, max(surprise, -JUNK))
+    return RARITY.get(fit.setting.choice.activation[0], 0.005) + surprise
 
 
 def input_shapes(candidates: Candidates, size: int) -> list[tuple[int, int, int]]:
@@ -339,7 +364,7 @@ def _glance_at_every_geometry(search: Search) -> None:
     seen = search.best_seen(GLANCE)
     if not seen:
         return
-    for fit in _worth_more(seen)[: 1 if _is_clear(search) else STARTS]:
+    for fit in _worth_more(seen)[: 1 if _is_clear(search) else None]:
         setting = fit.setting
         for start in search.starts(setting.view)[USUAL:]:
             if search.is_over:
@@ -351,16 +376,19 @@ def _glance_at_every_geometry(search: Search) -> None:
 
 
 def _worth_more(seen: Sequence[Fit]) -> list[Fit]:
-    """The best few settings up to geometry, and the best with ReLU, without those far behind."""
+    """The best few settings up to geometry, the best with ReLU and the best of each view, without those far behind."""
     first: dict[tuple, Fit] = {}
+    of_view: dict[View, Fit] = {}
     for fit in seen:
         setting = fit.setting
         rest = (setting.view, setting.pixels, setting.choice.activation, _norm_place(setting.choice))
         first.setdefault(rest, fit)
+        of_view.setdefault(setting.view, fit)
     distinct = list(first.values())
     relu = [fit for fit in distinct if fit.setting.choice.activation == RELU]
     best = dict.fromkeys((*distinct[: STARTS - 1], *relu[:1], *distinct[:STARTS]))
-    return [fit for fit in list(best)[:STARTS] if badness(fit) < badness(seen[0]) + BEHIND]
+    best = dict.fromkeys((*list(best)[:STARTS], *of_view.values()))
+    return [fit for fit in best if badness(fit) < badness(seen[0]) + BEHIND]
 
 
 def _spread(fits: Sequence[Fit]) -> list[Fit]:
