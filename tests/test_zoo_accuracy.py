@@ -265,7 +265,7 @@ def test_the_card_contains_the_measured_figures(model, zoos, work, tmp_path):
         "wild": list(map(describe_wild, zoos)),
     }
     save("accuracy", model, tmp_path, [], facts)
-    metrics = evaluate_accuracy(AccuracyPredictor.load(tmp_path), zoos, [], work)
+    metrics = evaluate_accuracy(AccuracyPredictor.load(tmp_path), zoos, [], work, facts["wild"])
     named = {row["which"]: row for row in metrics["accuracy"]}
     assert {"all held out", "all of families never trained on", "cifar10-gray", "mnist"} <= set(named)
     rows = [network.facts for zoo in zoos for network in wild_networks(zoo)]
@@ -287,6 +287,22 @@ def test_the_card_contains_the_measured_figures(model, zoos, work, tmp_path):
     plot = reliability_svg(metrics["reliability"])
     assert fromstring(plot).tag.endswith("svg") and "families never trained on" in plot
     assert plot.count("h0") == len(rows) - training["networks"] + 2 * len(held_out["levels"])
+
+
+def test_all_runs_of_a_build_that_it_was_not_trained_on_are_held_out(model, zoos, work):
+    trained = [describe_wild(zoo) for zoo in zoos]
+
+    def splits(builds) -> list[str]:
+        held_out = evaluating.read_held_out(model, zoos, work, builds)
+        return [facts["split"] for facts in held_out.facts if facts["collection"] == zoos[1].name]
+
+    rows = [network.facts for network in wild_networks(zoos[1])]
+    assert splits(trained) == [facts["split"] for facts in rows if facts["split"] != "train"]
+    longer = {**trained[1], "count": 99}  # a build that grew draws the same runs
+    assert splits([trained[0], longer]) == splits(trained)
+    for other in ({**trained[1], "seed": 7}, {**trained[1], "images": "fashion_mnist"}):
+        names = {"train": "test"}
+        assert splits([trained[0], other]) == [names.get(facts["split"], facts["split"]) for facts in rows]
 
 
 def test_figures_match_a_slow_count(model, zoos, work):

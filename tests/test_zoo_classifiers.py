@@ -18,6 +18,7 @@ from zoo.catalog import Zoo
 from zoo.classifiers import (
     AT_CHANCE,
     MOST_SHIFTED,
+    OVERCONFIDENT,
     SHIFTED_NORMS,
     Classifier,
     accuracy_predictors,
@@ -89,16 +90,23 @@ def test_a_reading_is_doubtful_if_its_accuracy_on_the_stored_images_differs(pred
 
 
 @pytest.mark.parametrize("file", ["digits_bn.pt", "fashion_bn_after.pt"])
-def test_a_reading_that_the_running_statistics_contradict_gets_no_interval(file, predictors):
+def test_a_reading_that_is_probably_not_the_networks_own_gets_no_interval(file, predictors):
     network = read_network(Path(__file__).parent / "data/foreign_cnns" / file)
     identified = identify(network, predictors.pictures)
     assert identified is not None and identified.best.norm_shift < 0.2
     classifier = Classifier(network, identified.graph, identified.setting, identified)
     result = predict_accuracy(classifier, predictors)
     assert result.typical
-    fits = (replace(identified.best, norm_shift=MOST_SHIFTED + 0.01), *identified.fits[1:])
-    doubtful = predict_accuracy(replace(classifier, identified=replace(identified, fits=fits)), predictors)
-    assert (doubtful.typical, doubtful.low, doubtful.high) == (False, 0.0, 1.0)
-    assert doubtful.reason == SHIFTED_NORMS and doubtful.test_accuracy == result.test_accuracy
-    declared = replace(identified, fits=fits, declared=True)
-    assert predict_accuracy(replace(classifier, identified=declared), predictors).typical
+    for change, reason in (
+        ({"norm_shift": MOST_SHIFTED + 0.01}, SHIFTED_NORMS),
+        ({"temperature": 1.5}, OVERCONFIDENT),
+        ({"confidence": identified.best.accuracy + 0.11}, OVERCONFIDENT),
+    ):
+        fits = (replace(identified.best, **change), *identified.fits[1:])
+        doubtful = predict_accuracy(
+            replace(classifier, identified=replace(identified, fits=fits)), predictors
+        )
+        assert (doubtful.typical, doubtful.low, doubtful.high) == (False, 0.0, 1.0)
+        assert doubtful.reason == reason and doubtful.test_accuracy == result.test_accuracy
+        declared = replace(identified, fits=fits, declared=True)
+        assert predict_accuracy(replace(classifier, identified=declared), predictors).typical

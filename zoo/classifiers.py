@@ -28,9 +28,11 @@ UNUSUAL = (
     "unknown."
 )
 OVERCONFIDENT = (
-    "In every reading that was tried it is far more confident than correct, which networks rarely are on pictures like "
+    "In every reading that was tried it is more confident than correct, which networks rarely are on pictures like "
     "their training pictures: its wiring or its input normalisation is probably different."
 )
+HOTTEST = 1.0
+"""The highest of the tried temperatures (`Fit.temperature`) that suits networks on pictures like those of training."""
 SHIFTED_NORMS = (
     "In every reading that was tried, the inputs of its batch norms vary otherwise than their running statistics say: "
     "its wiring or its input normalisation is probably different, or it was trained for a few steps only."
@@ -210,7 +212,7 @@ def predict_accuracy(classifier: Classifier, predictors: AccuracyPredictors) -> 
 
 def _doubt(best: Fit) -> str | None:
     """Why the best reading that a search found is probably not the network's own, or None."""
-    if best.overconfidence > DOUBTFUL:
+    if best.overconfidence > DOUBTFUL or best.temperature > HOTTEST:
         return OVERCONFIDENT
     return SHIFTED_NORMS if best.norm_shift > MOST_SHIFTED else None
 

@@ -20,6 +20,7 @@ from zoo.images import to_float
 from zoo.train_accuracy import (
     AccuracyRecipe,
     Examples,
+    describe_wild,
     group_quantiles,
     left_out_errors,
     read_folders,
@@ -37,10 +38,17 @@ BY_HEART = 0.05
 
 
 def evaluate_accuracy(
-    model: AccuracyPredictor, folders: Sequence[Path], small: Sequence[Path], work: Path
+    model: AccuracyPredictor,
+    folders: Sequence[Path],
+    small: Sequence[Path],
+    work: Path,
+    trained: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
-    """All figures of the model card; `small` are collections of small CNNs, none of which was trained on."""
-    held_out = read_folders(model, folders, work).where(lambda facts: facts["split"] in ("test", "unseen"))
+    """All figures of the model card; `small` are collections of small CNNs, none of which was trained on.
+
+    `trained` are the builds that the model was trained on (`describe_wild`), whose training split is left out.
+    """
+    held_out = read_held_out(model, folders, work, trained)
     confidence = read_confidence(model, folders)
     for facts in held_out.facts:
         facts["confidence"] = confidence[facts["collection"], facts["run"], facts["step"]]
@@ -55,12 +63,35 @@ def evaluate_accuracy(
             {"which": which, "pictures": model.config.looks[1].pictures, **figures(model, held_out.where(belongs), 1)}
             for which, belongs in groups(held_out)[:2]
         ],
+        "wild": [describe_wild(folder) for folder in folders],
         "small_cnns": [small_row(model, path) for path in small],
         "pictures": model.config.looks[0].pictures,
         "coverage": model.config.coverage,
         "correction_error": model.config.looks[0].correction_error,
         "milliseconds": milliseconds(model, next(wild_networks(folders[0]))),
     }  # fmt: skip
+
+
+def read_held_out(
+    model: AccuracyPredictor, folders: Sequence[Path], work: Path, trained: Sequence[dict[str, Any]]
+) -> Examples:
+    """The networks that the model was not trained on: held-out splits, and all of builds that it has not seen.
+
+    Those of a training split that it has not seen get the split "test".
+    """
+    examples = read_folders(model, folders, work)
+    seen = {
+        folder.name: any(_same_build(describe_wild(folder), one) for one in trained) for folder in folders
+    }
+    for facts in examples.facts:
+        if facts["split"] == "train" and not seen[facts["collection"]]:
+            facts["split"] = "test"
+    return examples.where(lambda facts: facts["split"] in SPLITS)
+
+
+def _same_build(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two builds draw the same runs: a run depends on images, seed and number alone."""
+    return all(one[key] == other[key] for key in ("images", "seed"))
 
 
 def groups(examples: Examples) -> list[tuple[str, Callable[[dict[str, Any]], bool]]]:
@@ -195,13 +226,11 @@ def tau_error(predicted: Tensor, truth: Tensor, runs: Tensor, draws: int = 200) 
 
 @torch.inference_mode()
 def read_confidence(model: AccuracyPredictor, folders: Sequence[Path]) -> dict[tuple[str, int, int], float]:
-    """The mean confidence of each held-out network on the stored pictures."""
+    """The mean confidence of each network on the stored pictures."""
     result = {}
     for folder in folders:
         for network in wild_networks(folder):
             facts = network.facts
-            if facts["split"] not in ("test", "unseen"):
-                continue
             shape = network.architecture.input_shape
             assert len(shape) == 3, "Wild networks take pictures."
             x = model.pictures(facts["images"].removesuffix(GRAY)).shaped(shape)

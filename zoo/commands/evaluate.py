@@ -70,7 +70,10 @@ def evaluate_generalization(
 
 def evaluate_accuracy(
     folders: Annotated[
-        list[Path], typer.Argument(help="folders of wild zoos; their held-out splits are used")
+        list[Path],
+        typer.Argument(
+            help="folders of wild zoos; of builds that it was trained on, the held-out splits are used"
+        ),
     ],
     small: Annotated[
         list[Path] | None, typer.Option(help="a collection of small CNNs to measure too; repeatable")
@@ -81,7 +84,8 @@ def evaluate_accuracy(
     ),
 ) -> None:
     """Measure the test accuracy predictor of any classifier and write its card."""
-    metrics = measure_accuracy(AccuracyPredictor.load(folder), folders, small or [], work)
+    trained = read_json(folder / TRAINING_FILE)["wild"]
+    metrics = measure_accuracy(AccuracyPredictor.load(folder), folders, small or [], work, trained)
     (folder / RELIABILITY_PLOT).write_text(reliability_svg(metrics["reliability"]))
     write_card(folder, accuracy_card, metrics)
 
