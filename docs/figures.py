@@ -155,7 +155,8 @@ def accuracy_of_any() -> str:
     learned, coverage = training["networks"], percent(metrics["coverage"])
     return f"""Test accuracy of classifiers of any architecture: held-out runs of a zoo of random architectures
 and recipes, {coverage} intervals (trained on {learned} networks, on cpu). Networks by third-party scripts, uploaded
-without further information: [docs/foreign.md](docs/foreign.md); wild networks without their graphs: [docs/bare.md](docs/bare.md).
+without further information: [docs/foreign.md](docs/foreign.md); wild networks without their graphs:
+[docs/bare.md](docs/bare.md).
 
 {table(rows, columns)}"""
 
