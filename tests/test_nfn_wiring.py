@@ -335,6 +335,19 @@ def test_batch_norms_are_shifted_in_all_settings_but_their_own():
     assert average.norm_shift == pytest.approx(own.norm_shift, abs=1e-4)  # both norms are before it
 
 
+def test_a_single_further_image_says_nothing_of_variances():
+    """Large networks are run on few images at a time: of one, a batch norm of features has no variance."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.BatchNorm1d(20), nn.ReLU(), nn.Linear(20, 10))
+    proposal, state = proposal_of(module.eval())
+    pictures = PictureSet("mnist", torch.randint(256, (33, 1, 28, 28)).byte(), torch.arange(33) % 10)
+    search = Search(proposal, state, [pictures], NOTHING_GIVEN)
+    setting = Setting("mnist", (1, 28, 28), ZERO_ONE, proposal.starts(28)[0])
+    before, after = search.look(setting, 32), search.look(setting, 33)
+    assert before is not None and after is not None and after.pictures == 33
+    assert 0 < before.norm_shift < math.inf and after.norm_shift == before.norm_shift
+
+
 def norms_in_a_chain():
     norms = nn.BatchNorm2d(4, momentum=1.0), nn.BatchNorm2d(6, momentum=1.0)
     return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, bias=False), norms[0], nn.ReLU(), nn.MaxPool2d(2),

@@ -94,9 +94,10 @@ def _norm_shifts(op: BatchNorm, x: Tensor, tensors: Mapping[str, Tensor], parts:
     In the setting that it was trained in they are about equal. Per part the median over channels of the ratio's
     logarithm, without its sign `(parts,)`.
     """
-    variances = x.unflatten(0, (parts, -1)).transpose(1, 2).flatten(2).var(2)
+    each = x.unflatten(0, (parts, -1))
+    variances = each.var([1, *range(3, each.dim())], correction=0)
     ratio = (variances + op.eps) / (tensors[op.variance] + op.eps)
-    return ratio.log().median(1).values.abs().nan_to_num(math.inf)
+    return ratio.log().median(1).values.abs().nan_to_num(math.inf).float()
 
 
 def _cuts(architecture: Architecture) -> set[int]:

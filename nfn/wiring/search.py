@@ -161,7 +161,7 @@ class Search:
     def _scores_of(self, architecture: Architecture, settings: Sequence[Setting], used: int) -> list[Tensor]:
         """The scores of each setting on the first images; only what no setting of equal ops has seen is computed.
 
-        The shifts of batch norms are those of the last images that were computed.
+        The shifts of batch norms are those of the last images that were computed, if they are enough for a variance.
         """
         view = settings[0].view
         x = self._pictures(view)[:used]
@@ -177,7 +177,8 @@ class Search:
                 len(settings),
             )
             shifts = self._prefixes.norm_shifts(architecture, inputs)
-            self._shifts |= {} if shifts is None else dict(zip(keys, shifts, strict=True))
+            if shifts is not None and len(x) - start >= SMALLEST_LOOK:
+                self._shifts |= dict(zip(keys, shifts, strict=True))
             fresh = log_scores(architecture, raw).split(len(x) - start)
             for key, count, part in zip(keys, seen, fresh, strict=True):
                 if count < len(x):
