@@ -35,7 +35,8 @@ def main() -> None:
     expect.set_options(timeout=PATIENCE)
     try:
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+            path = shutil.which("chromium-headless-shell") or shutil.which("chromium")  # see `make browser`
+            browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM)
             for name, (height, visit) in PICTURES.items():
                 page = browser.new_page(viewport={"width": 1280, "height": height})
                 visit(page, url)
