@@ -34,8 +34,8 @@ OVERCONFIDENT = (
 HOTTEST = 1.0
 """The highest of the tried temperatures (`Fit.temperature`) that suits networks on pictures like those of training."""
 SHIFTED_NORMS = (
-    "In every reading that was tried, the inputs of its batch norms vary otherwise than their running statistics say: "
-    "its wiring or its input normalisation is probably different, or it was trained for a few steps only."
+    "In every reading that was tried, the inputs of its batch norms do not match their running statistics: its wiring "
+    "or its input normalisation is probably different, or it was trained for only a few steps."
 )
 MOST_SHIFTED = 0.6
 """How far batch norms may be from their running statistics (`Fit.norm_shift`): a dropout of one half explains it."""
