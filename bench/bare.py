@@ -53,7 +53,7 @@ def predictors() -> AccuracyPredictors:
 def outcome(zoo_id: str) -> Outcome:
     """The answer for one network, without its graph."""
     zoo = Zoo()
-    row = zoo.collection(zoo_id.split("/")[0]).row(zoo_id.split("/", 1)[1])
+    row = zoo.row(zoo_id)
     truth, group = row["test_accuracy"], GROUPS[not row["final"]]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "net.safetensors")
@@ -78,7 +78,7 @@ def wild_ids() -> Iterator[str]:
     zoo = Zoo()
     for info in zoo.collections():
         if info.kind == FAMILY.kind:
-            yield from (f"{info.name}/{row}" for row in zoo.collection(info.name).rows["id"].to_pylist())
+            yield from (row["id"] for row in zoo.rows(info.name))
 
 
 def report(outcomes: list[Outcome]) -> str:

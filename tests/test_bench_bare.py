@@ -7,6 +7,7 @@ from zoo.catalog import Zoo
 def test_a_network_is_answered_without_its_graph():
     ids = list(wild_ids())
     assert len(ids) == sum(len(Zoo().collection(name)) for name in {one.split("/")[0] for one in ids}) > 150
+    assert "mnist-wild/unseen/3" in ids
     found = outcome("mnist-wild/unseen/3")
     assert found.verdict == "inside" and found.low <= found.truth <= found.high
     assert found.truth == Zoo().row("mnist-wild/unseen/3")["test_accuracy"]

@@ -58,11 +58,7 @@ def test_a_file_that_fits_no_pictures_is_said_to_be_trained_or_not(apart, words,
     """Without a declared wiring none is found; permuting the classes alone leaves the layers as they were trained."""
     network = taken_apart("cifar10-cnns/test/2") if apart else other_labels("cifar10-cnns/test/2")
     write_network(network, tmp_path / "net.safetensors")
-    given = [
-        "--activation",
-        network.classifier.activation or "relu",
-        "--pixels=-1,1",
-    ]  # a tenth of the search
+    given = [f"--activation={network.classifier.activation or 'relu'}", "--pixels=-1,1"]  # a short search
     result = CliRunner().invoke(app, ["predict", "generalization", str(tmp_path / "net.safetensors"), *given])
     output = " ".join(result.output.split())
     assert result.exit_code == 1 and "better than by chance" in output and words in output

@@ -49,7 +49,7 @@ def evaluate_accuracy(
     `trained` are the builds that the model was trained on (`describe_wild`), whose training split is left out.
     """
     held_out = read_held_out(model, folders, work, trained)
-    confidence = read_confidence(model, folders)
+    confidence = read_confidence(model, folders, held_out)
     for facts in held_out.facts:
         facts["confidence"] = confidence[facts["collection"], facts["run"], facts["step"]]
         facts["activation"] = WildRecipe.from_json(facts["recipe"]).activation
@@ -225,18 +225,24 @@ def tau_error(predicted: Tensor, truth: Tensor, runs: Tensor, draws: int = 200) 
 
 
 @torch.inference_mode()
-def read_confidence(model: AccuracyPredictor, folders: Sequence[Path]) -> dict[tuple[str, int, int], float]:
-    """The mean confidence of each network on the stored pictures."""
+def read_confidence(
+    model: AccuracyPredictor, folders: Sequence[Path], examples: Examples
+) -> dict[tuple[str, int, int], float]:
+    """The mean confidence on the stored pictures of each of these networks, by folder, run and step."""
+    wanted = {(facts["collection"], facts["run"], facts["step"]) for facts in examples.facts}
     result = {}
     for folder in folders:
         for network in wild_networks(folder):
             facts = network.facts
+            key = folder.name, facts["run"], facts["step"]
+            if key not in wanted:
+                continue
             shape = network.architecture.input_shape
             assert len(shape) == 3, "Wild networks take pictures."
             x = model.pictures(facts["images"].removesuffix(GRAY)).shaped(shape)
             scores = torch.cat([network.scores(part) for part in x.split(BATCH)])
             chances = torch.softmax(scores, 1).amax(1)
-            result[folder.name, facts["run"], facts["step"]] = float(chances.mean())
+            result[key] = float(chances.mean())
     return result
 
 

@@ -12,8 +12,7 @@ from nfn.wiring.pictures import Pixels
 from nfn.wiring.propose import Choice
 
 TEMPERATURES = torch.tensor([0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 12.0, 40.0])
-UNCHANGED = 2
-"""The index of temperature 1."""
+UNCHANGED = TEMPERATURES.tolist().index(1.0)
 LARGE = 1e4, -1e4
 """Replacements for infinite scores."""
 

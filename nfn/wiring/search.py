@@ -56,7 +56,7 @@ CHEAP = 3e7
 SMALLEST_LOOK = 24
 SHIFTED = 0.2
 """A shift of a batch norm (`Fit.norm_shift`) that few networks have in their true setting, without dropout."""
-SHIFT_PENALTY, MOST_SHIFTED = 0.3, 1.0
+SHIFT_PENALTY, LARGEST_SHIFT = 0.3, 1.0
 """Nats per image for each unit of it, and the shift from which it makes no difference."""
 NO_SHIFT = torch.zeros(())
 RARITY = {
@@ -110,6 +110,14 @@ class Given:
 NOTHING_GIVEN = Given()
 
 
+Key = tuple[tuple[Op, ...], View, Pixels]
+"""What determines the scores of a setting: settings of different wirings may have the same operations."""
+
+
+def _key(architecture: Architecture, setting: Setting) -> Key:
+    return architecture.ops, setting.view, setting.pixels
+
+
 class Search:
     """Evaluates settings on images, and caches the results."""
 
@@ -120,8 +128,8 @@ class Search:
         self.sets = {pictures.name: pictures for pictures in sets}
         self.looked: dict[tuple[Setting, int], Fit] = {}
         self.spent = 0.0
-        self._scores: dict[tuple[tuple[Op, ...], View, Pixels], Tensor] = {}
-        self._shifts: dict[tuple[tuple[Op, ...], View, Pixels], Tensor] = {}
+        self._scores: dict[Key, Tensor] = {}
+        self._shifts: dict[Key, Tensor] = {}
         self._shaped: dict[View, Tensor] = {}
         self._starts: dict[View, list[Choice]] = {}
         self._prefixes = PrefixCache(tensors)
@@ -155,7 +163,7 @@ class Search:
         self.spent += used * len(settings) * architecture.multiplications
         labels = self.sets[settings[0].images].labels[:used]
         scores = torch.stack(self._scores_of(architecture, settings, used))
-        shifts = [self._shifts.get((architecture.ops, s.view, s.pixels), NO_SHIFT) for s in settings]
+        shifts = [self._shifts.get(_key(architecture, setting), NO_SHIFT) for setting in settings]
         return fits_of(settings, scores, labels, torch.stack(shifts))
 
     def _scores_of(self, architecture: Architecture, settings: Sequence[Setting], used: int) -> list[Tensor]:
@@ -165,7 +173,7 @@ class Search:
         """
         view = settings[0].view
         x = self._pictures(view)[:used]
-        keys = [(architecture.ops, view, setting.pixels) for setting in settings]
+        keys = [_key(architecture, setting) for setting in settings]
         seen = [len(self._scores.get(key, ())) for key in keys]
         start = min(seen)
         if start < len(x):
@@ -304,7 +312,7 @@ def badness(fit: Fit) -> float:
 
     The shift of a batch norm matters in informative settings only: others keep it small by chance.
     """
-    shift = SHIFT_PENALTY * min(fit.norm_shift, MOST_SHIFTED)
+    shift = SHIFT_PENALTY * min(fit.norm_shift, LARGEST_SHIFT)
     surprise = -fit.log_likelihood
     surprise = min(surprise + shift, max(surprise, -JUNK))
     return RARITY.get(fit.setting.choice.activation[0], 0.005) + surprise
