@@ -378,3 +378,13 @@ class DenseNet(nn.Module):
         x = torch.cat([x, F.relu(self.dense3(x))], 1)
         x = torch.cat([x, F.relu(self.dense4(x))], 1)
         return self.classifier(x.mean(dim=(2, 3)))
+
+
+def with_dropout(channels, side, widths, dropout, before_pooling=False):
+    """Convolution, batch norm, ReLU, max pooling and dropout, a few times, and a flat classifier."""
+    layers, before = [], channels
+    for width in widths:
+        layers += [nn.Conv2d(before, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+        layers += [dropout(), nn.MaxPool2d(2)] if before_pooling else [nn.MaxPool2d(2), dropout()]
+        before, side = width, side // 2
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * side * side, 10))

@@ -431,6 +431,29 @@ def mlps():
         )
 
 
+def dropouts():
+    """Batch norms behind dropout: their running statistics are those of training, in which values are dropped."""
+    for file, images, normalisation, widths, dropout, before_pooling, train_images in [
+        ("fashion_dropout.pt", "fashion_mnist", FASHION, (16, 32, 32), nn.Dropout, False, 20000),
+        ("digits_dropout2d.pt", "mnist", UNIT, (16, 24), nn.Dropout2d, True, 10000),
+    ]:
+        where = "before" if before_pooling else "after"
+        yield Recipe(
+            file,
+            partial(nets.with_dropout, 1, 28, widths, partial(dropout, 0.5), before_pooling),
+            images,
+            normalisation,
+            f"{len(widths)} convolutions 3x3, batch norm, max pooling, {dropout.__name__} 0.5 {where} it; flat",
+            batch_norm="before activation",
+            padding="1",
+            pooling=f"max, {len(widths)} times, flatten",
+            save="half",
+            train_images=train_images,
+            epochs=1,
+            rate=1e-3,
+        )
+
+
 RECIPES = [
     *first_seven(),
     *inputs(),
@@ -439,6 +462,7 @@ RECIPES = [
     *batch_norms(),
     *families(),
     *mlps(),
+    *dropouts(),
 ]
 
 

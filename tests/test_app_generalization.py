@@ -26,6 +26,7 @@ from app.tabs.inr.symmetry import count_moved
 from nfn.network import ClassifierConvention, LayerNames, Network
 from nfn.permutation import permute, random_permutations
 from nfn.reader import write_network
+from nfn.reader.read import PIXELS_ASSUMED
 from nfn.wiring.fit import Fit, Setting
 from nfn.wiring.identify import Identified
 from nfn.wiring.pictures import ZERO_ONE
@@ -114,6 +115,17 @@ def test_an_upload_is_predicted_without_being_measured(file):
     done = generalization_actions.predict(generalization_actions.open_upload(file))
     assert 0 <= done.result.low <= done.result.test_accuracy <= done.result.high <= 1
     assert done.measured is None
+
+
+def test_the_facts_of_an_upload_state_the_pixels_once(file):
+    source = generalization_actions.open_upload(file)
+    classifier, result = (
+        generalization_actions.classifier_of(source),
+        generalization_actions.predict(source).result,
+    )
+    assert PIXELS_ASSUMED in classifier.network.notes
+    facts = tab_html.network_facts(source, classifier, result, None)
+    assert "from -1 to 1; activation relu" in facts and PIXELS_ASSUMED not in facts
 
 
 def test_the_zoo_is_predicted_well_enough_to_be_of_use():

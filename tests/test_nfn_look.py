@@ -32,7 +32,7 @@ FOLDED = {"classifier.onnx": 2 * (8 + 16 + 16 + 16)}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row["file"] for row in ROWS])
-def test_each_of_52_trained_files_has_its_parameters_its_name_and_nothing_wrong(row):
+def test_each_trained_file_has_its_parameters_its_name_and_nothing_wrong(row):
     """By plain torch, in many wrappers (`make_foreign_cnns.py`), which counted the parameters as well."""
     opened = open_checkpoint(TRAINED / row["file"])
     seen = look(opened)

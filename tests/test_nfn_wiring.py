@@ -12,10 +12,10 @@ from nfn.architecture.ops import Conv
 from nfn.reader import read_network
 from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.chain import Down, Wiring
-from nfn.wiring.fit import Setting, fits_of, logits
+from nfn.wiring.fit import TEMPERATURES, UNCHANGED, Setting, fits_of, logits
 from nfn.wiring.geometry import STEM
 from nfn.wiring.pictures import MINUS_ONE_ONE, ZERO_ONE, PictureSet
-from nfn.wiring.prefixes import PrefixCache
+from nfn.wiring.prefixes import DROPOUT, PrefixCache
 from nfn.wiring.propose import Proposal, propose
 from nfn.wiring.residual import ResidualWiring
 from nfn.wiring.search import (
@@ -335,6 +335,25 @@ def test_batch_norms_are_shifted_in_all_settings_but_their_own():
     assert average.norm_shift == pytest.approx(own.norm_shift, abs=1e-4)  # both norms are before it
 
 
+def test_batch_norms_behind_dropout_vary_less_and_that_counts_less():
+    """Running statistics of training, in which dropout adds variance; the first batch norm is in front of it."""
+    torch.manual_seed(0)
+    images = torch.rand(64, 1, 28, 28)
+    chain = norms_in_a_chain()
+    layers = list(chain)
+    nn.Sequential(*layers[:4], nn.Dropout(0.5), *layers[4:])(MINUS_ONE_ONE(images))
+    proposal, state = proposal_of(chain.eval())
+    pictures = PictureSet("mnist", (255 * images).byte(), torch.arange(64) % 10)
+    search, choice = Search(proposal, state, [pictures], NOTHING_GIVEN), proposal.starts(28)[0]
+    fit = search.look(Setting("mnist", (1, 28, 28), MINUS_ONE_ONE, choice), 64)
+    second = layers[5]
+    assert isinstance(second, nn.BatchNorm2d) and second.running_var is not None
+    variances = nn.Sequential(*layers[:5])(MINUS_ONE_ONE(images)).detach().var([0, 2, 3], correction=0)
+    smaller = float((variances / second.running_var).log().median())
+    assert fit is not None and smaller < -0.2
+    assert fit.norm_shift == pytest.approx(-DROPOUT * smaller, abs=0.01)
+
+
 def test_a_single_further_image_says_nothing_of_variances():
     """Large networks are run on few images at a time: of one, a batch norm of features has no variance."""
     torch.manual_seed(0)
@@ -416,8 +435,12 @@ def test_settings_together_fit_as_each_alone():
     first = together[0]
     assert first.accuracy == pytest.approx(float((scores[0].argmax(1) == labels).float().mean()))
     assert first.confidence == pytest.approx(float(scores[0].softmax(1).amax(1).mean()))
-    cooled = torch.nn.functional.cross_entropy(scores[0] / first.temperature, labels)
-    assert first.log_likelihood == pytest.approx(-float(cooled), abs=1e-5) and first.temperature > 1
+    at = [-float(torch.nn.functional.cross_entropy(scores[0] / t, labels)) for t in TEMPERATURES]
+    assert first.log_likelihood == pytest.approx(max(at), abs=1e-5)
+    assert first.temperature_gain == pytest.approx(max(at) - max(at[: UNCHANGED + 1]), abs=1e-5)
+    assert first.temperature_gain > 0.1, "random scores are too confident"
+    (calm,) = fits_of(settings[:1], scores[:1] / 10, labels)
+    assert calm.temperature_gain < first.temperature_gain
 
 
 def test_an_image_set_that_falls_far_behind_is_not_tried_further():

@@ -17,6 +17,7 @@ from zoo.__main__ import app
 from zoo.catalog import Zoo
 from zoo.classifiers import (
     AT_CHANCE,
+    LARGEST_GAIN,
     MOST_SHIFTED,
     OVERCONFIDENT,
     SHIFTED_NORMS,
@@ -95,7 +96,7 @@ def test_a_reading_that_is_probably_not_the_networks_own_gets_no_interval(file, 
     assert result.typical
     for change, reason in (
         ({"norm_shift": MOST_SHIFTED + 0.01}, SHIFTED_NORMS),
-        ({"temperature": 1.5}, OVERCONFIDENT),
+        ({"temperature_gain": LARGEST_GAIN + 0.001}, OVERCONFIDENT),
         ({"confidence": identified.best.accuracy + 0.11}, OVERCONFIDENT),
     ):
         fits = (replace(identified.best, **change), *identified.fits[1:])

@@ -31,14 +31,14 @@ OVERCONFIDENT = (
     "In every reading that was tried it is more confident than correct, which networks rarely are on pictures like "
     "their training pictures: its wiring or its input normalisation is probably different."
 )
-HOTTEST = 1.0
-"""The highest of the tried temperatures (`Fit.temperature`) that suits networks on pictures like those of training."""
+LARGEST_GAIN = 0.02
+"""The most nats per image that temperatures above 1 gain (`Fit.temperature_gain`) in a network's own setting."""
 SHIFTED_NORMS = (
     "In every reading that was tried, the inputs of its batch norms do not match their running statistics: its wiring "
     "or its input normalisation is probably different, or it was trained for only a few steps."
 )
 MOST_SHIFTED = 0.6
-"""How far batch norms may be from their running statistics (`Fit.norm_shift`): a dropout of one half explains it."""
+"""How far batch norms may be from their running statistics (`Fit.norm_shift`)."""
 AMBIGUOUS = (
     "Two ways to read it fit about equally well and give different accuracies, {} and {}: choose one of them, or use "
     "a file that contains its graph."
@@ -212,7 +212,7 @@ def predict_accuracy(classifier: Classifier, predictors: AccuracyPredictors) -> 
 
 def _doubt(best: Fit) -> str | None:
     """Why the best reading that a search found is probably not the network's own, or None."""
-    if best.overconfidence > DOUBTFUL or best.temperature > HOTTEST:
+    if best.overconfidence > DOUBTFUL or best.temperature_gain > LARGEST_GAIN:
         return OVERCONFIDENT
     return SHIFTED_NORMS if best.norm_shift > MOST_SHIFTED else None
 

@@ -55,17 +55,17 @@ class Setting:
 class Fit:
     """How well a network classifies labelled images in one setting.
 
-    `log_likelihood` is the mean log-probability of the correct class at the best of a few temperatures; `confidence`
-    the mean probability of the predicted class at temperature 1; accuracy is from 0 to 1; `finite` says whether all
-    scores are finite. `norm_shift`: how far a batch norm's inputs are from its running statistics, as the logarithm of
-    the ratio of variances.
+    `log_likelihood` is the mean log-probability of the correct class at the best of a few temperatures, and
+    `temperature_gain` how much of it is lost without those above 1; `confidence` the mean probability of the predicted
+    class at temperature 1; accuracy is from 0 to 1; `finite` says whether all scores are finite. `norm_shift`: how far
+    a batch norm's inputs are from its running statistics, as the logarithm of the ratio of variances.
     """
 
     setting: Setting
     log_likelihood: float
     accuracy: float
     confidence: float
-    temperature: float
+    temperature_gain: float
     pictures: int
     finite: bool
     norm_shift: float = 0.0
@@ -104,14 +104,16 @@ def fits_of(
     of their batch norms, None where there are none."""
     scores = raw.nan_to_num(0.0, *LARGE)
     log_probs = torch.log_softmax(scores / TEMPERATURES[:, None, None, None], 3)
-    log_likelihoods, best = log_probs[:, :, torch.arange(len(labels)), labels].mean(2).max(0)
+    at_each = log_probs[:, :, torch.arange(len(labels)), labels].mean(2)
+    log_likelihoods = at_each.amax(0)
+    gains = log_likelihoods - at_each[: UNCHANGED + 1].amax(0)
     accuracies = (scores.argmax(2) == labels).float().mean(1)
     confidences = log_probs[UNCHANGED].amax(2).exp().mean(1)
     shifts = torch.zeros(len(settings)) if shifts is None else shifts
     finite = raw.isfinite().flatten(1).all(1)
-    numbers = torch.stack([log_likelihoods, accuracies, confidences, TEMPERATURES[best], shifts.float()], 1)
+    numbers = torch.stack([log_likelihoods, accuracies, confidences, gains, shifts.float()], 1)
     rows = zip(settings, numbers.tolist(), finite.tolist(), strict=True)
     return [
-        Fit(setting, likelihood, accuracy, confidence, temperature, len(labels), all_finite, shift)
-        for setting, (likelihood, accuracy, confidence, temperature, shift), all_finite in rows
+        Fit(setting, likelihood, accuracy, confidence, gain, len(labels), all_finite, shift)
+        for setting, (likelihood, accuracy, confidence, gain, shift), all_finite in rows
     ]

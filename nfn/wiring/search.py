@@ -63,12 +63,13 @@ RARITY = {
     "relu": 0.0,
     "tanh": 0.0,
     "relu6": 0.02,
-    "selu": 0.01,
     "softplus": 0.02,
     "hardswish": 0.02,
     "mish": 0.02,
 }
 """A penalty, in nats per image, on rare activations."""
+RARE = 0.01
+"""The penalty on those that are not in `RARITY`."""
 RELU = ("relu", 1.0)
 UNLIKE = (RELU, ("tanh", 1.0), ("silu", 1.0), ("leaky_relu", 0.2), ("elu", 1.0), ("sigmoid", 1.0))
 """Activations that differ most from each other."""
@@ -315,7 +316,7 @@ def badness(fit: Fit) -> float:
     shift = SHIFT_PENALTY * min(fit.norm_shift, LARGEST_SHIFT)
     surprise = -fit.log_likelihood
     surprise = min(surprise + shift, max(surprise, -JUNK))
-    return RARITY.get(fit.setting.choice.activation[0], 0.005) + surprise
+    return RARITY.get(fit.setting.choice.activation[0], RARE) + surprise
 
 
 def input_shapes(candidates: Candidates, size: int) -> list[tuple[int, int, int]]:

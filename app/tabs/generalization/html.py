@@ -13,6 +13,7 @@ from app.tabs.generalization.symmetry import SAME, SymmetryCheck
 from nfn.architecture.words import architecture_words
 from nfn.generalization import Generalization
 from nfn.reader.errors import ONNX_EXPORT
+from nfn.reader.read import PIXELS_ASSUMED
 from nfn.wiring.pictures import IMAGE_TITLES
 from zoo.classifiers import UNUSUAL, Classifier
 from zoo.measure import Measured
@@ -32,7 +33,8 @@ UNLIKE = (
     "is unknown. It may be untrained, noise, another architecture, or have misread inputs. You can still measure it."
 )
 NEXT_STEP = (
-    "<p>Choose below how to read your upload, or upload a file that contains its graph, which this line writes:</p>"
+    "<p>Choose below how to read your upload, or upload a file that contains its graph. This line writes one; put the "
+    "shape of your network’s input in it:</p>"
     f"{code_block(ONNX_EXPORT)}"
 )
 GUESS_GAME = (
@@ -214,8 +216,9 @@ def network_facts(source: Source, classifier: Classifier, result: Generalization
         result.images and result.typical and classifier.fault is None
     )
     line = f"<b>{escape(source.name)}</b>: {escape(', '.join(parts), 300)}."
-    notes = "".join(f"<br>{escape(note, 300)}" for note in network.notes)
-    return line + _training(row) + assumed_line(classifier) + notes
+    searched = classifier.identified is not None  # so the pixels are among what was found
+    notes = [note for note in network.notes if not (searched and note == PIXELS_ASSUMED)]
+    return line + _training(row) + assumed_line(classifier) + "".join(f"<br>{escape(n, 300)}" for n in notes)
 
 
 def assumed_line(classifier: Classifier) -> str:
