@@ -36,7 +36,7 @@ from zoo.collection import Collection
 from zoo.evaluate_editor import error, true_images
 from zoo.train_editor import typical_sizes
 from zoo.train_reader import run_batched
-from zoo.training import run_steps, step_generator
+from zoo.training import low_precision, run_steps, step_generator
 
 BATCH = 64
 RATE = 4e-3
@@ -92,7 +92,7 @@ class WeightsOnlyEditor(nn.Module):
     def forward(self, features: WeightSpaceFeatures) -> WeightSpaceFeatures:
         """SIRENs `(B, 1, ...)` to edited SIRENs."""
         canonical = canonical_sine(features)
-        with torch.autocast("cpu", torch.bfloat16):
+        with low_precision("cpu"):
             update = self.gamma(self.update(self._scaled(canonical, torch.div)))
         return canonical + self._scaled(update.map(lambda x: x.float()), torch.mul)
 

@@ -16,7 +16,7 @@ from zoo.commands import conventions, evaluate, train
 from zoo.errors import ZooError
 from zoo.train_classifier import ClassifierRecipe, calibrate, negatives, roughen, scramble, train_classifier
 from zoo.train_editor import EditorRecipe, editing_batch, train_editor
-from zoo.training import run_steps, step_generator
+from zoo.training import low_precision, run_steps, step_generator
 
 IMAGES = Path(__file__).parent / "data/images"
 
@@ -85,6 +85,15 @@ def test_the_classifier_learns_and_calibrates(digits, tmp_path, monkeypatch):
     assert sum(result.domain == "mnist" for result in answers) >= 12
     assert 0 < model.config.typical_from["mnist"] < 1
     assert sum(result.typical for result in answers) >= 15
+
+
+@pytest.mark.parametrize(("capability", "expected"), [("AVX512", torch.bfloat16), ("AVX2", torch.float32)])
+def test_products_are_in_bfloat16_where_the_processor_is_fast_at_it(capability, expected, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    x = torch.ones(2, 2)
+    with low_precision("cpu"):
+        assert (x @ x).dtype == expected
+    assert (x @ x).dtype == torch.float32
 
 
 def test_roughened_pictures_keep_their_subject_and_negatives_have_none():

@@ -12,7 +12,7 @@ from nfn.siren import random_sirens, render
 from nfn.spec import NetworkSpec
 from zoo.collection import Collection
 from zoo.images import IMAGE_SETS, find_image_set, load_images, to_float
-from zoo.training import run_steps, step_generator
+from zoo.training import low_precision, run_steps, step_generator
 
 SIZE = 32
 
@@ -76,7 +76,7 @@ def train_classifier(
     def step(i: int) -> float:
         torch.manual_seed(recipe.seed + i)  # dropout
         pictures, classes = training_batch(images, sirens, recipe, step_generator(recipe.seed, i))
-        with torch.autocast(device, torch.bfloat16):
+        with low_precision(device):
             logits = model(pictures.to(device))
         loss = F.cross_entropy(logits.float(), classes.to(device), label_smoothing=recipe.label_smoothing)
         optimizer.zero_grad()

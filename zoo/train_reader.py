@@ -26,7 +26,7 @@ from zoo.collection import Collection
 from zoo.distill import teach
 from zoo.errors import ZooError
 from zoo.files import read_json, write_json
-from zoo.training import run_steps, step_generator
+from zoo.training import low_precision, run_steps, step_generator
 
 log = logging.getLogger(__name__)
 LABEL, ACCURACY = "label", "accuracy"
@@ -349,7 +349,7 @@ def batch_loss(
     activations = [name for s, chosen in zip(sets, rows, strict=True) for name in s.activations_of(chosen)]
     features = jitter(model.canonical(features, activations), recipe.noise, generator).to(model.device)
     targets = torch.cat([s.targets[chosen] for s, chosen in zip(sets, rows, strict=True)]).to(model.device)
-    with torch.autocast(model.device.type, torch.bfloat16):
+    with low_precision(model.device.type):
         out = model(features, activations)
     out = out.float()
     if not model.config.labels:
