@@ -79,8 +79,8 @@ def test_the_installed_command(installed, tmp_path):
     weightscope = installed / "weightscope"
     assert call(weightscope, "--version", folder=tmp_path) == f"weightscope {__version__}\n"
     assert "mnist-sirens" in call(weightscope, "list", folder=tmp_path)
-    file = ROOT / "tests" / "data" / "foreign_cnns" / "fashion_unit.pt"
-    assert "fashion_mnist" in call(weightscope, "predict", "generalization", file, folder=tmp_path)
+    file = ROOT / "tests" / "data" / "foreign_cnns" / "softmax_regression.pt"
+    assert "mnist" in call(weightscope, "predict", "generalization", file, folder=tmp_path)
 
 
 def test_the_installed_packages_leave_common_names_alone(installed, tmp_path):

@@ -27,9 +27,11 @@ def read_legacy(data: memoryview) -> Any:
     """
     start = _skip_header(data)
     declared = _Declared()
-    _, end = read_pickle(data[start:], declared)
+    value, end = read_pickle(data[start:], declared)
     keys, length = read_pickle(data[start + end :], declared.refuse)
     members = _split_storages(data[start + end + length :], keys, declared.sizes)
+    if not members:  # so nothing is missing from the first pass
+        return value
     value, _ = read_pickle(data[start:], lambda kind, key, numel: make_storage_ref(kind, key, numel, members))
     return value
 

@@ -90,6 +90,9 @@ def _read_line(kind: str) -> Reader:
 
 def _two_lines(data: memoryview, at: int) -> tuple[str, int]:
     """A module and a name in it, separated by a space."""
+    lines = bytes(data[at : at + 2 * _SHORT]).split(b"\n", 2)
+    if len(lines) == 3:
+        return f"{lines[0].decode()} {lines[1].decode()}", at + len(lines[0]) + len(lines[1]) + 2
     module, middle = _line(data, at)
     name, end = _line(data, middle)
     return f"{module.decode()} {name.decode()}", end
