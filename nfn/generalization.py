@@ -59,7 +59,7 @@ class Generalization:
     `[low, high]` contains the true accuracy for a fraction `coverage` of in-distribution networks. If `typical` is
     False the network is out of distribution and the interval is `[0, 1]`. `images` is the predicted image set,
     `activation` the given or predicted activation; `reason` says why a number cannot be trusted, `note` what else a
-    visitor should know.
+    visitor should know. `seen` is its accuracy on stored training images, NaN if it was not run on them.
     """
 
     test_accuracy: float
@@ -73,6 +73,7 @@ class Generalization:
     reason: str = ""
     predictor: str = "generalization"
     note: str = ""
+    seen: float = math.nan
 
 
 class Member(nn.Module):

@@ -236,6 +236,7 @@ def _predict(graph: Graph, setting: Setting, predictors: AccuracyPredictors) -> 
     return Generalization(
         estimate.test_accuracy, estimate.low, estimate.high, estimate.coverage, estimate.typical,
         float(estimate.typical), estimate.images, activation_of(graph), reason, predictors.general.name,
+        seen=estimate.seen,
     )  # fmt: skip
 
 
@@ -294,6 +295,7 @@ def moved_on_stored(
 ) -> list[Fit]:
     """The alternatives whose predictions may lie outside the interval, by their accuracy on the stored images alone.
 
+    `result` is the general `predictor`'s for the best setting.
     A prediction is that accuracy and a correction, which changes little between readings: a prediction that moves as
     the accuracy does (as angles) must stay in the inner half of the interval.
     """
@@ -301,7 +303,7 @@ def moved_on_stored(
     def stored(fit: Fit) -> torch.Tensor:
         return angle(torch.tensor(predictor.stored_accuracy(identified.graph_of(fit), fit.setting)))
 
-    before = angle(torch.tensor(result.test_accuracy)) - stored(identified.best)
+    before = angle(torch.tensor(result.test_accuracy)) - angle(torch.tensor(result.seen))
     room = (result.high - result.low) / 4
 
     def moved(fit: Fit) -> bool:
