@@ -73,7 +73,7 @@ class Generalization:
     reason: str = ""
     predictor: str = "generalization"
     note: str = ""
-    seen: float = math.nan
+    seen: float = field(default=math.nan, compare=False)
 
 
 class Member(nn.Module):

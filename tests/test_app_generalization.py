@@ -391,7 +391,7 @@ def test_a_failed_search_gives_a_clear_error(monkeypatch, file):
 
 def test_alternatives_that_compute_the_same_are_predicted_once():
     setting = Setting("mnist", (1, 28, 28), ZERO_ONE, AsDeclared())
-    best = Fit(setting, -1.0, 0.6, 0.5, 1.0, 300, True)
+    best = Fit(setting, -1.0, 0.6, 0.5, 0.0, 300, True)
     near, far = replace(best, log_likelihood=-1.01, accuracy=0.59), replace(best, accuracy=0.5)
     elsewhere = replace(best, setting=replace(setting, images="fashion_mnist"))
     identified = Identified(Declared(None), {}, (best, near, best, far, elsewhere, replace(near)), True)  # pyright: ignore

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from nfn.architecture.ops import Conv
+from nfn.architecture.ops import BatchNorm, Conv
 from nfn.reader import read_network
 from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.chain import Down, Wiring
 from nfn.wiring.fit import TEMPERATURES, UNCHANGED, Setting, fits_of, logits
 from nfn.wiring.geometry import STEM
 from nfn.wiring.pictures import MINUS_ONE_ONE, ZERO_ONE, PictureSet
-from nfn.wiring.prefixes import DROPOUT, PrefixCache
+from nfn.wiring.prefixes import DROPOUT, PrefixCache, _norm_shifts
 from nfn.wiring.propose import Proposal, propose
 from nfn.wiring.residual import ResidualWiring
 from nfn.wiring.search import (
@@ -352,6 +352,15 @@ def test_batch_norms_behind_dropout_vary_less_and_that_counts_less():
     smaller = float((variances / second.running_var).log().median())
     assert fit is not None and smaller < -0.2
     assert fit.norm_shift == pytest.approx(-DROPOUT * smaller, abs=0.01)
+
+
+def test_a_channel_that_is_constant_in_training_too_is_not_shifted():
+    torch.manual_seed(0)
+    tensors = {"mean": torch.full((4,), 57.3), "variance": torch.zeros(4)}
+    x = torch.full((32, 4, 6, 6), 57.3)
+    norm = BatchNorm(inputs=(0,), mean="mean", variance="variance")
+    assert _norm_shifts(norm, x, tensors, 2).tolist() == [0.0, 0.0]
+    assert _norm_shifts(norm, x + torch.randn(32, 4, 6, 6), tensors, 1) > 1
 
 
 def test_a_single_further_image_says_nothing_of_variances():

@@ -295,9 +295,9 @@ def moved_on_stored(
 ) -> list[Fit]:
     """The alternatives whose predictions may lie outside the interval, by their accuracy on the stored images alone.
 
-    `result` is the general `predictor`'s for the best setting.
     A prediction is that accuracy and a correction, which changes little between readings: a prediction that moves as
-    the accuracy does (as angles) must stay in the inner half of the interval.
+    the accuracy does (as angles) must stay in the inner half of the interval. `result` is the general `predictor`'s
+    for the best setting.
     """
 
     def stored(fit: Fit) -> torch.Tensor:

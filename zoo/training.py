@@ -56,7 +56,7 @@ def step_generator(seed: int, step: int) -> torch.Generator:
 def low_precision(device: str) -> torch.autocast:
     """Products in bfloat16 where that is fast: on GPUs, and CPUs with AVX-512. Elsewhere in float32.
 
-    A CPU without it converts every operand first: a convolution and its gradient take ten times as long.
+    Without AVX-512 a CPU converts every operand first: a convolution and its gradient take ten times as long.
     """
     fast = device != "cpu" or "AVX512" in torch.backends.cpu.get_cpu_capability()
     return torch.autocast(device, torch.bfloat16, enabled=fast)

@@ -58,7 +58,8 @@ class Fit:
     `log_likelihood` is the mean log-probability of the correct class at the best of a few temperatures, and
     `temperature_gain` how much of it is lost without those above 1; `confidence` the mean probability of the predicted
     class at temperature 1; accuracy is from 0 to 1; `finite` says whether all scores are finite. `norm_shift`: how far
-    a batch norm's inputs are from its running statistics, as the logarithm of the ratio of variances.
+    a batch norm's inputs are from its running statistics, as the logarithm of the ratio of variances (smaller ones
+    count less behind the first batch norm: `nfn.wiring.prefixes.DROPOUT`).
     """
 
     setting: Setting

@@ -14,7 +14,9 @@ MAX_BYTES = 2**26
 """The most bytes of values that are kept."""
 DROPOUT = 0.25
 """How much a smaller variance than its running variance counts for a batch norm that may be behind dropout: in training
-dropout adds variance."""
+dropout adds variance. The first batch norm is taken to be in front of it."""
+ROUNDING = 1e-6
+"""The fraction of the mean square below which a variance is rounding: a constant channel has none."""
 
 
 @dataclass
@@ -100,13 +102,14 @@ def _norm_shifts(op: BatchNorm, x: Tensor, tensors: Mapping[str, Tensor], parts:
     each = x.unflatten(0, (parts, -1))
     axes = [1, *range(3, each.dim())]
     means, squares = each.mean(axes), (each * each).mean(axes)  # a tenth of the time of `Tensor.var`
-    variances = (squares - means * means).clamp_min(0)
+    variances = squares - means * means
+    variances = torch.where(variances > ROUNDING * squares, variances, 0.0)
     ratio = (variances + op.eps) / (tensors[op.variance] + op.eps)
     return ratio.log().median(1).values.nan_to_num(math.inf).float()
 
 
 def _distance(shifts: Tensor) -> Tensor:
-    """The largest distance of shifts `(norms, parts)` from 0; but for the first norm, negative ones count less."""
+    """The largest distance of shifts `(norms, parts)` from 0; negative ones count less behind the first norm."""
     return torch.cat([shifts[:1].abs(), shifts[1:], -DROPOUT * shifts[1:]]).amax(0)
 
 
