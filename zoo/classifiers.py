@@ -14,6 +14,7 @@ from nfn.features import WeightSpaceFeatures
 from nfn.generalization import Generalization, GeneralizationPredictor
 from nfn.layer_fit import NO_FIT, TRAINED, layer_fit
 from nfn.network import NO_CLASSIFIER, ClassifierConvention, Graph, Network
+from nfn.reader.read import PIXELS_ASSUMED
 from nfn.weight_reader import WeightReader
 from nfn.wiring.fit import Fit, Setting
 from nfn.wiring.identify import NO_PICTURES, Identified, given_by, identify
@@ -80,6 +81,13 @@ class Classifier:
         if self.identified is None or self.setting is None:
             return self.network.assumed
         return (*self.network.assumed, *self.setting.sentences())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The reader's notes, without the one that pixels are assumed if they were searched."""
+        if self.identified is None:
+            return self.network.notes
+        return tuple(note for note in self.network.notes if note != PIXELS_ASSUMED)
 
     @property
     def readings(self) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from app.tabs.generalization.symmetry import SAME, SymmetryCheck
 from nfn.architecture.words import architecture_words
 from nfn.generalization import Generalization
 from nfn.reader.errors import ONNX_EXPORT
-from nfn.reader.read import PIXELS_ASSUMED
 from nfn.wiring.pictures import IMAGE_TITLES
 from zoo.classifiers import UNUSUAL, Classifier
 from zoo.measure import Measured
@@ -216,9 +215,8 @@ def network_facts(source: Source, classifier: Classifier, result: Generalization
         result.images and result.typical and classifier.fault is None
     )
     line = f"<b>{escape(source.name)}</b>: {escape(', '.join(parts), 300)}."
-    searched = classifier.identified is not None  # so the pixels are among what was found
-    notes = [note for note in network.notes if not (searched and note == PIXELS_ASSUMED)]
-    return line + _training(row) + assumed_line(classifier) + "".join(f"<br>{escape(n, 300)}" for n in notes)
+    notes = "".join(f"<br>{escape(note, 300)}" for note in classifier.notes)
+    return line + _training(row) + assumed_line(classifier) + notes
 
 
 def assumed_line(classifier: Classifier) -> str:
