@@ -131,11 +131,15 @@ def test_hand_written_backward_is_right_and_twice_differentiable(kind, spec):
 
 
 @both
+@pytest.mark.parametrize("by_convolution", [False, True], ids=["BLAS", "oneDNN"])
 @pytest.mark.parametrize("channels_last", [False, True], ids=["channels first", "channels last"])
 @pytest.mark.parametrize("expanded", [False, True], ids=["dense gradients", "expanded gradients"])
 @pytest.mark.parametrize("spec", [NetworkSpec.mlp(2, 32, 32, 1), cnn((1, 8, 8, 3), ((3, 3), (3, 3), ()))])
-def test_fast_float32_path_equals_plain_autograd(kind, channels_last, expanded, spec):
-    """At sizes where oneDNN takes over, in either memory layout, against the same map under plain autograd."""
+def test_fast_float32_path_equals_plain_autograd(
+    kind, by_convolution, channels_last, expanded, spec, monkeypatch
+):
+    """By either kernel for large products, in either memory layout, against the same map under plain autograd."""
+    monkeypatch.setattr("nfn.layers.products.AVX512", by_convolution)
     layer = build(kind, spec, 32, 33, torch.float32)
     features = random_features(spec, 32, batch=4, dtype=torch.float32)
     if channels_last:
@@ -180,6 +184,22 @@ def test_a_layer_reads_what_the_last_one_wrote_without_a_copy(kind, spec, channe
     for fold, x in zip(layer.folds, out.tensors, strict=True):
         folded = fold.fold(x)
         assert folded.is_contiguous() and folded.data_ptr() == x.data_ptr()
+
+
+@both
+@pytest.mark.parametrize("by_convolution", [False, True], ids=["BLAS", "oneDNN"])
+def test_gradients_are_stored_as_the_inputs_are(kind, by_convolution, monkeypatch):
+    """Autograd copies a gradient whose memory layout is not its input's."""
+    monkeypatch.setattr("nfn.layers.products.AVX512", by_convolution)
+    spec = NetworkSpec.mlp(2, 32, 32, 1)
+    layer, features = (
+        build(kind, spec, 32, 32, torch.float32),
+        random_features(spec, 32, batch=4, dtype=torch.float32),
+    )
+    for stored in (features, features.map(lambda x: x.movedim(1, -1).contiguous().movedim(-1, 1))):
+        hidden = stored.map(lambda x: x.requires_grad_()).weights[1]
+        (gradient,) = torch.autograd.grad(layer(stored).weights[1].square().sum(), hidden)
+        assert gradient.stride() == hidden.stride()
 
 
 def test_inputs_without_gradient_get_none():
