@@ -109,15 +109,14 @@ def test_a_late_link_does_not_undo_later_clicks(page, app_url, hub, monkeypatch)
 
 
 def test_a_click_on_a_tab_is_never_undone(page, app_url, monkeypatch):
-    """The link is read on the server, which takes its time; who clicks meanwhile stays where that led.
-
-    All pages are open at once, as each shows its tabs only some seconds after it was opened if its link is not read.
-    """
+    """The link is read on the server, which takes its time: the tabs are there meanwhile, without the stylesheet's last
+    resort, and who clicks stays where that led. All pages wait for their links at once."""
     held = Held(monkeypatch, opening, "_outputs")
     page.context.set_default_timeout(PATIENCE)
     pages = {query: page.context.new_page() for query in ("", "?tab=inr", "?tab=zoo")}
     for query, shown in pages.items():
         shown.goto(f"{app_url}{query}")
+        shown.add_style_tag(content=".gradio-container { animation: none !important; }")
     for shown in pages.values():
         shown.get_by_role("tab", name="Accuracy", exact=True).click()
     held.let_go()

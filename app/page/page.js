@@ -170,14 +170,19 @@ window.weightscope = (() => {
   };
 
   // While Gradio builds the page, its parts jump about: the stylesheet hides them until the tab of the link is there
-  // and has kept its height for a while, or three seconds have passed.
+  // and has kept its height for a while, or three seconds have passed; or until a link has taken four seconds to read.
   document.documentElement.classList.add("loading");
+  const reveal = () => document.documentElement.classList.remove("loading");
   const revealOnceStill = (tab, tries = 60, before = 0, still = 0) => {
     const height = document.querySelector(`#tab-${tab}`)?.offsetHeight ?? 0;
     still = height > 100 && height === before ? still + 1 : 0;
-    if (still >= 4 || tries === 0) document.documentElement.classList.remove("loading");
+    if (still >= 4 || tries === 0) reveal();
     else setTimeout(() => revealOnceStill(tab, tries - 1, height, still), 50);
   };
+  const revealAnyway = () => {
+    if (document.querySelector("[role=tab]")) setTimeout(reveal, 4000); else setTimeout(revealAnyway, 100);
+  };
+  revealAnyway();
   addEventListener("popstate", () => { state.restoring = Date.now() + 5000; });
 
   // Show the tab that a link names, unless the visitor has left the first tab meanwhile.
