@@ -388,3 +388,58 @@ def with_dropout(channels, side, widths, dropout, before_pooling=False):
         layers += [dropout(), nn.MaxPool2d(2)] if before_pooling else [nn.MaxPool2d(2), dropout()]
         before, side = width, side // 2
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * side * side, 10))
+
+
+class ResNet9(nn.Module):
+    """The ResNet-9 of many CIFAR-10 tutorials: residual parts of two convolutions, added to activations."""
+
+    def __init__(self, channels=3, width=4):
+        super().__init__()
+        self.conv1 = conv_block(channels, width)
+        self.conv2 = conv_block(width, 2 * width, pool=True)
+        self.res1 = nn.Sequential(conv_block(2 * width, 2 * width), conv_block(2 * width, 2 * width))
+        self.conv3 = conv_block(2 * width, 4 * width, pool=True)
+        self.conv4 = conv_block(4 * width, 8 * width, pool=True)
+        self.res2 = nn.Sequential(conv_block(8 * width, 8 * width), conv_block(8 * width, 8 * width))
+        self.classifier = nn.Sequential(nn.MaxPool2d(4), nn.Flatten(), nn.Linear(8 * width, 10))
+
+    def forward(self, x):
+        x = self.conv2(self.conv1(x))
+        x = self.res1(x) + x
+        x = self.conv4(self.conv3(x))
+        return self.classifier(self.res2(x) + x)
+
+
+def conv_block(channels, width, pool=False):
+    """Convolution, batch norm and ReLU, and pooling."""
+    layers = [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+    return nn.Sequential(*layers, nn.MaxPool2d(2)) if pool else nn.Sequential(*layers)
+
+
+class SameBlock(nn.Module):
+    """A block of two convolutions of one width; its input is added before the last ReLU."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width)
+
+    def forward(self, x):
+        return F.relu(x + self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
+
+
+class OwnBlocks(nn.Module):
+    """Residual blocks by somebody's own names, with strided convolutions between them."""
+
+    def __init__(self, channels=1, width=8):
+        super().__init__()
+        self.stem = nn.Conv2d(channels, width, 3, stride=2, padding=1)
+        self.block1 = SameBlock(width)
+        self.down = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
+        self.block2 = SameBlock(2 * width)
+        self.head = nn.Linear(2 * width, 10)
+
+    def forward(self, x):
+        x = self.block1(F.relu(self.stem(x)))
+        x = self.block2(F.relu(self.down(x)))
+        return self.head(x.mean(dim=(2, 3)))

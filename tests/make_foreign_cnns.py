@@ -454,6 +454,32 @@ def dropouts():
         )
 
 
+def skips():
+    """Skip connections that torchvision's names do not tell."""
+    yield Recipe(
+        "resnet9.pth",
+        nets.ResNet9,
+        "cifar10 colour",
+        CIFAR_COPIED,
+        "ResNet-9 of many tutorials, 4-8-16-32 channels (there 64-512), two skips over two convolutions each",
+        batch_norm="before activation",
+        padding="1",
+        pooling="max three times, global max",
+        save="half",
+        epochs=4,
+    )
+    yield Recipe(
+        "own_blocks.pt",
+        nets.OwnBlocks,
+        "fashion_mnist",
+        FASHION,
+        "stem and another convolution of stride 2, a block of two convolutions with a skip behind each",
+        batch_norm="before activation",
+        padding="1",
+        save="half",
+    )
+
+
 RECIPES = [
     *first_seven(),
     *inputs(),
@@ -463,6 +489,7 @@ RECIPES = [
     *families(),
     *mlps(),
     *dropouts(),
+    *skips(),
 ]
 
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from nfn.architecture.ops import BatchNorm, Conv
 from nfn.reader import read_network
 from nfn.wiring.batch_norms import WiringError
-from nfn.wiring.chain import Down, Wiring
+from nfn.wiring.chain import Down, Wiring, blocks_of
 from nfn.wiring.fit import TEMPERATURES, UNCHANGED, Setting, fits_of, logits
 from nfn.wiring.geometry import STEM
 from nfn.wiring.pictures import MINUS_ONE_ONE, ZERO_ONE, PictureSet
@@ -26,11 +27,13 @@ from nfn.wiring.search import (
     MANY,
     NOTHING_GIVEN,
     SHIFT_PENALTY,
+    USUAL,
     Search,
     _likely_views,
     badness,
 )
 from nfn.wiring.sequence import Sequence
+from nfn.wiring.skips import Skips, named_residual
 
 
 def proposal_of(module, in_order=True):
@@ -153,7 +156,98 @@ class ResNet(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
+def normed(inputs, width, *more):
+    return nn.Sequential(nn.Conv2d(inputs, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU(), *more)
+
+
+class ResNet9(nn.Module):
+    """Skips over two convolutions, added to activations, in modules named `res`."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = normed(3, 4), normed(4, 8, nn.MaxPool2d(2))
+        self.res1 = nn.Sequential(normed(8, 8), normed(8, 8))
+        self.conv3, self.conv4 = normed(8, 8, nn.MaxPool2d(2)), normed(8, 16, nn.MaxPool2d(2))
+        self.res2 = nn.Sequential(normed(16, 16), normed(16, 16))
+        self.classifier = nn.Sequential(nn.MaxPool2d(4), nn.Flatten(), nn.Linear(16, 10))
+
+    def forward(self, x):
+        x = self.conv2(self.conv1(x))
+        x = self.conv4(self.conv3(self.res1(x) + x))
+        return self.classifier(self.res2(x) + x)
+
+
+class Blocks(nn.Module):
+    """Basic blocks without shortcuts that have weights, between strided convolutions, by names of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.block1 = nn.Conv2d(1, 6, 3, 2, 1), BasicBlock(6, 6, 1)
+        self.down, self.block2 = nn.Conv2d(6, 8, 3, 2, 1), BasicBlock(8, 8, 1)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x):
+        return self.head(self.block2(self.down(self.block1(self.stem(x).relu())).relu()).mean((2, 3)))
+
+
+class Skips1(nn.Module):
+    """A skip over each convolution of stride 1, though no name says so, and pooling behind one of the sums."""
+
+    def __init__(self, before):
+        super().__init__()
+        self.before = before
+        self.conv1, self.conv2, self.conv3 = (
+            nn.Conv2d(1, 6, 3, 2, 1),
+            nn.Conv2d(6, 6, 3, 1, 1),
+            nn.Conv2d(6, 6, 3, 1, 1),
+        )
+        self.fc = nn.Linear(6, 10)
+
+    def forward(self, x):
+        x = nn.functional.max_pool2d(self.added(self.conv1(x).relu(), self.conv2), 2)
+        return self.fc(self.added(x, self.conv3).mean((2, 3)))
+
+    def added(self, x, convolution):
+        return (x + convolution(x)).relu() if self.before else x + convolution(x).relu()
+
+
+class LinearSum(nn.Module):
+    """A skip over two convolutions, and no activation behind the second."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.a = nn.Conv2d(1, 6, 3, 2, 1), nn.Conv2d(6, 6, 3, 1, 1)
+        self.b, self.head = nn.Conv2d(6, 6, 3, 1, 1), nn.Linear(6, 10)
+
+    def forward(self, x):
+        x = self.stem(x).relu()
+        return self.head((x + self.b(self.a(x).relu())).mean((2, 3)))
+
+
+MAX, STRIDE = Down("max"), Down("stride")
 CASES = {
+    "resnet9": (
+        ResNet9, (3, 32, 32),
+        Wiring(("relu", 1.0), (1,) * 8, (None, MAX, None, None, MAX, MAX, None, None), "max",
+               skips=Skips(2, "after")),
+    ),
+    "blocks": (
+        Blocks, (1, 28, 28),
+        Wiring(("relu", 1.0), (1,) * 6, (STRIDE, None, None, STRIDE, None, None), "average",
+               skips=Skips(2, "before")),
+    ),
+    "skips_after": (
+        partial(Skips1, False), (1, 28, 28),
+        Wiring(("relu", 1.0), (1,) * 3, (STRIDE, MAX, None), "average", skips=Skips(1, "after")),
+    ),
+    "skips_before": (
+        partial(Skips1, True), (1, 28, 28),
+        Wiring(("relu", 1.0), (1,) * 3, (STRIDE, MAX, None), "average", skips=Skips(1, "before")),
+    ),
+    "linear_sum": (
+        LinearSum, (1, 28, 28),
+        Wiring(("relu", 1.0), (1,) * 3, (STRIDE, None, None), "average", skips=Skips(2, "instead of")),
+    ),
     "lenet": (lenet, (1, 28, 28), Wiring(("tanh", 1.0), (2, 0), (Down("average"),) * 2, "flatten")),
     "norms_after_pooling": (
         norms_after_pooling, (3, 32, 32),
@@ -184,8 +278,14 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("in_order", [True, False])
-@pytest.mark.parametrize("name", CASES)
+UNORDERED = ("resnet9", "blocks")
+"""Neither names nor widths tell the order of their layers."""
+
+
+@pytest.mark.parametrize(
+    "name, in_order",
+    [(name, order) for name in CASES for order in (True, False) if order or name not in UNORDERED],
+)
 def test_the_right_choice_computes_what_the_module_does(name, in_order):
     make, shape, choice = CASES[name]
     torch.manual_seed(0)
@@ -215,6 +315,35 @@ def test_every_start_can_be_built(name):
     assert starts
     for start in starts[:50]:
         assert proposal.build(start, shape).output_shape == (10,)
+
+
+def test_skips_are_over_convolutions_that_keep_the_shape():
+    layers = proposal_of(Skips1(True))[0].layers
+    wiring = Wiring(padding=(1,) * 3, down=(STRIDE, MAX, None), skips=Skips(1, "after"))
+    assert blocks_of(layers, wiring) == {1: 1, 2: 2}
+    assert blocks_of(layers, replace(wiring, down=(None, STRIDE, None))) == {2: 2}, "a stride inside"
+    assert blocks_of(layers, replace(wiring, padding=(1, 1, 0))) == {1: 1}, "a border is missing"
+    assert blocks_of(layers, replace(wiring, skips=Skips(2, "after"))) == {}, "pooling inside"
+    assert blocks_of(layers, replace(wiring, skips=None)) == {}
+    assert blocks_of(proposal_of(pooled_then_strided())[0].layers, replace(wiring, padding=(1, 1))) == {}
+
+
+def test_names_tell_which_convolutions_are_inside_of_skips():
+    def named(module):
+        return named_residual([layer for layer in proposal_of(module)[0].layers if layer.is_convolution])
+
+    assert named(ResNet9()) == [False, False, True, True, False, False, True, True]
+    assert named(Blocks()) == [False, True, True, False, True, True], "two in a module that keeps its width"
+    assert not any(named(Skips1(True))) and not any(named(small_alexnet()))
+    assert not any(named(nn.ModuleDict({"features": small_alexnet()}))), "`res` inside of another word"
+
+
+@pytest.mark.parametrize("name", ["resnet9", "blocks"])
+def test_skips_are_tried_early(name):
+    make, shape, choice = CASES[name]
+    proposal, _ = proposal_of(make())
+    tried = [*proposal.starts(shape[1])[:USUAL], *proposal.with_skips(shape[1])]
+    assert choice in tried
 
 
 def test_layers_that_fit_no_chain_are_named():

@@ -8,6 +8,8 @@ from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import (
     Activation,
     AdaptivePool,
+    Add,
+    ArchitectureError,
     BatchNorm,
     Conv,
     Flatten,
@@ -18,6 +20,7 @@ from nfn.architecture.ops import (
     Shape,
 )
 from nfn.wiring.modules import Layer, link
+from nfn.wiring.skips import Skips, named_residual
 
 Head = Literal["flatten", "average", "max"]
 NormPlace = Literal["before", "after", "after_pool", "before_pooled"]
@@ -67,6 +70,7 @@ class Wiring:
     down: tuple[Down | None, ...] = ()
     head: Head = "flatten"
     norm_place: NormPlace = "before"
+    skips: Skips | None = None
 
     def sentences(self) -> list[str]:
         """The wiring in words."""
@@ -75,6 +79,7 @@ class Wiring:
         if self.padding:
             words.append(f"padding {_each(self.padding)}")
             words.append(_downs(self.down))
+            words += [self.skips.words] if self.skips else []
             words.append(HEADS[self.head])
         return words
 
@@ -153,49 +158,95 @@ def build_chain(
 ) -> Architecture:
     """The architecture of a chain of layers; ArchitectureError if the wiring does not fit their shapes."""
     ops, channels, convolution = OpList(), input_shape[0], 0
+    blocks, entered = blocks_of(layers, wiring), 0
+    if wiring.skips is not None and not blocks:
+        raise ArchitectureError("No block of convolutions keeps the shape of its input.")
     if len(input_shape) == 3 and not layers[0].is_convolution:
         ops.add(Flatten(inputs=(0,)))
         channels = input_shape[0] * input_shape[1] * input_shape[2]
     for number, layer in enumerate(layers):
         last = number == len(layers) - 1
         if layer.is_convolution:
+            entered = ops.last if convolution in blocks.values() else entered
             groups = channels if link(channels, layer) == "depthwise" else 1
-            _convolve(ops, layer, wiring, convolution, groups, last)
+            _convolve(ops, layer, wiring, convolution, groups)
+            if not last:
+                down = wiring.down[convolution]
+                _activate(ops, layer, wiring, down, entered if convolution in blocks else None)
             convolution += 1
         else:
             if number and layers[number - 1].is_convolution:
                 _bridge(ops, wiring)
             ops.add(Linear(inputs=(ops.last,), weight=layer.weight, bias=layer.bias))
             if not last:
-                _activate(ops, layer, wiring, None)
+                _activate(ops, layer, wiring)
         channels = layer.shape[0]
     if layers[-1].is_convolution:
         _bridge(ops, replace(wiring, head="average") if wiring.head == "flatten" else wiring)
     return Architecture(input_shape, tuple(ops.ops), shapes)
 
 
-def _convolve(ops: OpList, layer: Layer, wiring: Wiring, number: int, groups: int, last: bool) -> None:
+def _convolve(ops: OpList, layer: Layer, wiring: Wiring, number: int, groups: int) -> None:
     down = wiring.down[number]
     ops.convolution(layer, wiring.padding[number], down.convolution_stride if down else 1, groups)
-    if not last:
-        _activate(ops, layer, wiring, down)
 
 
-def _activate(ops: OpList, layer: Layer, wiring: Wiring, down: Down | None) -> None:
-    """Add norm, activation and pooling after a layer, in the wiring's order."""
+def blocks_of(layers: Sequence[Layer], wiring: Wiring) -> dict[int, int]:
+    """The blocks that `wiring.skips` are over: the number of the first convolution, by that of the last."""
+    convolutions = [layer for layer in layers if layer.is_convolution]
+    named = named_residual(convolutions)
+    blocks, first, length = {}, 1, wiring.skips.length if wiring.skips else len(layers)
+    while first + length <= len(convolutions):
+        last = first + length - 1
+        keeps_width = convolutions[first - 1].shape[0] == convolutions[last].shape[0]
+        inside = all(named[first : last + 1]) or not any(named)
+        if keeps_width and inside and _keeps_size(convolutions, wiring, first, last):
+            blocks[last] = first
+        first = last + 1 if last in blocks else first + 1
+    return blocks
+
+
+def _keeps_size(convolutions: Sequence[Layer], wiring: Wiring, first: int, last: int) -> bool:
+    """Whether pictures keep their size in a block; pooling after its last convolution is not part of it."""
+    whole = range(first, last + 1)
+    if any(set(convolutions[i].shape[2:]) != {2 * wiring.padding[i] + 1} for i in whole):
+        return False
+    down = wiring.down[last]
+    return not any(wiring.down[first:last]) and (down is None or down.convolution_stride == 1)
+
+
+def _activate(
+    ops: OpList, layer: Layer, wiring: Wiring, down: Down | None = None, entered: int | None = None
+) -> None:
+    """Add norm, activation, pooling and skip after a layer, in the wiring's order.
+
+    `entered` is the value before the block that ends here; None if none does.
+    """
+    for step in _steps(wiring, entered is not None):
+        if step == "norm":
+            ops.norm(layer)
+        elif step == "activation":
+            ops.activation(wiring.activation, layer.slopes)
+        elif step == "add" and entered is not None:
+            ops.add(Add(inputs=(ops.last, entered)))
+        elif down is not None and down.mode != "stride":
+            ops.pool(down)
+
+
+def _steps(wiring: Wiring, adds: bool) -> tuple[str, ...]:
+    """What follows a layer, in order."""
     steps = {
         "before": ("norm", "activation", "pool"),
         "after": ("activation", "norm", "pool"),
         "after_pool": ("activation", "pool", "norm"),
         "before_pooled": ("norm", "pool", "activation"),
     }[wiring.norm_place]
-    for step in steps:
-        if step == "norm":
-            ops.norm(layer)
-        elif step == "activation":
-            ops.activation(wiring.activation, layer.slopes)
-        elif down is not None and down.mode != "stride":
-            ops.pool(down)
+    if not adds or wiring.skips is None:
+        return steps
+    if wiring.skips.place == "instead of":
+        return tuple("add" if step == "activation" else step for step in steps)
+    at = steps.index("activation" if wiring.skips.place == "before" else "pool")
+    return (*steps[:at], "add", *steps[at:])
 
 
 def _bridge(ops: OpList, wiring: Wiring) -> None:

@@ -1,18 +1,22 @@
 """`Proposal`: the possible architectures of a state_dict, given the names and shapes of its tensors."""
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import Flatten, Shape
 from nfn.wiring.batch_norms import WiringError
-from nfn.wiring.chain import ACTIVATIONS, NormPlace, Wiring, build_chain
+from nfn.wiring.chain import ACTIVATIONS, NormPlace, Wiring, blocks_of, build_chain
 from nfn.wiring.geometry import geometries, other_downs
 from nfn.wiring.modules import Layer, find_layers, link
 from nfn.wiring.residual import ResidualNet, ResidualWiring, build_residual, find_residual
+from nfn.wiring.skips import SKIPS, named_residual
 
 NORM_PLACES: tuple[NormPlace, ...] = ("before", "after", "after_pool", "before_pooled")
-
+RARER_SKIPS, FEWER_BLOCKS, MOST_SKIPPED = 2, 20, 32
+"""How many places a wiring goes back in the order for a rarer kind of skips, and for each block that is none because
+of a stride or pooling inside; and how many are tried."""
 
 SIZES = (28, 32, 64, 24, 48, 96, 128, 224, 16)
 """Common image sizes, in pixels a side."""
@@ -68,6 +72,10 @@ class Declared:
         """The only choice, if it takes images of this size."""
         shape = self.architecture.input_shape
         return [AsDeclared()] if len(shape) == 1 or shape[1:] == (size, size) else []
+
+    def with_skips(self, size: int) -> list[Choice]:
+        """There are none."""
+        return []
 
     def neighbours(self, choice: Choice) -> Iterator[Choice]:
         """There are no others."""
@@ -135,7 +143,29 @@ class Proposal:
             return [Wiring()]
         declared = [self.settings[layer.path] for layer in convolutions if layer.path in self.settings]
         settings = declared if len(declared) == len(convolutions) else None
-        return list(geometries(convolutions, size, self._area(convolutions), settings))
+        plain = geometries(convolutions, size, self._area(convolutions), settings)
+        if not any(named_residual(convolutions)):
+            return list(plain)
+        in_turn = itertools.chain.from_iterable(itertools.zip_longest(self._with_skips(plain), plain))
+        return [wiring for wiring in in_turn if wiring is not None]
+
+    def with_skips(self, size: int) -> list[Choice]:
+        """Wirings with skips over convolutions, the most common first; those that `starts` has already, too."""
+        plain = [
+            choice for choice in self.starts(size) if isinstance(choice, Wiring) and choice.skips is None
+        ]
+        return list(self._with_skips(plain))
+
+    def _with_skips(self, plain: Sequence[Wiring]) -> list[Wiring]:
+        """Wirings with each kind of skips: rather those that make pictures smaller outside of blocks."""
+        ranks: dict[Wiring, int] = {}
+        for kind, skips in enumerate(SKIPS):
+            wirings = [replace(wiring, skips=skips) for wiring in plain]
+            blocks = [len(blocks_of(self.layers, wiring)) for wiring in wirings]
+            for place, (wiring, count) in enumerate(zip(wirings, blocks, strict=True)):
+                if count:
+                    ranks[wiring] = place + FEWER_BLOCKS * (max(blocks) - count) + RARER_SKIPS * kind
+        return sorted(ranks, key=lambda wiring: ranks[wiring])[:MOST_SKIPPED]
 
     def sizes(self, native: int) -> list[int]:
         """Image sizes to try: the native one, and 32 if the first linear layer fixes the size."""
@@ -151,7 +181,7 @@ class Proposal:
         return area if area > 1 else None
 
     def neighbours(self, choice: Choice) -> Iterator[Choice]:
-        """The choice with other activations, positions of batch norm, and downsampling at one convolution."""
+        """The choice with other activations, positions of batch norm, skips, and downsampling at one convolution."""
         if isinstance(choice, AsDeclared):
             return
         for activation in ACTIVATIONS:
@@ -162,6 +192,7 @@ class Proposal:
                 if place != choice.norm_place:
                     yield replace(choice, norm_place=place)
         if isinstance(choice, Wiring):
+            yield from (replace(choice, skips=skips) for skips in (*SKIPS, None) if skips != choice.skips)
             yield from (
                 replace(choice, down=downs) for downs in other_downs(choice.down, bool(self.settings))
             )

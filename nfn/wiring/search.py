@@ -23,6 +23,7 @@ from nfn.wiring.fit import Fit, Setting, View, fits_of, log_scores
 from nfn.wiring.pictures import PictureSet, Pixels, normalisations
 from nfn.wiring.prefixes import PrefixCache
 from nfn.wiring.propose import DECLARED, Choice
+from nfn.wiring.skips import Skips
 
 GLANCE, FEW, MANY = 32, 80, 300
 """Numbers of images: in the first screening of all candidates, in the search, and in the final comparison."""
@@ -70,6 +71,8 @@ RARITY = {
 """A penalty, in nats per image, on rare activations."""
 RARE = 0.01
 """The penalty on those that are not in `RARITY`."""
+RARE_SKIPS = 0.02
+"""The penalty on skip connections."""
 RELU = ("relu", 1.0)
 UNLIKE = (RELU, ("tanh", 1.0), ("silu", 1.0), ("leaky_relu", 0.2), ("elu", 1.0), ("sigmoid", 1.0))
 """Activations that differ most from each other."""
@@ -86,6 +89,7 @@ class Candidates(Protocol):
     def classes(self) -> int: ...
     def sizes(self, native: int) -> list[int]: ...
     def starts(self, size: int) -> list[Choice]: ...
+    def with_skips(self, size: int) -> list[Choice]: ...
     def neighbours(self, choice: Choice) -> Iterable[Choice]: ...
     def same_geometry(self, choice: Choice, other: Choice) -> Choice: ...
     def build(self, choice: Choice, input_shape: Shape) -> Architecture: ...
@@ -235,6 +239,10 @@ class Search:
             self._starts[view] = [self._as_given(choice) for choice in choices]
         return self._starts[view]
 
+    def with_skips(self, view: View) -> list[Choice]:
+        """Skips over convolutions, the most common first, with the given activation if any."""
+        return [self._as_given(choice) for choice in self.proposal.with_skips(view.shape[1])]
+
     def _as_given(self, choice: Choice) -> Choice:
         given = self.given.activation
         if given is None or choice.activation[0] == DECLARED:
@@ -267,10 +275,10 @@ def search_wiring(
         return [
             fit for fit in (search.look(one.setting, MANY) for one in search.best_seen(FEW)[:LISTED]) if fit
         ]
-    if not _is_clear(search):
-        views = _likely_views(search)
-        activations = [_other_activations(search, view) for view in views]
-        _glance(search, views, activations, slice(UNLIKE_PIXELS))
+    for others in (_other_skips, _other_activations):
+        if not _is_clear(search):
+            views = _likely_views(search)
+            _glance(search, views, [others(search, view) for view in views], slice(UNLIKE_PIXELS))
     _glance_at_every_geometry(search)
     return _compare(search)
 
@@ -309,14 +317,16 @@ def _compare(search: Search) -> list[Fit]:
 
 
 def badness(fit: Fit) -> float:
-    """Negative log-likelihood plus penalties on rare activations and shifted batch norms; lower is better.
+    """Negative log-likelihood plus penalties on rare activations, skips and shifted batch norms; lower is better.
 
     The shift of a batch norm matters in informative settings only: others keep it small by chance.
     """
     shift = SHIFT_PENALTY * min(fit.norm_shift, LARGEST_SHIFT)
     surprise = -fit.log_likelihood
     surprise = min(surprise + shift, max(surprise, -JUNK))
-    return RARITY.get(fit.setting.choice.activation[0], RARE) + surprise
+    choice = fit.setting.choice
+    rarity = RARITY.get(choice.activation[0], RARE) + (RARE_SKIPS if _skips(choice) else 0.0)
+    return rarity + surprise
 
 
 def input_shapes(candidates: Candidates, size: int) -> list[tuple[int, int, int]]:
@@ -364,6 +374,18 @@ def _other_activations(search: Search, view: View) -> Iterator[Choice]:
             yield from (c for c in others if c.activation in UNLIKE and c.activation != choice.activation)
 
 
+def _other_skips(search: Search, view: View) -> Iterator[Choice]:
+    """Skips over convolutions, with batch norm before and after the activation."""
+    for choice in search.with_skips(view):
+        yield choice
+        yield from (c for c in search.proposal.neighbours(choice) if _norm_place(c) == "after")
+
+
+def _skips(choice: Choice) -> Skips | None:
+    """The skips of a chain; None if they are fixed."""
+    return choice.skips if isinstance(choice, Wiring) else None
+
+
 def _norm_place(choice: Choice) -> str:
     """The position of batch norm; "" if it is fixed."""
     return choice.norm_place if isinstance(choice, Wiring) else ""
@@ -391,7 +413,8 @@ def _worth_more(seen: Sequence[Fit]) -> list[Fit]:
     of_view: dict[View, Fit] = {}
     for fit in seen:
         setting = fit.setting
-        rest = (setting.view, setting.pixels, setting.choice.activation, _norm_place(setting.choice))
+        choice = setting.choice
+        rest = (setting.view, setting.pixels, choice.activation, _norm_place(choice), _skips(choice))
         first.setdefault(rest, fit)
         of_view.setdefault(setting.view, fit)
     distinct = list(first.values())

@@ -133,6 +133,10 @@ class Sequence:
             return []
         return [AsDeclared()]
 
+    def with_skips(self, size: int) -> list[Choice]:
+        """There are none."""
+        return []
+
     def neighbours(self, choice: Choice) -> Iterator[Choice]:
         """There are no others."""
         yield from ()
