@@ -25,6 +25,7 @@ from nfn.checks import TOLERANCE, assert_equivariant, assert_sensitive, equivari
 from nfn.features import WeightSpaceFeatures
 from nfn.layers import HNPLinear, NPLinear
 from nfn.layers.linear_map import linear_map
+from nfn.layers.products import product_plus
 from nfn.permutation import group_sizes, random_permutations
 from nfn.spec import ANY, ArraySpec, NetworkSpec
 
@@ -200,6 +201,33 @@ def test_gradients_are_stored_as_the_inputs_are(kind, by_convolution, monkeypatc
         hidden = stored.map(lambda x: x.requires_grad_()).weights[1]
         (gradient,) = torch.autograd.grad(layer(stored).weights[1].square().sum(), hidden)
         assert gradient.stride() == hidden.stride()
+
+
+@both
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_batch_may_be_empty(kind, channels_last):
+    spec = NetworkSpec.mlp(2, 32, 32, 1)
+    layer = build(kind, spec, 4, 5, torch.float32)
+    features = random_features(spec, 4, batch=0, dtype=torch.float32)
+    if channels_last:
+        features = features.map(lambda x: x.movedim(1, -1).contiguous().movedim(-1, 1))
+    out = layer(features.map(lambda x: x.requires_grad_())).tensors
+    torch.stack([x.sum() for x in out]).sum().backward()
+    assert [x.shape for x in out] == [(0, 5, *x.shape[2:]) for x in features.tensors]
+    assert all(x.grad is not None and x.grad.shape == x.shape for x in features.tensors)
+
+
+@pytest.mark.parametrize("differentiable", [False, True])
+@pytest.mark.parametrize("channels_first", [False, True])
+@pytest.mark.parametrize("shapes", [(), ((5,),), ((5,), (5,)), ((4, 1, 6, 5), (1, 3, 1, 5), (5,))])
+def test_a_product_adds_terms_that_broadcast(shapes, channels_first, differentiable):
+    generator = torch.Generator().manual_seed(0)
+    x, weight = torch.randn(4, 3, 6, 2, generator=generator), torch.randn(5, 2, generator=generator)
+    terms = [torch.randn(shape, generator=generator) for shape in shapes]
+    with torch.set_grad_enabled(differentiable):
+        got = product_plus(x, weight, terms, channels_first)
+    torch.testing.assert_close(got, sum(terms, start=x @ weight.t()))
+    assert (got.stride(-1) != 1) == channels_first
 
 
 def test_inputs_without_gradient_get_none():

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -9,15 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from nfn.architecture.ops import BatchNorm, Conv
+from nfn.architecture.ops import ArchitectureError, BatchNorm, Conv
 from nfn.reader import read_network
 from nfn.wiring.batch_norms import WiringError
-from nfn.wiring.chain import Down, Wiring, blocks_of
+from nfn.wiring.chain import Down, NormPlace, Wiring, blocks_of
 from nfn.wiring.fit import TEMPERATURES, UNCHANGED, Setting, fits_of, logits
 from nfn.wiring.geometry import STEM
 from nfn.wiring.pictures import MINUS_ONE_ONE, ZERO_ONE, PictureSet
 from nfn.wiring.prefixes import DROPOUT, PrefixCache, _norm_shifts
-from nfn.wiring.propose import Proposal, propose
+from nfn.wiring.propose import MOST_SKIPPED, Proposal, propose
 from nfn.wiring.residual import ResidualWiring
 from nfn.wiring.search import (
     BEHIND,
@@ -33,7 +34,7 @@ from nfn.wiring.search import (
     badness,
 )
 from nfn.wiring.sequence import Sequence
-from nfn.wiring.skips import Skips, named_residual
+from nfn.wiring.skips import Place, Skips, inside_skips, named_residual
 
 
 def proposal_of(module, in_order=True):
@@ -319,23 +320,72 @@ def test_every_start_can_be_built(name):
 
 def test_skips_are_over_convolutions_that_keep_the_shape():
     layers = proposal_of(Skips1(True))[0].layers
-    wiring = Wiring(padding=(1,) * 3, down=(STRIDE, MAX, None), skips=Skips(1, "after"))
-    assert blocks_of(layers, wiring) == {1: 1, 2: 2}
-    assert blocks_of(layers, replace(wiring, down=(None, STRIDE, None))) == {2: 2}, "a stride inside"
-    assert blocks_of(layers, replace(wiring, padding=(1, 1, 0))) == {1: 1}, "a border is missing"
-    assert blocks_of(layers, replace(wiring, skips=Skips(2, "after"))) == {}, "pooling inside"
-    assert blocks_of(layers, replace(wiring, skips=None)) == {}
-    assert blocks_of(proposal_of(pooled_then_strided())[0].layers, replace(wiring, padding=(1, 1))) == {}
+    wiring, anywhere = Wiring(padding=(1,) * 3, down=(STRIDE, MAX, None), skips=Skips(1, "after")), [True] * 3
+    assert blocks_of(layers, wiring, anywhere) == {1: 1, 2: 2}
+    assert blocks_of(layers, wiring, [True, False, True]) == {2: 2}
+    assert blocks_of(layers, replace(wiring, down=(None, STRIDE, None)), anywhere) == {2: 2}, (
+        "a stride inside"
+    )
+    assert blocks_of(layers, replace(wiring, padding=(1, 1, 0)), anywhere) == {1: 1}, "a border is missing"
+    assert blocks_of(layers, replace(wiring, skips=Skips(2, "after")), anywhere) == {}, "pooling inside"
+    assert blocks_of(layers, replace(wiring, skips=None), anywhere) == {}
+    assert blocks_of(layers[:-1], wiring, anywhere) == {1: 1}, "the last layer gives the scores"
+
+
+def test_skips_are_where_their_words_say():
+    proposal, _ = proposal_of(ResNet9())
+    choice = CASES["resnet9"][2]
+    orders: dict[NormPlace, dict[Place, str]] = {
+        "before": {"before": "NSA", "after": "NAS", "instead of": "NS"},
+        "after": {"before": "SAN", "after": "ANS", "instead of": "SN"},
+        "after_pool": {"before": "SAN", "after": "ASN", "instead of": "SN"},
+    }
+    for norm_place, places in orders.items():
+        for place, steps in places.items():
+            wiring = replace(choice, norm_place=norm_place, skips=Skips(2, place))
+            kinds = [op.kind for op in proposal.build(wiring, (3, 32, 32)).ops]
+            second = [i for i, kind in enumerate(kinds) if kind == "conv"][3]
+            letters = {"batch_norm": "N", "activation": "A", "add": "S"}
+            assert "".join(letters[kind] for kind in kinds[second + 1 : second + 1 + len(steps)]) == steps
+    with pytest.raises(ArchitectureError):
+        proposal.build(replace(choice, norm_place="before_pooled"), (3, 32, 32))
+
+
+def test_no_skip_replaces_an_activation_with_weights():
+    layers = [nn.Conv2d(1, 6, 3, 2, 1), nn.PReLU(6), nn.Conv2d(6, 6, 3, 1, 1), nn.PReLU(6)]
+    proposal, _ = proposal_of(nn.Sequential(*layers, *layers[2:], nn.Flatten(), nn.Linear(6, 10)))
+    wiring = Wiring(padding=(1,) * 3, down=(STRIDE, None, None), head="average", skips=Skips(2, "instead of"))
+    with pytest.raises(ArchitectureError, match="activation with weights"):
+        proposal.build(wiring, (1, 28, 28))
 
 
 def test_names_tell_which_convolutions_are_inside_of_skips():
-    def named(module):
-        return named_residual([layer for layer in proposal_of(module)[0].layers if layer.is_convolution])
+    def told(module, by=inside_skips):
+        return by([layer for layer in proposal_of(module)[0].layers if layer.is_convolution])
 
-    assert named(ResNet9()) == [False, False, True, True, False, False, True, True]
-    assert named(Blocks()) == [False, True, True, False, True, True], "two in a module that keeps its width"
-    assert not any(named(Skips1(True))) and not any(named(small_alexnet()))
-    assert not any(named(nn.ModuleDict({"features": small_alexnet()}))), "`res` inside of another word"
+    named = [False, False, True, True, False, False, True, True]
+    assert told(ResNet9()) == told(ResNet9(), named_residual) == named
+    assert told(nn.ModuleDict({"resnet": ResNet9()})) == named
+    assert not any(told(nn.ModuleDict({"res_net": Skips1(True)}), named_residual)), "all of them are no hint"
+    assert told(Blocks()) == [False, True, True, False, True, True], "two in a module that keeps its width"
+    assert not any(told(Blocks(), named_residual))
+    assert all(told(Skips1(True))) and all(told(small_alexnet()))
+    for word in ("features", "reshape", "resize", "resnet", "result", "pressed"):
+        assert not any(told(nn.ModuleDict({word: small_alexnet()}), named_residual)), word
+    for word in ("res1", "res", "res_block", "resblock2", "ResUnit", "my_residual", "skip"):
+        module = nn.ModuleDict({"a": nn.Conv2d(1, 4, 3), word: nn.Conv2d(4, 4, 3), "z": nn.Linear(4, 10)})
+        assert told(module, named_residual) == [False, True], word
+
+
+def test_proposing_a_deep_network_with_blocks_takes_a_moment():
+    shapes: dict[str, tuple[int, ...]] = {"stem.weight": (4, 1, 3, 3)}
+    shapes |= {f"block{i}.{j}.weight": (4, 4, 3, 3) for i in range(120) for j in range(2)}
+    start = time.process_time()
+    proposal = propose(shapes | {"fc.weight": (10, 4)}, in_order=True)
+    assert len(proposal.with_skips(28)) == MOST_SKIPPED
+    assert time.process_time() - start < 3, (
+        "0.3 s on a slow machine; 20 s when names were read for each wiring"
+    )
 
 
 @pytest.mark.parametrize("name", ["resnet9", "blocks"])

@@ -170,7 +170,8 @@ window.weightscope = (() => {
   };
 
   // While Gradio builds the page, its parts jump about: the stylesheet hides them until the tab of the link is there
-  // and has kept its height for a while, or three seconds have passed; or until a link has taken four seconds to read.
+  // and has kept its height for a while, or three seconds have passed; or, if its link takes longer to read, until four
+  // seconds after the tabs are there.
   document.documentElement.classList.add("loading");
   const reveal = () => document.documentElement.classList.remove("loading");
   const revealOnceStill = (tab, tries = 60, before = 0, still = 0) => {
@@ -180,7 +181,8 @@ window.weightscope = (() => {
     else setTimeout(() => revealOnceStill(tab, tries - 1, height, still), 50);
   };
   const revealAnyway = () => {
-    if (document.querySelector("[role=tab]")) setTimeout(reveal, 4000); else setTimeout(revealAnyway, 100);
+    if (document.querySelector("[role=tab]")) setTimeout(reveal, 4000);
+    else setTimeout(revealAnyway, 100);
   };
   revealAnyway();
   addEventListener("popstate", () => { state.restoring = Date.now() + 5000; });

@@ -27,7 +27,7 @@ def gather(
     """All tensors reduced to each level and concatenated, `(B, *axes of the level, D)`.
 
     `side` is `levels.inputs` or `levels.outputs`; D is the level's width times the number of channels. Results in
-    `known` are not computed again.
+    `averages` are not computed again.
     """
     channels = tensors[0].shape[-1] // levels.copies[0]
     faces = [diagonal(tensors[face.tensor], face.blocks) for face in levels.faces]
@@ -56,7 +56,8 @@ def scatter(
     """`joined[l] @ maps[l]^T` of every level, summed per tensor; the transpose of `gather`.
 
     The bias is added at the level without axes. With `average`, terms are divided by the sizes of the axes along
-    which they are repeated. In memory channels are last, or first if they are in `layouts`, tensors like the results.
+    which they are repeated. In memory channels are last; results of two axes or more have them first if those of
+    `layouts`, tensors of the same shapes, have.
     """
     channels = maps[0].shape[0] // side[0].width
     repeated: list[list[_Repeated]] = [[] for _ in side]

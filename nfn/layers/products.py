@@ -4,6 +4,7 @@ On CPUs with AVX-512, oneDNN's float32 convolutions are up to three times as fas
 1x1 convolution of channels-last tensors is a matrix product. Other devices and dtypes use `torch.mm` and the like.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,16 +36,16 @@ def _as_images(x: Tensor) -> Tensor:
 
 
 def _empty(x: Tensor, *shape: int) -> Tensor:
-    """A new tensor like `x`, of any values: on CPUs NumPy's, which asks Linux for pages of 2 MiB if it is large."""
+    """An uninitialized tensor like `x`: on CPUs NumPy's, which asks Linux for pages of 2 MiB if it is large."""
     if x.device.type == "cpu" and x.dtype == torch.float32 and type(x) is Tensor:
         return torch.from_numpy(np.empty(shape, np.float32))
     return x.new_empty(shape)
 
 
 def _sum_into(out: Tensor, terms: Sequence[Tensor]) -> None:
-    """Write the sum of terms that broadcast to `out`, in as few passes as autograd allows."""
+    """Write the sum of terms that broadcast to `out`, two in one pass where nothing has to be differentiable."""
     if len(terms) > 1 and not torch.is_grad_enabled():
-        torch.add(terms[0], terms[1], out=out)
+        torch.add(terms[0].expand_as(out), terms[1], out=out)
         rest = terms[2:]
     else:
         out.copy_(terms[0])
@@ -72,10 +73,11 @@ def product_plus(x: Tensor, weight: Tensor, terms: Sequence[Tensor], channels_fi
         _sum_into(out, terms)
     start = 1 if terms else 0
     if x.is_contiguous() and not channels_first:
-        out.view(-1, width).addmm_(x.flatten(0, -2), weight.t(), beta=start)
+        out.view(math.prod(shape), width).addmm_(x.flatten(0, -2), weight.t(), beta=start)
     else:
         # Channels first in memory: BLAS reads or writes each network transposed, without a copy.
-        out.view(len(x), -1, width).baddbmm_(x.flatten(1, -2), weight.t().expand(len(x), -1, -1), beta=start)
+        each = out.view(len(x), math.prod(shape[1:]), width)
+        each.baddbmm_(x.flatten(1, -2), weight.t().expand(len(x), -1, -1), beta=start)
     return out
 
 

@@ -20,7 +20,7 @@ from nfn.architecture.ops import (
     Shape,
 )
 from nfn.wiring.modules import Layer, link
-from nfn.wiring.skips import Skips, named_residual
+from nfn.wiring.skips import Skips, inside_skips
 
 Head = Literal["flatten", "average", "max"]
 NormPlace = Literal["before", "after", "after_pool", "before_pooled"]
@@ -158,21 +158,21 @@ def build_chain(
 ) -> Architecture:
     """The architecture of a chain of layers; ArchitectureError if the wiring does not fit their shapes."""
     ops, channels, convolution = OpList(), input_shape[0], 0
-    blocks, entered = blocks_of(layers, wiring), 0
-    if wiring.skips is not None and not blocks:
-        raise ArchitectureError("No block of convolutions keeps the shape of its input.")
+    first_of, entered = _checked_blocks(layers, wiring), 0
     if len(input_shape) == 3 and not layers[0].is_convolution:
         ops.add(Flatten(inputs=(0,)))
         channels = input_shape[0] * input_shape[1] * input_shape[2]
     for number, layer in enumerate(layers):
         last = number == len(layers) - 1
         if layer.is_convolution:
-            entered = ops.last if convolution in blocks.values() else entered
+            if convolution in first_of.values():
+                entered = ops.last
             groups = channels if link(channels, layer) == "depthwise" else 1
-            _convolve(ops, layer, wiring, convolution, groups)
+            down = wiring.down[convolution]
+            stride = down.convolution_stride if down else 1
+            ops.convolution(layer, wiring.padding[convolution], stride, groups)
             if not last:
-                down = wiring.down[convolution]
-                _activate(ops, layer, wiring, down, entered if convolution in blocks else None)
+                _activate(ops, layer, wiring, down, entered if convolution in first_of else None)
             convolution += 1
         else:
             if number and layers[number - 1].is_convolution:
@@ -186,24 +186,36 @@ def build_chain(
     return Architecture(input_shape, tuple(ops.ops), shapes)
 
 
-def _convolve(ops: OpList, layer: Layer, wiring: Wiring, number: int, groups: int) -> None:
-    down = wiring.down[number]
-    ops.convolution(layer, wiring.padding[number], down.convolution_stride if down else 1, groups)
-
-
-def blocks_of(layers: Sequence[Layer], wiring: Wiring) -> dict[int, int]:
-    """The blocks that `wiring.skips` are over: the number of the first convolution, by that of the last."""
+def _checked_blocks(layers: Sequence[Layer], wiring: Wiring) -> dict[int, int]:
+    """The blocks of `blocks_of`; ArchitectureError if there are skips, but no blocks that they can be added to."""
+    if wiring.skips is None:
+        return {}
     convolutions = [layer for layer in layers if layer.is_convolution]
-    named = named_residual(convolutions)
-    blocks, first, length = {}, 1, wiring.skips.length if wiring.skips else len(layers)
-    while first + length <= len(convolutions):
-        last = first + length - 1
-        keeps_width = convolutions[first - 1].shape[0] == convolutions[last].shape[0]
-        inside = all(named[first : last + 1]) or not any(named)
-        if keeps_width and inside and _keeps_size(convolutions, wiring, first, last):
-            blocks[last] = first
-        first = last + 1 if last in blocks else first + 1
+    blocks = blocks_of(layers, wiring, inside_skips(convolutions))
+    if not blocks or wiring.norm_place == "before_pooled":
+        raise ArchitectureError("No block of convolutions keeps the shape of its input.")
+    if wiring.skips.place == "instead of" and any(convolutions[last].slopes for last in blocks):
+        raise ArchitectureError("An activation with weights cannot be left out.")
     return blocks
+
+
+def blocks_of(layers: Sequence[Layer], wiring: Wiring, inside: Sequence[bool]) -> dict[int, int]:
+    """The blocks that `wiring.skips` are over: the number of the first convolution, by that of the last.
+
+    `inside` says which convolutions may be in a block (`inside_skips`). The last layer is in none.
+    """
+    if wiring.skips is None:
+        return {}
+    convolutions = [layer for layer in layers[:-1] if layer.is_convolution]
+    first_of: dict[int, int] = {}
+    first = 1
+    while first + wiring.skips.length <= len(convolutions):
+        last = first + wiring.skips.length - 1
+        keeps_width = convolutions[first - 1].shape[0] == convolutions[last].shape[0]
+        if keeps_width and all(inside[first : last + 1]) and _keeps_size(convolutions, wiring, first, last):
+            first_of[last] = first
+        first = last + 1 if last in first_of else first + 1
+    return first_of
 
 
 def _keeps_size(convolutions: Sequence[Layer], wiring: Wiring, first: int, last: int) -> bool:
@@ -222,31 +234,36 @@ def _activate(
 
     `entered` is the value before the block that ends here; None if none does.
     """
-    for step in _steps(wiring, entered is not None):
+    steps = _STEPS[wiring.norm_place] if entered is None else _steps_with_skip(wiring)
+    for step in steps:
         if step == "norm":
             ops.norm(layer)
         elif step == "activation":
             ops.activation(wiring.activation, layer.slopes)
-        elif step == "add" and entered is not None:
+        elif step == "skip":
+            assert entered is not None, "only the end of a block has a skip"
             ops.add(Add(inputs=(ops.last, entered)))
         elif down is not None and down.mode != "stride":
             ops.pool(down)
 
 
-def _steps(wiring: Wiring, adds: bool) -> tuple[str, ...]:
-    """What follows a layer, in order."""
-    steps = {
-        "before": ("norm", "activation", "pool"),
-        "after": ("activation", "norm", "pool"),
-        "after_pool": ("activation", "pool", "norm"),
-        "before_pooled": ("norm", "pool", "activation"),
-    }[wiring.norm_place]
-    if not adds or wiring.skips is None:
-        return steps
+_STEPS: dict[NormPlace, tuple[str, ...]] = {
+    "before": ("norm", "activation", "pool"),
+    "after": ("activation", "norm", "pool"),
+    "after_pool": ("activation", "pool", "norm"),
+    "before_pooled": ("norm", "pool", "activation"),
+}
+"""What follows a layer, in order."""
+
+
+def _steps_with_skip(wiring: Wiring) -> tuple[str, ...]:
+    """What follows the last layer of a block, in order: a skip "after" comes right before pooling."""
+    assert wiring.skips is not None, "blocks are those of skips"
+    steps = _STEPS[wiring.norm_place]
     if wiring.skips.place == "instead of":
-        return tuple("add" if step == "activation" else step for step in steps)
+        return tuple("skip" if step == "activation" else step for step in steps)
     at = steps.index("activation" if wiring.skips.place == "before" else "pool")
-    return (*steps[:at], "add", *steps[at:])
+    return (*steps[:at], "skip", *steps[at:])
 
 
 def _bridge(ops: OpList, wiring: Wiring) -> None:

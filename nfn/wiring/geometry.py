@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from nfn.wiring.chain import Down, Head, Wiring
 from nfn.wiring.modules import Layer
-from nfn.wiring.skips import named_residual
+from nfn.wiring.skips import inside_skips
 
 MAX, STRIDE, AVERAGE, OVERLAPPING = Down("max"), Down("stride"), Down("average"), Down("max", 3, 2, 1)
 STEM = replace(OVERLAPPING, own=2)
@@ -40,7 +40,7 @@ def geometries(
     """Wirings of the convolutions for pictures of `size` pixels a side, the most usual first.
 
     `area` is the number of places per channel that the first linear layer takes: only what ends in it fits. None:
-    global pooling, average or maximum, and so whatever leaves a picture. `known` has stride and padding of each
+    global pooling, average or maximum, and so whatever leaves a picture. `declared` has stride and padding of each
     convolution where the file tells them.
     """
     ranks: dict[Wiring, int] = {}
@@ -136,10 +136,10 @@ def _places(convolutions: Sequence[Layer], flattened: bool) -> Iterator[frozense
              wide[:2], wide[2::3], [i for i in range(count) if i in grows and i in wide]]  # fmt: skip
     blocks = [i - 1 for i in wide[1:]] + [count - 1]
     usual += [blocks, blocks[1:], blocks[:-1]] if blocks != wide else []
-    named = named_residual(convolutions)
-    outside = [i for i in wide if not named[i]]
-    usual = [outside[1:], outside, *usual] if any(named) else usual
-    usual.append([0, *grows])
+    usual.append([0, *grows])  # a stem, and wherever there are more channels
+    inside = inside_skips(convolutions)
+    outside = [i for i in wide if not inside[i]]
+    usual = [outside[1:], outside, *usual] if outside else usual
     seen = dict.fromkeys(frozenset(places) for places in usual)
     if flattened and count <= FREE:
         chosen = itertools.chain.from_iterable(

@@ -11,12 +11,13 @@ from nfn.wiring.chain import ACTIVATIONS, NormPlace, Wiring, blocks_of, build_ch
 from nfn.wiring.geometry import geometries, other_downs
 from nfn.wiring.modules import Layer, find_layers, link
 from nfn.wiring.residual import ResidualNet, ResidualWiring, build_residual, find_residual
-from nfn.wiring.skips import SKIPS, named_residual
+from nfn.wiring.skips import SKIPS, inside_skips, named_residual
 
 NORM_PLACES: tuple[NormPlace, ...] = ("before", "after", "after_pool", "before_pooled")
-RARER_SKIPS, FEWER_BLOCKS, MOST_SKIPPED = 2, 20, 32
-"""How many places a wiring goes back in the order for a rarer kind of skips, and for each block that is none because
-of a stride or pooling inside; and how many are tried."""
+RARER_SKIPS, FEWER_BLOCKS = 2, 20
+"""Places that a wiring goes back in the order for a rarer kind of skips, and for each block less than another has."""
+MOST_SKIPPED = 32
+"""Wirings with skips that are tried."""
 
 SIZES = (28, 32, 64, 24, 48, 96, 128, 224, 16)
 """Common image sizes, in pixels a side."""
@@ -132,44 +133,57 @@ class Proposal:
         return any(layer.norm for layer in self.layers[:-1])
 
     def starts(self, size: int) -> list[Choice]:
-        """Wirings for images of `size` pixels a side that differ in geometry, the most common first."""
+        """Wirings for images of `size` pixels a side that differ in geometry, the most common first.
+
+        If names suggest skips, wirings with and without them take turns.
+        """
         if self.residual is not None:
             stems = [(1, False), (2, True), (2, False), (1, True)]
             if self.residual.stem.shape[2] > 3:
                 stems = [(2, True), *stems]
             return [ResidualWiring(stem_stride=s, stem_pool=p) for s, p in dict.fromkeys(stems)]
-        convolutions = [layer for layer in self.layers if layer.is_convolution]
-        if not convolutions:
-            return [Wiring()]
-        declared = [self.settings[layer.path] for layer in convolutions if layer.path in self.settings]
-        settings = declared if len(declared) == len(convolutions) else None
-        plain = geometries(convolutions, size, self._area(convolutions), settings)
-        if not any(named_residual(convolutions)):
+        plain = self._plain(size)
+        if not any(named_residual(self._convolutions)):
             return list(plain)
         in_turn = itertools.chain.from_iterable(itertools.zip_longest(self._with_skips(plain), plain))
         return [wiring for wiring in in_turn if wiring is not None]
 
     def with_skips(self, size: int) -> list[Choice]:
-        """Wirings with skips over convolutions, the most common first; those that `starts` has already, too."""
-        plain = [
-            choice for choice in self.starts(size) if isinstance(choice, Wiring) and choice.skips is None
-        ]
-        return list(self._with_skips(plain))
+        """Wirings with skips over convolutions, the most common first, including those that are in `starts`."""
+        return [] if self.residual is not None else list(self._with_skips(self._plain(size)))
+
+    def fits(self, size: int) -> bool:
+        """Whether there is a wiring without skips for images of this size."""
+        return bool(self._plain(size))
+
+    def _plain(self, size: int) -> list[Wiring]:
+        """Wirings without skips."""
+        convolutions = self._convolutions
+        if not convolutions:
+            return [Wiring()]
+        declared = [self.settings[layer.path] for layer in convolutions if layer.path in self.settings]
+        settings = declared if len(declared) == len(convolutions) else None
+        return geometries(convolutions, size, self._area(convolutions), settings)
 
     def _with_skips(self, plain: Sequence[Wiring]) -> list[Wiring]:
         """Wirings with each kind of skips: rather those that make pictures smaller outside of blocks."""
         ranks: dict[Wiring, int] = {}
+        inside = inside_skips(self._convolutions)
         for kind, skips in enumerate(SKIPS):
             wirings = [replace(wiring, skips=skips) for wiring in plain]
-            blocks = [len(blocks_of(self.layers, wiring)) for wiring in wirings]
-            for place, (wiring, count) in enumerate(zip(wirings, blocks, strict=True)):
+            counts = [len(blocks_of(self.layers, wiring, inside)) for wiring in wirings]
+            for place, (wiring, count) in enumerate(zip(wirings, counts, strict=True)):
                 if count:
-                    ranks[wiring] = place + FEWER_BLOCKS * (max(blocks) - count) + RARER_SKIPS * kind
+                    ranks[wiring] = place + FEWER_BLOCKS * (max(counts) - count) + RARER_SKIPS * kind
         return sorted(ranks, key=lambda wiring: ranks[wiring])[:MOST_SKIPPED]
+
+    @property
+    def _convolutions(self) -> list[Layer]:
+        return [layer for layer in self.layers if layer.is_convolution]
 
     def sizes(self, native: int) -> list[int]:
         """Image sizes to try: the native one, and 32 if the first linear layer fixes the size."""
-        convolutions = [layer for layer in self.layers if layer.is_convolution]
+        convolutions = self._convolutions
         any_size = self.residual is not None or (bool(convolutions) and self._area(convolutions) is None)
         return [native] if any_size else sorted({native, 32})
 
@@ -234,7 +248,7 @@ def propose(
 
 def _check_area(proposal: Proposal) -> None:
     """Raise WiringError if no common image size leads to the inputs of the first linear layer."""
-    if not proposal.channels or any(proposal.starts(size) for size in SIZES):
+    if not proposal.channels or any(proposal.fits(size) for size in SIZES):
         return
     first = next(layer for layer in proposal.layers if not layer.is_convolution)
     raise WiringError(

@@ -2,8 +2,8 @@
 
 In its true setting a network has the highest likelihood on images like those it was trained on, and is about
 calibrated. First, common geometries are tried on every image set with common normalizations; if none fits clearly,
-with rare normalizations and other activations. Then every geometry is tried with the best of the rest, and finally one
-factor after the other is varied (coordinate ascent).
+with rare normalizations, skip connections and other activations. Then every geometry is tried with the best of the
+rest, and finally one factor after the other is varied (coordinate ascent).
 """
 
 import itertools
@@ -41,7 +41,7 @@ DOUBTFUL = 0.1
 JUNK = math.log(0.1) + 0.3
 """A log-likelihood (of ten classes) below which a setting is not informative yet."""
 CLEAR = -1.4
-"""A log-likelihood in the screening above which other activations need not be tried."""
+"""A log-likelihood in the screening above which neither skips nor other activations need be tried."""
 NOTHING = math.log(0.1) + 0.01
 """A log-likelihood below which outputs do not depend on the image, in any setting."""
 BEHIND = 0.4
@@ -240,7 +240,7 @@ class Search:
         return self._starts[view]
 
     def with_skips(self, view: View) -> list[Choice]:
-        """Skips over convolutions, the most common first, with the given activation if any."""
+        """Wirings with skips, the most common first, with the given activation if any."""
         return [self._as_given(choice) for choice in self.proposal.with_skips(view.shape[1])]
 
     def _as_given(self, choice: Choice) -> Choice:
@@ -284,7 +284,7 @@ def search_wiring(
 
 
 def _is_clear(search: Search) -> bool:
-    """Whether a setting fits so well that other activations need not be tried."""
+    """Whether a setting fits so well that neither skips nor other activations need be tried."""
     best = search.best_seen(GLANCE)[:1]
     return any(
         fit.log_likelihood > CLEAR and fit.overconfidence < DOUBTFUL and fit.norm_shift < SHIFTED
@@ -375,7 +375,7 @@ def _other_activations(search: Search, view: View) -> Iterator[Choice]:
 
 
 def _other_skips(search: Search, view: View) -> Iterator[Choice]:
-    """Skips over convolutions, with batch norm before and after the activation."""
+    """Wirings with skips, with batch norm before and after the activation."""
     for choice in search.with_skips(view):
         yield choice
         yield from (c for c in search.proposal.neighbours(choice) if _norm_place(c) == "after")
