@@ -91,7 +91,7 @@ def other_downs(downs: tuple[Down | None, ...], strides_are_known: bool) -> Iter
     Strides that are known stay where they are.
     """
     for i, down in enumerate(downs):
-        for other in HALVING if down in HALVING else ():
+        for other in HALVING if down is not None and down.stride == 2 and down.own == 1 else ():
             if other != down and not (strides_are_known and STRIDE in (other, down)):
                 yield (*downs[:i], other, *downs[i + 1 :])
     for i, (one, other) in enumerate(itertools.pairwise(downs)):

@@ -50,8 +50,8 @@ CLEARLY = 0.1
 """Nats per image by which a setting is clearly worse."""
 EFFORT = 5e8
 """Multiply-adds of one evaluation; more expensive networks run on fewer images."""
-BUDGET = 2e11
-"""Multiply-adds after which a search stops."""
+BUDGET, CLIMBING = 2e11, 5e10
+"""Multiply-adds after which the screening stops, and those that are left for the search from its best settings."""
 CHEAP = 3e7
 """Multiply-adds per image up to which every activation is tried from the start."""
 SMALLEST_LOOK = 24
@@ -132,7 +132,7 @@ class Search:
         self.proposal, self.tensors, self.given = proposal, tensors, given
         self.sets = {pictures.name: pictures for pictures in sets}
         self.looked: dict[tuple[Setting, int], Fit] = {}
-        self.spent = 0.0
+        self.spent, self.budget = 0.0, BUDGET
         self._scores: dict[Key, Tensor] = {}
         self._shifts: dict[Key, Tensor] = {}
         self._shaped: dict[View, Tensor] = {}
@@ -205,7 +205,7 @@ class Search:
     @property
     def is_over(self) -> bool:
         """Whether the budget is spent."""
-        return self.spent > BUDGET
+        return self.spent > self.budget
 
     def is_near(self, setting: Setting, best: Fit) -> bool:
         """Whether a setting is not clearly worse than the best on few images, and so worth more images."""
@@ -306,6 +306,7 @@ def _says_nothing(search: Search) -> bool:
 def _compare(search: Search) -> list[Fit]:
     """Search from the best of the screening, and compare the results on `MANY` images."""
     most = POLISHED if search.is_over else SCREENED
+    search.budget = max(BUDGET, search.spent + CLIMBING)
     again = [search.look(fit.setting, FEW) for fit in search.best_seen(GLANCE)[:most]]
     for start in _spread(sorted((fit for fit in again if fit is not None), key=badness)):
         _climb(search, start, FEW)
