@@ -1,5 +1,6 @@
 """Everything in a file by its path: tensors, numbers and strings, and the modules of pickled objects."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from nfn.reader.tensors import StoredTensor
 Path = tuple[str, ...]
 """The keys of the enclosing containers, outermost first, and the entry's own key."""
 
-_TRAINING_STATE = ("optim", "opt_state", "sched", "scaler")
+_TRAINING_STATE = re.compile("optim|opt_state|sched|scaler", re.IGNORECASE)
 _BATCH_NORM_LIST = ("weight", "bias", "running_mean", "running_var")
 """The order of Keras's `get_weights`."""
 
@@ -67,6 +68,7 @@ class _Walk:
         self.contents = Contents()
         self._visited = 0
         self._around: set[int] = set()
+        self._modules: dict[int, tuple[dict, ModuleFacts] | None] = {}
 
     def visit(self, value: Any, path: Path) -> None:
         self._visited += 1
@@ -113,9 +115,7 @@ class _Walk:
             names = names_text(value) if is_class_key(name) else None
             if names is not None:
                 self._fact(names, (*path, name))
-            elif isinstance(value, (dict, list, tuple, Inert)) and any(
-                w in name.lower() for w in _TRAINING_STATE
-            ):
+            elif isinstance(value, (dict, list, tuple, Inert)) and _TRAINING_STATE.search(name):
                 self.contents.training_state.append(".".join((*path, name)))
             else:
                 self.visit(value, (*path, name))
@@ -136,10 +136,11 @@ class _Walk:
         if isinstance(value, NumpyArray):
             self.visit(value.items[0] if len(value.items) == 1 else value.items, path)
         elif isinstance(value, Instance):
-            attributes = value.attributes
-            if _is_module(attributes):
-                self._module(value, path, "")
+            module = self._read_module(value)
+            if module is not None:
+                self._module(*module, path, "")
                 return
+            attributes = value.attributes
             for inner in _OMEGACONF:
                 if inner in attributes:
                     self.visit(attributes[inner], path)
@@ -149,13 +150,22 @@ class _Walk:
             if value.items:
                 self._sequence(value.items, path)
 
-    def _module(self, module: Instance, path: Path, name: str) -> None:
+    def _read_module(self, value: Instance) -> tuple[dict, ModuleFacts] | None:
+        """A module's attributes and facts, or None; read once, though the module may be at many places."""
+        if id(value) not in self._modules:
+            attributes, module = value.attributes, None
+            if _is_module(attributes):
+                module = attributes, ModuleFacts(value.name, dict(_plain(attributes)))
+            self._modules[id(value)] = module
+        return self._modules[id(value)]
+
+    def _module(self, attributes: dict, facts: ModuleFacts, path: Path, name: str) -> None:
         """Collect the tensors of a module and its submodules by their state_dict names."""
-        attributes = module.attributes
-        self.contents.modules[(*path, name)] = ModuleFacts(module.name, dict(_plain(attributes)))
-        for key, tensor in [*attributes["_parameters"].items(), *attributes["_buffers"].items()]:
-            if isinstance(tensor, StoredTensor):
-                self._tensor(tensor, (*path, _join(name, key)))
+        self.contents.modules[(*path, name)] = facts
+        for part in ("_parameters", "_buffers"):
+            for key, tensor in attributes[part].items():
+                if isinstance(tensor, StoredTensor):
+                    self._tensor(tensor, (*path, _join(name, key)))
         for key, child in attributes["_modules"].items():
             self._submodule(child, path, _join(name, key))
 
@@ -168,8 +178,9 @@ class _Walk:
                 f"The checkpoint was refused: its modules contain each other without end. {EXPORT_ADVICE}"
             )
         self._around.add(id(child))
-        if _is_module(child.attributes):
-            self._module(child, path, name)
+        module = self._read_module(child)
+        if module is not None:
+            self._module(*module, path, name)
         self._around.discard(id(child))
 
 
