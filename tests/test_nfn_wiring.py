@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 import torch
+from foreign_nets import OwnBlocks, ResNet9
 from torch import nn
 
 from nfn.architecture.ops import ArchitectureError, BatchNorm, Conv
@@ -157,40 +158,6 @@ class ResNet(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-def normed(inputs, width, *more):
-    return nn.Sequential(nn.Conv2d(inputs, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU(), *more)
-
-
-class ResNet9(nn.Module):
-    """Skips over two convolutions, added to activations, in modules named `res`."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv1, self.conv2 = normed(3, 4), normed(4, 8, nn.MaxPool2d(2))
-        self.res1 = nn.Sequential(normed(8, 8), normed(8, 8))
-        self.conv3, self.conv4 = normed(8, 8, nn.MaxPool2d(2)), normed(8, 16, nn.MaxPool2d(2))
-        self.res2 = nn.Sequential(normed(16, 16), normed(16, 16))
-        self.classifier = nn.Sequential(nn.MaxPool2d(4), nn.Flatten(), nn.Linear(16, 10))
-
-    def forward(self, x):
-        x = self.conv2(self.conv1(x))
-        x = self.conv4(self.conv3(self.res1(x) + x))
-        return self.classifier(self.res2(x) + x)
-
-
-class Blocks(nn.Module):
-    """Basic blocks without shortcuts that have weights, between strided convolutions, by names of its own."""
-
-    def __init__(self):
-        super().__init__()
-        self.stem, self.block1 = nn.Conv2d(1, 6, 3, 2, 1), BasicBlock(6, 6, 1)
-        self.down, self.block2 = nn.Conv2d(6, 8, 3, 2, 1), BasicBlock(8, 8, 1)
-        self.head = nn.Linear(8, 10)
-
-    def forward(self, x):
-        return self.head(self.block2(self.down(self.block1(self.stem(x).relu())).relu()).mean((2, 3)))
-
-
 class Skips1(nn.Module):
     """A skip over each convolution of stride 1, though no name says so, and pooling behind one of the sums."""
 
@@ -233,7 +200,7 @@ CASES = {
                skips=Skips(2, "after")),
     ),
     "blocks": (
-        Blocks, (1, 28, 28),
+        OwnBlocks, (1, 28, 28),
         Wiring(("relu", 1.0), (1,) * 6, (STRIDE, None, None, STRIDE, None, None), "average",
                skips=Skips(2, "before")),
     ),
@@ -367,8 +334,8 @@ def test_names_tell_which_convolutions_are_inside_of_skips():
     assert told(ResNet9()) == told(ResNet9(), named_residual) == named
     assert told(nn.ModuleDict({"resnet": ResNet9()})) == named
     assert not any(told(nn.ModuleDict({"res_net": Skips1(True)}), named_residual)), "all of them are no hint"
-    assert told(Blocks()) == [False, True, True, False, True, True], "two in a module that keeps its width"
-    assert not any(told(Blocks(), named_residual))
+    assert told(OwnBlocks()) == [False, True, True, False, True, True], "two in a module that keeps its width"
+    assert not any(told(OwnBlocks(), named_residual))
     assert all(told(Skips1(True))) and all(told(small_alexnet()))
     for word in ("features", "reshape", "resize", "resnet", "result", "pressed"):
         assert not any(told(nn.ModuleDict({word: small_alexnet()}), named_residual)), word

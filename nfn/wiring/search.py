@@ -361,9 +361,14 @@ def _glance(search: Search, views: Sequence[View], choices: Sequence[Iterable[Ch
 
 def _usual(search: Search, view: View) -> Iterator[Choice]:
     """The most common geometries, with batch norm before and after the activation."""
-    for start in search.starts(view)[:USUAL]:
-        yield start
-        yield from (c for c in search.proposal.neighbours(start) if _norm_place(c) == "after")
+    return _with_norm_after(search, search.starts(view)[:USUAL])
+
+
+def _with_norm_after(search: Search, choices: Iterable[Choice]) -> Iterator[Choice]:
+    """Each choice, and the same with batch norm after the activation."""
+    for choice in choices:
+        yield choice
+        yield from (c for c in search.proposal.neighbours(choice) if _norm_place(c) == "after")
 
 
 def _other_activations(search: Search, view: View) -> Iterator[Choice]:
@@ -377,9 +382,7 @@ def _other_activations(search: Search, view: View) -> Iterator[Choice]:
 
 def _other_skips(search: Search, view: View) -> Iterator[Choice]:
     """Wirings with skips, with batch norm before and after the activation."""
-    for choice in search.with_skips(view):
-        yield choice
-        yield from (c for c in search.proposal.neighbours(choice) if _norm_place(c) == "after")
+    return _with_norm_after(search, search.with_skips(view))
 
 
 def _skips(choice: Choice) -> Skips | None:
