@@ -43,7 +43,7 @@ def result(typical: bool = True, accuracy: float = 0.412) -> Generalization:
 
 
 def predicted(typical: bool = True, measured: float | None = None) -> Predicted:
-    return Predicted(result(typical), 72.0, measured, (), 0.01)
+    return Predicted(result(typical), 72.0, measured, ())
 
 
 def point(number: int, measured: float, guess: float, typical: bool = True) -> ZooPoint:
@@ -240,10 +240,10 @@ def test_a_changed_prediction_of_a_permuted_copy_is_reported():
 
 def test_a_classifier_without_a_number_says_why_and_what_to_do():
     unread = replace(result(typical=False), test_accuracy=math.nan, reason=f"It is {HOSTILE}.")
-    card = tab_html.accuracy(Predicted(unread, None, None, (), 0.1), None, [], "")
+    card = tab_html.accuracy(Predicted(unread, None, None, ()), None, [], "")
     assert "No number" in card and "torch.onnx.export" in card and "nan" not in card and "<img" not in card
     rivals = replace(result(typical=False), reason="Two ways fit.")
-    card = tab_html.accuracy(Predicted(rivals, None, None, (), 0.1), None, [], "")
+    card = tab_html.accuracy(Predicted(rivals, None, None, ()), None, [], "")
     assert "Two ways fit." in card and "A doubtful reading" in card
 
 
@@ -253,7 +253,7 @@ def test_text_from_a_file_is_escaped():
     odd = ZooPoint(f"zoo/test/{HOSTILE}", HOSTILE, 0.2, 0.2, 0.1, 0.3, True, row)
     answer = Generalization(0.4, 0.3, 0.5, 0.9, True, 0.9, HOSTILE, HOSTILE)
     source = Source(path=f"/uploads/{HOSTILE.replace('/', '')}")
-    shown = Predicted(answer, 50.0, None, (HOSTILE,), 0.01)
+    shown = Predicted(answer, 50.0, None, (HOSTILE,))
     pieces = [
         tab_html.network_facts(source, Classifier(network, None, None), answer, row),
         tab_html.accuracy(shown, None, [], ""),

@@ -1,10 +1,9 @@
 """The actions of the Accuracy tab and the API: open classifiers and predict their test accuracy. No gradio."""
 
 import math
-import time
 from bisect import bisect_left
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 
@@ -157,7 +156,7 @@ def classifier_of(source: Source) -> Classifier:
 
 @dataclass(frozen=True)
 class Predicted:
-    """A prediction, its rank among the zoo, and the seconds that it took.
+    """A prediction, and its rank among the zoo.
 
     `percentile` is the percentage of the zoo's finished networks on `result.images` that measure below the predicted
     accuracy, None if the zoo has none; `measured` is a zoo network's accuracy on test images, 0 to 1, None for an
@@ -169,22 +168,18 @@ class Predicted:
     percentile: float | None
     measured: float | None
     assumed: tuple[str, ...]
-    seconds: float
     readings: tuple[str, ...] = ()
     weights: float | None = None
 
 
+@lru_cache(maxsize=256)
 def predict(source: Source) -> Predicted:
     """Predict a classifier's test accuracy from its answers on training pictures, and for small CNNs its weights."""
-    start = time.perf_counter()
     classifier = classifier_of(source)
     result = predict_classifier(classifier)
-    seconds = time.perf_counter() - start
     measured = None if source.zoo_id is None else zoo_at(source.zoo).row(source.zoo_id)["test_accuracy"]
     weights = classifiers.accuracy_from_weights(classifier, readers()) if result.typical else None
-    return Predicted(
-        result, percentile(result), measured, classifier.assumed, seconds, classifier.readings, weights
-    )
+    return Predicted(result, percentile(result), measured, classifier.assumed, classifier.readings, weights)
 
 
 @torch.no_grad()
