@@ -17,6 +17,9 @@ ALIKE = {
     "gray_cifar_imagenet.pt",
     "gray_cifar_bn_after_padded.safetensors",
     "fashion_dropout.pt",
+    "three_conv.pt",
+    "gray_cifar_own_stats.safetensors",
+    "digits_bn.pt",
 }
 """Slow, and unlike another file only in what a third one has too: `python -m bench.foreign` has them all."""
 FILES = [file for file in truths() if file not in ALIKE]

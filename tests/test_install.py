@@ -77,8 +77,6 @@ def test_the_wheel_holds_every_file_and_one_top_level_name(wheel):
 
 def test_the_installed_command(installed, tmp_path):
     weightscope = installed / "weightscope"
-    assert call(weightscope, "--version", folder=tmp_path) == f"weightscope {__version__}\n"
-    assert "mnist-sirens" in call(weightscope, "list", folder=tmp_path)
     file = ROOT / "tests" / "data" / "foreign_cnns" / "softmax_regression.pt"
     assert "mnist" in call(weightscope, "predict", "generalization", file, folder=tmp_path)
 

@@ -6,11 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from worst_files import FACTOR, WORST
+from worst_files import FACTOR, SECONDS, WORST
 
 from nfn.reader import limits
-
-SECONDS = 2.0
 
 
 @pytest.fixture(scope="module")

@@ -29,8 +29,8 @@ from nfn.reader import NetworkFileError, limits, read_network  # noqa: E402
 from nfn.reader.legacy_file import LEGACY_MAGIC  # noqa: E402
 from nfn.reader.stack import LAYERS, NETWORKS, read_networks  # noqa: E402
 
-FACTOR = 3
-"""How many times the largest file the reader may take in memory, the file itself included."""
+FACTOR, SECONDS = 3, 2.0
+"""How many times the largest file the reader may take in memory, the file itself included, and how long."""
 BYTES = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "I64": 8}
 PAD = 80 * limits.MIB
 STEPS = limits.PICKLE_OPCODES - 10
@@ -321,9 +321,10 @@ def _memory(field: str) -> int:
 
 
 def _least(measure: Callable[[], dict]) -> dict:
-    """One measurement; above a second the fastest of three, as other processes slow some down, and the most memory."""
+    """One measurement; if it takes too long the fastest of three, as other processes slow some down, and the most
+    memory."""
     made = [_in_child(measure)]
-    made += [_in_child(measure) for _ in range(2 * (made[0]["seconds"] > 1))]
+    made += [_in_child(measure) for _ in range(2 * (made[0]["seconds"] >= SECONDS))]
     return min(made, key=lambda one: one["seconds"]) | {"mib": max(one["mib"] for one in made)}
 
 
