@@ -11,6 +11,7 @@ from torch import nn
 
 from nfn.network import SirenConvention
 from nfn.reader import NetworkFileError, read_network, write_network
+from nfn.wiring.propose import Proposal
 
 
 def sine(x: torch.Tensor) -> torch.Tensor:
@@ -78,6 +79,16 @@ def test_equal_layers_without_numbers_are_ambiguous_only_where_the_file_has_no_o
         NetworkFileError, match=r"order .* unclear.*'another.weight'.*'second.weight'.*torch.save"
     ):
         read_network(save(state, tmp_path / "net.safetensors"))
+
+
+def test_convolutions_in_an_unclear_order_are_a_classifier_whose_wiring_is_searched(tmp_path):
+    shapes = {"first": (8, 3, 3, 3), "second": (8, 8, 3, 3), "another": (8, 8, 3, 3), "last": (10, 8)}
+    state = {f"{name}.weight": torch.zeros(shape) for name, shape in shapes.items()}
+    network = read_network(save(state, tmp_path / "net.safetensors"))
+    assert isinstance(network.proposal, Proposal)
+    rows = [[layer.path for layer in one.layers] for one in (network.proposal, *network.proposal.others)]
+    assert rows == [["first", "another", "second", "last"], ["first", "second", "another", "last"]]
+    assert any("order" in sentence for sentence in network.assumed)
 
 
 def test_an_order_that_names_do_not_tell_survives_writing(tmp_path):

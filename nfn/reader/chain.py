@@ -4,10 +4,10 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from nfn.reader import limits
 from nfn.reader.errors import NetworkFileError, StructureError, quote, quote_some
 from nfn.reader.tensors import show_shape
-from nfn.wiring.names import natural_key, template_of
+from nfn.wiring.names import natural_key
+from nfn.wiring.orders import TooManyOrders, orders
 
 SUPPORTED = (
     "Supported: a plain chain of linear layers (an MLP or SIREN), or of 2D convolutions, then global average "
@@ -39,7 +39,7 @@ def order_layers(layers: list[LayerShape], in_order: bool) -> list[str]:
     if in_order and _first_break(layers) is None:
         return [layer.name for layer in layers]
     by_number = sorted(layers, key=lambda layer: natural_key(layer.name))
-    chains = _chains(_grouped(by_number))
+    chains = _chains(by_number)
     if not chains:
         raise _no_chain(layers if in_order else by_number)
     if len(chains) > 1:
@@ -58,33 +58,23 @@ def _first_break(layers: list[LayerShape]) -> int | None:
     return next((i for i, (before, after) in pairs if not before.fits_before(after)), None)
 
 
-def _grouped(layers: list[LayerShape]) -> list[list[LayerShape]]:
-    groups: dict[str, list[LayerShape]] = {}
-    for layer in layers:
-        groups.setdefault(template_of(layer.name), []).append(layer)
-    return list(groups.values())
+def _chains(layers: list[LayerShape]) -> list[list[LayerShape]]:
+    """Up to two chains of all layers that keep the order of numbers in their names."""
 
+    def fits(before: LayerShape | None, layer: LayerShape) -> bool:
+        return before is None or before.fits_before(layer)
 
-def _chains(groups: list[list[LayerShape]]) -> list[list[LayerShape]]:
-    """Up to two chains of all layers that keep the order in each group, by depth-first search."""
-    total, chains, steps = sum(len(group) for group in groups), [], 0
-    pending: list[tuple[list[LayerShape], tuple[int, ...]]] = [([], (0,) * len(groups))]
-    while pending and len(chains) < 2:
-        chain, used = pending.pop()
-        steps += 1
-        if steps > limits.ORDER_STEPS:
-            raise _too_many(total)
-        if len(chain) == total:
-            chains.append(chain)
-        for i in reversed(range(len(groups))):
-            if used[i] < len(groups[i]) and (not chain or chain[-1].fits_before(groups[i][used[i]])):
-                pending.append(([*chain, groups[i][used[i]]], (*used[:i], used[i] + 1, *used[i + 1 :])))
-    return chains
+    try:
+        return list(itertools.islice(orders(layers, lambda layer: layer.name, fits), 2))
+    except TooManyOrders:
+        raise _too_many(len(layers)) from None
 
 
 def _ambiguous(one: list[LayerShape], other: list[LayerShape]) -> NetworkFileError:
+    """A StructureError if there are convolutions: of a classifier pictures show whether an order is right."""
     a, b = next((a, b) for a, b in zip(one, other, strict=True) if a.name != b.name)
-    return NetworkFileError(
+    convolutions = any(len(layer.shape) == 4 for layer in one)
+    return (StructureError if convolutions else NetworkFileError)(
         f"The order of the layers is unclear: {quote(a.name)} {show_shape(a.shape)} and {quote(b.name)} "
         f"{show_shape(b.shape)} could each come first, and this file does not keep their order. "
         f"Number the layers in their names, or save the state_dict with torch.save, which keeps the order."

@@ -36,9 +36,6 @@ OMEGA = 10_000.0
 PIXEL = 10_000.0
 PIXEL_STD = 1e-6
 
-ORDER_STEPS = 5_000
-"""Partial chains tried when the order of layers is searched by their shapes."""
-
 FOLDED = 1_000_000
 """Values of a network up to which batch norm is folded; larger ones keep it, which takes half the memory."""
 

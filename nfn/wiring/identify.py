@@ -11,8 +11,8 @@ from nfn.layer_fit import NO_FIT, TRAINED, layer_fit
 from nfn.network import ClassifierConvention, Graph, Network
 from nfn.wiring.fit import Fit, Setting
 from nfn.wiring.pictures import PictureSet, Pixels
-from nfn.wiring.propose import Declared
-from nfn.wiring.search import NOTHING_GIVEN, Candidates, Given, search_wiring
+from nfn.wiring.propose import Declared, Proposal
+from nfn.wiring.search import NOTHING_GIVEN, Candidates, Given, badness, search_wiring
 
 MOST_READINGS = 8
 """The most settings that are offered to choose from."""
@@ -140,7 +140,10 @@ def identify(network: Network, sets: Sequence[PictureSet], given: Given = NOTHIN
     if candidates is None:
         raise ValueError(NO_WIRING)
     tensors = network.stored if network.graph is None else network.graph.tensors
-    fits = search_wiring(candidates, tensors, sets, given)
-    if not fits:
+    orders = (candidates, *candidates.others) if isinstance(candidates, Proposal) else (candidates,)
+    searched = [(order, search_wiring(order, tensors, sets, given)) for order in orders]
+    found = [(order, fits) for order, fits in searched if fits]
+    if not found:
         return None
-    return Identified(candidates, tensors, tuple(fits), declared=network.graph is not None)
+    best, fits = min(found, key=lambda one: badness(one[1][0]))
+    return Identified(best, tensors, tuple(fits), declared=network.graph is not None)

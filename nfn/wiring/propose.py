@@ -10,12 +10,15 @@ from nfn.wiring.batch_norms import WiringError
 from nfn.wiring.chain import ACTIVATIONS, NormPlace, Wiring, blocks_of, build_chain
 from nfn.wiring.geometry import geometries, other_downs
 from nfn.wiring.modules import Layer, find_layers, link
+from nfn.wiring.orders import TooManyOrders, orders
 from nfn.wiring.residual import ResidualNet, ResidualWiring, build_residual, find_residual
 from nfn.wiring.skips import SKIPS, inside_skips, named_residual
 
 NORM_PLACES: tuple[NormPlace, ...] = ("before", "after", "after_pool", "before_pooled")
 RARER_SKIPS, FEWER_BLOCKS = 2, 20
 """Places that a wiring goes back in the order for a rarer kind of skips, and for each block less than another has."""
+MOST_ORDERS = 4
+"""Orders of the layers that are tried, if names and widths leave a choice."""
 MOST_SKIPPED = 32
 """Wirings with skips that are tried."""
 
@@ -106,6 +109,8 @@ class Proposal:
     assumed: tuple[str, ...] = ()
     settings: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Stride and padding of convolutions by their path, as far as the file has them."""
+    others: tuple["Proposal", ...] = ()
+    """The same layers in the other orders that names and widths allow, if the file does not keep theirs."""
 
     @property
     def channels(self) -> int:
@@ -238,12 +243,13 @@ def propose(
     residual = find_residual(layers)
     if residual is not None:
         return Proposal(shapes, tuple(layers), residual)
-    ordered = _ordered(layers)
-    settings = settings or {}
-    _check_area(Proposal(shapes, tuple(ordered), settings=settings))
-    moved = [layer.weight for layer in ordered] != [layer.weight for layer in layers]
-    assumed = ("the layers' order was found from their widths",) * moved
-    return Proposal(shapes, tuple(ordered), assumed=assumed, settings=settings)
+    rows = _orders(layers, in_order)
+    assumed = ("the layers' order was found from their names and widths",) * any(
+        row != layers for row in rows
+    )
+    proposal, *others = (Proposal(shapes, tuple(row), None, assumed, settings or {}) for row in rows)
+    _check_area(proposal)
+    return replace(proposal, others=tuple(others))
 
 
 def _check_area(proposal: Proposal) -> None:
@@ -257,19 +263,18 @@ def _check_area(proposal: Proposal) -> None:
     )
 
 
-def _ordered(layers: list[Layer]) -> list[Layer]:
-    """The layers as a chain: in the given order, or convolutions first, or ordered by their widths.
+def _orders(layers: list[Layer], in_order: bool) -> list[list[Layer]]:
+    """The layers as a chain: in the given order, if it is the file's, or ordered by their names and widths, in several
+    ways if these leave a choice, or convolutions first.
 
     A chain whose first layer takes one or three channels is preferred (by name, "stem" would be last).
     """
     by_kind = sorted(layers, key=lambda layer: not layer.is_convolution)
-    orders = (layers, by_kind, sorted(by_kind, key=lambda layer: not _takes_pictures(layer)))
-    rows = [order for order in orders if _break(order) is None]
-    if rows:
-        return next((row for row in rows if _takes_pictures(row[0])), rows[0])
-    chain = _by_width(layers)
-    if chain is not None:
-        return chain
+    rows = [order for order in (layers, by_kind) if _break(order) is None]
+    with_pictures = [row for row in rows if in_order and _takes_pictures(row[0])]
+    chains = with_pictures[:1] or _by_width(layers) or rows[:1]
+    if chains:
+        return chains
     at = _break(layers)
     assert at is not None, "an order without a break is returned above"
     before, after = layers[at - 1], layers[at]
@@ -280,7 +285,8 @@ def _ordered(layers: list[Layer]) -> list[Layer]:
 
 
 def _takes_pictures(layer: Layer) -> bool:
-    return layer.is_convolution and layer.shape[1] in (1, 3)
+    """Whether a picture in gray or colour, or a flattened one, may be its input."""
+    return not layer.is_convolution or layer.shape[1] in (1, 3)
 
 
 def _break(layers: list[Layer]) -> int | None:
@@ -295,10 +301,22 @@ def _break(layers: list[Layer]) -> int | None:
     return None
 
 
-def _by_width(layers: list[Layer]) -> list[Layer] | None:
-    """The only order in which every layer fits the previous one; None if there is none, or several."""
-    chains: list[list[Layer]] = [[]]
-    for _ in layers:
-        longer = [[*chain, x] for chain in chains for x in layers if x not in chain]
-        chains = [chain for chain in longer if len(chain) < 2 or _break(chain[-2:]) is None][:64]
-    return chains[0] if len(chains) == 1 else None
+def _by_width(layers: list[Layer]) -> list[list[Layer]]:
+    """The orders in which pictures come in, and every layer fits the previous one, the first by names first.
+
+    Raises WiringError if there are more than `MOST_ORDERS`.
+    """
+    most_axes = max(len(layer.shape) for layer in layers)
+
+    def fits(before: Layer | None, layer: Layer) -> bool:
+        if before is None:
+            return len(layer.shape) == most_axes and _takes_pictures(layer)
+        return _break([before, layer]) is None
+
+    try:
+        found = list(itertools.islice(orders(layers, lambda layer: layer.path, fits), MOST_ORDERS + 1))
+    except TooManyOrders:
+        return []
+    if len(found) > MOST_ORDERS:
+        raise WiringError("neither names nor widths tell the order of the layers")
+    return found
