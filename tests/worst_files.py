@@ -220,6 +220,10 @@ WORST: dict[str, Callable[[], bytes]] = {
         {"a.weight": ("F32", (2, 2)), **{f"v{i}": ("F32", (2,)) for i in range(1990)}}
     ),
     "names of nearly everything": lambda: nearly("a_" * 13 + ".", 36),
+    "names of many parts": lambda: plain(
+        {f"{chr(0x4E00 + i)}{'.a' * 400}.weight": ("F32", (4, 4)) for i in range(limits.LAYERS - 1)}
+        | {"z.weight": ("F32", (9, 7))}
+    ),
     "a name of one long word": lambda: nearly("a_" * 490, 1),
     "stack of one network": lambda: plain({"0.weight": ("F16", (1, *LARGEST))}),
     "stack of 1,000 networks": lambda: stack(NETWORKS, LAYERS // NETWORKS, SIDE),

@@ -59,7 +59,7 @@ def _first_break(layers: list[LayerShape]) -> int | None:
 
 
 def _chains(layers: list[LayerShape]) -> list[list[LayerShape]]:
-    """Up to two chains of all layers that keep the order of numbers in their names."""
+    """Up to two chains of all layers, in the order of numbers in their names if there are any."""
 
     def fits(before: LayerShape | None, layer: LayerShape) -> bool:
         return before is None or before.fits_before(layer)
@@ -67,25 +67,31 @@ def _chains(layers: list[LayerShape]) -> list[list[LayerShape]]:
     try:
         return list(itertools.islice(orders(layers, lambda layer: layer.name, fits), 2))
     except TooManyOrders:
-        raise _too_many(len(layers)) from None
+        raise _too_many(layers) from None
 
 
 def _ambiguous(one: list[LayerShape], other: list[LayerShape]) -> NetworkFileError:
-    """A StructureError if there are convolutions: of a classifier pictures show whether an order is right."""
     a, b = next((a, b) for a, b in zip(one, other, strict=True) if a.name != b.name)
-    convolutions = any(len(layer.shape) == 4 for layer in one)
-    return (StructureError if convolutions else NetworkFileError)(
+    return _unclear(
+        one,
         f"The order of the layers is unclear: {quote(a.name)} {show_shape(a.shape)} and {quote(b.name)} "
         f"{show_shape(b.shape)} could each come first, and this file does not keep their order. "
-        f"Number the layers in their names, or save the state_dict with torch.save, which keeps the order."
+        f"Number the layers in their names, or save the state_dict with torch.save, which keeps the order.",
     )
 
 
-def _too_many(total: int) -> NetworkFileError:
-    return NetworkFileError(
-        f"The order of the {total} layers could not be found from their shapes. "
-        f"Number the layers in their names."
+def _too_many(layers: list[LayerShape]) -> NetworkFileError:
+    return _unclear(
+        layers,
+        f"The order of the {len(layers)} layers could not be found from their shapes. "
+        f"Number the layers in their names.",
     )
+
+
+def _unclear(layers: list[LayerShape], sentence: str) -> NetworkFileError:
+    """A StructureError if there are convolutions: of a classifier, pictures show whether an order is right."""
+    convolutions = any(len(layer.shape) == 4 for layer in layers)
+    return (StructureError if convolutions else NetworkFileError)(sentence)
 
 
 def _no_chain(layers: list[LayerShape]) -> StructureError:

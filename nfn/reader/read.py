@@ -40,7 +40,7 @@ from nfn.reader.stored import StoredFile, load_file, parse_file
 from nfn.reader.tensors import StoredTensor, read_array, to_float32
 from nfn.siren_convention.convention import Level
 from nfn.siren_convention.words import name_field
-from nfn.wiring.batch_norms import WiringError
+from nfn.wiring.batch_norms import UnclearOrderError, WiringError
 from nfn.wiring.propose import Proposal, propose
 from nfn.wiring.sequence import Sequence, StoredModule, convolution_settings, find_sequence, only_activation
 
@@ -249,6 +249,8 @@ def _from_proposal(stored: StoredFile, convention: Convention | None, error: Str
     """A network that is not a plain chain: its layers, and proposals for their wiring."""
     try:
         proposal = _proposal(stored)
+    except UnclearOrderError as other:
+        raise NetworkFileError(str(other)) from other
     except WiringError as other:
         raise type(error)(f"{error} {GRAPH_ADVICE}") from other
     convention = convention or _classifier_of(stored)

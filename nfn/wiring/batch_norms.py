@@ -7,6 +7,10 @@ class WiringError(ValueError):
     """The tensors cannot be arranged as layers; the message names them, for the visitor."""
 
 
+class UnclearOrderError(WiringError):
+    """Neither the file nor names and shapes tell the order of the layers."""
+
+
 @dataclass(frozen=True)
 class BatchNorm:
     """The tensor names of one batch norm; `weight` and `bias` are None if it is not affine."""
@@ -16,6 +20,11 @@ class BatchNorm:
     variance: str
     weight: str | None
     bias: str | None
+
+    @property
+    def parent(self) -> str:
+        """The module that the batch norm is in."""
+        return self.stem.rpartition(".")[0]
 
     @property
     def names(self) -> list[str]:

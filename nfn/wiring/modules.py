@@ -2,8 +2,9 @@
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from nfn.wiring.batch_norms import BatchNorm, WiringError, find_batch_norms
@@ -33,6 +34,11 @@ class Layer:
         """The module's name: "features.0" of "features.0.weight"."""
         return self.weight.rpartition(".")[0] or self.weight
 
+    @property
+    def parent(self) -> str:
+        """The module that the layer is in."""
+        return self.path.rpartition(".")[0]
+
 
 def find_layers(shapes: Mapping[str, Shape], in_order: bool) -> list[Layer]:
     """The layers by their names; `in_order` says whether the file keeps the order in which modules were created.
@@ -58,6 +64,18 @@ def find_layers(shapes: Mapping[str, Shape], in_order: bool) -> list[Layer]:
     return _with_slopes(layers, free, shapes, list(shapes), in_order)
 
 
+def deal_norms(layers: Sequence[Layer], shapes: Mapping[str, Shape]) -> list[Layer]:
+    """Layers in order of execution: in modules with as many norms as convolutions, norms are in this order by name."""
+    dealt = {layer.weight: layer.norm for layer in layers}
+    for parent in {layer.parent for layer in layers}:
+        inside = [layer for layer in layers if layer.is_convolution and layer.parent == parent]
+        norms = [layer.norm for layer in inside if layer.norm is not None and layer.norm.parent == parent]
+        pairs = list(zip(inside, sorted(norms, key=lambda norm: natural_key(norm.stem)), strict=False))
+        if len(norms) == len(inside) and all(shapes[norm.mean] == layer.shape[:1] for layer, norm in pairs):
+            dealt |= {layer.weight: norm for layer, norm in pairs}
+    return [replace(layer, norm=dealt[layer.weight]) for layer in layers]
+
+
 def _bias_of(weight: str, shapes: Mapping[str, Shape]) -> str | None:
     """The bias of a weight, by name and size: `a.bias` for `a.weight`, `b1` for `w1`; None if there is none."""
     out = shapes[weight][0]
@@ -75,6 +93,7 @@ def _with_norms(
     """The layers with their norms: that of the same number, or the next one in the file."""
     place: dict[str, BatchNorm] = {}
     in_a_row = _norms_in_a_row(layers, norms, order) if in_order else set()
+    beside = _norms_beside_convolutions(layers, norms)
     for norm in norms:
         size = shapes[norm.mean][0]
         fitting = [layer for layer in layers if layer.shape[0] == size and layer.weight not in place]
@@ -82,12 +101,21 @@ def _with_norms(
             layer = _counted(norm, fitting)
         else:
             layer = _last_before(norm, fitting, order) if in_order else _by_name(norm, fitting)
+            if layer is None and norm in beside:
+                layer = next((x for x in fitting if x.is_convolution and x.parent == norm.parent), None)
         if layer is None:
             raise WiringError(
                 f"batch norm {norm.stem[:60]!r} of {size} channels stands beside no layer of that width"
             )
         place[layer.weight] = norm
     return [Layer(x.weight, x.bias, x.shape, place.get(x.weight)) for x in layers]
+
+
+def _norms_beside_convolutions(layers: list[Layer], norms: list[BatchNorm]) -> set[BatchNorm]:
+    """Norms of modules that have as many convolutions: these and their norms are probably named in the same order."""
+    convolutions = Counter(layer.parent for layer in layers if layer.is_convolution)
+    counts = Counter(norm.parent for norm in norms)
+    return {norm for norm in norms if counts[norm.parent] == convolutions[norm.parent]}
 
 
 def _norms_in_a_row(layers: list[Layer], norms: list[BatchNorm], order: list[str]) -> set[BatchNorm]:
@@ -114,16 +142,16 @@ def _last_before(norm: BatchNorm, fitting: Sequence[Layer], order: list[str]) ->
 
 def _of_same_number(norm: BatchNorm, fitting: Sequence[Layer]) -> tuple[list[Layer], list[Layer]]:
     """Layers with the numbers of the norm's name: those of the same parent module, and all."""
-    numbers, parent = numbers_of(norm.stem), norm.stem.rpartition(".")[0]
+    numbers = numbers_of(norm.stem)
     same = [layer for layer in fitting if numbers_of(layer.path) == numbers != []]
-    return [layer for layer in same if layer.path.rpartition(".")[0] == parent], same
+    return [layer for layer in same if layer.parent == norm.parent], same
 
 
 def _by_name(norm: BatchNorm, fitting: Sequence[Layer]) -> Layer | None:
-    key, parent = natural_key(norm.stem), norm.stem.rpartition(".")[0]
+    key, parent = natural_key(norm.stem), norm.parent
     siblings, same = _of_same_number(norm, fitting)
     earlier = [layer for layer in fitting if natural_key(layer.path) < key]
-    near = [layer for layer in earlier if layer.path.rpartition(".")[0] == parent]
+    near = [layer for layer in earlier if layer.parent == parent]
     counted = near[-1:] if parent or norm.stem.isdecimal() else []
     return next((x[0] for x in (siblings, same, counted, fitting) if len(x) == 1), None)
 

@@ -1,78 +1,92 @@
 """Orders of execution of layers whose order a file does not keep: a search by names and shapes."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
-
-from nfn.wiring.names import template_of
+from itertools import takewhile
+from typing import TypeVar
 
 T = TypeVar("T")
 MAX_LOOKED_AT = 300_000
 """Layers looked at in a search, each time anew."""
 
 
+_COUNT = re.compile(r"[0-9]+|(?<=[_0-9])[A-Za-z]$")
+
+
 class TooManyOrders(Exception):
     """The search has looked at `MAX_LOOKED_AT` layers."""
 
 
-@dataclass(frozen=True)
-class _Named(Generic[T]):
-    layer: T
-    template: str
-    modules: tuple[str, ...]
-    """From the outermost to the innermost: "blocks", "blocks.1" of "blocks.1.conv"."""
-
-
 def orders(
-    layers: Sequence[T], path: Callable[[T], str], fits: Callable[[T | None, T], bool]
+    layers: Sequence[T],
+    path: Callable[[T], str],
+    fits: Callable[[T | None, T], bool],
+    modules: bool = False,
 ) -> Iterator[list[T]]:
-    """All orders in which each layer `fits` the one before (None before the first), by depth-first search.
+    """All orders in which each layer `fits` the one before (None before the first), the given one first.
 
-    Layers whose paths differ only in numbers stay in the given order, which also decides what is tried first. Those
-    of one module, like "block1.conv1" and "block1.conv2", have no other layers between them.
+    Layers whose paths first differ in a number ("blocks.0.out", "blocks.1.conv") stay in the given order and, with
+    `modules`, no others come between those of one module. If no order is like that, modules do not count, and then
+    numbers do not.
 
     Raises TooManyOrders once it has looked at `MAX_LOOKED_AT` layers.
     """
-    rest = [_named(layer, path(layer)) for layer in layers]
-    chain: list[_Named[T]] = []
-    branches = [(rest, _following(None, rest, fits))]
+    paths = [path(layer).split(".") for layer in layers]
+    shared = [[_shared(one[:-1], other[:-1]) for other in paths] for one in paths]
+    numbered = [{i for i in range(j) if _numbered(paths[i], other)} for j, other in enumerate(paths)]
+    free: list[set[int]] = [set() for _ in paths]
+
+    def following(last: int | None, rest: list[int], whole: bool, before: list[set[int]]) -> Iterator[int]:
+        left, near = set(rest), _nearest(shared[last], rest) if whole and last is not None else rest
+        previous = None if last is None else layers[last]
+        return (i for i in near if not before[i] & left and fits(previous, layers[i]))
+
+    for whole, before in ((True, numbered), (False, numbered), (False, free))[not modules :]:
+        found = False
+        for order in _search(len(paths), lambda last, rest: following(last, rest, whole, before)):  # noqa: B023
+            found = True
+            yield [layers[i] for i in order]
+        if found:
+            return
+
+
+def _search(count: int, following: Callable[[int | None, list[int]], Iterator[int]]) -> Iterator[list[int]]:
+    """All orders of so many items, by depth-first search: `following(last, rest)` are those that may come next."""
+    order: list[int] = []
+    branches = [(list(range(count)), following(None, list(range(count))))]
     looked_at = 0
     while branches:
-        rest, following = branches[-1]
-        named = next(following, None)
-        if named is None:
+        rest, candidates = branches[-1]
+        item = next(candidates, None)
+        if item is None:
             branches.pop()
-            del chain[-1:]
+            del order[-1:]
             continue
         looked_at += len(rest)
         if looked_at > MAX_LOOKED_AT:
             raise TooManyOrders
-        chain.append(named)
-        rest = [other for other in rest if other is not named]
-        branches.append((rest, _following(named, rest, fits)))
+        order.append(item)
+        rest = [other for other in rest if other != item]
+        branches.append((rest, following(item, rest)))
         if not rest:
-            yield [named.layer for named in chain]
+            yield list(order)
 
 
-def _following(
-    last: _Named[T] | None, rest: list[_Named[T]], fits: Callable[[T | None, T], bool]
-) -> Iterator[_Named[T]]:
-    templates = set()
-    for named in _next_to(last, rest):
-        if named.template not in templates and fits(last.layer if last else None, named.layer):
-            yield named
-        templates.add(named.template)
+def _nearest(shared: list[int], rest: list[int]) -> list[int]:
+    """Those of `rest` in the innermost module of which any are left."""
+    deepest = max((shared[i] for i in rest), default=0)
+    return [i for i in rest if shared[i] >= deepest]
 
 
-def _named(layer: T, path: str) -> _Named[T]:
-    parts = path.split(".")
-    return _Named(layer, template_of(path), tuple(".".join(parts[:i]) for i in range(1, len(parts))))
+def _shared(one: list[str], other: list[str]) -> int:
+    """How many parts two paths share at their beginning."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
-def _next_to(last: _Named[T] | None, rest: list[_Named[T]]) -> list[_Named[T]]:
-    """Those of `rest` in the innermost module of `last` of which any are left; all if there is none."""
-    for module in reversed(last.modules if last else ()):
-        inside = [named for named in rest if module in named.modules]
-        if inside:
-            return inside
-    return rest
+def _numbered(one: list[str], other: list[str]) -> bool:
+    """Whether two paths first differ in a number or, as "conv_a" and "conv_b", in a last letter."""
+    at = _shared(one, other)
+    if at == min(len(one), len(other)):
+        return False
+    a, b = one[at], other[at]
+    return _COUNT.search(a) is not None and _COUNT.sub("#", a) == _COUNT.sub("#", b)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from nfn.architecture.graph import Architecture
 from nfn.architecture.ops import Flatten, Shape
-from nfn.wiring.batch_norms import WiringError
+from nfn.wiring.batch_norms import UnclearOrderError, WiringError
 from nfn.wiring.chain import ACTIVATIONS, NormPlace, Wiring, blocks_of, build_chain
 from nfn.wiring.geometry import geometries, other_downs
-from nfn.wiring.modules import Layer, find_layers, link
+from nfn.wiring.modules import Layer, deal_norms, find_layers, link
 from nfn.wiring.orders import TooManyOrders, orders
 from nfn.wiring.residual import ResidualNet, ResidualWiring, build_residual, find_residual
 from nfn.wiring.skips import SKIPS, inside_skips, named_residual
@@ -244,17 +244,23 @@ def propose(
     if residual is not None:
         return Proposal(shapes, tuple(layers), residual)
     rows = _orders(layers, in_order)
-    assumed = ("the layers' order was found from their names and widths",) * any(
-        row != layers for row in rows
-    )
-    proposal, *others = (Proposal(shapes, tuple(row), None, assumed, settings or {}) for row in rows)
+    found = any(row != layers for row in rows)
+    assumed = ("the layers' order was found from their names and widths",) * found
+    rows = rows if in_order else [deal_norms(row, shapes) for row in rows]
+    proposals = [Proposal(shapes, tuple(row), assumed=assumed, settings=settings or {}) for row in rows]
+    proposal, *others = [one for one in proposals if _has_usual_area(one)] or proposals
     _check_area(proposal)
     return replace(proposal, others=tuple(others))
 
 
+def _has_usual_area(proposal: Proposal) -> bool:
+    """Whether a common image size leads to the inputs of the first linear layer."""
+    return not proposal.channels or any(proposal.fits(size) for size in SIZES)
+
+
 def _check_area(proposal: Proposal) -> None:
     """Raise WiringError if no common image size leads to the inputs of the first linear layer."""
-    if not proposal.channels or any(proposal.fits(size) for size in SIZES):
+    if _has_usual_area(proposal):
         return
     first = next(layer for layer in proposal.layers if not layer.is_convolution)
     raise WiringError(
@@ -264,10 +270,10 @@ def _check_area(proposal: Proposal) -> None:
 
 
 def _orders(layers: list[Layer], in_order: bool) -> list[list[Layer]]:
-    """The layers as a chain: in the given order, if it is the file's, or ordered by their names and widths, in several
-    ways if these leave a choice, or convolutions first.
+    """The orders in which the layers are a chain: the given one, or convolutions first, if it is the file's, and else
+    those that names and widths allow.
 
-    A chain whose first layer takes one or three channels is preferred (by name, "stem" would be last).
+    The file's order is used if pictures come in first; by names, "stem" would be last.
     """
     by_kind = sorted(layers, key=lambda layer: not layer.is_convolution)
     rows = [order for order in (layers, by_kind) if _break(order) is None]
@@ -304,19 +310,28 @@ def _break(layers: list[Layer]) -> int | None:
 def _by_width(layers: list[Layer]) -> list[list[Layer]]:
     """The orders in which pictures come in, and every layer fits the previous one, the first by names first.
 
-    Raises WiringError if there are more than `MOST_ORDERS`.
+    Raises UnclearOrderError if there are more than `MOST_ORDERS`.
     """
     most_axes = max(len(layer.shape) for layer in layers)
+    colour = any(layer.is_convolution and layer.shape[1] == 3 for layer in layers)
 
     def fits(before: Layer | None, layer: Layer) -> bool:
-        if before is None:
-            return len(layer.shape) == most_axes and _takes_pictures(layer)
-        return _break([before, layer]) is None
+        if before is not None:
+            return _break([before, layer]) is None
+        takes_colour = not layer.is_convolution or layer.shape[1] == 3
+        return len(layer.shape) == most_axes and (takes_colour if colour else _takes_pictures(layer))
 
+    searched = orders(layers, lambda layer: layer.path, fits, modules=True)
     try:
-        found = list(itertools.islice(orders(layers, lambda layer: layer.path, fits), MOST_ORDERS + 1))
-    except TooManyOrders:
-        return []
+        found = list(itertools.islice(searched, MOST_ORDERS + 1))
+    except TooManyOrders as error:
+        raise UnclearOrderError(UNCLEAR) from error
     if len(found) > MOST_ORDERS:
-        raise WiringError("neither names nor widths tell the order of the layers")
+        raise UnclearOrderError(UNCLEAR)
     return found
+
+
+UNCLEAR = (
+    "Neither names nor widths tell the order of the layers, and this file does not keep it. Number the layers in "
+    "their names, or save the state_dict with torch.save, which keeps their order."
+)
