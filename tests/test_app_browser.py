@@ -102,7 +102,7 @@ def open_editor(page) -> None:
 def test_a_fit_needs_a_picture_and_can_be_cancelled(page, tmp_path):
     open_editor(page)
     page.locator("#fit").click()
-    expect(page.get_by_test_id("toast-body")).to_contain_text("Upload or draw a picture first")
+    expect(page.locator("#fit-line")).to_contain_text("Upload or draw a picture first")
     expect(page.locator("#fit")).to_be_visible()
     Image.radial_gradient("L").save(tmp_path / "mine.png")
     page.locator("#editor input[type=file]").first.set_input_files(tmp_path / "mine.png")

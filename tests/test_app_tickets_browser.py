@@ -86,7 +86,10 @@ def test_a_race_runs_can_be_stopped_and_ends_with_its_network(page, monkeypatch)
     page.locator("#cancel-race").dispatch_event("click")  # at once, however busy the machine is
     expect(page.locator("#race-line")).to_contain_text("Stopped")
     expect(page.locator("#start-race")).to_be_enabled()
+    set_sparsity(page, 80)
+    expect(page.locator("#race-card[data-old]")).to_have_count(1)  # it was a race of another ticket
     page.locator("#inits tbody tr").nth(2).click()
+    expect(page.locator("#race-card[data-old]")).to_have_count(0)
     expect(page.locator("#race .not-yet")).to_be_visible()
     expect(page.locator("#race-plot")).to_be_hidden()
 

@@ -139,7 +139,8 @@ def zoo_classifier(network: Network, images: str, size: int) -> Classifier:
             network, network.graph, _declared_setting(network.graph, network.classifier, images)
         )
     activation = "tanh" if network.classifier.activation == "tanh" else "relu"
-    graph = Graph(*small_cnn_graph(network.features, activation, size))
+    names = [(layer.weight, layer.bias) for layer in network.names]
+    graph = Graph(*small_cnn_graph(network.features, activation, size, names))
     return Classifier(network, graph, Setting(images, (1, size, size), MINUS_ONE_ONE, AsDeclared()))
 
 

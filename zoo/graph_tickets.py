@@ -135,7 +135,8 @@ def _setup(
         assumed.append(f"The file does not say how its layers are connected; assumed: {', '.join(wiring)}.")
     if not network.classifier.pixels_known:
         assumed.append(
-            "The file does not state its pixel normalisation: a mean of 0 and a standard deviation of 1 are assumed."
+            "The file does not say how pixels were normalized in training: a mean of 0 and a standard deviation of 1 "
+            "are assumed."
         )
     return Setup(Graph(architecture, tensors), name, shape, network.classifier, tuple(assumed))
 

@@ -30,6 +30,9 @@ window.weightscope = (() => {
     const headlines = [...document.querySelectorAll(".verdict :is(.title, .number)")];
     spoken(headlines.filter((item) => item.checkVisibility()).map((item) => item.textContent).join(", "));
   };
+  // A race that is shown was of another ticket once the slider or the reader has moved.
+  const markRace = (old) => { document.querySelector("#race-card").toggleAttribute("data-old", old); };
+
   const hasAnswer = () => { delete document.body.dataset.pale; };
 
   // An update uses the network that is chosen when its turn comes.
@@ -211,6 +214,6 @@ window.weightscope = (() => {
   };
   const after = (ms, text) => new Promise((done) => setTimeout(() => done(text), ms));
 
-  return { state, turns, begin, end, endTurn, hasAnswer, update, bringIntoView, follow, followQuery, onTab, toTabs, linkRead,
+  return { state, turns, begin, end, endTurn, hasAnswer, markRace, update, bringIntoView, follow, followQuery, onTab, toTabs, linkRead,
     openFirst, stillShown,     tabToShow, copyLink, after };
 })();

@@ -19,6 +19,7 @@ from nfn.reader.errors import ONNX_EXPORT, STATE_DICT_EXPORT
 
 CODE = (ONNX_EXPORT, STATE_DICT_EXPORT)
 """Lines of code in error messages, shown with a Copy button."""
+SHAPE = "Put the shape of your network’s input in this line."
 
 
 def build_refusal_card(page: Page, elem_id: str) -> gr.HTML:
@@ -48,7 +49,7 @@ def refusal_html(tabs: tuple[Tab, ...], here: str, path: str | None, error: Exce
     """Why the tab with the key `here` refused a file, what the file is, and buttons for the tabs that open it."""
     seen = _look(path) if path else None
     takers = [tab for tab in tabs if tab.key != here and _takes(tab, error, seen)]
-    title = "Another kind of network" if isinstance(error, UnsuitableNetwork) else "Not read"
+    title = "Not for this tab" if isinstance(error, UnsuitableNetwork) else "Not read"
     name = f'<p class="caption">{escape(Path(path).name, 60)}</p>' if path else ""
     return (
         f'<div class="refusal" role="alert">{name}<p class="title">{title}</p>{_with_code(str(error))}</div>'
@@ -79,7 +80,7 @@ def _with_code(text: str) -> str:
     for code in CODE:
         before, found, after = text.partition(code)
         if found:
-            rest = after.removeprefix(".").strip()
+            rest = after.removeprefix(".").strip() or SHAPE * (code == ONNX_EXPORT)
             return f"<p>{escape(before.strip(), 600)}</p>{code_block(code)}" + (
                 f"<p>{escape(rest, 300)}</p>" if rest else ""
             )
@@ -96,13 +97,13 @@ def _look(path: str) -> Look | None:
 
 def _summary(seen: Look) -> str:
     architecture = seen.architecture
-    name = escape(architecture.name, 120) if architecture else "unknown architecture"
+    name = f"<b>{escape(architecture.name, 120)}</b>, " if architecture else ""
     size = (
         f"{seen.parameters:,} parameters in {seen.tensors:,} tensors" if seen.tensors else "no listed tensors"
     )
     broken = "".join(f'<p class="line">{escape(text, 400)}</p>' for text in seen.broken)
     return (
-        f'<div class="look glance"><p class="line">It contains <b>{name}</b>, {size} ({escape(seen.format)}).</p>'
+        f'<div class="look glance"><p class="line">It contains {name}{size} ({escape(seen.format)}).</p>'
         f"{broken}"
         f"<details><summary>What is in it</summary>{fact_list(seen)}{tree(seen)}</details></div>"
     )

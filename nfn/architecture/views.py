@@ -126,21 +126,28 @@ def small_cnn_view(architecture: Architecture, tensors: Mapping[str, Tensor]) ->
 
 
 def small_cnn_graph(
-    features: WeightSpaceFeatures, activation: Literal["relu", "tanh"], size: int
+    features: WeightSpaceFeatures,
+    activation: Literal["relu", "tanh"],
+    size: int,
+    names: Sequence[tuple[str, str | None]] = (),
 ) -> tuple[Architecture, dict[str, Tensor]]:
-    """The inverse of `small_cnn_view`: one small CNN `(1, 1, ...)` as a graph, for images of `size` pixels a side."""
+    """The inverse of `small_cnn_view`: one small CNN `(1, 1, ...)` as a graph, for images of `size` pixels a side.
+
+    `names` are those of each layer's weight and bias, if they are known.
+    """
     ops: list[Op] = []
     tensors: dict[str, Tensor] = {}
     for i, (weight, bias) in enumerate(features):
-        names = f"layers.{i}.weight", f"layers.{i}.bias"
-        tensors |= dict(zip(names, (weight[0, 0], bias[0, 0]), strict=True))
+        weight_name, bias_name = names[i] if names else (f"layers.{i}.weight", None)
+        bias_name = bias_name or f"layers.{i}.bias"
+        tensors |= {weight_name: weight[0, 0], bias_name: bias[0, 0]}
         if i < len(features) - 1:
-            ops.append(Conv(inputs=(len(ops),), weight=names[0], bias=names[1], stride=(2, 2)))
+            ops.append(Conv(inputs=(len(ops),), weight=weight_name, bias=bias_name, stride=(2, 2)))
             ops.append(Activation(inputs=(len(ops),), function=activation))
         else:
             ops.append(AdaptivePool(inputs=(len(ops),), mode="average"))
             ops.append(Flatten(inputs=(len(ops),)))
-            ops.append(Linear(inputs=(len(ops),), weight=names[0], bias=names[1]))
+            ops.append(Linear(inputs=(len(ops),), weight=weight_name, bias=bias_name))
     channels = features.weights[0].shape[3]
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     return Architecture((channels, size, size), tuple(ops), shapes), tensors

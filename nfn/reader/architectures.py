@@ -35,7 +35,6 @@ def recognise(names: Collection[str], error: StructureError) -> NetworkFileError
 
 def _refusal(name: str, what: str, why: str) -> StructureError:
     return StructureError(
-        f"This looks like {what}: it holds {quote(name)}. Such a network cannot be read, because {why}, and only "
-        f"a plain chain is understood: linear layers (an MLP or SIREN), or 2D convolutions, then global average "
-        f"pooling and linear layers. Train a network of that shape to have it read."
+        f"This looks like {what}: it holds {quote(name)}. Such a network cannot be read from its tensors alone, "
+        f"because {why}."
     )

@@ -10,8 +10,8 @@ from nfn.wiring.names import natural_key
 from nfn.wiring.orders import TooManyOrders, orders
 
 SUPPORTED = (
-    "Supported: a plain chain of linear layers (an MLP or SIREN), or of 2D convolutions, then global average "
-    "pooling and linear layers"
+    "Supported: a chain of linear layers, or of 2D convolutions and linear layers, with common pooling, batch norm and "
+    "skips"
 )
 
 
@@ -119,8 +119,4 @@ def _explain(before: LayerShape, after: LayerShape) -> str:
 def _explain_flattening(channels: int, inputs: int) -> str:
     pixels, side = inputs // channels, math.isqrt(inputs // channels)
     size = f"{side}x{side}" if side * side == pixels else f"{pixels:,}"
-    return (
-        f"{inputs:,} inputs after {channels:,} channels, which is flattening (of {size} pixels); "
-        f"use global average pooling (AdaptiveAvgPool2d(1)) before the linear layer, which then has "
-        f"{channels:,} inputs, and train again"
-    )
+    return f"{inputs:,} inputs after {channels:,} channels, which is flattening (of {size} pixels)"

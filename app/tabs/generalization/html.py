@@ -32,8 +32,8 @@ UNLIKE = (
     "is unknown. It may be untrained, noise, another architecture, or have misread inputs. You can still measure it."
 )
 NEXT_STEP = (
-    "<p>Choose below how to read your upload, or upload a file that contains its graph. This line writes one; put the "
-    "shape of your network’s input in it:</p>"
+    "<p>Choose another way to read it (“How to read my upload”, or “Other ways to read it” below), or upload a file "
+    "that contains its graph. This line writes one; put the shape of your network’s input in it:</p>"
     f"{code_block(ONNX_EXPORT)}"
 )
 GUESS_GAME = (
@@ -121,7 +121,8 @@ def _standing(predicted: Predicted) -> str:
     title, share = image_title(predicted.result.images), predicted.percentile
     if share is None:
         return f"Looks trained on {title}; the zoo has no networks to compare it with."
-    return f"Better than <b>{share:.0f}%</b> of the zoo’s small networks trained on {title}."
+    part = {0.0: "none", 100.0: "all"}.get(share, f"{min(max(share, 1), 99):.0f}%")
+    return f"Better than <b>{part}</b> of the zoo’s small networks trained on {title}."
 
 
 def _withheld(result: Generalization) -> str:
@@ -215,7 +216,7 @@ def network_facts(source: Source, classifier: Classifier, result: Generalization
         result.images and result.typical and classifier.fault is None
     )
     line = f"<b>{escape(source.name)}</b>: {escape(', '.join(parts), 300)}."
-    notes = "".join(f"<br>{escape(note, 300)}" for note in classifier.notes)
+    notes = "".join(f"<br>{escape(note, 600)}" for note in classifier.notes)
     return line + _training(row) + assumed_line(classifier) + notes
 
 

@@ -78,8 +78,8 @@ MEASURE = (
 )
 OWN_IMAGES = f"Your test images, up to {MAX_FILE >> 20} MB"
 GRAPH = (
-    "Every operation from the image to the class scores, with its shape. If this is not what you trained, choose above "
-    "how to read your upload."
+    "Every operation from the image to the class scores, with its shape. If this is not what you trained, choose "
+    "another way to read it: here, or under “How to read my upload”."
 )
 WEIGHTS = "Every weight of the network, as a colour."
 BATCH_WIDTHS: list[str | int] = ["126px", "88px", "56px", "56px", "90px", "90px", "224px"]

@@ -1,7 +1,7 @@
 """The widget values of the Accuracy tab for a source and the controls."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -166,7 +166,16 @@ def show_graph(source: Source) -> tuple[str, gr.Dropdown]:
         return error_line(unknown), gr.Dropdown(visible=False)
     architecture, readings = classifier.graph.architecture, classifier.readings
     drawing = f"{html.assumed_block(classifier)}{graph_drawing(architecture, axes_of(architecture))}"
-    return drawing, gr.Dropdown(list(readings), value=next(iter(readings), None), visible=bool(readings))
+    choices = _reading_choices(readings)
+    return drawing, gr.Dropdown(choices, value=next(iter(readings), None), visible=bool(readings))
+
+
+def _reading_choices(readings: Sequence[str]) -> list[tuple[str, str]]:
+    """(what is not in all readings, reading) of each."""
+    parts = [reading.split("; ") for reading in readings]
+    common = set(parts[0]).intersection(*parts) if parts else set()
+    own = ("; ".join(part for part in row if part not in common) for row in parts)
+    return [(words or reading, reading) for words, reading in zip(own, readings, strict=True)]
 
 
 def show_symmetry(how: Symmetry, source: Source):

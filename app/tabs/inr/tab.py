@@ -256,9 +256,15 @@ def _build_editor(preview: gr.Image) -> Card:
         line = gr.HTML(elem_id="edit-line")
         with gr.Row():
             weights = gr.DownloadButton(
-                "Download network", size="md", elem_id="download-network", variant="primary"
+                "Download network",
+                size="md",
+                elem_id="download-network",
+                variant="primary",
+                elem_classes="waits",
             )
-            png = gr.DownloadButton("Download picture", size="md", elem_id="download-png")
+            png = gr.DownloadButton(
+                "Download picture", size="md", elem_id="download-png", elem_classes="waits"
+            )
     with gr.Column(scale=4, min_width=280):
         compared = gr.ImageSlider(label=SLIDER, format="png", interactive=False, buttons=["fullscreen"],
                                 elem_id="before-after", elem_classes=["picture", "pixels"])  # fmt: skip

@@ -63,7 +63,8 @@ def fit_own_picture(editor: dict[str, Any] | None, size: str, side: int) -> Iter
     """Fit the picture of an editor; yield picture, line, both buttons and, at the end, the network for the inbox."""
     image = (editor or {}).get("composite")
     if image is None or image.getextrema()[-1][1] == 0:
-        raise RequestError("Upload or draw a picture first.")
+        yield [gr.skip(), error_line(RequestError("Upload or draw a picture first.")), *[gr.skip()] * 3]
+        return
     for number, fitted in enumerate(run_at_low_priority(own_picture.fit(shrink(image, side), size))):
         progress = [store_picture(to_pixels(fitted.progress.picture)), html.fit_line(fitted)]
         if not fitted.done:

@@ -79,7 +79,7 @@ def build_tickets_tab(page: Page) -> None:
             summary = gr.HTML(READING, elem_id="ticket")
             other = gr.HTML(elem_id="other")
             copy_link_button("tickets")
-    with gr.Row(elem_classes="card answer"):
+    with gr.Row(elem_classes="card answer", elem_id="race-card"):
         racing, race = _build_race(source, pruned, reader)
     with gr.Column(elem_classes="card answer"):
         heading("What is kept, layer by layer", MASKS)
@@ -173,8 +173,12 @@ def _build_race(source: gr.Textbox, pruned: gr.Slider, reader: gr.Radio) -> tupl
     # One race at a time, in a queue of its own, so that masks do not wait for it.
     running = gr.on([start.click], with_alerts_in_steps(run), [source, pruned, reader, seed],
                     [curves, table, *controls], api_visibility="private", show_progress="minimal",
-                    show_progress_on=queue_status(), trigger_mode="once",
-                    concurrency_limit=1, concurrency_id="race")  # fmt: skip
+                    show_progress_on=queue_status(), trigger_mode="once", concurrency_limit=1, concurrency_id="race",
+                    js="(...values) => { weightscope.markRace(false); return values; }")  # fmt: skip
+    gr.on(
+        [pruned.change, reader.input], None, js="() => weightscope.markRace(true)", api_visibility="private"
+    )
+    source.change(None, js="() => weightscope.markRace(false)", api_visibility="private")
     stop_on_cancel(cancel, running, views.show_stopped, controls)
     return running, Card(lambda chosen: views.before_race(), [], [curves, table, *controls])
 
