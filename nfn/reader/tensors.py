@@ -113,10 +113,13 @@ def _check(name: str, tensor: StoredTensor, sizes: Mapping[str, int]) -> None:
 
 def _view(tensor: StoredTensor, sizes: Mapping[str, int]) -> np.ndarray:
     """The values in the file as a view; bfloat16 as uint16."""
-    dtype = np.dtype("uint16" if tensor.dtype == "bfloat16" else tensor.dtype).newbyteorder("<")
-    flat = np.frombuffer(tensor.data, dtype, len(tensor.data) // sizes[tensor.dtype])[tensor.offset :]
-    strides = [stride * flat.itemsize for stride in tensor.strides]
-    return np.lib.stride_tricks.as_strided(flat, tensor.shape, strides, writeable=False)
+    dtype, size = "uint16" if tensor.dtype == "bfloat16" else tensor.dtype, sizes[tensor.dtype]
+    strides = [stride * size for stride in tensor.strides]
+    view = np.ndarray(
+        tensor.shape, np.dtype(dtype).newbyteorder("<"), tensor.data, tensor.offset * size, strides
+    )
+    view.flags.writeable = False
+    return view
 
 
 def check_finite(name: str, array: np.ndarray) -> None:
