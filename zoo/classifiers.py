@@ -14,7 +14,7 @@ from nfn.features import WeightSpaceFeatures
 from nfn.generalization import Generalization, GeneralizationPredictor
 from nfn.layer_fit import NO_FIT, TRAINED, layer_fit
 from nfn.network import NO_CLASSIFIER, ClassifierConvention, Graph, Network
-from nfn.reader.read import PIXELS_ASSUMED
+from nfn.reader.read import notes_but_pixels
 from nfn.weight_reader import WeightReader
 from nfn.wiring.fit import Fit, Setting
 from nfn.wiring.identify import NO_PICTURES, Identified, given_by, identify
@@ -87,7 +87,7 @@ class Classifier:
         """The reader's notes, without the one that pixels are assumed if they were searched."""
         if self.identified is None:
             return self.network.notes
-        return tuple(note for note in self.network.notes if note != PIXELS_ASSUMED)
+        return notes_but_pixels(self.network)
 
     @property
     def readings(self) -> tuple[str, ...]:

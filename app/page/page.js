@@ -30,10 +30,10 @@ window.weightscope = (() => {
     const headlines = [...document.querySelectorAll(".verdict :is(.title, .number)")];
     spoken(headlines.filter((item) => item.checkVisibility()).map((item) => item.textContent).join(", "));
   };
+  const hasAnswer = () => { delete document.body.dataset.pale; };
+
   // A race that is shown was of another ticket once the slider or the reader has moved.
   const markRace = (old) => { document.querySelector("#race-card").toggleAttribute("data-old", old); };
-
-  const hasAnswer = () => { delete document.body.dataset.pale; };
 
   // An update uses the network that is chosen when its turn comes.
   const update = async (tab, values) => {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nfn.reader.errors import NetworkFileError, StructureError, quote, quote_some
 from nfn.reader.tensors import show_shape
 from nfn.wiring.names import natural_key
-from nfn.wiring.orders import TooManyOrders, orders
+from nfn.wiring.orders import ORDER_ADVICE, TooManyOrders, orders
 
 SUPPORTED = (
     "Supported: a chain of linear layers, or of 2D convolutions and linear layers, with common pooling, batch norm and "
@@ -30,8 +30,8 @@ class LayerShape:
 def order_layers(layers: list[LayerShape], in_order: bool) -> list[str]:
     """The layers' names from input to output.
 
-    With `in_order` the file's order is used if it is a chain. Otherwise layers whose names differ only in numbers
-    are in the order of these numbers, and shapes decide the rest.
+    With `in_order` the file's order is used if it is a chain. Otherwise layers whose names first differ in a number
+    are in this order, if any order of them is a chain, and shapes decide the rest.
 
     Raises:
         NetworkFileError: no order is a chain, or more than one is.
@@ -75,8 +75,7 @@ def _ambiguous(one: list[LayerShape], other: list[LayerShape]) -> NetworkFileErr
     return _unclear(
         one,
         f"The order of the layers is unclear: {quote(a.name)} {show_shape(a.shape)} and {quote(b.name)} "
-        f"{show_shape(b.shape)} could each come first, and this file does not keep their order. "
-        f"Number the layers in their names, or save the state_dict with torch.save, which keeps the order.",
+        f"{show_shape(b.shape)} could each come first, and this file does not keep their order. {ORDER_ADVICE}",
     )
 
 

@@ -354,6 +354,11 @@ def _chain_of_classifier(
 PIXELS_ASSUMED = "The file does not say how pixels were normalized in training: from -1 to 1 is assumed."
 
 
+def notes_but_pixels(network: Network) -> tuple[str, ...]:
+    """The notes of a network, without the one on assumed pixels, for those who find or assume others."""
+    return tuple(note for note in network.notes if note != PIXELS_ASSUMED)
+
+
 def _siren_of(convention: Convention | None, metadata: dict[str, str], outputs: int) -> SirenConvention:
     """The caller's convention, or else the metadata's, checked for a network with `outputs` outputs."""
     if isinstance(convention, SirenConvention):

@@ -93,7 +93,7 @@ def _with_norms(
     """The layers with their norms: that of the same number, or the next one in the file."""
     place: dict[str, BatchNorm] = {}
     in_a_row = _norms_in_a_row(layers, norms, order) if in_order else set()
-    beside = _norms_beside_convolutions(layers, norms)
+    beside = set() if in_order else _norms_beside_convolutions(layers, norms)
     for norm in norms:
         size = shapes[norm.mean][0]
         fitting = [layer for layer in layers if layer.shape[0] == size and layer.weight not in place]

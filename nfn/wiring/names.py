@@ -3,6 +3,7 @@
 import re
 
 _NUMBER = re.compile(r"[0-9]+")
+_COUNT = re.compile(r"[0-9]+|(?<=[_0-9])[A-Za-z]$")
 
 
 def natural_key(name: str) -> tuple:
@@ -19,3 +20,8 @@ def template_of(name: str) -> str:
 def numbers_of(name: str) -> list[str]:
     """The numbers in a name."""
     return _NUMBER.findall(name)
+
+
+def differ_in_count(name: str, other: str) -> bool:
+    """Whether two names differ in numbers only, or in a last letter: "conv_a" and "conv_b"."""
+    return _COUNT.search(name) is not None and _COUNT.sub("#", name) == _COUNT.sub("#", other)

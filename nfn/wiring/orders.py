@@ -1,16 +1,18 @@
 """Orders of execution of layers whose order a file does not keep: a search by names and shapes."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import takewhile
 from typing import TypeVar
+
+from nfn.wiring.names import differ_in_count
 
 T = TypeVar("T")
 MAX_LOOKED_AT = 300_000
 """Layers looked at in a search, each time anew."""
-
-
-_COUNT = re.compile(r"[0-9]+|(?<=[_0-9])[A-Za-z]$")
+ORDER_ADVICE = (
+    "Number the layers in their names, or save the state_dict with torch.save, which keeps the order."
+)
 
 
 class TooManyOrders(Exception):
@@ -25,9 +27,9 @@ def orders(
 ) -> Iterator[list[T]]:
     """All orders in which each layer `fits` the one before (None before the first), the given one first.
 
-    Layers whose paths first differ in a number ("blocks.0.out", "blocks.1.conv") stay in the given order and, with
-    `modules`, no others come between those of one module. If no order is like that, modules do not count, and then
-    numbers do not.
+    Layers whose paths first differ in a number ("blocks.0.out", "blocks.1.conv") or a last letter stay in the given
+    order and, with `modules`, no others come between those of one module. If no order is like that, modules do not
+    count, and then numbers do not.
 
     Raises TooManyOrders once it has looked at `MAX_LOOKED_AT` layers.
     """
@@ -43,7 +45,7 @@ def orders(
 
     for whole, before in ((True, numbered), (False, numbered), (False, free))[not modules :]:
         found = False
-        for order in _search(len(paths), lambda last, rest: following(last, rest, whole, before)):  # noqa: B023
+        for order in _search(len(paths), partial(following, whole=whole, before=before)):
             found = True
             yield [layers[i] for i in order]
         if found:
@@ -86,7 +88,4 @@ def _shared(one: list[str], other: list[str]) -> int:
 def _numbered(one: list[str], other: list[str]) -> bool:
     """Whether two paths first differ in a number or, as "conv_a" and "conv_b", in a last letter."""
     at = _shared(one, other)
-    if at == min(len(one), len(other)):
-        return False
-    a, b = one[at], other[at]
-    return _COUNT.search(a) is not None and _COUNT.sub("#", a) == _COUNT.sub("#", b)
+    return at < min(len(one), len(other)) and differ_in_count(one[at], other[at])

@@ -10,7 +10,7 @@ from nfn.wiring.batch_norms import UnclearOrderError, WiringError
 from nfn.wiring.chain import ACTIVATIONS, NormPlace, Wiring, blocks_of, build_chain
 from nfn.wiring.geometry import geometries, other_downs
 from nfn.wiring.modules import Layer, deal_norms, find_layers, link
-from nfn.wiring.orders import TooManyOrders, orders
+from nfn.wiring.orders import ORDER_ADVICE, TooManyOrders, orders
 from nfn.wiring.residual import ResidualNet, ResidualWiring, build_residual, find_residual
 from nfn.wiring.skips import SKIPS, inside_skips, named_residual
 
@@ -248,9 +248,10 @@ def propose(
     assumed = ("the layers' order was found from their names and widths",) * found
     rows = rows if in_order else [deal_norms(row, shapes) for row in rows]
     proposals = [Proposal(shapes, tuple(row), assumed=assumed, settings=settings or {}) for row in rows]
-    proposal, *others = [one for one in proposals if _has_usual_area(one)] or proposals
-    _check_area(proposal)
-    return replace(proposal, others=tuple(others))
+    usable = [one for one in proposals if _has_usual_area(one)]
+    if not usable:
+        raise _no_usual_area(proposals[0])
+    return replace(usable[0], others=tuple(usable[1:]))
 
 
 def _has_usual_area(proposal: Proposal) -> bool:
@@ -258,12 +259,9 @@ def _has_usual_area(proposal: Proposal) -> bool:
     return not proposal.channels or any(proposal.fits(size) for size in SIZES)
 
 
-def _check_area(proposal: Proposal) -> None:
-    """Raise WiringError if no common image size leads to the inputs of the first linear layer."""
-    if _has_usual_area(proposal):
-        return
+def _no_usual_area(proposal: Proposal) -> WiringError:
     first = next(layer for layer in proposal.layers if not layer.is_convolution)
-    raise WiringError(
+    return WiringError(
         f"{first.weight[:60]!r} takes {first.shape[1]:,} inputs, and no usual padding, stride and pooling leaves that "
         f"many of a square picture"
     )
@@ -332,6 +330,5 @@ def _by_width(layers: list[Layer]) -> list[list[Layer]]:
 
 
 UNCLEAR = (
-    "Neither names nor widths tell the order of the layers, and this file does not keep it. Number the layers in "
-    "their names, or save the state_dict with torch.save, which keeps their order."
+    f"Neither names nor widths tell the order of the layers, and this file does not keep it. {ORDER_ADVICE}"
 )

@@ -25,7 +25,7 @@ from nfn.pruning import (
     top_masks,
 )
 from nfn.reader import read_network, write_network
-from nfn.reader.read import PIXELS_ASSUMED
+from nfn.reader.read import notes_but_pixels
 from nfn.tickets import TRAINED_SPIKE, Ticket, TicketConfig, TicketPredictor, TicketReader, spike_ratio
 from zoo.catalog import CollectionInfo
 from zoo.errors import ZooError
@@ -230,8 +230,8 @@ def _open_graph(network: Network) -> Initialization:
         raise UnsuitableNetwork(str(error), network) from error
     if any(spike_ratio(x) > TRAINED_SPIKE for x in setup.graph.tensors.values() if x.dim() > 1):
         raise UnsuitableNetwork("This network looks trained; tickets are for untrained networks.", network)
-    notes = tuple(note for note in network.notes if note != PIXELS_ASSUMED)  # `setup` assumes others
-    return Initialization(replace(network, notes=notes), setup.predictor, setup, setup.assumed)
+    network = replace(network, notes=notes_but_pixels(network))
+    return Initialization(network, setup.predictor, setup, setup.assumed)
 
 
 def _open(source: Source) -> Network:
